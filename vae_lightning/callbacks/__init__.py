@@ -1,0 +1,1 @@
+"""What is shown, drawn and kept while a VAE trains."""

@@ -1,0 +1,79 @@
+"""Pictures on a fixed schedule, into TensorBoard and `figures/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
+
+from vae_lightning import figures
+from vae_lightning.errors import check_int
+from vae_lightning.evaluation.elbo import pixels
+from vae_lightning.loggers import TensorBoard
+
+SCATTER_IMAGES = 2000
+
+
+def due(epoch: int, every_n_epochs: int | None) -> bool:
+    """Whether pictures are drawn after that many epochs: 1, 2, 5, 10, 20, 50 …, or every n."""
+    if every_n_epochs is not None:
+        return epoch % every_n_epochs == 0
+    while epoch % 10 == 0 and epoch > 0:
+        epoch //= 10
+    return epoch in (1, 2, 5)
+
+
+class Pictures(Callback):
+    """Draws reconstructions, samples, traversals, the latent scatter, KL per dimension and, in two dimensions, the manifold.
+
+    After epochs 1, 2, 5, 10, 20, 50 … or every `every_n_epochs`. The run's last pictures, made from its best checkpoint, are
+    drawn when it ends.
+    """
+
+    def __init__(self, every_n_epochs: int | None = None) -> None:
+        self.every_n_epochs = None if every_n_epochs is None else check_int("every_n_epochs", every_n_epochs)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero and due(trainer.current_epoch + 1, self.every_n_epochs) and hasattr(pl_module, "val_sums"):
+            drawn = draw_all(pl_module.vae, trainer.datamodule.splits["val"], pl_module.val_sums)  # type: ignore[attr-defined]
+            publish(drawn, Path(trainer.default_root_dir), trainer.loggers, trainer.global_step)
+
+
+@torch.no_grad()
+def draw_all(vae: Any, split: Any, sums: Any) -> dict[str, Figure]:
+    """Every picture by name, from the first images of a validation split and its `SplitSums`."""
+    device = next(vae.parameters()).device
+    x = pixels(split.images[:SCATTER_IMAGES].to(device))
+    kl = sums.kl_per_dimension()
+    drawn = {
+        "reconstructions": figures.reconstructions(vae, x[:40]),
+        "samples": figures.samples(vae),
+        "traversals": figures.traversals(vae, x[0], kl),
+        "latent_scatter": figures.latent_scatter(vae.encode(x).mean, split.labels[:SCATTER_IMAGES]),
+    }
+    if kl is not None:
+        drawn["kl_per_dimension"] = figures.kl_bars(kl, sums.metrics()["active_units"])
+    if vae.latent_dim == 2:
+        drawn["manifold"] = figures.manifold(vae)
+    return drawn
+
+
+def publish(drawn: dict[str, Figure], folder: Path, loggers: Any, step: int) -> list[Path]:
+    """Writes `figures/<name>.png` (replacing the last one) and hands each picture to TensorBoard; the paths."""
+    paths = [save(figure, folder / "figures" / f"{name}.png") for name, figure in drawn.items()]
+    for logger in loggers:
+        if isinstance(logger, TensorBoard):
+            for name, figure in drawn.items():
+                logger.log_figure(name, figure, step)
+    return paths
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Written beside and renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}")
+    figure.savefig(beside, format="png")
+    return beside.replace(path)

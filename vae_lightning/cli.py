@@ -1,0 +1,219 @@
+"""From the command line to a composed configuration, or to one sentence and exit status 2. Imports no torch: it must be quick."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir, main
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_lightning.errors import UserError, nearest
+
+VERSION_BASE = "1.3"
+PATH_KEYS = ("run", "resume")  # their values are paths, taken as typed
+
+
+def conf_dir() -> Path:
+    """The package's own copy of the configuration (a wheel's), else the repository's."""
+    inside = Path(__file__).parent / "conf"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "conf"
+
+
+def run_app(task: Callable[[DictConfig], Any], config_name: str) -> None:
+    """Checks the command line, then lets Hydra run `task` on what it composes. Exits as `guarded` says."""
+    register_resolvers()
+    sys.argv[1:] = quote_paths(sys.argv[1:])
+
+    def checked_task(config: DictConfig) -> None:
+        with_messages(lambda: task(config))
+
+    with_messages(lambda: check_command_line(sys.argv[1:], config_name))
+    main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
+
+
+def register_resolvers() -> None:
+    OmegaConf.register_new_resolver("short_id", short_id, use_cache=True, replace=True)
+
+
+def short_id() -> str:
+    """Four hexadecimal digits that keep two runs of the same second apart."""
+    return secrets.token_hex(2)
+
+
+def with_messages(action: Callable[[], Any]) -> None:
+    """Runs `action`; what a person can mend ends as one sentence on stderr and its exit status, the rest as a traceback."""
+    try:
+        action()
+    except UserError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print_error(str(error))
+        sys.exit(error.status)
+
+
+def print_error(message: str) -> None:
+    sys.stderr.write(f"error: {message}\n")
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """`run=outputs/beta=4` as Hydra can parse it: paths are quoted, each of a comma-separated list under --multirun."""
+    several = "-m" in arguments or "--multirun" in arguments
+
+    def quoted(argument: str) -> str:
+        key, equals, value = argument.partition("=")
+        if key not in PATH_KEYS or not equals or not value or value[0] in "'\"" or value == "null":
+            return argument
+        parts = value.split(",") if several else [value]
+        return f"{key}=" + ",".join("'" + part.replace("\\", "\\\\").replace("'", "\\'") + "'" for part in parts)
+
+    return [quoted(argument) for argument in arguments]
+
+
+# -------------------------------------------------------------------- checks before Hydra
+
+
+def check_command_line(arguments: Sequence[str], config_name: str) -> None:
+    """Raises UserError for what Hydra would refuse at length: unknown options and keys, overrides that do not parse."""
+    parsed = get_args_parser().parse_args(list(arguments))
+    if parsed.help or parsed.hydra_help or parsed.shell_completion:
+        return
+    extra = [f"hydra.searchpath=[file://{Path(parsed.config_dir).absolute()}]"] if parsed.config_dir else []
+    name = parsed.config_name or config_name
+    with initialize_config_dir(config_dir=str(conf_dir()), version_base=VERSION_BASE):
+        loader = GlobalHydra.instance().config_loader()
+        overrides = [_parse(text, loader) for text in parsed.overrides]
+        if not parsed.multirun:
+            _refuse_sweeps(overrides)
+        for override in overrides:
+            _check_option(override, loader)
+        plain = [override for override in overrides if not _is_group(override, loader)]
+        for variant in _variants(overrides):
+            groups = [text for text, override in variant if override not in plain]
+            _check_keys(_compose(name, [*extra, *groups]), plain, loader)
+            _compose(name, [*extra, *(text for text, _ in variant)])
+
+
+def _parse(text: str, loader: Any) -> Override:
+    try:
+        return OverridesParser.create(config_loader=loader).parse_override(text)
+    except HydraException as error:
+        hint = "quote a value that holds spaces, commas or = (key='\"a=b\"')" if "=" in text else "overrides are key=value"
+        raise UserError(f"{text!r} cannot be read as an override: {hint}.") from error
+
+
+def _refuse_sweeps(overrides: Sequence[Override]) -> None:
+    for override in overrides:
+        if override.is_sweep_override():
+            text = override.input_line
+            raise UserError(f"{text} lists several values: add -m to run them all, or write a list as {_as_list(text)}.")
+
+
+def _as_list(text: str | None) -> str:
+    key, _, value = (text or "").partition("=")
+    return f"{key}=[{value}]"
+
+
+def _is_group(override: Override, loader: Any) -> bool:
+    return not override.is_delete() and bool(loader.get_group_options(_group(override)))
+
+
+def _group(override: Override) -> str:
+    return override.get_key_element().split("@")[0].lstrip("+~")
+
+
+def _check_option(override: Override, loader: Any) -> None:
+    """The chosen options of a group exist."""
+    if not _is_group(override, loader):
+        return
+    group = _group(override)
+    options = loader.get_group_options(group)
+    chosen = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
+    for value in chosen:
+        for option in value if isinstance(value, list) else [value]:
+            text = option.text if isinstance(option, QuotedString) else str(option)
+            if option is not None and text not in options and text != "null":
+                raise UserError(f"{group}={text}: no such option.{nearest(text, options)} Allowed: {', '.join(options)}.")
+
+
+def _variants(overrides: Sequence[Override]) -> Iterator[list[tuple[str, Override]]]:
+    """The command line with the first value of each sweep; then, one sweep at a time, with each other value."""
+    values = {
+        i: list(override.sweep_string_iterator())
+        for i, override in enumerate(overrides)
+        if override.is_sweep_override() and not override.is_interval_sweep()
+    }
+
+    def line(chosen: dict[int, int]) -> list[tuple[str, Override]]:
+        texts = []
+        for i, override in enumerate(overrides):
+            if i in values:
+                texts.append((f"{override.get_key_element()}={values[i][chosen.get(i, 0)]}", override))
+            elif not override.is_sweep_override():
+                texts.append((override.input_line or "", override))
+        return texts
+
+    yield line({})
+    for i, choices in values.items():
+        for place in range(1, len(choices)):
+            yield line({i: place})
+
+
+def _check_keys(config: DictConfig, plain: Sequence[Override], loader: Any) -> None:
+    """Every plain key is there to be set."""
+    for override in plain:
+        key = override.key_or_group
+        if override.is_add() or override.is_force_add() or key.startswith("hydra"):
+            continue
+        known = list(_keys(config))
+        if key not in known:
+            words = [*known, *loader.list_groups("")]
+            leaf = key.rpartition(".")[2]
+            near = nearest(key, words) or nearest(leaf, {k.rpartition(".")[2] for k in known})
+            raise UserError(f"{override.input_line}: there is no key {key!r}.{near} {_siblings(key, config)}")
+
+
+def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name in config:
+        key = f"{prefix}{name}"
+        yield key
+        node = config._get_node(name)
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():
+            yield from _keys(node, f"{key}.")
+
+
+def _siblings(key: str, config: DictConfig) -> str:
+    parent = key.rpartition(".")[0]
+    node = OmegaConf.select(config, parent) if parent else config
+    if not isinstance(node, DictConfig):
+        node, parent = config, ""
+    names = [str(name) for name in node if not str(name).startswith("_") and name != "hydra"]
+    return f"Keys{f' of {parent}' if parent else ''}: {', '.join(names)}."
+
+
+def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    try:
+        return compose(config_name, overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_one_sentence(error)) from error
+
+
+def _one_sentence(error: Exception) -> str:
+    """Hydra's message without its line breaks and internals; the deepest cause says most."""
+    deepest: BaseException = error
+    while deepest.__cause__ is not None:
+        deepest = deepest.__cause__
+    lines = [line.strip() for line in str(deepest).splitlines()]
+    text = " ".join(line for line in lines if line and not line.startswith(("full_key", "object_type", "reference_type")))
+    return re.sub(r"\s+", " ", text).rstrip(".") + "."

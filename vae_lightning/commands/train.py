@@ -1,0 +1,106 @@
+"""`python train.py model=conv beta=4`: trains a VAE in a run folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning.cli import run_app
+from vae_lightning.errors import InvalidValue, UserError, check_int, check_number
+
+RUN_FOLDER = "VAE_LIGHTNING_RUN_FOLDER"  # tells the processes that DDP starts where their run is
+KNOBS = ("beta", "latent_dim")
+
+
+def main() -> None:
+    run_app(train, "train")
+
+
+def train(config: DictConfig) -> float:
+    """Trains what `config` describes; the best validation ELBO."""
+    check_numbers(config)
+    refuse_unused_knobs(config, list(HydraConfig.get().overrides.task))
+    from vae_lightning.training import fit  # torch and Lightning, from here on
+
+    folder, owner = run_folder(config)
+    try:
+        return fit(complete(config), folder, in_sweep())
+    finally:
+        if owner:
+            os.environ.pop(RUN_FOLDER, None)
+            # nothing is left of what never began
+            if config.trainer.fast_dev_run or not (folder / "metrics.csv").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                _remove_empty(folder.parent)
+
+
+def check_numbers(config: DictConfig) -> None:
+    """The top-level numbers, before anything is built."""
+    check_int("latent_dim", config.latent_dim)
+    check_number("beta", config.beta, 0)
+    check_int("seed", config.seed, 0)
+    for key in ("name", "output_dir"):
+        if not isinstance(config[key], str) or not config[key] or (key == "name" and _leaves_folder(config[key])):
+            raise InvalidValue(key, config[key], "the name of a folder" if key == "name" else "a folder")
+
+
+def _leaves_folder(name: str) -> bool:
+    return name.startswith(("/", "~")) or ".." in Path(name).parts
+
+
+def refuse_unused_knobs(config: DictConfig, overrides: list[str]) -> None:
+    """A number set on the command line that nothing in the composition refers to is refused, not ignored."""
+    composed = OmegaConf.to_yaml(config, resolve=False)
+    for knob in KNOBS:
+        given = next((o for o in overrides if o.lstrip("+").startswith(f"{knob}=")), None)
+        if given is not None and f"${{{knob}}}" not in composed:
+            raise UserError(f"{given} would have no effect: nothing in this composition uses {knob}; leave it out.")
+
+
+def run_folder(config: DictConfig) -> tuple[Path, bool]:
+    """The folder of this run, and whether this process made it (those that DDP starts are told by the first)."""
+    from vae_lightning.runs import create_folder, timestamp
+
+    if RUN_FOLDER in os.environ:
+        return Path(os.environ[RUN_FOLDER]), False
+    if config.trainer.fast_dev_run:
+        folder = Path(tempfile.mkdtemp(prefix="vae-lightning-"))
+    elif in_sweep():
+        hydra = HydraConfig.get()
+        folder = create_folder(Path(hydra.sweep.dir).absolute(), f"{hydra.job.num:03d}")
+    else:
+        folder = create_folder(Path(config.output_dir).expanduser().absolute() / config.name, timestamp())
+    os.environ[RUN_FOLDER] = str(folder)
+    return folder, True
+
+
+def in_sweep() -> bool:
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def complete(config: DictConfig) -> DictConfig:
+    """The configuration with every interpolation resolved, the options chosen and the overrides given: all a run is."""
+    hydra = HydraConfig.get()
+    whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
+    whole |= {"choices": choices, "overrides": list(hydra.overrides.task), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+    return OmegaConf.create(whole)
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""What every data set is: images and labels in memory, split into train, val and test with a seed. No Lightning here."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vae_lightning.errors import InvalidValue, RunError, check_bool, check_choice, check_int
+
+SPLITS = ("train", "val", "test")
+BINARIZE = ("auto", "dynamic", "static", "threshold", "none")
+
+
+class Batch(NamedTuple):
+    """`images` uint8 (batch, C, H, W); `labels` and `examples` (the place in the split, which keys the noise) int64 (batch,)."""
+
+    images: Tensor
+    labels: Tensor
+    examples: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on `device`; itself where it is there."""
+        return Batch(*(part.to(device, non_blocking=True) for part in self))
+
+
+class Images(torch.utils.data.Dataset[Batch]):
+    """One split. Indexed with a tensor of places, it answers with a whole batch in one index operation."""
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, examples: Tensor) -> Batch:
+        return Batch(self.images[examples], self.labels[examples], examples)
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a model needs to know of its data, kept in the run so that it can be rebuilt without them.
+
+    shape: (channels, height, width); mean: of all training pixels, in [0, 1]; train_size: number of training images.
+    """
+
+    shape: tuple[int, int, int]
+    mean: float
+    train_size: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "shape": list(self.shape)}
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> DataFacts:
+        return cls(tuple(facts["shape"]), float(facts["mean"]), int(facts["train_size"]))
+
+
+class ImageData(ABC):
+    """A data set with its splits and how it is served.
+
+    val_size: images held out for validation; split_seed: what the split is drawn with (not the run's seed, so that runs that
+    differ in `seed` see the same images); binarize: see `data.binarization`; batch_size: per process; eval_batch_size changes
+    speed and memory only; num_workers: of the DataLoaders (0 is fastest, since a batch is one index operation);
+    drop_last: leave out a last training batch that is not full.
+    """
+
+    def __init__(
+        self,
+        val_size: int,
+        split_seed: int = 0,
+        binarize: str = "auto",
+        batch_size: int = 128,
+        eval_batch_size: int = 500,
+        num_workers: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        self.val_size = check_int("val_size", val_size)
+        self.split_seed = check_int("split_seed", split_seed, 0)
+        self.binarize = check_choice("binarize", binarize, BINARIZE)
+        self.batch_size = check_int("batch_size", batch_size)
+        self.eval_batch_size = check_int("eval_batch_size", eval_batch_size)
+        self.num_workers = check_int("num_workers", num_workers, 0)
+        self.drop_last = check_bool("drop_last", drop_last)
+        self._splits: dict[str, Images] | None = None
+
+    @abstractmethod
+    def load(self) -> dict[str, Images]:
+        """The three splits by name; called once."""
+
+    def splits(self) -> dict[str, Images]:
+        """`{"train": …, "val": …, "test": …}`, loaded when first asked for."""
+        if self._splits is None:
+            self._splits = self.load()
+        return self._splits
+
+    def facts(self) -> DataFacts:
+        train = self.splits()["train"]
+        channels, height, width = train.images.shape[1:]
+        return DataFacts((channels, height, width), train.images.float().mean().item() / 255, len(train))
+
+
+def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> dict[str, np.ndarray]:
+    """Shuffled places of each split, each class in proportion to its share (largest remainders decide the odd ones).
+
+    `sizes` in the order in which the splits are taken; what is left over goes to "train".
+    """
+    rng = np.random.default_rng(seed)
+    left = rng.permutation(len(labels))
+    places = {}
+    for name, size in sizes.items():
+        if size >= len(left):
+            raise InvalidValue(f"{name}_size", size, f"less than the {len(left)} images there are to split")
+        taken = _take_stratified(labels[left], size)
+        places[name], left = left[taken], left[~taken]
+    return {"train": left, **places}
+
+
+def _take_stratified(labels: np.ndarray, size: int) -> np.ndarray:
+    """A mask over `labels` with `size` places set, the first ones of each class."""
+    classes, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    exact = counts * size / len(labels)
+    quota = np.floor(exact).astype(int)
+    largest = np.argsort(quota - exact, kind="stable")[: size - quota.sum()]
+    quota[largest] += 1
+    taken = np.zeros(len(labels), dtype=bool)
+    for c in range(len(classes)):
+        taken[np.flatnonzero(inverse == c)[: quota[c]]] = True
+    return taken
+
+
+def images_from_arrays(images: np.ndarray, labels: np.ndarray) -> Images:
+    """uint8 images (N, H, W) or (N, H, W, C) and integer labels (N,) as a split."""
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise RunError(f"Images must be uint8 of shape (N, H, W) or (N, H, W, C), not {images.dtype} {images.shape}.")
+    if len(images) != len(labels):
+        raise RunError(f"There are {len(images)} images but {len(labels)} labels.")
+    pixels = torch.from_numpy(np.ascontiguousarray(images))
+    pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
+    return Images(pixels, torch.from_numpy(labels.astype(np.int64)))

@@ -1,0 +1,63 @@
+"""The `LightningDataModule` that serves any `ImageData`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from vae_lightning.data.base import Batch, ImageData, Images
+from vae_lightning.data.binarization import prepare
+from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
+
+
+class VAEDataModule(LightningDataModule):
+    """Loaders whose samplers hand whole batches of places to the data set: no per-image work, no collating.
+
+    mode: how pixels are binarised (`data.binarization.resolve`); seed: the run's, which the order of the batches hangs on.
+    """
+
+    def __init__(self, data: ImageData, mode: str, seed: int) -> None:
+        super().__init__()
+        self.data, self.mode, self.seed = data, mode, seed
+        self.splits: dict[str, Images] = {}
+
+    def setup(self, stage: str) -> None:
+        if not self.splits:
+            self.splits = prepare(self.data.splits(), self.mode, self.data.split_seed, training=True)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        rank, world, epoch = self._place()
+        if self.trainer is not None and self.trainer.overfit_batches:  # the same batches in the same order
+            return self._loader("train", OrderedBatches(len(self.splits["train"]), self.data.batch_size, rank, world))
+        sampler = ShuffledBatches(
+            len(self.splits["train"]), self.data.batch_size, self.seed, epoch, rank, world, self.data.drop_last
+        )
+        return self._loader("train", sampler)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        rank, world, _ = self._place()
+        return self._loader("val", OrderedBatches(len(self.splits["val"]), self.data.eval_batch_size, rank, world))
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch if device.type == "cpu" else batch.to(device)
+
+    def _place(self) -> tuple[int, int, int]:
+        """(rank, number of processes, epoch)."""
+        trainer = self.trainer
+        return (0, 1, 0) if trainer is None else (trainer.global_rank, trainer.world_size, trainer.current_epoch)
+
+    def _loader(self, split: str, sampler: Sampler[Tensor]) -> DataLoader[Any]:
+        return DataLoader(
+            self.splits[split],
+            sampler=sampler,
+            batch_size=None,
+            num_workers=self.data.num_workers,
+            persistent_workers=False,
+            pin_memory=torch.cuda.is_available(),
+            # a generator of its own: starting an epoch does not advance torch's global one
+            generator=torch.Generator().manual_seed(self.seed),
+        )

@@ -1,0 +1,75 @@
+"""`data=mnist` and `data=fashion_mnist`: the official files, in torchvision's layout, downloaded by torchvision if absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vae_lightning.data.base import ImageData, Images, images_from_arrays, stratified_split
+from vae_lightning.data.idx import read_idx
+from vae_lightning.errors import InvalidValue, RunError, check_bool
+
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+
+
+class MNIST(ImageData):
+    """70,000 digits, 28×28 (LeCun et al. 1998): 50,000 train, 10,000 val, and the official 10,000 as test.
+
+    root: the folder in which `MNIST/raw/train-images-idx3-ubyte` and its like are looked for, and downloaded to if `download`.
+    See `ImageData` for the other arguments.
+    """
+
+    folder = "MNIST"
+
+    def __init__(
+        self,
+        root: str = "data",
+        download: bool = True,
+        val_size: int = 10000,
+        split_seed: int = 0,
+        binarize: str = "auto",
+        batch_size: int = 128,
+        eval_batch_size: int = 500,
+        num_workers: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__(val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        if not isinstance(root, str) or not root:
+            raise InvalidValue("root", root, "a folder")
+        self.root, self.download = Path(root).expanduser(), check_bool("download", download)
+
+    def load(self) -> dict[str, Images]:
+        raw = self.root / self.folder / "raw"
+        self._fetch(raw)
+        images, labels = (read_idx(raw / name) for name in FILES["train"])
+        places = stratified_split(labels, {"val": self.val_size}, self.split_seed)
+        splits = {name: images_from_arrays(images[i], labels[i]) for name, i in places.items()}
+        test_images, test_labels = (read_idx(raw / name) for name in FILES["test"])
+        return {**splits, "test": images_from_arrays(test_images, test_labels)}
+
+    def _fetch(self, raw: Path) -> None:
+        """Downloads what is absent; one sentence that names file, folder and the way round where that fails."""
+        absent = [name for pair in FILES.values() for name in pair if not (raw / name).exists()]
+        if not absent:
+            return
+        reason = "data.download=false forbids to download it"
+        if self.download:
+            from torchvision import datasets  # seconds to import, and needed only here
+
+            try:
+                getattr(datasets, self.folder)(str(self.root), download=True)
+                return
+            except (OSError, RuntimeError):
+                reason = "the download failed (is there a network?)"
+        raise RunError(
+            f"{', '.join(absent)} not found in {raw.absolute()}, and {reason}: set data.root to the folder that holds "
+            f"{self.folder}/raw, or use data=mnist5k, which needs no download."
+        )
+
+
+class FashionMNIST(MNIST):
+    """70,000 pictures of clothes, 28×28, ten classes (Xiao et al. 2017), split as MNIST is."""
+
+    folder = "FashionMNIST"

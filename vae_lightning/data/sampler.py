@@ -1,0 +1,54 @@
+"""Which images make which batch: index tensors, as a pure function of (seed, epoch, rank)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler, SequentialSampler
+
+from vae_lightning.noise import key
+
+
+class ShuffledBatches(Sampler[Tensor]):
+    """One epoch of training batches in the order of a permutation drawn from (seed, epoch).
+
+    With several processes, `rank` of `world` takes every world-th place, each the same number (up to world − 1 images of the
+    permutation's end are left for another epoch), so that together they see the batches that one process with a
+    world-times larger batch would see.
+    """
+
+    def __init__(
+        self, size: int, batch_size: int, seed: int, epoch: int = 0, rank: int = 0, world: int = 1, drop_last: bool = False
+    ) -> None:
+        self.share = size // world
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.epoch, self.rank, self.world, self.drop_last = epoch, rank, world, drop_last
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        full, rest = divmod(self.share, self.batch_size)
+        return full if self.drop_last or rest == 0 else full + 1
+
+    def __iter__(self) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(key(self.seed, "shuffle", self.epoch))
+        order = torch.randperm(self.size, generator=generator)
+        mine = order[self.rank : self.share * self.world : self.world]
+        return iter(mine.split(self.batch_size)[: len(self)])
+
+
+class OrderedBatches(SequentialSampler):
+    """Every image once, in order, without padding: `rank` of `world` takes every world-th batch."""
+
+    def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        super().__init__(range(size))
+        self.batches = torch.arange(size).split(batch_size)[rank::world]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+        return iter(self.batches)

@@ -1,0 +1,86 @@
+"""Errors that people read, and the checks of arguments that raise them. Imports nothing, so that it is quick to import."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+
+class UserError(Exception):
+    """Something a person can mend: one sentence, shown without a traceback.
+
+    `status` is the exit status of the command: 2 where the configuration is wrong, 1 where the machine or the data failed.
+    """
+
+    def __init__(self, message: str, status: int = 2) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class InvalidValue(UserError, ValueError):
+    """An argument out of its range. `name` is the constructor's argument, `value` what came, `allowed` what may come."""
+
+    def __init__(self, name: str, value: Any, allowed: str) -> None:
+        super().__init__(f"{name}={value}: must be {allowed}.")
+        self.name, self.value, self.allowed = name, value, allowed
+
+
+class RunError(UserError):
+    """The configuration was right, but the machine, the data or the numbers were not: exit status 1."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=1)
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """` Did you mean 'conv'?`, or nothing where no known word is near."""
+    match = get_close_matches(word, list(known), n=1)
+    return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def check_int(name: str, value: Any, minimum: int = 1) -> int:
+    """An integer ≥ `minimum` (a bool is none)."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise InvalidValue(name, value, f"an integer of at least {minimum}")
+    return value
+
+
+def check_ints(name: str, values: Any, minimum: int = 1) -> tuple[int, ...]:
+    """A list of at least one integer, each ≥ `minimum`."""
+    good = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
+    if not good or any(isinstance(v, bool) or not isinstance(v, int) or v < minimum for v in values):
+        raise InvalidValue(name, values, f"a list of integers of at least {minimum}, such as [{minimum}]")
+    return tuple(values)
+
+
+def check_number(
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False
+) -> float:
+    """A finite number in [low, high], or in (low, high] with `above`."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or value > high or value < low or (above and value == low):
+        raise InvalidValue(name, value, f"a finite number {_interval(low, high, above)}".rstrip())
+    return float(value)
+
+
+def check_choice(name: str, value: Any, allowed: Collection[str]) -> str:
+    """One of a few words."""
+    if not isinstance(value, str) or value not in allowed:
+        raise InvalidValue(name, value, f"one of {', '.join(allowed)}")
+    return value
+
+
+def check_bool(name: str, value: Any) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise InvalidValue(name, value, "true or false")
+    return value
+
+
+def _interval(low: float, high: float, above: bool) -> str:
+    lower = f"above {low:g}" if above else f"of at least {low:g}"
+    if math.isinf(low):
+        return "" if math.isinf(high) else f"of at most {high:g}"
+    return lower if math.isinf(high) else f"{lower} and at most {high:g}"

@@ -1,0 +1,1 @@
+"""What is measured of a trained VAE, each usable from Python alone."""

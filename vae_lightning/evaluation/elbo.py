@@ -1,0 +1,85 @@
+"""The ELBO and what the latent dimensions carry, over a whole split, with noise that is fixed by example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vae_lightning.bounds import elbo_terms
+from vae_lightning.data.base import Batch
+from vae_lightning.distributions import kl_per_dimension
+from vae_lightning.noise import ExampleNoise, key
+from vae_lightning.vae import VAE
+
+ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 4.1
+
+
+def pixels(images: Tensor) -> Tensor:
+    """uint8 images as the encoder takes them: float32 in [0, 1]."""
+    return images.float() * (1 / 255)
+
+
+def evaluation_noise(batch: Batch, split: str, purpose: str = "elbo") -> ExampleNoise:
+    """The same for every run, whatever its seed, so that runs can be compared."""
+    return ExampleNoise(batch.examples, key("evaluation", purpose, split))
+
+
+@dataclass
+class SplitSums:
+    """Float64 sums over the images of a split, which add up over batches and processes.
+
+    Layout of `sums`: [images, reconstruction, kl, kl of each dimension, posterior mean of each dimension, its square].
+    """
+
+    latent_dim: int
+    split: str
+    factorised: bool = True
+
+    def __post_init__(self) -> None:
+        self.sums = torch.zeros(3 + 3 * self.latent_dim, dtype=torch.float64)
+
+    @torch.no_grad()
+    def add(self, vae: VAE, batch: Batch) -> None:
+        """Adds a batch; in float32 even where training uses mixed precision, so that every figure is made alike."""
+        with torch.autocast(batch.images.device.type, enabled=False):
+            terms = elbo_terms(vae, pixels(batch.images), evaluation_noise(batch, self.split))
+            per_dimension = kl_per_dimension(terms.q, vae.prior())
+        mean = terms.q.mean.double()
+        if per_dimension is None:
+            self.factorised, per_dimension = False, torch.zeros_like(mean)
+        images = mean.new_tensor([len(mean)])
+        totals = torch.stack([terms.reconstruction, terms.kl], 1).double().sum(0)
+        parts = [images, totals, per_dimension.double().sum(0), mean.sum(0), mean.square().sum(0)]
+        self.sums += torch.cat(parts).cpu()
+
+    def metrics(self) -> dict[str, float]:
+        """elbo, reconstruction, kl in nats per image, and the number of active units."""
+        _, reconstruction, kl = (self.sums[:3] / self.sums[0]).tolist()
+        return {
+            "elbo": -(reconstruction + kl),
+            "reconstruction": reconstruction,
+            "kl": kl,
+            "active_units": int((self.posterior_variance() > ACTIVE_VARIANCE).sum()),
+        }
+
+    def kl_per_dimension(self) -> list[float] | None:
+        """Mean KL of each latent dimension, in nats; None where q or p does not factorise."""
+        if not self.factorised:
+            return None
+        return (self.sums[3 : 3 + self.latent_dim] / self.sums[0]).tolist()
+
+    def posterior_variance(self) -> Tensor:
+        """Var_x(E_q[z_j|x]) of each latent dimension, by which Burda et al. (2016) call a unit active: above 0.01."""
+        mean, square = (self.sums[3 + self.latent_dim :] / self.sums[0]).view(2, self.latent_dim)
+        return square - mean.square()
+
+
+def evaluate_elbo(vae: VAE, batches: Iterable[Batch], split: str) -> SplitSums:
+    """The sums of a whole split."""
+    sums = SplitSums(vae.latent_dim, split)
+    for batch in batches:
+        sums.add(vae, batch)
+    return sums

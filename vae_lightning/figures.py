@@ -1,0 +1,168 @@
+"""The pictures of a VAE: what it rebuilds, what it dreams, what each latent dimension does, where the codes lie.
+
+Each function takes a VAE and gives a matplotlib figure. The decoder's mean E[x|z] is drawn, as is usual.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from vae_lightning.noise import StreamNoise, key
+from vae_lightning.vae import VAE
+
+INK = "#333333"
+
+
+def reconstructions(vae: VAE, x: Tensor, columns: int = 10) -> Figure:
+    """Originals x (batch, C, H, W) and under each its reconstruction from the posterior's mean."""
+    x = x[: len(x) // columns * columns] if len(x) >= columns else x
+    columns = min(columns, len(x))
+    pairs = torch.stack([x.view(-1, columns, *x.shape[1:]), vae.reconstruct(x).view(-1, columns, *x.shape[1:])], 1)
+    rows = pairs.flatten(0, 1)
+    labels = ["x", "x̂"] * (len(rows) // 2)
+    return grid_figure(rows, "Originals x and reconstructions x̂", row_labels=labels, gap_every=2)
+
+
+def samples(vae: VAE, rows: int = 8, columns: int = 12, seed: int = 0) -> Figure:
+    """E[x|z] for z ~ p(z), the same z at every call with the same seed."""
+    images = vae.sample(rows * columns, StreamNoise(torch.Generator(_device(vae)), key(seed, "samples")))
+    return grid_figure(images.view(rows, columns, *images.shape[1:]), "Samples from the prior, z ~ p(z)")
+
+
+@torch.no_grad()
+def traversals(
+    vae: VAE, x: Tensor, kl: Sequence[float] | None, reach: float = 3.0, columns: int = 11, most: int = 12
+) -> Figure:
+    """Each row moves one latent dimension from −reach to reach, the others staying at the code of the one image x (C, H, W).
+
+    `kl`: nats of each dimension; the `most` informative ones are drawn, most informative first.
+    """
+    code = vae.encode(x.unsqueeze(0)).mean
+    order = np.argsort(kl)[::-1][:most].tolist() if kl is not None else list(range(min(most, vae.latent_dim)))
+    values = torch.linspace(-reach, reach, columns, device=x.device)
+    z = code.repeat(len(order), columns, 1)
+    for row, dimension in enumerate(order):
+        z[row, :, dimension] = values
+    labels = [f"z{_subscript(j)}" + (f"  {kl[j]:.1f} nats" if kl is not None else "") for j in order]
+    title = f"Traversals: one latent dimension from {-reach:g} to {reach:g}"
+    return grid_figure(vae.decode(z).mean, title, row_labels=labels)
+
+
+@torch.no_grad()
+def interpolations(vae: VAE, start: Tensor, end: Tensor, columns: int = 11) -> Figure:
+    """Straight lines in latent space from the code of each image of `start` to that of `end`, (rows, C, H, W)."""
+    a, b = vae.encode(start).mean, vae.encode(end).mean
+    weights = torch.linspace(0, 1, columns, device=a.device).view(1, columns, 1)
+    return grid_figure(vae.decode(a.unsqueeze(1).lerp(b.unsqueeze(1), weights)).mean, "Interpolations between two images")
+
+
+@torch.no_grad()
+def manifold(vae: VAE, side: int = 20) -> Figure:
+    """The plane of a two-dimensional latent space, decoded at the prior's quantiles (Kingma and Welling 2014, figure 4)."""
+    quantiles = (torch.arange(side, dtype=torch.float64) + 0.5) / side
+    axis = (math.sqrt(2) * torch.erfinv(2 * quantiles - 1)).float().to(_device(vae))
+    z = torch.stack(torch.meshgrid(axis, axis.flip(0), indexing="xy"), -1)
+    return grid_figure(vae.decode(z).mean, "The decoded plane, at the quantiles of p(z)", gap=0)
+
+
+def latent_scatter(codes: Tensor, labels: Tensor) -> Figure:
+    """The posterior means (N, latent_dim), coloured by label; the two first principal components where there are more than 2."""
+    points, axes = codes.double().cpu().numpy(), ("z₁", "z₂")
+    if points.shape[1] == 1:
+        points, axes = np.stack([points[:, 0], np.linspace(-1, 1, len(points))], 1), ("z₁", "place in the data set")
+    elif points.shape[1] > 2:
+        points, shares = _principal_components(points)
+        axes = tuple(f"principal component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(shares))
+    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    ax = figure.add_subplot()
+    classes = sorted(set(labels.tolist()))
+    colours = [f"C{i}" for i in range(10)]
+    for i, label in enumerate(classes):
+        mine = (labels == label).cpu().numpy()
+        ax.scatter(*points[mine].T, s=9, color=colours[i % 10], alpha=0.75, linewidths=0, label=str(label))
+    ax.set(title="Codes E[z|x] of the validation images, by label", xlabel=axes[0], ylabel=axes[1])
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.legend(title="label", markerscale=2, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    _plain(ax)
+    return figure
+
+
+def kl_bars(kl: Sequence[float], active: int) -> Figure:
+    """Nats that each latent dimension carries, most first."""
+    order = np.argsort(kl)[::-1]
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    ax = figure.add_subplot()
+    ax.bar(range(len(kl)), np.asarray(kl)[order], color="C0")
+    ax.set_xticks(range(len(kl)), [str(j + 1) for j in order], fontsize=7 if len(kl) > 20 else 9)
+    ax.set(xlabel="latent dimension", ylabel="KL (nats)", title=f"KL per latent dimension: {active} of {len(kl)} are active")
+    _plain(ax)
+    return figure
+
+
+def grid_figure(
+    images: Tensor, title: str, row_labels: Sequence[str] = (), gap: int = 2, gap_every: int = 1
+) -> Figure:
+    """A grid of images (rows, columns, C, H, W) in [0, 1], each pixel a whole number of the figure's pixels."""
+    canvas, tops = tile(images.float().clamp(0, 1).cpu().numpy(), gap, gap_every)
+    height, width = canvas.shape[:2]
+    zoom, dpi = max(1, round(720 / width)), 100
+    left, top = (0.95 if row_labels else 0.1) * dpi, 0.38 * dpi
+    size = (width * zoom + left + 10, height * zoom + top + 10)
+    figure = Figure(figsize=(size[0] / dpi, size[1] / dpi), dpi=dpi)
+    ax = figure.add_axes((left / size[0], 10 / size[1], width * zoom / size[0], height * zoom / size[1]))
+    ax.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    ax.set_axis_off()
+    figure.text(left / size[0], 1 - 0.5 * top / size[1], title, va="center", fontsize=10, color=INK)
+    for label, y in zip(row_labels, tops, strict=False):
+        ax.text(-8 / zoom, y + images.shape[-2] / 2, label, ha="right", va="center", fontsize=9, color=INK)
+    return figure
+
+
+def tile(images: np.ndarray, gap: int, gap_every: int) -> tuple[np.ndarray, list[int]]:
+    """(rows, columns, C, H, W) side by side on white, with a `gap` between columns and after every `gap_every` rows."""
+    rows, columns, channels, height, width = images.shape
+    tops = [r * height + gap * (r // gap_every) for r in range(rows)]
+    canvas = np.ones((tops[-1] + height, columns * (width + gap) - gap, channels), dtype=np.float32)
+    for r in range(rows):
+        for c in range(columns):
+            left = c * (width + gap)
+            canvas[tops[r] : tops[r] + height, left : left + width] = images[r, c].transpose(1, 2, 0)
+    return (canvas[..., 0] if channels == 1 else canvas), tops
+
+
+def to_array(figure: Figure) -> np.ndarray:
+    """The figure's pixels, uint8 (height, width, 3)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def _principal_components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first two components (N, 2) and the share of the variance of each; signs fixed, so that pictures do not flip."""
+    centred = points - points.mean(0)
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    directions = directions[:2]
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], 1)
+    shares = singular**2 / max((singular**2).sum(), 1e-300)
+    return centred @ (directions * np.sign(largest)).T, shares[:2]
+
+
+def _plain(ax: object) -> None:
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)  # type: ignore[attr-defined]
+
+
+def _subscript(index: int) -> str:
+    """Counted from 1, as in the bars."""
+    return "".join("₀₁₂₃₄₅₆₇₈₉"[int(digit)] for digit in str(index + 1))
+
+
+def _device(vae: VAE) -> torch.device:
+    return next(vae.parameters()).device

@@ -1,0 +1,51 @@
+"""The learning rate over time: torch's own schedulers, stepped once per training step and told how long the run is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR
+
+from vae_lightning.errors import InvalidValue, check_choice, check_number
+from vae_lightning.schedules import UNITS, RunLength, check_length
+
+
+class LRSchedule:
+    """A recipe for a torch scheduler: `build(optimizer, run)`; None where nothing changes."""
+
+    def build(self, optimizer: Optimizer, run: RunLength) -> LRScheduler | None:
+        raise NotImplementedError
+
+
+class NoLRSchedule(LRSchedule):
+    """The learning rate stays as the optimizer has it."""
+
+    def build(self, optimizer: Optimizer, run: RunLength) -> None:
+        return None
+
+
+class Cosine(LRSchedule):
+    """Half a cosine from lr to `final`·lr over the run (Loshchilov and Hutter 2017, eq. 5, without restarts)."""
+
+    def __init__(self, final: float = 0.0) -> None:
+        self.final = check_number("final", final, 0, 1)
+
+    def build(self, optimizer: Optimizer, run: RunLength) -> LRScheduler:
+        lr = optimizer.param_groups[0]["lr"]
+        return CosineAnnealingLR(optimizer, T_max=round(run.steps_per("fraction")), eta_min=self.final * lr)
+
+
+class MultiStep(LRSchedule):
+    """lr times `gamma` at each milestone, counted in `unit` (fraction of the run, epoch or step)."""
+
+    def __init__(self, milestones: Sequence[float] = (0.5, 0.75), gamma: float = 0.1, unit: str = "fraction") -> None:
+        self.unit = check_choice("unit", unit, UNITS)
+        if isinstance(milestones, str) or not isinstance(milestones, Sequence) or not milestones:
+            raise InvalidValue("milestones", milestones, "a list of numbers above 0")
+        self.milestones = [check_length("milestones", milestone, unit) for milestone in milestones]
+        self.gamma = check_number("gamma", gamma, 0, 1, above=True)
+
+    def build(self, optimizer: Optimizer, run: RunLength) -> LRScheduler:
+        steps = sorted(round(milestone * run.steps_per(self.unit)) for milestone in self.milestones)
+        return MultiStepLR(optimizer, milestones=steps, gamma=self.gamma)

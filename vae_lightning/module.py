@@ -1,0 +1,179 @@
+"""The `LightningModule`: what happens at each training step, and what is written of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+
+from vae_lightning.data.base import Batch
+from vae_lightning.data.binarization import bernoulli_pixels
+from vae_lightning.errors import RunError
+from vae_lightning.evaluation.elbo import SplitSums, pixels
+from vae_lightning.lr_schedules import LRSchedule
+from vae_lightning.metrics import Means, sum_over_ranks
+from vae_lightning.noise import Noise, StreamNoise, key
+from vae_lightning.objectives import ELBO
+from vae_lightning.schedules import RunLength, Schedule
+from vae_lightning.vae import VAE
+
+TRAIN_METRICS = ("loss", "reconstruction", "kl")
+
+
+class VAEModule(LightningModule):
+    """Trains a `VAE` by an objective under a schedule of β.
+
+    optimizer: parameters → torch optimizer; dynamic: draw binary pixels anew at each step; seed: of the training noise, which is
+    a pure function of (seed, rank, epoch, batch). Metrics go to the trainer's loggers as `train_step/…` every
+    `log_every_n_steps`, `train/…` and `val/…` each epoch, in nats per image.
+    """
+
+    def __init__(
+        self,
+        vae: VAE,
+        objective: ELBO,
+        beta_schedule: Schedule,
+        optimizer: Callable[..., Optimizer],
+        lr_schedule: LRSchedule,
+        dynamic: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.vae, self.objective, self.beta_schedule = vae, objective, beta_schedule
+        self.make_optimizer, self.lr_schedule = optimizer, lr_schedule
+        self.dynamic, self.seed = dynamic, seed
+        self.shown: dict[str, float] = {}  # the last figures written, for the progress bar
+        self.history: dict[str, dict[str, float]] = {}  # the last figures of each kind, for the results
+        self.train_means = Means(TRAIN_METRICS)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes each hook's name here, twenty times a step; nn.Module's own way is 20 times slower
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    # ---------------------------------------------------------------- training
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        noise = self.training_noise(batch, batch_idx)
+        x = self.training_pixels(batch, noise)
+        losses = self.objective(self.vae, x, self.beta(), noise)
+        self.train_means.add(losses, len(x))
+        self.write_step()
+        return losses.loss
+
+    def training_noise(self, batch: Batch, batch_idx: int) -> Noise:
+        """Noise that a resumed run, or another number of loader workers, draws again; each process draws its own."""
+        return StreamNoise(self.generator, key(self.seed, "train", self.global_rank, self.current_epoch, batch_idx))
+
+    def training_pixels(self, batch: Batch, noise: Noise) -> Tensor:
+        """x in [0, 1], float32, dynamically binarised where the data are."""
+        return bernoulli_pixels(batch.images, self.generator) if self.dynamic else pixels(batch.images)
+
+    def beta(self) -> float:
+        """β in force."""
+        return self.beta_schedule(self.trainer.global_step)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer(self.parameters())
+        scheduler = self.lr_schedule.build(optimizer, self.run_length())
+        if scheduler is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def run_length(self) -> RunLength:
+        steps = float(self.trainer.estimated_stepping_batches)
+        batches = self.trainer.num_training_batches
+        return RunLength(steps, math.ceil(batches / self.trainer.accumulate_grad_batches) if batches < math.inf else math.inf)
+
+    def on_fit_start(self) -> None:
+        self.beta_schedule.begin(self.run_length())
+        self.generator = torch.Generator(self.device)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["beta_schedule"] = self.beta_schedule.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.beta_schedule.load_state_dict(checkpoint["beta_schedule"])
+
+    # ---------------------------------------------------------------- what is written
+
+    def on_train_epoch_start(self) -> None:
+        self.train_means = Means(TRAIN_METRICS)
+        self._written = self.train_means.totals()
+        self._clock, self._seconds = time.perf_counter(), 0.0
+        self._written_step = self.trainer.global_step
+
+    def write_step(self) -> None:
+        """Every `log_every_n_steps` steps, the means since the last time."""
+        step = self.trainer.global_step + 1
+        if step % self.trainer.log_every_n_steps == 0 and step != self._written_step:
+            self._written_step = step
+            totals = self._totals()
+            self.write("train_step", self._train_metrics(totals - self._written, time.perf_counter() - self._clock), step)
+            self._tick(totals)
+
+    def on_train_epoch_end(self) -> None:
+        totals = self._totals()
+        self._tick(totals)
+        self.write("train", self._train_metrics(totals, self._seconds), self.trainer.global_step)
+
+    def write(self, kind: str, metrics: dict[str, float], step: int) -> None:
+        """Hands `kind/metric` to every logger. By hand, since `self.log` costs a tenth of a step for each metric."""
+        self.history[kind] = {**metrics, "step": step, "epoch": self.current_epoch}
+        self.shown = {name: metrics[name] for name in ("elbo", "reconstruction", "kl")} | {"beta": self.beta()}
+        named = {f"{kind}/{name}": value for name, value in metrics.items()}
+        for logger in self.loggers:
+            logger.log_metrics({**named, "epoch": self.current_epoch}, step)
+
+    def _totals(self) -> Tensor:
+        return sum_over_ranks(self.train_means.totals(), self.device)
+
+    def _tick(self, totals: Tensor) -> None:
+        now = time.perf_counter()
+        self._seconds += now - self._clock
+        self._written, self._clock = totals, now
+
+    def _train_metrics(self, totals: Tensor, seconds: float) -> dict[str, float]:
+        means = self.train_means.means(totals)
+        if not all(math.isfinite(value) for value in means.values()):
+            raise RunError(self._not_finite(means))
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, Optimizer)
+        return {
+            "elbo": -(means["reconstruction"] + means["kl"]),
+            **means,
+            "beta": self.beta(),
+            "lr": float(optimizer.param_groups[0]["lr"]),
+            "images_per_second": totals[-1].item() / max(seconds, 1e-9),
+        }
+
+    def _not_finite(self, means: dict[str, float]) -> str:
+        terms = ", ".join(f"{name} {value:g}" for name, value in means.items())
+        return (
+            f"The loss is no longer finite at step {self.trainer.global_step}, epoch {self.current_epoch} ({terms}): "
+            "lower optimizer.lr or set trainer.gradient_clip_val; trainer.detect_anomaly=true names the operation."
+        )
+
+    # ---------------------------------------------------------------- validation
+
+    def on_validation_epoch_start(self) -> None:
+        self.val_sums = SplitSums(self.vae.latent_dim, "val")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.val_sums.add(self.vae, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self.val_sums.sums = sum_over_ranks(self.val_sums.sums, self.device)
+        metrics = self.val_sums.metrics()
+        # for checkpoints and early stopping, which read the trainer's metrics
+        self.log_dict({f"val/{name}": float(value) for name, value in metrics.items()}, logger=False)
+        if not self.trainer.sanity_checking:
+            self.write("val", metrics, self.trainer.global_step)

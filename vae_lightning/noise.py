@@ -1,0 +1,101 @@
+"""Random numbers as pure functions of what they are for.
+
+Training noise is a function of (seed, purpose, rank, step): a run that is resumed, or given another number of loader workers,
+draws what it would have drawn. Evaluation noise is a function of (seed, purpose, example): batch size and order change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Noise(Protocol):
+    """A stream of standard noise. `like` has the batch first: shape (batch, *event)."""
+
+    def normal(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        """ε ~ N(0, 1), shape (*samples, *like.shape), dtype and device of `like`."""
+
+    def uniform(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        """u ~ U[0, 1), shape (*samples, *like.shape), dtype and device of `like`."""
+
+
+def key(*parts: int | str) -> int:
+    """A 63-bit seed from a tuple such as (seed, "train", rank, step).
+
+    Hashed rather than added up, since a CPU generator uses the low 32 bits of its seed only and neighbouring seeds meet.
+    """
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+class StreamNoise:
+    """Noise from a torch generator seeded with a key: the fast one, for training."""
+
+    def __init__(self, generator: torch.Generator, seed: int) -> None:
+        self.generator = generator.manual_seed(seed)
+
+    def normal(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return torch.randn(*samples, *like.shape, generator=self.generator, dtype=like.dtype, device=like.device)
+
+    def uniform(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return torch.rand(*samples, *like.shape, generator=self.generator, dtype=like.dtype, device=like.device)
+
+
+class ExampleNoise:
+    """Noise keyed by example: row i of every draw depends on `seed` and `examples[i]` alone.
+
+    The n-th number of an example's m-th draw is SplitMix64 (Steele, Lea and Flood 2014) at counter n from a start that hashes
+    (seed, m, example). The same on every device, to rounding. `first_sample` skips that many samples of the leading
+    `samples` dimension, so that k samples drawn in chunks are the k samples drawn at once.
+    """
+
+    def __init__(self, examples: Tensor, seed: int, first_sample: int = 0) -> None:
+        self.examples, self.seed, self.first_sample = examples.long(), seed, first_sample
+        self.draws = 0
+
+    def normal(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        u = self._uniform(like, samples)
+        return (torch.special.erfinv(2 * u - 1) * math.sqrt(2)).to(like.dtype)
+
+    def uniform(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        # rounding to float32 could reach 1, which is outside [0, 1)
+        return self._uniform(like, samples).to(like.dtype).clamp_max(1 - torch.finfo(like.dtype).eps)
+
+    def _uniform(self, like: Tensor, samples: tuple[int, ...]) -> Tensor:
+        """u in (0, 1), float64: 52 random bits and a half, so that neither 0 nor 1 is met."""
+        draw, self.draws = self.draws, self.draws + 1
+        start = torch.tensor(_signed(key(self.seed, draw)), device=like.device)
+        per_example = _mix(self.examples.to(like.device) * _GOLDEN + start)
+        count, event = math.prod(samples), like.shape[1:]
+        numbers = torch.arange(count * event.numel(), device=like.device) + self.first_sample * event.numel()
+        counter = (numbers * _GOLDEN).view(count, 1, *event)
+        bits = _mix(per_example.view(1, -1, *[1] * len(event)) + counter)
+        u = (_shift(bits, 12).double() + 0.5) * 2.0**-52
+        return u.view(*samples, *like.shape)
+
+
+def _signed(value: int) -> int:
+    """A 64-bit pattern as the int64 that torch holds."""
+    value &= 2**64 - 1
+    return value - 2**64 if value >= 2**63 else value
+
+
+_GOLDEN = _signed(0x9E3779B97F4A7C15)
+_M1, _M2 = _signed(0xBF58476D1CE4E5B9), _signed(0x94D049BB133111EB)
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift of int64 (torch's is arithmetic)."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """SplitMix64's finalizer: a bijection of 64-bit words whose output bits pass as independent."""
+    x = (x ^ _shift(x, 30)) * _M1
+    x = (x ^ _shift(x, 27)) * _M2
+    return x ^ _shift(x, 31)

@@ -1,0 +1,5 @@
+"""p(z): a prior is a module whose `forward()` returns a distribution over latents."""
+
+from vae_lightning.priors.standard_normal import StandardNormal
+
+__all__ = ["StandardNormal"]

@@ -1,0 +1,25 @@
+"""`prior=standard_normal`: p(z) = N(0, I)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vae_lightning.distributions import DiagonalNormal
+from vae_lightning.errors import check_int
+
+
+class StandardNormal(nn.Module):
+    """p(z) = N(0, I), event_shape (latent_dim,)."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = check_int("latent_dim", latent_dim)
+        self.register_buffer("mean", torch.zeros(latent_dim), persistent=False)
+        self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
+
+    def forward(self) -> DiagonalNormal:
+        return DiagonalNormal(self.mean, self.scale)

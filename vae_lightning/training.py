@@ -1,0 +1,253 @@
+"""One training run, from a complete configuration to `results.json`."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning import build, runs
+from vae_lightning.callbacks.figures import draw_all, publish
+from vae_lightning.callbacks.progress import TrainingProgress
+from vae_lightning.console import Report, axes_table, paths_table, quiet_libraries, relative, results_table
+from vae_lightning.data.base import Images
+from vae_lightning.data.binarization import resolve
+from vae_lightning.data.datamodule import VAEDataModule
+from vae_lightning.data.sampler import OrderedBatches
+from vae_lightning.errors import InvalidValue, UserError
+from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
+from vae_lightning.loggers import MetricsCSV, TensorBoard
+from vae_lightning.module import VAEModule
+from vae_lightning.noise import key
+
+TABLE_ROWS = ("elbo", "reconstruction", "kl", "active_units")
+
+
+def fit(config: DictConfig, folder: Path, in_sweep: bool) -> float:
+    """Trains, evaluates the best checkpoint on val and test, draws and writes; the best validation ELBO.
+
+    Processes that DDP starts come through here too; the first one alone prints and writes.
+    """
+    started = time.perf_counter()
+    quiet_libraries()
+    report = Report()
+    try:
+        module, data = assemble(config)
+        trainer = make_trainer(config, folder, in_sweep)
+        if is_first_process():
+            begin(config, folder, module, data, trainer, report)
+        fit_guarded(trainer, module, data)
+        if not trainer.is_global_zero:
+            return module.history["val"]["elbo"] if "val" in module.history else float("nan")
+        return finish(config, folder, module, data, trainer, report, started)
+    finally:
+        report.close()
+
+
+def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
+    """Data and model, with weights drawn from the run's seed; `config` learns what it takes to rebuild them."""
+    data = build.build_data(config)
+    facts = data.facts()
+    torch.manual_seed(key(config.seed, "weights"))
+    vae = build.build_vae(config, facts)
+    try:
+        mode = resolve(data.binarize, vae.likelihood.support == "binary")
+    except InvalidValue as error:
+        raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
+    config.facts, config.schema_version, config.binarization = facts.as_dict(), runs.SCHEMA_VERSION, mode
+    module = build.build_module(config, vae, dynamic=mode == "dynamic")
+    return module, VAEDataModule(data, mode, config.seed)
+
+
+def make_trainer(config: DictConfig, folder: Path, in_sweep: bool) -> Trainer:
+    loggers = [build.make(config, f"logger.{name}", save_dir=str(folder)) for name in config.logger]
+    more: dict[str, Any] = {}
+    if in_sweep and config.trainer.strategy == "ddp":
+        more["strategy"] = "ddp_spawn"  # plain ddp starts the whole command again, and so the whole sweep
+    return build.build_trainer(config, folder, [MetricsCSV(folder), *loggers], make_callbacks(config, folder), **more)
+
+
+def make_callbacks(config: DictConfig, folder: Path) -> list[Callback]:
+    callbacks = [build.make(config, f"callbacks.{name}") for name in config.callbacks]
+    if config.trainer.enable_checkpointing is False or config.trainer.fast_dev_run:
+        callbacks = [c for c in callbacks if not isinstance(c, Checkpoint)]
+    if config.trainer.enable_progress_bar is False:
+        callbacks = [c for c in callbacks if not isinstance(c, TrainingProgress)]
+    for callback in callbacks:
+        if isinstance(callback, Checkpoint):
+            callback.dirpath = str(folder / "checkpoints")
+    return callbacks
+
+
+def is_first_process() -> bool:
+    return rank_zero_only.rank == 0
+
+
+def begin(
+    config: DictConfig, folder: Path, module: VAEModule, data: VAEDataModule, trainer: Trainer, report: Report
+) -> None:
+    """Writes `config.yaml` and prints what was composed."""
+    runs.write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
+    if not config.trainer.fast_dev_run:
+        report.keep(folder)
+    sizes = {name: len(split) for name, split in data.data.splits().items()}
+    per_process = data.data.batch_size
+    world = trainer.world_size
+    report.say(
+        axes_table(
+            config,
+            module.vae,
+            {
+                "images": ", ".join(f"{name} {size:,}" for name, size in sizes.items()) + f" ({pixel_words(data.mode, module)})",
+                "batch": f"{per_process}" if world == 1 else f"{per_process} × {world} processes = {per_process * world}",
+                "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}",
+                "run": relative(folder) if not config.trainer.fast_dev_run else "fast_dev_run: nothing is kept",
+            },
+        )
+    )
+    params = hparams(config)
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoard):
+            logger.log_hparams(params)
+        else:
+            logger.log_hyperparams(params)
+
+
+def pixel_words(mode: str, module: VAEModule) -> str:
+    if mode == "none":
+        grey = module.vae.likelihood.support == "binary"
+        return "grey pixels under a Bernoulli: no likelihood, not comparable" if grey else "grey pixels"
+    return {"dynamic": "dynamically binarised", "static": "statically binarised", "threshold": "binarised at 128"}[mode]
+
+
+def hparams(config: DictConfig) -> dict[str, Any]:
+    """What the HParams tab compares: the option of each axis, the numbers, and whatever was overridden."""
+    params: dict[str, Any] = {axis: config.choices[axis] for axis in build.AXES}
+    params |= {"latent_dim": config.latent_dim, "beta": config.beta, "seed": config.seed, "lr": config.optimizer.lr}
+    for override in config.overrides:
+        name, _, value = override.lstrip("+").partition("=")
+        found = OmegaConf.select(config, name)
+        params[name] = found if isinstance(found, int | float | str) else value
+    return {name: value for name, value in params.items() if isinstance(value, int | float | str)}
+
+
+def fit_guarded(trainer: Trainer, module: LightningModule, data: VAEDataModule) -> None:
+    trainer.fit(module, datamodule=data)
+
+
+def finish(
+    config: DictConfig,
+    folder: Path,
+    module: VAEModule,
+    data: VAEDataModule,
+    trainer: Trainer,
+    report: Report,
+    started: float,
+) -> float:
+    """Val and test figures of the best checkpoint, the last pictures, `results.json` and the closing table."""
+    checkpoint = best_checkpoint(folder)
+    if checkpoint is not None:
+        weights = runs.read_checkpoint(checkpoint)["state_dict"]
+        module.load_state_dict(weights)
+    vae = module.vae.eval().to(trainer.strategy.root_device)
+    data.setup("fit")
+    sums = {name: split_sums(vae, data.splits[name], name, data.data.eval_batch_size) for name in ("val", "test")}
+    metrics = {name: s.metrics() for name, s in sums.items()}
+    step = trainer.global_step
+    if not config.trainer.fast_dev_run:
+        pictures = publish(draw_all(vae, data.splits["val"], sums["val"]), folder, trainer.loggers, step)
+        results = collect_results(config, module, trainer, sums, time.perf_counter() - started)
+        runs.write_json(folder / "results.json", {**results, "checkpoint": relative_to(checkpoint, folder)})
+        log_results(trainer, metrics["test"], step)
+    report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, TABLE_ROWS))
+    if not config.trainer.fast_dev_run:
+        report.say(closing_paths(folder, checkpoint, pictures))
+    return float(metrics["val"]["elbo"])
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """best.ckpt; last.ckpt where nothing was validated; None where no checkpoint was written."""
+    for name in runs.CHECKPOINTS:
+        path = folder / "checkpoints" / f"{name}.ckpt"
+        if path.exists():
+            return path
+    return None
+
+
+def split_sums(vae: Any, split: Images, name: str, batch_size: int) -> SplitSums:
+    device = next(vae.parameters()).device
+    batches = (split[places].to(device) for places in OrderedBatches(len(split), batch_size))
+    return evaluate_elbo(vae, batches, name)
+
+
+def collect_results(
+    config: DictConfig, module: VAEModule, trainer: Trainer, sums: dict[str, SplitSums], seconds: float
+) -> dict[str, Any]:
+    """What `results.json` holds."""
+    train = module.history.get("train", {})
+    splits = {name: {**s.metrics(), "kl_per_dimension": s.kl_per_dimension()} for name, s in sums.items()}
+    return {
+        "schema_version": runs.SCHEMA_VERSION,
+        "name": config.name,
+        **splits,
+        "train": {k: v for k, v in train.items() if k not in ("images_per_second", "lr")},
+        "beta": module.shown.get("beta"),
+        "binarization": config.binarization,
+        "seed": config.seed,
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "seconds": round(seconds, 2),
+        "images_per_second": round(train["images_per_second"]) if "images_per_second" in train else None,
+        "device": str(trainer.strategy.root_device),
+        "precision": str(trainer.precision),
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+
+
+def versions() -> dict[str, str]:
+    packages = ("vae-lightning", "torch", "lightning", "hydra-core", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def git_commit() -> str | None:
+    """The commit of the source that ran, with `+` where it was changed since; None outside of a repository."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def log_results(trainer: Trainer, metrics: dict[str, Any], step: int) -> None:
+    """Test figures into every logger, and into the HParams tab."""
+    for logger in trainer.loggers:
+        logger.log_metrics({f"test/{name}": float(value) for name, value in metrics.items()}, step)
+        if isinstance(logger, TensorBoard):
+            logger.log_results(metrics, step)
+        logger.finalize("success")
+
+
+def closing_paths(folder: Path, checkpoint: Path | None, pictures: list[Path]) -> Any:
+    paths = [("run", folder), ("results", folder / "results.json")]
+    if checkpoint is not None:
+        paths.append(("checkpoint", checkpoint))
+    names = ",".join(sorted(path.stem for path in pictures))
+    return paths_table([*paths, ("pictures", folder / "figures" / f"{{{names}}}.png")])
+
+
+def relative_to(path: Path | None, folder: Path) -> str | None:
+    return None if path is None else str(path.relative_to(folder))
