@@ -20,7 +20,10 @@ AXES = ("data", "model", "posterior", "prior", "likelihood", "objective", "beta_
 
 
 def make(config: DictConfig, key: str, **given: Any) -> Any:
-    """The object that the node `key` describes. UserError, in terms of the configuration's keys, where its arguments are wrong."""
+    """The object that the node `key` describes.
+
+    UserError, in terms of the configuration's keys, where its arguments are wrong.
+    """
     node = OmegaConf.select(config, key)
     try:
         return instantiate(node, _convert_="all", **given)

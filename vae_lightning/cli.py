@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from vae_lightning.errors import UserError, nearest
 
@@ -61,6 +61,9 @@ def with_messages(action: Callable[[], Any]) -> None:
             raise
         print_error(str(error))
         sys.exit(error.status)
+    except MissingMandatoryValue as error:
+        print_error(f"{error.full_key} is not set: add {error.full_key}=…; --help lists what there is.")
+        sys.exit(2)
 
 
 def print_error(message: str) -> None:
@@ -186,7 +189,7 @@ def _check_keys(config: DictConfig, plain: Sequence[Override], loader: Any) -> N
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
     for name in config:
-        key = f"{prefix}{name}"
+        key = f"{prefix}{name!s}"
         yield key
         node = config._get_node(name)
         if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():

@@ -9,10 +9,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from vae_lightning.build import AXES
 
+# values of the Trainer's arguments that say nothing
+_QUIET = (None, False, True, 0, 1, -1, "auto")
 UNITS = {"elbo": "nats", "reconstruction": "nats", "kl": "nats", "nll": "nats", "nll_standard_error": "nats"}
 
 
@@ -49,36 +52,23 @@ class Report:
             self._file = None
 
 
-def quiet_libraries() -> None:
-    """Lightning's notes on hardware, tips and loaders say nothing that the command does not print itself."""
-    import warnings
-
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",  # a batch is one index operation: workers would slow it down
-        ".*The number of training batches.*",  # short epochs are written at their end
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*LeafSpec.*is deprecated.*",
-        ".*isinstance\\(treespec, LeafSpec\\).*",
-        ".*You defined a `validation_step` but have no `val_dataloader`.*",
-        ".*Found .* module\\(s\\) in eval mode.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
-
-
-def axes_table(config: DictConfig, vae: Any, extra: dict[str, str]) -> Table:
-    """What was composed: one row per axis with its option and the arguments in force."""
-    table = _table(config.name)
-    for axis in (*AXES, "trainer"):
-        table.add_row(axis, f"[bold]{config.choices[axis]}[/bold]", _arguments(config[axis]))
+def composition(config: DictConfig, vae: Any, facts: dict[str, str]) -> str:
+    """What was composed: a line per axis with its option and the arguments in force, then shapes, sizes and `facts`."""
+    lines = [(axis, config.choices[axis], _arguments(config[axis])) for axis in AXES]
+    lines.append(("trainer", config.choices.trainer, _arguments(config.trainer, _QUIET)))
     encoder, decoder = (sum(p.numel() for p in part.parameters()) for part in (vae.encoder, vae.decoder))
-    shape = "×".join(str(n) for n in vae.shape)
-    table.add_row("shapes", f"x {shape}", f"z {vae.latent_dim}")
-    table.add_row("parameters", f"{sum(p.numel() for p in vae.parameters()):,}", f"encoder {encoder:,}, decoder {decoder:,}")
-    for key, value in extra.items():
-        table.add_row(key, value, "")
-    return table
+    total = sum(p.numel() for p in vae.parameters())
+    lines.append(("shapes", f"x {'×'.join(str(n) for n in vae.shape)} → z {vae.latent_dim}", ""))
+    lines.append(("parameters", f"{total:,} (encoder {encoder:,}, decoder {decoder:,})", ""))
+    return aligned(config.name, [*lines, *((key, value, "") for key, value in facts.items())])
+
+
+def aligned(title: str, lines: Sequence[tuple[str, str, str]]) -> str:
+    """Columns without a frame, never wrapped, so that paths can be copied and searched for."""
+    short = [second for _, second, third in lines if third]
+    first, second = max(len(line[0]) for line in lines), max((len(s) for s in short), default=0)
+    rows = [f"{a:<{first}}  [bold]{escape(b)}[/bold]{' ' * (second - len(b))}  {escape(c)}".rstrip() for a, b, c in lines]
+    return "\n".join([f"[bold]{escape(title)}[/bold]"] * bool(title) + rows)
 
 
 def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence[str]) -> Table:
@@ -94,11 +84,8 @@ def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence
     return table
 
 
-def paths_table(paths: Iterable[tuple[str, Path]]) -> Table:
-    table = _table("")
-    for label, path in paths:
-        table.add_row(label, relative(path))
-    return table
+def paths(entries: Iterable[tuple[str, Path]]) -> str:
+    return aligned("", [(label, relative(path), "") for label, path in entries])
 
 
 def relative(path: Path) -> str:
@@ -109,22 +96,18 @@ def relative(path: Path) -> str:
         return str(path)
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=None, show_header=False, pad_edge=False, title_style="bold")
-
-
 def _figure(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.2f}" if isinstance(value, float) else f"{value}"
 
 
-def _arguments(node: DictConfig) -> str:
-    """The node's arguments, without those that are off."""
+def _arguments(node: DictConfig, quiet: Sequence[Any] = (None, False)) -> str:
+    """The node's arguments, without those whose value is one of `quiet`."""
     values = OmegaConf.to_container(node, resolve=True)
     assert isinstance(values, dict)
-    shown = {k: v for k, v in values.items() if not str(k).startswith("_") and v is not None and v is not False}
-    return " ".join(f"{k}={_short(v)}" for k, v in shown.items())
+    shown = {k: v for k, v in values.items() if not str(k).startswith("_") and not any(v is q or v == q for q in quiet)}
+    return " ".join(f"{k!s}={_short(v)}" for k, v in shown.items())
 
 
 def _short(value: Any) -> str:

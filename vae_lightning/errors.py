@@ -55,9 +55,7 @@ def check_ints(name: str, values: Any, minimum: int = 1) -> tuple[int, ...]:
     return tuple(values)
 
 
-def check_number(
-    name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False
-) -> float:
+def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> float:
     """A finite number in [low, high], or in (low, high] with `above`."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not good or value > high or value < low or (above and value == low):

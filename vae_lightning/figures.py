@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from vae_lightning.noise import StreamNoise, key
@@ -37,9 +39,7 @@ def samples(vae: VAE, rows: int = 8, columns: int = 12, seed: int = 0) -> Figure
 
 
 @torch.no_grad()
-def traversals(
-    vae: VAE, x: Tensor, kl: Sequence[float] | None, reach: float = 3.0, columns: int = 11, most: int = 12
-) -> Figure:
+def traversals(vae: VAE, x: Tensor, kl: Sequence[float] | None, reach: float = 3.0, columns: int = 11, most: int = 12) -> Figure:
     """Each row moves one latent dimension from −reach to reach, the others staying at the code of the one image x (C, H, W).
 
     `kl`: nats of each dimension; the `most` informative ones are drawn, most informative first.
@@ -74,7 +74,8 @@ def manifold(vae: VAE, side: int = 20) -> Figure:
 
 def latent_scatter(codes: Tensor, labels: Tensor) -> Figure:
     """The posterior means (N, latent_dim), coloured by label; the two first principal components where there are more than 2."""
-    points, axes = codes.double().cpu().numpy(), ("z₁", "z₂")
+    points = codes.double().cpu().numpy()
+    axes: tuple[str, ...] = ("z₁", "z₂")
     if points.shape[1] == 1:
         points, axes = np.stack([points[:, 0], np.linspace(-1, 1, len(points))], 1), ("z₁", "place in the data set")
     elif points.shape[1] > 2:
@@ -86,7 +87,7 @@ def latent_scatter(codes: Tensor, labels: Tensor) -> Figure:
     colours = [f"C{i}" for i in range(10)]
     for i, label in enumerate(classes):
         mine = (labels == label).cpu().numpy()
-        ax.scatter(*points[mine].T, s=9, color=colours[i % 10], alpha=0.75, linewidths=0, label=str(label))
+        ax.scatter(points[mine, 0], points[mine, 1], s=9, color=colours[i % 10], alpha=0.75, linewidths=0, label=str(label))
     ax.set(title="Codes E[z|x] of the validation images, by label", xlabel=axes[0], ylabel=axes[1])
     ax.set_aspect("equal", adjustable="datalim")
     ax.legend(title="label", markerscale=2, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
@@ -101,14 +102,16 @@ def kl_bars(kl: Sequence[float], active: int) -> Figure:
     ax = figure.add_subplot()
     ax.bar(range(len(kl)), np.asarray(kl)[order], color="C0")
     ax.set_xticks(range(len(kl)), [str(j + 1) for j in order], fontsize=7 if len(kl) > 20 else 9)
-    ax.set(xlabel="latent dimension", ylabel="KL (nats)", title=f"KL per latent dimension: {active} of {len(kl)} are active")
+    ax.set(
+        xlabel="latent dimension",
+        ylabel="KL (nats)",
+        title=f"KL per latent dimension: {active} of {len(kl)} are active",
+    )
     _plain(ax)
     return figure
 
 
-def grid_figure(
-    images: Tensor, title: str, row_labels: Sequence[str] = (), gap: int = 2, gap_every: int = 1
-) -> Figure:
+def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap: int = 2, gap_every: int = 1) -> Figure:
     """A grid of images (rows, columns, C, H, W) in [0, 1], each pixel a whole number of the figure's pixels."""
     canvas, tops = tile(images.float().clamp(0, 1).cpu().numpy(), gap, gap_every)
     height, width = canvas.shape[:2]
@@ -142,6 +145,14 @@ def to_array(figure: Figure) -> np.ndarray:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def save(picture: np.ndarray, path: Path) -> Path:
+    """A PNG, written beside and renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}")
+    Image.fromarray(picture).save(beside, format="png")
+    return beside.replace(path)
 
 
 def _principal_components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
-
-from vae_lightning.figures import to_array
 
 HPARAMS_METRICS = ("elbo", "reconstruction", "kl", "active_units")
 
@@ -23,7 +21,7 @@ class TensorBoard(TensorBoardLogger):
     one chart; `train_step/elbo` becomes `step/elbo`.
     """
 
-    _KINDS = {"train": ("train", "epoch"), "val": ("val", "epoch"), "train_step": ("train", "step")}
+    _KINDS: ClassVar = {"train": ("train", "epoch"), "val": ("val", "epoch"), "train_step": ("train", "step")}
 
     def __init__(self, save_dir: str | Path) -> None:
         super().__init__(save_dir, name="", version="", default_hp_metric=False)
@@ -32,6 +30,12 @@ class TensorBoard(TensorBoardLogger):
     @property
     def log_dir(self) -> str:
         return str(self.root_dir)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Flushes; `config.yaml` holds what Lightning would write to hparams.yaml."""
+        for writer in (self.experiment, *self._writers.values()):
+            writer.flush()
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
@@ -44,8 +48,9 @@ class TensorBoard(TensorBoardLogger):
                 self.experiment.add_scalar(name, value, step)
 
     @rank_zero_only
-    def log_figure(self, name: str, figure: Figure, step: int) -> None:
-        self.experiment.add_image(name, to_array(figure), step, dataformats="HWC")
+    def log_picture(self, name: str, picture: np.ndarray, step: int) -> None:
+        """uint8 (height, width, 3)."""
+        self.experiment.add_image(name, picture, step, dataformats="HWC")
 
     @rank_zero_only
     def log_hparams(self, params: dict[str, Any]) -> None:

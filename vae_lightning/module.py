@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from vae_lightning import quiet  # noqa: F401
 from vae_lightning.data.base import Batch
 from vae_lightning.data.binarization import bernoulli_pixels
 from vae_lightning.errors import RunError
@@ -58,6 +60,11 @@ class VAEModule(LightningModule):
             self.__dict__[name] = value
         else:
             super().__setattr__(name, value)
+
+    def setup(self, stage: str) -> None:
+        # constants such as the prior's mean are alike in every process: DDP need not send them at each step
+        constant = [name for name, _ in self.named_buffers() if name not in self.state_dict()]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, constant)
 
     # ---------------------------------------------------------------- training
 
@@ -110,20 +117,33 @@ class VAEModule(LightningModule):
         self._written = self.train_means.totals()
         self._clock, self._seconds = time.perf_counter(), 0.0
         self._written_step = self.trainer.global_step
+        self.log_every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+
+    def on_validation_start(self) -> None:
+        self._clock_off()
+
+    def on_validation_end(self) -> None:
+        self._clock = time.perf_counter()
 
     def write_step(self) -> None:
         """Every `log_every_n_steps` steps, the means since the last time."""
         step = self.trainer.global_step + 1
-        if step % self.trainer.log_every_n_steps == 0 and step != self._written_step:
-            self._written_step = step
+        if step % self.log_every == 0 and step != self._written_step:
             totals = self._totals()
-            self.write("train_step", self._train_metrics(totals - self._written, time.perf_counter() - self._clock), step)
-            self._tick(totals)
+            self._clock_off()
+            self.write("train_step", self._train_metrics(totals - self._written, totals[-1].item()), step)
+            self._written, self._written_step = totals, step
 
     def on_train_epoch_end(self) -> None:
         totals = self._totals()
-        self._tick(totals)
-        self.write("train", self._train_metrics(totals, self._seconds), self.trainer.global_step)
+        self._clock_off()
+        self.write("train", self._train_metrics(totals, totals[-1].item()), self.trainer.global_step)
+
+    def _clock_off(self) -> None:
+        """Adds what training took since the clock was last read; validation, pictures and checkpoints do not count."""
+        now = time.perf_counter()
+        self._seconds += now - getattr(self, "_clock", now)
+        self._clock = now
 
     def write(self, kind: str, metrics: dict[str, float], step: int) -> None:
         """Hands `kind/metric` to every logger. By hand, since `self.log` costs a tenth of a step for each metric."""
@@ -136,12 +156,8 @@ class VAEModule(LightningModule):
     def _totals(self) -> Tensor:
         return sum_over_ranks(self.train_means.totals(), self.device)
 
-    def _tick(self, totals: Tensor) -> None:
-        now = time.perf_counter()
-        self._seconds += now - self._clock
-        self._written, self._clock = totals, now
-
-    def _train_metrics(self, totals: Tensor, seconds: float) -> dict[str, float]:
+    def _train_metrics(self, totals: Tensor, images: float) -> dict[str, float]:
+        """Means of `totals`; the speed is that of the epoch so far, `images` in `_seconds`."""
         means = self.train_means.means(totals)
         if not all(math.isfinite(value) for value in means.values()):
             raise RunError(self._not_finite(means))
@@ -152,7 +168,7 @@ class VAEModule(LightningModule):
             **means,
             "beta": self.beta(),
             "lr": float(optimizer.param_groups[0]["lr"]),
-            "images_per_second": totals[-1].item() / max(seconds, 1e-9),
+            "images_per_second": images / max(self._seconds, 1e-9),
         }
 
     def _not_finite(self, means: dict[str, float]) -> str:

@@ -35,7 +35,9 @@ def create_folder(parent: Path, prefix: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise RunError(f"The run folder {folder} cannot be made ({error.strerror}): set output_dir to one that can.") from error
+            raise RunError(
+                f"The run folder {folder} cannot be made ({error.strerror}): set output_dir to one that can."
+            ) from error
     raise RunError(f"No free name was found for a run folder in {parent}.")
 
 
@@ -98,7 +100,9 @@ def load(path: str | Path, checkpoint: str = "best") -> VAE:
 def load_vae(run: Run) -> VAE:
     vae = build_vae(run.config, run.facts)
     assert isinstance(vae, VAE)
-    weights = {k.removeprefix("vae."): v for k, v in read_checkpoint(run.checkpoint)["state_dict"].items() if k.startswith("vae.")}
+    weights = {
+        k.removeprefix("vae."): v for k, v in read_checkpoint(run.checkpoint)["state_dict"].items() if k.startswith("vae.")
+    }
     try:
         vae.load_state_dict(weights)
     except RuntimeError as error:

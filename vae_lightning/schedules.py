@@ -71,7 +71,7 @@ class Constant(Schedule):
 
 
 class Linear(Schedule):
-    """Warm-up (Bowman et al. 2016; Sønderby et al. 2016): from `start` in a straight line to `value` at `warmup`, then `value`."""
+    """Warm-up (Bowman et al. 2016; Sønderby et al. 2016): in a straight line from `start` to `value` at `warmup`."""
 
     def __init__(self, value: float = 1.0, start: float = 0.0, warmup: float = 0.25, unit: str = "fraction") -> None:
         super().__init__(unit)

@@ -11,14 +11,13 @@ from typing import Any
 
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning import build, runs
+from vae_lightning import build, quiet, runs  # noqa: F401
 from vae_lightning.callbacks.figures import draw_all, publish
-from vae_lightning.callbacks.progress import TrainingProgress
-from vae_lightning.console import Report, axes_table, paths_table, quiet_libraries, relative, results_table
+from vae_lightning.console import Report, composition, paths, relative, results_table
 from vae_lightning.data.base import Images
 from vae_lightning.data.binarization import resolve
 from vae_lightning.data.datamodule import VAEDataModule
@@ -38,14 +37,13 @@ def fit(config: DictConfig, folder: Path, in_sweep: bool) -> float:
     Processes that DDP starts come through here too; the first one alone prints and writes.
     """
     started = time.perf_counter()
-    quiet_libraries()
     report = Report()
     try:
         module, data = assemble(config)
         trainer = make_trainer(config, folder, in_sweep)
         if is_first_process():
             begin(config, folder, module, data, trainer, report)
-        fit_guarded(trainer, module, data)
+        trainer.fit(module, datamodule=data)
         if not trainer.is_global_zero:
             return module.history["val"]["elbo"] if "val" in module.history else float("nan")
         return finish(config, folder, module, data, trainer, report, started)
@@ -70,31 +68,37 @@ def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
 
 def make_trainer(config: DictConfig, folder: Path, in_sweep: bool) -> Trainer:
     loggers = [build.make(config, f"logger.{name}", save_dir=str(folder)) for name in config.logger]
-    more: dict[str, Any] = {}
+    callbacks = make_callbacks(config, folder)
+    more: dict[str, Any] = {
+        # else Lightning adds its own
+        "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
+        "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
+    }
     if in_sweep and config.trainer.strategy == "ddp":
         more["strategy"] = "ddp_spawn"  # plain ddp starts the whole command again, and so the whole sweep
-    return build.build_trainer(config, folder, [MetricsCSV(folder), *loggers], make_callbacks(config, folder), **more)
+    return build.build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
 
 
 def make_callbacks(config: DictConfig, folder: Path) -> list[Callback]:
-    callbacks = [build.make(config, f"callbacks.{name}") for name in config.callbacks]
+    """The callbacks of the configuration, without those that the trainer's arguments switch off."""
+    off: list[type] = []
     if config.trainer.enable_checkpointing is False or config.trainer.fast_dev_run:
-        callbacks = [c for c in callbacks if not isinstance(c, Checkpoint)]
+        off.append(Checkpoint)
     if config.trainer.enable_progress_bar is False:
-        callbacks = [c for c in callbacks if not isinstance(c, TrainingProgress)]
+        off.append(ProgressBar)
+    callbacks = [build.make(config, f"callbacks.{name}") for name in config.callbacks]
+    callbacks = [callback for callback in callbacks if not isinstance(callback, tuple(off))]
     for callback in callbacks:
-        if isinstance(callback, Checkpoint):
+        if isinstance(callback, ModelCheckpoint):
             callback.dirpath = str(folder / "checkpoints")
     return callbacks
 
 
 def is_first_process() -> bool:
-    return rank_zero_only.rank == 0
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
 
 
-def begin(
-    config: DictConfig, folder: Path, module: VAEModule, data: VAEDataModule, trainer: Trainer, report: Report
-) -> None:
+def begin(config: DictConfig, folder: Path, module: VAEModule, data: VAEDataModule, trainer: Trainer, report: Report) -> None:
     """Writes `config.yaml` and prints what was composed."""
     runs.write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
     if not config.trainer.fast_dev_run:
@@ -103,7 +107,7 @@ def begin(
     per_process = data.data.batch_size
     world = trainer.world_size
     report.say(
-        axes_table(
+        composition(
             config,
             module.vae,
             {
@@ -138,10 +142,6 @@ def hparams(config: DictConfig) -> dict[str, Any]:
         found = OmegaConf.select(config, name)
         params[name] = found if isinstance(found, int | float | str) else value
     return {name: value for name, value in params.items() if isinstance(value, int | float | str)}
-
-
-def fit_guarded(trainer: Trainer, module: LightningModule, data: VAEDataModule) -> None:
-    trainer.fit(module, datamodule=data)
 
 
 def finish(
@@ -241,12 +241,11 @@ def log_results(trainer: Trainer, metrics: dict[str, Any], step: int) -> None:
         logger.finalize("success")
 
 
-def closing_paths(folder: Path, checkpoint: Path | None, pictures: list[Path]) -> Any:
-    paths = [("run", folder), ("results", folder / "results.json")]
+def closing_paths(folder: Path, checkpoint: Path | None, pictures: list[Path]) -> str:
+    made = [("run", folder), ("results", folder / "results.json")]
     if checkpoint is not None:
-        paths.append(("checkpoint", checkpoint))
-    names = ",".join(sorted(path.stem for path in pictures))
-    return paths_table([*paths, ("pictures", folder / "figures" / f"{{{names}}}.png")])
+        made.append(("checkpoint", checkpoint))
+    return paths([*made, *(("picture", path) for path in pictures)])
 
 
 def relative_to(path: Path | None, folder: Path) -> str | None:

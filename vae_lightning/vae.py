@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_lightning.architectures import Architecture
+from vae_lightning.distributions import DiagonalNormal
 from vae_lightning.likelihoods import Likelihood
 from vae_lightning.noise import Noise
 from vae_lightning.posteriors import Diagonal
@@ -22,16 +23,14 @@ class VAE(nn.Module):
         VAE(MLP(), Diagonal(20), StandardNormal(20), Bernoulli((1, 28, 28)))
     """
 
-    def __init__(
-        self, architecture: Architecture, posterior: Diagonal, prior: StandardNormal, likelihood: Likelihood
-    ) -> None:
+    def __init__(self, architecture: Architecture, posterior: Diagonal, prior: StandardNormal, likelihood: Likelihood) -> None:
         super().__init__()
         self.encoder = architecture.encoder(likelihood.shape, posterior.features)
         self.decoder = architecture.decoder(posterior.latent_dim, likelihood.out_shape)
         self.posterior, self.prior, self.likelihood = posterior, prior, likelihood
         self.latent_dim, self.shape = posterior.latent_dim, likelihood.shape
 
-    def encode(self, x: Tensor) -> Distribution:
+    def encode(self, x: Tensor) -> DiagonalNormal:
         """q_φ(z|x): batch_shape (batch,), event_shape (latent_dim,)."""
         return self.posterior(self.encoder(x))
 

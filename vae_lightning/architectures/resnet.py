@@ -11,7 +11,7 @@ from vae_lightning.errors import check_int, check_ints
 
 
 class ResNet:
-    """A stage of `blocks` pre-activation residual blocks (He et al. 2016) for each of `channels`; between stages the image halves.
+    """A stage of `blocks` pre-activation residual blocks (He et al. 2016) for each of `channels`; the image halves between.
 
     Any image size and channel count. No batch normalisation, so that an image's density does not depend on its batch.
     """

@@ -38,9 +38,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def __init__(self, monitor: str = "val/elbo", mode: str = "max") -> None:
         check_choice("mode", mode, ("max", "min"))
-        super().__init__(
-            filename="best", monitor=monitor, mode=mode, auto_insert_metric_name=False, enable_version_counter=False
-        )
+        super().__init__(filename="best", monitor=monitor, mode=mode, auto_insert_metric_name=False, enable_version_counter=False)
 
 
 class LastCheckpoint(ModelCheckpoint):

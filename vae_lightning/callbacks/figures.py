@@ -63,17 +63,9 @@ def draw_all(vae: Any, split: Any, sums: Any) -> dict[str, Figure]:
 
 def publish(drawn: dict[str, Figure], folder: Path, loggers: Any, step: int) -> list[Path]:
     """Writes `figures/<name>.png` (replacing the last one) and hands each picture to TensorBoard; the paths."""
-    paths = [save(figure, folder / "figures" / f"{name}.png") for name, figure in drawn.items()]
+    pictures = {name: figures.to_array(figure) for name, figure in drawn.items()}
     for logger in loggers:
         if isinstance(logger, TensorBoard):
-            for name, figure in drawn.items():
-                logger.log_figure(name, figure, step)
-    return paths
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Written beside and renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    figure.savefig(beside, format="png")
-    return beside.replace(path)
+            for name, picture in pictures.items():
+                logger.log_picture(name, picture, step)
+    return [figures.save(picture, folder / "figures" / f"{name}.png") for name, picture in pictures.items()]

@@ -91,7 +91,11 @@ def complete(config: DictConfig) -> DictConfig:
     hydra = HydraConfig.get()
     whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
-    whole |= {"choices": choices, "overrides": list(hydra.overrides.task), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+    whole |= {
+        "choices": choices,
+        "overrides": list(hydra.overrides.task),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
     return OmegaConf.create(whole)
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from vae_lightning.data.base import Batch, ImageData, Images
 from vae_lightning.data.binarization import prepare
@@ -31,7 +30,8 @@ class VAEDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         rank, world, epoch = self._place()
-        if self.trainer is not None and self.trainer.overfit_batches:  # the same batches in the same order
+        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            # the same batches in the same order
             return self._loader("train", OrderedBatches(len(self.splits["train"]), self.data.batch_size, rank, world))
         sampler = ShuffledBatches(
             len(self.splits["train"]), self.data.batch_size, self.seed, epoch, rank, world, self.data.drop_last
@@ -50,7 +50,7 @@ class VAEDataModule(LightningDataModule):
         trainer = self.trainer
         return (0, 1, 0) if trainer is None else (trainer.global_rank, trainer.world_size, trainer.current_epoch)
 
-    def _loader(self, split: str, sampler: Sampler[Tensor]) -> DataLoader[Any]:
+    def _loader(self, split: str, sampler: Any) -> DataLoader[Any]:
         return DataLoader(
             self.splits[split],
             sampler=sampler,

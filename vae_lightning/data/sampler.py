@@ -20,7 +20,14 @@ class ShuffledBatches(Sampler[Tensor]):
     """
 
     def __init__(
-        self, size: int, batch_size: int, seed: int, epoch: int = 0, rank: int = 0, world: int = 1, drop_last: bool = False
+        self,
+        size: int,
+        batch_size: int,
+        seed: int,
+        epoch: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        drop_last: bool = False,
     ) -> None:
         self.share = size // world
         self.size, self.batch_size, self.seed = size, batch_size, seed
@@ -41,11 +48,11 @@ class ShuffledBatches(Sampler[Tensor]):
 
 
 class OrderedBatches(SequentialSampler):
-    """Every image once, in order, without padding: `rank` of `world` takes every world-th batch."""
+    """Every image once, in order, without padding: `rank` of `world` takes every world-th image."""
 
     def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
         super().__init__(range(size))
-        self.batches = torch.arange(size).split(batch_size)[rank::world]
+        self.batches = torch.arange(rank, size, world).split(batch_size)
 
     def __len__(self) -> int:
         return len(self.batches)

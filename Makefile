@@ -1,0 +1,57 @@
+# The two commands of a newcomer are `make train` and `make test`; `make help` lists the rest.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install train evaluate generate tensorboard test lint format lock bench clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## makes .venv with everything in it
+
+$(VENV)/.installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Python 3.11 to 3.13 is needed, and $(PYTHON) is $$($(PYTHON) --version): make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+train: install ## trains: make train ARGS="model=conv beta=4"
+	$(BIN)/python train.py $(ARGS)
+
+evaluate: install ## measures a run: make evaluate ARGS="run=outputs/…"
+	$(BIN)/python evaluate.py $(ARGS)
+
+generate: install ## draws a run: make generate ARGS="run=outputs/…"
+	$(BIN)/python generate.py $(ARGS)
+
+tensorboard: install ## shows all runs in the browser
+	$(BIN)/tensorboard --logdir outputs
+
+test: install ## the tests: make test ARGS="-k schedules"
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install ## ruff, the format and the types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install ## puts the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: install ## writes requirements.lock anew from pyproject.toml, without a registry's address
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --extra dev --no-emit-index-url --no-header \
+	  --no-annotate pyproject.toml --output-file requirements.lock
+
+bench: install ## training speed beside a bare loop, torchvision's loader and pythae (installed into .venv)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[bench]'
+	$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+clean: ## removes .venv and caches, never outputs
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

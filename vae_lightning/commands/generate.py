@@ -1,0 +1,118 @@
+"""`python generate.py run=outputs/…`: samples, reconstructions, traversals, interpolations … of a trained run, as PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, ListConfig
+
+from vae_lightning.cli import run_app
+from vae_lightning.errors import UserError, check_choice, check_int, check_number, nearest
+
+WHAT = ("samples", "reconstructions", "traversals", "interpolations", "latent_scatter", "manifold")
+
+
+def main() -> None:
+    run_app(generate, "generate")
+
+
+def generate(config: DictConfig) -> list[Path]:
+    """Draws what `config.what` lists into the run's `generated/` folder; the paths."""
+    what = _chosen(config.what)
+    _check(config, what or WHAT, list(HydraConfig.get().overrides.task))
+    from vae_lightning import figures, runs, served
+    from vae_lightning.console import Report, composition, paths, relative
+
+    run = runs.find(config.run, config.checkpoint)
+    device = served.choose_device(config.device)
+    vae = runs.load_vae(run).to(device)
+    drawings = _drawings(config, run, vae, device)
+    report = Report()
+    report.say(composition(run.config, vae, {"device": device.type, "checkpoint": relative(run.checkpoint)}))
+    if what is None:
+        what = [name for name in WHAT if name != "manifold" or vae.latent_dim == 2]
+    elif "manifold" in what and vae.latent_dim != 2:
+        raise UserError(f"what=manifold draws a two-dimensional latent space, and this run has latent_dim={vae.latent_dim}.")
+    folder = Path(config.folder).expanduser() if config.folder else run.folder / "generated"
+    made = [figures.save(figures.to_array(drawings[name]()), folder.absolute() / f"{name}.png") for name in what]
+    report.say(paths([("picture", path) for path in made]))
+    return made
+
+
+def _chosen(what: Any) -> list[str] | None:
+    """The list that `what` names; None for all that the run has."""
+    if what is None:
+        return None
+    names = list(what) if isinstance(what, ListConfig) else [what]
+    for name in names:
+        if name not in WHAT:
+            raise UserError(f"what={name}: no such picture.{nearest(str(name), WHAT)} Allowed: {', '.join(WHAT)}.")
+    return names
+
+
+def _check(config: DictConfig, what: Sequence[str], overrides: Sequence[str]) -> None:
+    """Numbers in range, and no key set that nothing will be drawn with."""
+    for override in overrides:
+        name = override.lstrip("+").partition(".")[0]
+        if name in WHAT and name not in what:
+            raise UserError(f"{override} would have no effect: what={','.join(what)} leaves {name} out.")
+    for name in WHAT:
+        for key, value in config[name].items():
+            if key == "reach":
+                check_number(f"{name}.{key}", value, 0, above=True)
+            else:
+                check_int(f"{name}.{key}", value, 0 if key == "image" else 1)
+    check_int("seed", config.seed, 0)
+    check_choice("split", config.split, ("train", "val", "test"))
+
+
+def _drawings(config: DictConfig, run: Any, vae: Any, device: Any) -> dict[str, Callable[[], Any]]:
+    """How each picture is drawn; images are loaded by the first that needs them."""
+    from functools import cache
+
+    import torch
+
+    from vae_lightning import figures, served
+    from vae_lightning.evaluation.elbo import evaluate_elbo, pixels
+
+    @cache
+    def split() -> Any:
+        return served.load_split(run, config.split, config.data.root)
+
+    def images(first: int, count: int) -> Any:
+        if first + count > len(split()):
+            raise UserError(f"{count} images from place {first} on were asked for, and {config.split} has {len(split())}.")
+        return pixels(split().images[first : first + count].to(device))
+
+    def traversals() -> Any:
+        kl = evaluate_elbo(vae, served.batches(split(), 500, device, 2000), config.split).kl_per_dimension()
+        c = config.traversals
+        return figures.traversals(vae, images(c.image, 1)[0], kl, c.reach, c.columns)
+
+    def interpolations() -> Any:
+        rows = config.interpolations.rows
+        pairs = images(0, 2 * rows)
+        return figures.interpolations(vae, pairs[:rows], pairs[rows:], config.interpolations.columns)
+
+    def latent_scatter() -> Any:
+        count = min(config.latent_scatter.count, len(split()))
+        with torch.no_grad():
+            return figures.latent_scatter(vae.encode(images(0, count)).mean, split().labels[:count])
+
+    return {
+        "samples": lambda: figures.samples(vae, config.samples.rows, config.samples.columns, config.seed),
+        "reconstructions": lambda: figures.reconstructions(
+            vae, images(0, config.reconstructions.count), config.reconstructions.columns
+        ),
+        "traversals": traversals,
+        "interpolations": interpolations,
+        "latent_scatter": latent_scatter,
+        "manifold": lambda: figures.manifold(vae, config.manifold.side),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Importing this silences what Lightning says that the commands say themselves, or that does not hold here.
+
+By import, since the processes that DDP spawns meet none of the program's own code before Lightning begins to talk.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+for _name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+for _message in (
+    ".*does not have many workers.*",  # a batch is one index operation: workers would slow it down
+    ".*The number of training batches.*",  # short epochs are written at their end
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*sync_dist=True.*",  # what is logged was summed over the processes already
+    ".*LeafSpec.*is deprecated.*",  # Lightning 2.6 under torch 2.15
+    ".*You have overridden `transfer_batch_to_device`.*",
+):
+    warnings.filterwarnings("ignore", message=_message)

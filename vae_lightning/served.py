@@ -1,0 +1,55 @@
+"""The images that a run was trained on, for measuring and drawing it later: from its own configuration, without Lightning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from vae_lightning.build import build_data
+from vae_lightning.data.base import SPLITS, Batch, Images
+from vae_lightning.data.binarization import prepare
+from vae_lightning.errors import RunError, UserError, check_choice
+from vae_lightning.runs import Run
+
+
+def load_split(run: Run, split: str, root: str | None = None) -> Images:
+    """One split, binarised as the run's validation and test images are (training images too: drawn once, by example)."""
+    check_choice("split", split, SPLITS)
+    config = run.config.copy()
+    if root is not None:
+        if "root" not in config.data:
+            raise UserError(f"data.root={root} would have no effect: data={config.choices.data} has no root; leave it out.")
+        config.data.root = root
+    data = build_data(config)
+    images = prepare({split: data.splits()[split]}, config.binarization, data.split_seed)[split]
+    if tuple(images.images.shape[1:]) != run.facts.shape:
+        raise RunError(f"The images are {tuple(images.images.shape[1:])}, but the run was trained on {run.facts.shape}.")
+    return images
+
+
+def batches(split: Images, batch_size: int, device: torch.device, images: int | None = None) -> Iterator[Batch]:
+    """The first `images` of a split (all: None), in order."""
+    count = len(split) if images is None else min(images, len(split))
+    for places in torch.arange(count).split(batch_size):
+        yield split[places].to(device)
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is a GPU where there is one."""
+    check_choice("device", name, ("auto", "cpu", "cuda"))
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: this machine has no GPU that torch can use; use device=cpu or device=auto.")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def is_grey_bernoulli(run: Run, support: str) -> bool:
+    """Grey pixels under a likelihood of binary ones: its figures are no log-likelihoods."""
+    return support == "binary" and str(run.config.binarization) == "none"
+
+
+def describe_run(run: Run) -> dict[str, Any]:
+    """The run's choices as plain data."""
+    return dict(OmegaConf.to_container(run.config.choices))  # type: ignore[arg-type]
