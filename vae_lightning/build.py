@@ -6,6 +6,7 @@ Building is staged, since shapes come from the data: data → likelihood → pos
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def make(config: DictConfig, key: str, **given: Any) -> Any:
         if isinstance(cause, UserError):
             raise cause from error
         if isinstance(cause, ModuleNotFoundError):
-            raise UserError(f"{key}={_option(config, key)} needs the package {cause.name}: pip install {cause.name}.") from error
+            raise UserError(f"{key} needs what is not installed: {_install(key, cause)}.") from error
         if isinstance(cause, ValueError | TypeError) or cause is None:
             raise UserError(f"{key}: {' '.join(str(cause or error).split())}") from error
         raise
@@ -119,5 +120,9 @@ def build_trainer(config: DictConfig, folder: Path, loggers: Sequence[Any], call
         raise
 
 
-def _option(config: DictConfig, key: str) -> str:
-    return str(OmegaConf.select(config, f"choices.{key}", default="") or key)
+def _install(key: str, missing: ModuleNotFoundError) -> str:
+    """How to get it: by the extra of the option's name, if there is one."""
+    extra = key.rpartition(".")[2]
+    if extra in (metadata("vae-lightning").get_all("Provides-Extra") or []):
+        return f"pip install 'vae-lightning[{extra}]'"
+    return missing.name or " ".join(str(missing).split())

@@ -7,11 +7,14 @@ import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir, main
-from hydra._internal.utils import get_args_parser
+from hydra import compose, main, version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_search_path import SearchPathElement
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
@@ -92,9 +95,8 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> None:
     parsed = get_args_parser().parse_args(list(arguments))
     if parsed.help or parsed.hydra_help or parsed.shell_completion:
         return
-    extra = [f"hydra.searchpath=[file://{Path(parsed.config_dir).absolute()}]"] if parsed.config_dir else []
     name = parsed.config_name or config_name
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base=VERSION_BASE):
+    with _hydra(_search_path(parsed)):
         loader = GlobalHydra.instance().config_loader()
         overrides = [_parse(text, loader) for text in parsed.overrides]
         if not parsed.multirun:
@@ -104,8 +106,34 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> None:
         plain = [override for override in overrides if not _is_group(override, loader)]
         for variant in _variants(overrides):
             groups = [text for text, override in variant if override not in plain]
-            _check_keys(_compose(name, [*extra, *groups]), plain, loader)
-            _compose(name, [*extra, *(text for text, _ in variant)])
+            _check_keys(_compose(name, groups), plain, loader)
+            _compose(name, [text for text, _ in variant])
+
+
+def _search_path(parsed: Any) -> list[str]:
+    """Where options are looked for beside the program's own: --config-dir and hydra.searchpath."""
+    folders = [str(Path(parsed.config_dir).absolute())] if parsed.config_dir else []
+    for text in parsed.overrides:
+        key, _, value = text.partition("=")
+        if key == "hydra.searchpath":
+            folders += [part.strip(" '\"") for part in value.strip("[]").split(",") if part.strip()]
+    return folders
+
+
+@contextmanager
+def _hydra(folders: Sequence[str]) -> Iterator[None]:
+    """Hydra over the program's configuration and `folders`, gone again at the end."""
+    version.setbase(VERSION_BASE)
+    search_path = create_config_search_path(str(conf_dir()))
+    for folder in folders:
+        # before the last place, which Hydra keeps for schemas
+        search_path.get_path().insert(-1, SearchPathElement("command-line", folder if "://" in folder else f"file://{Path(folder).absolute()}"))
+    GlobalHydra.instance().clear()
+    Hydra.create_main_hydra2("check", search_path)
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def _parse(text: str, loader: Any) -> Override:

@@ -21,6 +21,8 @@ class LRSchedule:
 class NoLRSchedule(LRSchedule):
     """The learning rate stays as the optimizer has it."""
 
+    def __init__(self) -> None: ...
+
     def build(self, optimizer: Optimizer, run: RunLength) -> None:
         return None
 

@@ -105,7 +105,7 @@ class Cyclical(Schedule):
         self.ratio = check_number("ratio", ratio, 0, 1, above=True)
 
     def at(self, time: float) -> float:
-        position = math.fmod(time, self.period) / self.period
+        position = round(time / self.period, 9) % 1.0  # rounded, since 0.6 / 0.2 falls short of 3
         return self.start + (self.value - self.start) * min(1.0, position / self.ratio)
 
 

@@ -16,7 +16,7 @@ class Conv:
     Any image size and channel count: sizes are inferred, and the decoder meets each on its way back.
     """
 
-    def __init__(self, channels: Sequence[int] = (32, 64), hidden: int = 256, activation: str = "relu") -> None:
+    def __init__(self, channels: Sequence[int] = (32, 64), hidden: int = 256, activation: str = "gelu") -> None:
         self.channels = check_ints("channels", channels)
         self.hidden = check_int("hidden", hidden)
         self.activation = check_activation(activation)

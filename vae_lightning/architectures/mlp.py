@@ -14,7 +14,7 @@ from vae_lightning.errors import check_ints
 class MLP:
     """x → hidden[0] → hidden[1] → … → features; the decoder has the same widths in reverse (Kingma and Welling 2014, app. C)."""
 
-    def __init__(self, hidden: Sequence[int] = (512, 256), activation: str = "relu") -> None:
+    def __init__(self, hidden: Sequence[int] = (512, 256), activation: str = "gelu") -> None:
         self.hidden = check_ints("hidden", hidden)
         self.activation = check_activation(activation)
 

@@ -139,6 +139,6 @@ def images_from_arrays(images: np.ndarray, labels: np.ndarray) -> Images:
         raise RunError(f"Images must be uint8 of shape (N, H, W) or (N, H, W, C), not {images.dtype} {images.shape}.")
     if len(images) != len(labels):
         raise RunError(f"There are {len(images)} images but {len(labels)} labels.")
-    pixels = torch.from_numpy(np.ascontiguousarray(images))
+    pixels = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # torch warns of a read-only array
     pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
     return Images(pixels, torch.from_numpy(labels.astype(np.int64)))

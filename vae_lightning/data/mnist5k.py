@@ -23,7 +23,7 @@ class MNIST5k(ImageData):
         test_size: int = 500,
         split_seed: int = 0,
         binarize: str = "auto",
-        batch_size: int = 128,
+        batch_size: int = 64,
         eval_batch_size: int = 500,
         num_workers: int = 0,
         drop_last: bool = False,

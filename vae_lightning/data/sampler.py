@@ -52,7 +52,7 @@ class OrderedBatches(SequentialSampler):
 
     def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
         super().__init__(range(size))
-        self.batches = torch.arange(rank, size, world).split(batch_size)
+        self.batches = torch.arange(size)[rank::world].split(batch_size)  # none where there are fewer images than ranks
 
     def __len__(self) -> int:
         return len(self.batches)

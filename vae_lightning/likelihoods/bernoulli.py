@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
@@ -30,6 +31,6 @@ class BernoulliImage(Independent):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """As `Independent.log_prob`, but summed before the sign is changed: two passes less over the pixels in a step."""
-        logits = self.base_dist.logits
-        nll = F.binary_cross_entropy_with_logits(logits, value.expand_as(logits), reduction="none")
+        logits, value = torch.broadcast_tensors(self.base_dist.logits, value.float())
+        nll = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
         return -nll.flatten(-3).sum(-1)

@@ -1,0 +1,45 @@
+"""What several tests need: the seed, the data that ship with the project, and the real MNIST files where they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.running import Runner
+from vae_lightning.data.base import Images
+from vae_lightning.data.mnist5k import MNIST5k
+
+torch.set_num_threads(1)  # the tensors here are small, and threads that wait for each other cost ten times the work
+DATA_ROOT = Path(os.environ.get("VAE_DATA") or Path(__file__).parents[1] / "../shared/data")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def mnist5k() -> dict[str, Images]:
+    return MNIST5k().splits()
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of the real MNIST and FashionMNIST files."""
+    if not (DATA_ROOT / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").exists():
+        pytest.skip(f"the MNIST files are not in {DATA_ROOT} (set VAE_DATA to the folder that holds MNIST/raw)")
+    return DATA_ROOT
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Runner:
+    """Runs commands in an empty folder."""
+    return Runner(monkeypatch, capsys, tmp_path)

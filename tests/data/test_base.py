@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vae_lightning.data.base import Batch, DataFacts, ImageData, Images, images_from_arrays, stratified_split
+from vae_lightning.errors import InvalidValue, RunError
+
+
+class Tiny(ImageData):
+    loads = 0
+
+    def load(self) -> dict[str, Images]:
+        self.loads += 1
+        grey = images_from_arrays(np.full((4, 2, 3), 51, np.uint8), np.arange(4))
+        white = images_from_arrays(np.full((4, 2, 3), 255, np.uint8), np.arange(4))
+        return {"train": grey, "val": white, "test": white}
+
+
+def test_a_batch_is_the_images_at_the_places_asked_for(mnist5k: dict[str, Images]) -> None:
+    places = torch.tensor([7, 3, 7])
+    batch = mnist5k["val"][places]
+    assert isinstance(batch, Batch)
+    assert torch.equal(batch.examples, places)
+    assert torch.equal(batch.images, mnist5k["val"].images[places])
+    assert torch.equal(batch.labels, mnist5k["val"].labels[places])
+    assert torch.equal(batch.to(torch.device("cpu")).images, batch.images)
+
+
+def test_facts_are_those_of_the_training_images() -> None:
+    data = Tiny(val_size=1)
+    assert data.facts().shape == (1, 2, 3)
+    assert data.facts().mean == pytest.approx(0.2)
+    assert data.facts().train_size == 4
+    assert data.loads == 1
+
+
+def test_facts_survive_being_written_down() -> None:
+    facts = DataFacts((3, 32, 16), 0.25, 1234)
+    assert facts.as_dict() == {"shape": [3, 32, 16], "mean": 0.25, "train_size": 1234}
+    assert DataFacts.from_dict(facts.as_dict()) == facts
+
+
+LABELS = np.repeat([0, 1, 2], [60, 30, 10])[np.random.default_rng(0).permutation(100)]
+
+
+def test_a_split_is_stratified_disjoint_and_covers_all() -> None:
+    places = stratified_split(LABELS, {"test": 20, "val": 10}, seed=0)
+    assert np.bincount(LABELS[places["test"]]).tolist() == [12, 6, 2]
+    assert np.bincount(LABELS[places["val"]]).tolist() == [6, 3, 1]
+    assert sorted(np.concatenate(list(places.values()))) == list(range(100))
+
+
+def test_the_odd_places_go_to_the_largest_remainders() -> None:
+    places = stratified_split(LABELS, {"val": 7}, seed=0)  # exactly 4.2, 2.1, 0.7
+    assert np.bincount(LABELS[places["val"]]).tolist() == [4, 2, 1]
+
+
+def test_a_split_is_a_function_of_its_seed_and_shuffled() -> None:
+    first, again, other = (stratified_split(LABELS, {"val": 50}, seed)["val"] for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert set(first) != set(other)
+    assert not np.array_equal(first, np.sort(first))
+
+
+def test_a_split_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(InvalidValue, match=r"^val_size=100: must be less than the 100 images"):
+        stratified_split(LABELS, {"val": 100}, 0)
+
+
+def test_channels_come_first() -> None:
+    colour = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    images = images_from_arrays(colour, np.array([1, 2])).images
+    assert images.shape == (2, 3, 4, 5)
+    assert images[1, 2, 3, 4] == colour[1, 3, 4, 2]
+    assert images_from_arrays(colour[..., 0], np.array([1, 2])).images.shape == (2, 1, 4, 5)
+
+
+def test_arrays_may_be_read_only() -> None:
+    images = np.zeros((2, 4, 4), np.uint8)
+    images.flags.writeable = False
+    assert len(images_from_arrays(images, np.zeros(2))) == 2
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((2, 4, 4), np.float32), np.zeros(2), "must be uint8"),
+        (np.zeros((2, 16), np.uint8), np.zeros(2), "must be uint8 of shape"),
+        (np.zeros((2, 4, 4), np.uint8), np.zeros(3), "2 images but 3 labels"),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused(images: np.ndarray, labels: np.ndarray, message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        images_from_arrays(images, labels)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"val_size": 0},
+        {"split_seed": -1},
+        {"binarize": "yes"},
+        {"batch_size": 0},
+        {"eval_batch_size": 0},
+        {"num_workers": -1},
+        {"drop_last": 1},
+    ],
+)
+def test_values_out_of_range_are_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(InvalidValue, match=f"^{next(iter(bad))}="):
+        Tiny(**{"val_size": 1, **bad})  # type: ignore[arg-type]

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vae_lightning.data.base import Images
+from vae_lightning.data.binarization import _binarize_once, bernoulli_pixels, prepare, resolve
+from vae_lightning.errors import InvalidValue
+
+GREYS = torch.arange(256, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("binarize", "binary", "mode"),
+    [
+        ("auto", True, "dynamic"),
+        ("auto", False, "none"),
+        ("dynamic", True, "dynamic"),
+        ("static", True, "static"),
+        ("threshold", True, "threshold"),
+        ("none", True, "none"),
+        ("none", False, "none"),
+    ],
+)
+def test_what_each_choice_means(binarize: str, binary: bool, mode: str) -> None:
+    assert resolve(binarize, binary) == mode
+
+
+@pytest.mark.parametrize("binarize", ["dynamic", "static", "threshold"])
+def test_binary_pixels_under_a_density_of_grey_ones_are_refused(binarize: str) -> None:
+    with pytest.raises(InvalidValue, match=f"binarize={binarize}: must be auto or none"):
+        resolve(binarize, binary_likelihood=False)
+
+
+def test_each_grey_is_one_with_its_probability_counted_over_every_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the 2^16 values of the 16 random bits meets each grey once, so that the mean is the probability itself."""
+    every = torch.arange(-(2**15), 2**15, dtype=torch.int16).repeat(256)
+    monkeypatch.setattr(torch.Tensor, "random_", lambda self, *_, **__: self.copy_(every.view(torch.int64)))
+    drawn = bernoulli_pixels(GREYS.repeat_interleave(2**16), torch.Generator())
+    probability = drawn.view(256, 2**16).double().mean(1)
+    assert (probability - GREYS.double() / 255).abs().max() < 2e-5
+    assert probability[0] == 0
+    assert probability[255] == 1
+
+
+def test_dynamic_pixels_are_independent_draws_of_the_generator(generator: torch.Generator) -> None:
+    grey = torch.full((4000, 1, 3, 3), 64, dtype=torch.uint8)  # 9 pixels: not a multiple of four
+    drawn = bernoulli_pixels(grey, generator)
+    assert drawn.dtype == torch.float32
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    p, n = 64 / 255, drawn.numel()
+    assert abs(drawn.mean() - p) < 4 * (p * (1 - p) / n) ** 0.5
+    correlation = torch.corrcoef(drawn.flatten(1).T) - torch.eye(9)
+    assert correlation.abs().max() < 5 / 4000**0.5
+    assert not torch.equal(bernoulli_pixels(grey, generator), drawn)
+    assert torch.equal(bernoulli_pixels(grey, torch.Generator().manual_seed(0)), drawn)
+
+
+def test_dynamic_leaves_its_images_as_they_were(generator: torch.Generator) -> None:
+    images = GREYS.clone()
+    bernoulli_pixels(images, generator)
+    assert torch.equal(images, GREYS)
+
+
+def test_pixels_binarised_once_are_one_with_their_probability() -> None:
+    drawn = _binarize_once(GREYS.expand(4000, 256), seed=0).double() / 255
+    p = GREYS.double() / 255
+    assert ((drawn.mean(0) - p).abs() <= 5 * (p * (1 - p) / 4000).sqrt()).all()
+    assert drawn[:, 0].max() == 0
+    assert drawn[:, 255].min() == 1
+    assert len(drawn.unique(dim=0)) == 4000  # no two places share their noise
+
+
+def splits_of(images: torch.Tensor) -> dict[str, Images]:
+    return {name: Images(images, torch.arange(len(images))) for name in ("train", "val", "test")}
+
+
+@pytest.fixture
+def splits() -> dict[str, Images]:
+    return splits_of(torch.randint(0, 256, (2500, 1, 4, 4), dtype=torch.uint8))
+
+
+def test_an_image_binarised_once_depends_on_its_place_alone(splits: dict[str, Images]) -> None:
+    whole = prepare(splits, "static", seed=0)["val"].images
+    first = prepare(splits_of(splits["val"].images[:10]), "static", seed=0)["val"].images
+    assert torch.equal(whole[:10], first)
+    other = splits["val"].images.clone()
+    other[:2490] = 255 - other[:2490]
+    assert torch.equal(prepare(splits_of(other), "static", seed=0)["val"].images[2490:], whole[2490:])
+
+
+def test_seeds_and_splits_have_draws_of_their_own(splits: dict[str, Images]) -> None:
+    prepared = prepare(splits, "static", seed=0)
+    assert torch.equal(prepare(splits, "static", seed=0)["val"].images, prepared["val"].images)
+    drawn = [*(split.images for split in prepared.values()), prepare(splits, "static", seed=1)["val"].images]
+    for i, one in enumerate(drawn):
+        assert set(one.unique().tolist()) == {0, 255}
+        assert all(not torch.equal(one, other) for other in drawn[:i])
+
+
+def test_dynamic_evaluates_on_the_pixels_of_static(splits: dict[str, Images]) -> None:
+    static, dynamic = prepare(splits, "static", 0, training=True), prepare(splits, "dynamic", 0, training=True)
+    for name in ("val", "test"):
+        assert torch.equal(static[name].images, dynamic[name].images)
+    assert torch.equal(dynamic["train"].images, splits["train"].images)
+    assert torch.equal(static["train"].images, prepare(splits, "dynamic", 0)["train"].images)
+
+
+def test_threshold_and_none(splits: dict[str, Images]) -> None:
+    thresholded, grey = prepare(splits, "threshold", 0, training=True), prepare(splits, "none", 0, training=True)
+    for name, split in splits.items():
+        assert torch.equal(thresholded[name].images, torch.where(split.images >= 128, 255, 0).to(torch.uint8))
+        assert torch.equal(grey[name].images, split.images)
+        assert torch.equal(thresholded[name].labels, split.labels)
+    edge = Images(torch.tensor([127, 128], dtype=torch.uint8), torch.arange(2))
+    assert prepare({"val": edge}, "threshold", 0)["val"].images.tolist() == [0, 255]

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vae_lightning.data.idx import read_idx
+from vae_lightning.errors import RunError
+
+ARRAY = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+WHOLE = b"\x00\x00\x08\x03" + struct.pack(">3I", 2, 3, 4) + ARRAY.tobytes()
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(WHOLE)
+    assert np.array_equal(read_idx(path), ARRAY)
+    path.write_bytes(b"\x00\x00\x08\x01" + struct.pack(">I", 3) + b"\x07\x02\x01")
+    assert read_idx(path).tolist() == [7, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is no IDX file"),
+        (WHOLE[:3], "is no IDX file"),
+        (WHOLE[:10], "is no IDX file"),
+        (b"\x1f\x8b" + WHOLE[2:], "is no IDX file"),
+        (WHOLE[:2] + b"\x0d" + WHOLE[3:], "is no IDX file of unsigned bytes"),
+        (WHOLE[:16], "promises 24 bytes of data and 0 are there"),
+        (WHOLE[:-1], "promises 24 bytes of data and 23 are there"),
+        (WHOLE + b"\x00", "promises 24 bytes of data and 25 are there"),
+        (WHOLE[:4] + b"\xff" * 12 + WHOLE[16:], f"promises {(2**32 - 1) ** 3} bytes"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=re.escape(str(path)) + ".*" + re.escape(reason)):
+        read_idx(path)

@@ -1,0 +1,86 @@
+"""Running the commands as a user types them, in this process (imports are paid once) or in one of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@dataclass
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+
+class Runner:
+    """`runner("train", "beta=4")` in the folder `cwd`, whose outputs/ is searched by `runs()`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cwd: Path) -> None:
+        self.monkeypatch, self.capsys, self.cwd = monkeypatch, capsys, cwd
+        monkeypatch.chdir(cwd)
+        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def __call__(self, command: str, *arguments: str) -> Outcome:
+        from importlib import import_module
+
+        self.monkeypatch.setattr(sys, "argv", [f"{command}.py", *arguments])
+        self.capsys.readouterr()
+        try:
+            import_module(f"vae_lightning.commands.{command}").main()
+            status = 0
+        except SystemExit as exit_:
+            status = exit_.code if isinstance(exit_.code, int) else 1
+        captured = self.capsys.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    def runs(self) -> list[Path]:
+        """Run folders, oldest first."""
+        return sorted((path.parent for path in self.cwd.glob("outputs/**/config.yaml")), key=lambda p: p.stat().st_mtime_ns)
+
+    def trained(self, *arguments: str) -> Path:
+        """The folder of a run that has to succeed."""
+        outcome = self("train", *arguments)
+        assert outcome.status == 0, outcome.err
+        return self.runs()[-1]
+
+
+def run_script(script: str, arguments: Sequence[str], cwd: Path, **environment: str) -> Outcome:
+    """`python <script> <arguments>` in a process of its own."""
+    import os
+
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / script), *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+# a few steps on few images
+SHORT: tuple[str, ...] = (
+    "model.hidden=[32]",
+    "trainer.max_epochs=2",
+    "trainer.limit_train_batches=4",
+    "callbacks=minimal",
+    "latent_dim=3",
+)
+
+
+def metrics_rows(folder: Path) -> list[dict[str, Any]]:
+    import csv
+
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))

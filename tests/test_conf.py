@@ -1,0 +1,132 @@
+"""The configuration: each yaml lists what its constructor takes, and each option trains."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.running import REPOSITORY, Runner
+
+CONF = REPOSITORY / "conf"
+GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name != "hydra")
+# what the program itself hands to constructors
+GIVEN = {
+    "likelihood": {"shape"},
+    "logger": {"save_dir", "dir", "id", "anonymous", "experiment", "checkpoint_name", "add_file_policy", "kwargs"},
+    "optimizer": {"params"},
+    "trainer": {
+        "logger",
+        "callbacks",
+        "default_root_dir",
+        "use_distributed_sampler",  # our samplers share the images out themselves
+        "limit_test_batches",  # test figures are those of the whole test set
+        "limit_predict_batches",  # nothing predicts
+        "barebones",  # forbids what a run is made of
+        "enable_autolog_hparams",  # we log them
+        "model_registry",  # of a hosted service
+    },
+}
+# where our default differs from the library's, on purpose
+OWN_DEFAULTS = {
+    "torch.optim.Adam": {"fused", "lr"},
+    "torch.optim.AdamW": {"fused", "lr"},
+    "torch.optim.SGD": {"fused", "lr", "momentum"},
+    "lightning.pytorch.Trainer": {
+        "max_epochs", "log_every_n_steps", "num_sanity_val_steps", "enable_model_summary", "accelerator", "strategy", "devices",
+    },
+    "lightning.pytorch.callbacks.EarlyStopping": {"monitor", "mode", "patience"},
+    "lightning.pytorch.profilers.SimpleProfiler": {"filename"},
+    "lightning.pytorch.loggers.CSVLogger": {"name", "version"},
+    "lightning.pytorch.loggers.WandbLogger": {"project"},
+    "lightning.pytorch.loggers.MLFlowLogger": {"experiment_name"},
+}  # fmt: skip
+
+
+def options(group: str) -> list[str]:
+    return sorted(p.stem for p in (CONF / group).glob("*.yaml"))
+
+
+def composed(path: Path) -> dict[str, Any]:
+    """The file with the files of the same folder that its defaults list names."""
+    content = yaml.safe_load(path.read_text()) or {}
+    whole: dict[str, Any] = {}
+    for base in content.pop("defaults", []):
+        whole |= composed(path.with_name(f"{base}.yaml"))
+    return whole | content
+
+
+def nodes(content: Any) -> list[dict[str, Any]]:
+    if not isinstance(content, dict):
+        return []
+    own = [content] if "_target_" in content else []
+    return own + [node for value in content.values() for node in nodes(value)]
+
+
+ALL_NODES = [
+    pytest.param(group, node, id=f"{group}={option}:{node['_target_']}")
+    for group in GROUPS
+    for option in options(group)
+    for node in nodes(composed(CONF / group / f"{option}.yaml"))
+]
+
+
+@pytest.mark.parametrize(("group", "node"), ALL_NODES)
+def test_yaml_lists_every_argument_with_its_default(group: str, node: dict[str, Any]) -> None:
+    module, _, name = node["_target_"].rpartition(".")
+    signature = inspect.signature(getattr(import_module(module), name).__init__).parameters
+    arguments = {n: p for n, p in signature.items() if n != "self" and n not in GIVEN.get(group, set())}
+    keys = {key for key in node if not key.startswith("_")}
+    assert keys == set(arguments)
+    for key in keys - OWN_DEFAULTS.get(node["_target_"], set()):
+        value, default = node[key], arguments[key].default
+        if isinstance(value, str) and value.startswith("${"):
+            continue
+        assert (tuple(value) if isinstance(value, list) else value) == default, key
+
+
+def test_every_group_of_the_design_is_there() -> None:
+    assert {"data", "model", "likelihood", "prior", "posterior", "objective", "beta_schedule", "optimizer"} <= set(GROUPS)
+    assert {"mnist5k", "mnist", "fashion_mnist"} <= set(options("data"))
+    assert {"constant", "linear", "cyclical", "cosine"} <= set(options("beta_schedule"))
+
+
+NOT_HERE = {("trainer", "gpu"), ("trainer", "ddp"), ("logger", "wandb"), ("logger", "mlflow")}
+
+
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [(group, option) for group in GROUPS for option in options(group) if (group, option) not in NOT_HERE],
+)
+def test_every_option_trains_a_step(runner: Runner, request: pytest.FixtureRequest, group: str, option: str) -> None:
+    more = []
+    if option in ("mnist", "fashion_mnist"):
+        more = [f"data.root={request.getfixturevalue('data_root')}"]
+    if group == "debug":
+        more = ["trainer.max_epochs=1"]
+    outcome = runner("train", f"{group}={option}", *more, "trainer.fast_dev_run=true")
+    assert outcome.status == 0, outcome.err
+    assert option in outcome.out or group in ("logger", "callbacks", "debug", "experiment")
+    assert not list(runner.cwd.glob("outputs/**/*"))
+
+
+@pytest.mark.parametrize("option", ["wandb", "mlflow"])
+def test_loggers_that_are_extras_run_or_are_named(runner: Runner, option: str) -> None:
+    outcome = runner("train", f"logger={option}", "trainer.max_epochs=1", "trainer.limit_train_batches=1", "callbacks=minimal")
+    try:
+        import_module(option)
+    except ModuleNotFoundError:
+        assert outcome.status == 2
+        assert f"vae-lightning[{option}]" in outcome.err
+    else:
+        assert outcome.status == 0, outcome.err
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_runs(runner: Runner, experiment: str) -> None:
+    folder = runner.trained(f"experiment={experiment}", "trainer.max_epochs=1", "trainer.limit_train_batches=2")
+    assert (folder / "results.json").exists()

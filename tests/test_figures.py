@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+from scipy import stats
+
+from tests.linear_gaussian import Linear, random_images
+from vae_lightning import figures
+from vae_lightning.likelihoods import Gaussian
+from vae_lightning.posteriors import Diagonal
+from vae_lightning.priors import StandardNormal
+from vae_lightning.vae import VAE
+
+SHAPE = (1, 3, 2)
+
+
+@pytest.fixture
+def vae() -> VAE:
+    """Latent j moves pixel j up from ½ by a tenth."""
+    vae = VAE(Linear(), Diagonal(2), StandardNormal(2), Gaussian(SHAPE))
+    with torch.no_grad():
+        vae.decoder[0].weight.copy_(0.1 * torch.eye(6)[:, :2])  # type: ignore[index]
+        vae.decoder[0].bias.fill_(0.5)  # type: ignore[index]
+    return vae
+
+
+def canvas(figure: Figure) -> np.ndarray:
+    """The grid of images that a figure shows."""
+    return np.asarray(figure.axes[0].images[0].get_array())
+
+
+def rendered(figure: Figure) -> np.ndarray:
+    picture = figures.to_array(figure)
+    width, height = figure.get_size_inches() * figure.dpi
+    assert picture.dtype == np.uint8
+    assert picture.shape[2] == 3
+    assert abs(picture.shape[0] - height) <= 1
+    assert abs(picture.shape[1] - width) <= 1
+    return picture
+
+
+def test_tiles_lie_side_by_side_with_gaps_between() -> None:
+    images = np.arange(4, dtype=np.float32).reshape(2, 2, 1, 1, 1) / 8 + np.zeros((2, 2, 1, 3, 2), np.float32)
+    grid, tops = figures.tile(images, gap=1, gap_every=1)
+    assert tops == [0, 4]
+    assert grid.shape == (7, 5)
+    assert (grid[:3, :2] == 0).all()
+    assert (grid[:3, 3:] == 1 / 8).all()
+    assert (grid[4:, 3:] == 3 / 8).all()
+    assert (grid[3] == 1).all()
+    assert (grid[:, 2] == 1).all()
+    assert figures.tile(np.zeros((4, 2, 3, 3, 2), np.float32), gap=1, gap_every=2)[0].shape == (13, 5, 3)
+
+
+def test_each_pixel_of_a_grid_is_a_whole_number_of_the_figures_pixels() -> None:
+    images = torch.zeros(1, 1, 1, 2, 2)
+    images[..., 0, 0] = images[..., 1, 1] = 1
+    picture = rendered(figures.grid_figure(images, "", gap=0))
+    ax = figures.grid_figure(images, "", gap=0).axes[0]
+    box = ax.get_position()
+    top, left = round((1 - box.y1) * picture.shape[0]), round(box.x0 * picture.shape[1])
+    inside = picture[top : top + 720, left : left + 720, 0]
+    expected = np.kron(np.array([[255, 0], [0, 255]]), np.ones((360, 360)))
+    assert (inside == expected).mean() > 0.99
+
+
+def test_reconstructions_stand_under_their_originals(vae: VAE) -> None:
+    x = random_images(7, SHAPE)
+    grid = canvas(figures.reconstructions(vae, x, columns=3))
+    assert grid.shape == (4 * 3 + 2, 3 * 4 - 2)  # two pairs of rows, one gap; the seventh image has no row to stand in
+    rebuilt = vae.reconstruct(x).clamp(0, 1)
+    np.testing.assert_allclose(grid[0:3, 4:6], x[1, 0], rtol=1e-5)
+    np.testing.assert_allclose(grid[3:6, 4:6], rebuilt[1, 0], rtol=1e-5)
+    np.testing.assert_allclose(grid[8:11, 8:10], x[5, 0], rtol=1e-5)
+    np.testing.assert_allclose(grid[11:14, 8:10], rebuilt[5, 0], rtol=1e-5)
+    assert canvas(figures.reconstructions(vae, x[:2], columns=3)).shape == (6, 6)
+
+
+def test_samples_fill_the_grid_and_are_the_same_each_time(vae: VAE) -> None:
+    grid = canvas(figures.samples(vae, rows=2, columns=3))
+    assert grid.shape == (2 * 3 + 2, 3 * 4 - 2)
+    assert np.array_equal(canvas(figures.samples(vae, rows=2, columns=3)), grid)
+    assert not np.array_equal(canvas(figures.samples(vae, rows=2, columns=3, seed=1)), grid)
+
+
+def test_traversals_move_one_dimension_a_row_most_informative_first(vae: VAE) -> None:
+    x = random_images(1, SHAPE)[0]
+    figure = figures.traversals(vae, x, kl=[0.5, 2.0], reach=2.0, columns=5)
+    grid = canvas(figure)
+    assert grid.shape == (2 * 3 + 2, 5 * 4 - 2)
+    moved = 0.5 + 0.1 * np.linspace(-2, 2, 5)
+    np.testing.assert_allclose(grid[0, 1::4], moved, rtol=1e-5)  # pixel 1 in the first row
+    np.testing.assert_allclose(grid[5, 0::4], moved, rtol=1e-5)  # pixel 0 in the second
+    code = vae.encode(x[None]).mean[0].detach()
+    np.testing.assert_allclose(grid[0, 0::4], 0.5 + 0.1 * code[0].item(), rtol=1e-5)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["z₂  2.0 nats", "z₁  0.5 nats"]
+
+
+def test_traversals_draw_only_the_most_informative(vae: VAE) -> None:
+    x = random_images(1, SHAPE)[0]
+    assert canvas(figures.traversals(vae, x, kl=[0.5, 2.0], columns=5, most=1)).shape == (3, 18)
+    figure = figures.traversals(vae, x, kl=None, columns=5)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["z₁", "z₂"]
+
+
+def test_interpolations_go_from_code_to_code(vae: VAE) -> None:
+    start, end = random_images(2, SHAPE), random_images(2, SHAPE)
+    grid = canvas(figures.interpolations(vae, start, end, columns=5))
+    assert grid.shape == (2 * 3 + 2, 5 * 4 - 2)
+    np.testing.assert_allclose(grid[:3, :2], vae.reconstruct(start)[0, 0].clamp(0, 1), rtol=1e-5)
+    np.testing.assert_allclose(grid[5:, 16:], vae.reconstruct(end)[1, 0].clamp(0, 1), rtol=1e-5)
+    np.testing.assert_allclose(grid[0, 8], (grid[0, 0] + grid[0, 16]) / 2, rtol=1e-5)
+
+
+def test_the_manifold_is_the_plane_with_z1_to_the_right_and_z2_upwards(vae: VAE) -> None:
+    grid = canvas(figures.manifold(vae, side=4))
+    assert grid.shape == (4 * 3, 4 * 2)
+    z1, z2 = (10 * (grid[0::3, pixel::2] - 0.5) for pixel in (0, 1))
+    quantiles = stats.norm.ppf([1 / 8, 3 / 8, 5 / 8, 7 / 8])
+    np.testing.assert_allclose(z1, np.tile(quantiles, (4, 1)), atol=1e-5)
+    np.testing.assert_allclose(z2, np.tile(quantiles[::-1, None], (1, 4)), atol=1e-5)
+
+
+def points(figure: Figure) -> np.ndarray:
+    return np.concatenate([np.asarray(part.get_offsets()) for part in figure.axes[0].collections])
+
+
+def test_the_scatter_shows_two_dimensional_codes_as_they_are() -> None:
+    codes, labels = torch.randn(30, 2), torch.arange(30) // 10
+    figure = figures.latent_scatter(codes, labels)
+    np.testing.assert_allclose(points(figure), codes.numpy(), rtol=1e-6)
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["0", "1", "2"]
+    assert len({str(part.get_facecolor()) for part in figure.axes[0].collections}) == 3
+
+
+def test_the_scatter_shows_the_directions_of_most_variance() -> None:
+    planted = torch.randn(300, 2) * torch.tensor([1.0, 5.0])
+    rotation = torch.linalg.qr(torch.randn(6, 2))[0]
+    figure = figures.latent_scatter(planted @ rotation.T + 3, torch.zeros(300))
+    shown = points(figure)
+    assert shown.shape == (300, 2)
+    for component, dimension in ((0, 1), (1, 0)):
+        assert abs(np.corrcoef(shown[:, component], planted[:, dimension])[0, 1]) > 0.99
+    assert figure.axes[0].get_xlabel().startswith("principal component 1 (9")
+
+
+def test_the_scatter_of_one_dimension() -> None:
+    codes = torch.randn(30, 1)
+    np.testing.assert_allclose(points(figures.latent_scatter(codes, torch.zeros(30)))[:, 0], codes[:, 0], rtol=1e-6)
+
+
+def test_bars_are_sorted_and_keep_their_names() -> None:
+    figure = figures.kl_bars([0.1, 3.0, 1.0], active=2)
+    ax = figure.axes[0]
+    assert [bar.get_height() for bar in ax.patches if isinstance(bar, Rectangle)] == [3.0, 1.0, 0.1]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["2", "3", "1"]
+    assert "2 of 3" in ax.get_title()
+
+
+def test_every_figure_renders_and_a_saved_one_is_read_back(vae: VAE, tmp_path: Path) -> None:
+    x = random_images(4, SHAPE)
+    drawn = [
+        figures.reconstructions(vae, x, columns=2),
+        figures.latent_scatter(torch.randn(20, 3), torch.arange(20)),
+        figures.kl_bars([0.1] * 30, active=0),
+    ]
+    for figure in drawn:
+        picture = rendered(figure)
+        assert len(np.unique(picture)) > 2
+    path = figures.save(picture, tmp_path / "figures" / "kl.png")
+    assert np.array_equal(np.asarray(Image.open(path)), picture)
+    assert [entry.name for entry in path.parent.iterdir()] == ["kl.png"]

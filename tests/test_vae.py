@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+import vae_lightning
+from tests.linear_gaussian import LinearGaussian, random_images
+from vae_lightning.architectures import MLP
+from vae_lightning.likelihoods import Bernoulli, Gaussian, Likelihood
+from vae_lightning.noise import StreamNoise
+from vae_lightning.posteriors import Diagonal
+from vae_lightning.priors import StandardNormal
+from vae_lightning.vae import VAE
+
+SHAPE = (2, 5, 3)
+
+
+def vae_with(likelihood: Likelihood) -> VAE:
+    return VAE(MLP([16]), Diagonal(4), StandardNormal(4), likelihood)
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli(SHAPE), Gaussian(SHAPE)])
+def test_shapes(likelihood: Likelihood) -> None:
+    vae, x = vae_with(likelihood), random_images(6, SHAPE)
+    q = vae.encode(x)
+    assert (vae.latent_dim, vae.shape) == (4, SHAPE)
+    assert (q.batch_shape, q.event_shape) == ((6,), (4,))
+    for samples in ((), (3,), (2, 3)):
+        p = vae.decode(q.rsample(samples))
+        assert (p.batch_shape, p.event_shape) == ((*samples, 6), SHAPE)
+        assert p.log_prob(x).shape == (*samples, 6)
+    assert vae.reconstruct(x).shape == (6, *SHAPE)
+    assert vae.sample(5).shape == (5, *SHAPE)
+
+
+def test_samples_are_decoded_in_their_place() -> None:
+    vae, z = vae_with(Bernoulli(SHAPE)), torch.randn(3, 6, 4)
+    torch.testing.assert_close(vae.decode(z).mean[2, 4], vae.decode(z[2, 4:5]).mean[0])
+
+
+def test_a_reconstruction_is_decoded_from_the_posterior_mean() -> None:
+    exact = LinearGaussian()
+    x = random_images(5)
+    expected = exact.posterior(x).mean @ exact.weight.T + exact.bias
+    torch.testing.assert_close(exact.vae.reconstruct(x).double().flatten(1), expected, atol=1e-5, rtol=0)
+
+
+def test_samples_come_from_the_prior() -> None:
+    exact = LinearGaussian()
+    images = exact.vae.sample(20_000, StreamNoise(torch.Generator(), 0)).double().flatten(1)
+    torch.testing.assert_close(images.mean(0), exact.bias, atol=0.03, rtol=0)
+    torch.testing.assert_close(images.T.cov(), exact.weight @ exact.weight.T, atol=0.03, rtol=0)
+
+
+def test_samples_are_a_function_of_their_noise() -> None:
+    vae = vae_with(Bernoulli(SHAPE))
+    first, again, other = (vae.sample(5, StreamNoise(torch.Generator(), seed)) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_pictures_carry_no_graph_and_weights_are_all_that_is_saved() -> None:
+    vae = vae_with(Gaussian(SHAPE))
+    assert not vae.sample(2).requires_grad
+    assert not vae.reconstruct(random_images(2, SHAPE)).requires_grad
+    assert set(vae.state_dict()) == {name for name, _ in vae.named_parameters()}
+    assert {name.split(".")[0] for name in vae.state_dict()} == {"encoder", "decoder"}
+
+
+def test_the_package_offers_its_vae() -> None:
+    assert vae_lightning.VAE is VAE
+    with pytest.raises(AttributeError, match="AVE"):
+        _ = vae_lightning.AVE
