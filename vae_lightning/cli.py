@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,19 +36,19 @@ def conf_dir() -> Path:
 
 
 def run_app(task: Callable[[DictConfig], Any], config_name: str) -> None:
-    """Checks the command line, then lets Hydra run `task` on what it composes. Exits as `guarded` says."""
-    register_resolvers()
+    """Checks the command line, then lets Hydra run `task` on what it composes. Exits as `with_messages` says."""
     sys.argv[1:] = quote_paths(sys.argv[1:])
 
     def checked_task(config: DictConfig) -> None:
         with_messages(lambda: task(config))
 
-    with_messages(lambda: check_command_line(sys.argv[1:], config_name))
+    with_messages(lambda: sys.argv.extend(check_command_line(sys.argv[1:], config_name)))
     main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
 
 
-def register_resolvers() -> None:
-    OmegaConf.register_new_resolver("short_id", short_id, use_cache=True, replace=True)
+def run_name(name: str | None, data: str, model: str) -> str:
+    """The name of a run that was given none: `<data>-<model>`."""
+    return f"{data}-{model}" if name is None else name
 
 
 def short_id() -> str:
@@ -82,19 +83,27 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
         if key not in PATH_KEYS or not equals or not value or value[0] in "'\"" or value == "null":
             return argument
         parts = value.split(",") if several else [value]
-        return f"{key}=" + ",".join("'" + part.replace("\\", "\\\\").replace("'", "\\'") + "'" for part in parts)
+        return f"{key}=" + ",".join(_quoted(part) for part in parts)
 
     return [quoted(argument) for argument in arguments]
+
+
+def _quoted(text: str) -> str:
+    """As Hydra's grammar takes any text."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 # -------------------------------------------------------------------- checks before Hydra
 
 
-def check_command_line(arguments: Sequence[str], config_name: str) -> None:
-    """Raises UserError for what Hydra would refuse at length: unknown options and keys, overrides that do not parse."""
+def check_command_line(arguments: Sequence[str], config_name: str) -> list[str]:
+    """Raises UserError for what Hydra would refuse at length: unknown options and keys, overrides that do not parse.
+
+    Returns what is to be added to the arguments: the name of a sweep's folder.
+    """
     parsed = get_args_parser().parse_args(list(arguments))
     if parsed.help or parsed.hydra_help or parsed.shell_completion:
-        return
+        return []
     name = parsed.config_name or config_name
     with _hydra(_search_path(parsed)):
         loader = GlobalHydra.instance().config_loader()
@@ -108,6 +117,18 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> None:
             groups = [text for text, override in variant if override not in plain]
             _check_keys(_compose(name, groups), plain, loader)
             _compose(name, [text for text, _ in variant])
+        first = [text for text, _ in next(_variants(overrides))]
+        return _sweep_folder(name, first) if parsed.multirun and config_name == "train" else []
+
+
+def _sweep_folder(config_name: str, overrides: Sequence[str]) -> list[str]:
+    """The override that names the folder of this sweep, unless one was given."""
+    if any(text.lstrip("+").startswith("hydra.sweep.dir=") for text in overrides):
+        return []
+    config = compose(config_name, overrides=list(overrides), return_hydra_config=True)
+    name = run_name(config.name, config.hydra.runtime.choices["data"], config.hydra.runtime.choices["model"])
+    folder = Path(config.output_dir) / "sweeps" / name / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
+    return [f"hydra.sweep.dir={_quoted(str(folder))}"]
 
 
 def _search_path(parsed: Any) -> list[str]:

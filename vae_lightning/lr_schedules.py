@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR
 
 from vae_lightning.errors import InvalidValue, check_choice, check_number
 from vae_lightning.schedules import UNITS, RunLength, check_length
@@ -28,14 +29,26 @@ class NoLRSchedule(LRSchedule):
 
 
 class Cosine(LRSchedule):
-    """Half a cosine from lr to `final`·lr over the run (Loshchilov and Hutter 2017, eq. 5, without restarts)."""
+    """Half a cosine from lr to `final`·lr over the run (Loshchilov and Hutter 2017, eq. 5, without restarts), then `final`·lr."""
 
     def __init__(self, final: float = 0.0) -> None:
         self.final = check_number("final", final, 0, 1)
 
     def build(self, optimizer: Optimizer, run: RunLength) -> LRScheduler:
-        lr = optimizer.param_groups[0]["lr"]
-        return CosineAnnealingLR(optimizer, T_max=round(run.steps_per("fraction")), eta_min=self.final * lr)
+        return LambdaLR(optimizer, CosineFactor(self.final, run.steps_per("fraction")))
+
+
+class CosineFactor:
+    """step → share of lr. An object, whose attributes torch keeps in the checkpoint: a prolonged run keeps its first horizon.
+
+    (`CosineAnnealingLR` would rise again there.)
+    """
+
+    def __init__(self, final: float, steps: float) -> None:
+        self.final, self.steps = final, steps
+
+    def __call__(self, step: int) -> float:
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * min(1.0, step / self.steps))) / 2
 
 
 class MultiStep(LRSchedule):

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.cli import run_app
+from vae_lightning.cli import run_app, run_name
 from vae_lightning.errors import InvalidValue, UserError, check_int, check_number
 
 RUN_FOLDER = "VAE_LIGHTNING_RUN_FOLDER"  # tells the processes that DDP starts where their run is
@@ -30,9 +30,10 @@ def train(config: DictConfig) -> float:
     refuse_unused_knobs(config, list(HydraConfig.get().overrides.task))
     from vae_lightning.training import fit  # torch and Lightning, from here on
 
+    config = complete(config)
     folder, owner = run_folder(config)
     try:
-        return fit(complete(config), folder, in_sweep())
+        return fit(config, folder, in_sweep())
     finally:
         if owner:
             os.environ.pop(RUN_FOLDER, None)
@@ -47,9 +48,10 @@ def check_numbers(config: DictConfig) -> None:
     check_int("latent_dim", config.latent_dim)
     check_number("beta", config.beta, 0)
     check_int("seed", config.seed, 0)
-    for key in ("name", "output_dir"):
-        if not isinstance(config[key], str) or not config[key] or (key == "name" and _leaves_folder(config[key])):
-            raise InvalidValue(key, config[key], "the name of a folder" if key == "name" else "a folder")
+    if config.name is not None and (not isinstance(config.name, str) or not config.name or _leaves_folder(config.name)):
+        raise InvalidValue("name", config.name, "the name of a folder below output_dir")
+    if not isinstance(config.output_dir, str) or not config.output_dir:
+        raise InvalidValue("output_dir", config.output_dir, "a folder")
 
 
 def _leaves_folder(name: str) -> bool:
@@ -91,6 +93,7 @@ def complete(config: DictConfig) -> DictConfig:
     hydra = HydraConfig.get()
     whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
+    whole["name"] = run_name(config.name, choices["data"], choices["model"])
     whole |= {
         "choices": choices,
         "overrides": list(hydra.overrides.task),

@@ -17,13 +17,12 @@ class Gaussian(Likelihood):
     """
 
     support = "real"
-    scale: Tensor
 
     def __init__(self, shape: tuple[int, int, int], sigma: float = 0.1) -> None:
         super().__init__(shape)
         self.sigma = check_number("sigma", sigma, 0, above=True)
-        self.register_buffer("scale", torch.tensor(self.sigma), persistent=False)
 
     def forward(self, parameters: Tensor) -> Distribution:
-        # float32 also under mixed precision
-        return Independent(Normal(parameters.float(), self.scale, validate_args=False), 3, validate_args=False)
+        mean = parameters.float()  # float32 also under mixed precision
+        sigma = torch.full((), self.sigma, device=mean.device)
+        return Independent(Normal(mean, sigma, validate_args=False), 3, validate_args=False)

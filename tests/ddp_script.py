@@ -1,0 +1,65 @@
+"""`python ddp_script.py PROCESSES BATCH_SIZE FOLDER`: a few steps with noise keyed by example, whatever the processes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+from torch import distributed as dist
+
+from vae_lightning.architectures import MLP
+from vae_lightning.data.base import Batch
+from vae_lightning.data.datamodule import VAEDataModule
+from vae_lightning.data.mnist5k import MNIST5k
+from vae_lightning.likelihoods import Bernoulli
+from vae_lightning.loggers import MetricsCSV
+from vae_lightning.lr_schedules import NoLRSchedule
+from vae_lightning.module import VAEModule
+from vae_lightning.noise import ExampleNoise, Noise, key
+from vae_lightning.objectives import ELBO
+from vae_lightning.posteriors import Diagonal
+from vae_lightning.priors import StandardNormal
+from vae_lightning.schedules import Linear
+from vae_lightning.vae import VAE
+
+
+class FixedNoise(VAEModule):
+    def training_noise(self, batch: Batch, batch_idx: int) -> Noise:
+        return ExampleNoise(batch.examples, key(self.seed, self.current_epoch))
+
+
+def main() -> None:
+    processes, batch_size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    torch.manual_seed(0)
+    vae = VAE(MLP((32,)), Diagonal(4), StandardNormal(4), Bernoulli((1, 28, 28)))
+    module = FixedNoise(vae, ELBO(), Linear(), partial(torch.optim.Adam, lr=1e-3), NoLRSchedule(), dynamic=False, seed=0)
+    trainer = Trainer(
+        accelerator="cpu",
+        strategy="ddp" if processes > 1 else "auto",
+        devices=processes,
+        logger=[MetricsCSV(folder)],
+        log_every_n_steps=1,
+        max_epochs=2,
+        limit_train_batches=10,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(module, datamodule=VAEDataModule(MNIST5k(batch_size=batch_size), "static", seed=0))
+    batch = Batch(torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.zeros(2), torch.arange(2))
+    mine = VAEModule.training_noise(module, batch, 0).normal(torch.zeros(2, 4)).flatten().tolist()
+    noise: list = [mine] * processes
+    if dist.is_initialized():
+        dist.all_gather_object(noise, mine)
+    if trainer.is_global_zero:
+        (folder / "noise.json").write_text(json.dumps(noise))
+
+
+if __name__ == "__main__":
+    main()

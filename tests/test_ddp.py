@@ -1,0 +1,46 @@
+"""Several processes: the same mathematics, noise of their own, one run folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.running import REPOSITORY, SHORT, metrics_rows, run_script
+
+
+def test_two_processes_train_as_one_on_the_same_global_batch(tmp_path: Path) -> None:
+    for processes, batch_size in ((1, 64), (2, 32)):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        arguments = [str(processes), str(batch_size), str(folder)]
+        outcome = run_script("tests/ddp_script.py", arguments, tmp_path, PYTHONPATH=str(REPOSITORY))
+        assert outcome.status == 0, outcome.err
+    one, two = (metrics_rows(tmp_path / n) for n in "12")
+    assert [(r["kind"], r["step"]) for r in one] == [(r["kind"], r["step"]) for r in two]
+    assert len(one) == 24  # 20 steps, 2 epochs of train and val
+    for a, b in zip(one, two, strict=True):
+        for name in ("elbo", "reconstruction", "kl"):
+            assert float(a[name]) == pytest.approx(float(b[name]), rel=1e-5)
+    first, second = json.loads((tmp_path / "2" / "noise.json").read_text())
+    assert all(a != b for a, b in zip(first, second, strict=True)), "each process has to draw its own noise"
+
+
+def test_a_ddp_run_has_one_folder(tmp_path: Path) -> None:
+    outcome = run_script("train.py", [*SHORT, "trainer=ddp", "trainer.accelerator=cpu"], tmp_path)
+    assert outcome.status == 0, outcome.err
+    folders = [path.parent for path in tmp_path.glob("outputs/**/config.yaml")]
+    assert len(folders) == 1
+    assert outcome.out.count("results (of the best checkpoint)") == 1
+    assert "64 × 2 processes = 128" in outcome.out
+    assert len(metrics_rows(folders[0])) == 4
+
+
+def test_a_sweep_of_ddp_runs_runs_each_job_once(tmp_path: Path) -> None:
+    arguments = ["-m", *SHORT, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1,2", "trainer.precision=bf16-mixed"]
+    outcome = run_script("train.py", arguments, tmp_path)
+    assert outcome.status == 0, outcome.err
+    folders = sorted(path.parent for path in tmp_path.glob("outputs/sweeps/**/config.yaml"))
+    assert [folder.name[:4] for folder in folders] == ["000_", "001_"]
+    assert all((folder / "results.json").exists() for folder in folders)
