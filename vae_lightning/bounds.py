@@ -36,14 +36,19 @@ def elbo_terms(vae: VAE, x: Tensor, noise: Noise | None = None, samples: int = 1
     The KL is exact where torch knows the formula for this pair, else estimated from the same draws.
     """
     q = vae.encode(x)
-    z = q.rsample((samples,), noise=noise)
+    z = q.rsample((samples,) if samples > 1 else (), noise=noise)  # z = μ + σ·ε
     p = vae.prior()
-    reconstruction = -vae.decode(z).log_prob(x).mean(0)
+    reconstruction = -vae.decode(z).log_prob(x)
     try:
         kl = kl_divergence(q, p)
     except NotImplementedError:
-        kl = (q.log_prob(z) - p.log_prob(z)).mean(0)
-    return Terms(reconstruction, kl, q)
+        kl = q.log_prob(z) - p.log_prob(z)
+    return Terms(_mean_over_samples(reconstruction), _mean_over_samples(kl), q)
+
+
+def _mean_over_samples(values: Tensor) -> Tensor:
+    """(samples, batch) or (batch,) → (batch,)."""
+    return values.mean(0) if values.ndim > 1 else values
 
 
 def log_weights(vae: VAE, x: Tensor, samples: int, noise: Noise | None = None) -> Tensor:

@@ -148,7 +148,9 @@ def _hydra(folders: Sequence[str]) -> Iterator[None]:
     search_path = create_config_search_path(str(conf_dir()))
     for folder in folders:
         # before the last place, which Hydra keeps for schemas
-        search_path.get_path().insert(-1, SearchPathElement("command-line", folder if "://" in folder else f"file://{Path(folder).absolute()}"))
+        search_path.get_path().insert(
+            -1, SearchPathElement("command-line", folder if "://" in folder else f"file://{Path(folder).absolute()}")
+        )
     GlobalHydra.instance().clear()
     Hydra.create_main_hydra2("check", search_path)
     try:

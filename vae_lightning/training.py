@@ -24,6 +24,7 @@ from vae_lightning.data.datamodule import VAEDataModule
 from vae_lightning.data.sampler import OrderedBatches
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
+from vae_lightning.lean import NoProfiler, lean_steps
 from vae_lightning.loggers import MetricsCSV, TensorBoard
 from vae_lightning.module import VAEModule
 from vae_lightning.noise import key
@@ -43,7 +44,8 @@ def fit(config: DictConfig, folder: Path, in_sweep: bool) -> float:
         trainer = make_trainer(config, folder, in_sweep)
         if is_first_process():
             begin(config, folder, module, data, trainer, report)
-        trainer.fit(module, datamodule=data)
+        with lean_steps():
+            trainer.fit(module, datamodule=data)
         if not trainer.is_global_zero:
             return module.history["val"]["elbo"] if "val" in module.history else float("nan")
         return finish(config, folder, module, data, trainer, report, started)
@@ -72,6 +74,7 @@ def make_trainer(config: DictConfig, folder: Path, in_sweep: bool) -> Trainer:
     more: dict[str, Any] = {
         # else Lightning adds its own
         "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
+        **({"profiler": NoProfiler()} if config.trainer.profiler is None else {}),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
     }
     if in_sweep and config.trainer.strategy == "ddp":

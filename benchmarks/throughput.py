@@ -1,0 +1,285 @@
+"""Training speed in images/s, side by side: `python benchmarks/throughput.py --data ../shared/data --json throughput.json`.
+
+MLP 784-400-20, batch 128, Adam, MNIST, in float32 and in bf16-mixed. One process, the contestants in turn, round after round; each
+number is the median over rounds, each ratio the median of the rounds' ratios, since machines drift. Each round trains two epochs and
+times the second, without validation.
+
+- bare: a PyTorch loop over preloaded float tensors, the same network, fused Adam, the same precision;
+- framework: this package as a user runs it, TensorBoard, metrics.csv and progress bar on, grey pixels as the others have them;
+- framework_dynamic: the same with dynamic binarisation;
+- torchvision: torchvision's MNIST and `ToTensor` through a DataLoader in a plain loop, as PyTorch's own VAE example does it;
+- pythae: pythae 0.1.2 with the same network (`pip install 'vae-lightning[bench]'`; left out where it is not installed).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import logging
+import os
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from vae_lightning import training
+from vae_lightning.cli import conf_dir
+from vae_lightning.data.mnist import MNIST
+from vae_lightning.lean import lean_steps
+
+BATCH, HIDDEN, LATENT = 128, 400, 20
+PRECISIONS = {"float32": "32-true", "bf16": "bf16-mixed"}
+# what the issue asks for: framework over …, by precision
+TARGETS = {
+    "bare": {"float32": 0.9, "bf16": 0.8},
+    "torchvision": {"float32": 1.6, "bf16": 2.2},
+    "pythae": {"float32": 1.6, "bf16": 2.2},
+}
+
+
+class PlainVAE(nn.Module):
+    """The network of all contestants, written as in PyTorch's example."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(784, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * LATENT))
+        self.decoder = nn.Sequential(nn.Linear(LATENT, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 784))
+
+    def loss(self, x: Tensor) -> Tensor:
+        mean, log_variance = self.encoder(x).chunk(2, -1)
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        reconstruction = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum")
+        kl = -0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp())
+        return (reconstruction + kl) / len(x)
+
+
+def autocast(precision: str) -> contextlib.AbstractContextManager[Any]:
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+
+
+def plain_epochs(batches: Callable[[], Iterator[Tensor]], images: int, precision: str, fused: bool) -> float:
+    """images/s of the second of two epochs of a plain loop."""
+    model = PlainVAE()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=fused)
+    for _ in range(2):
+        start = time.perf_counter()
+        for x in batches():
+            with autocast(precision):
+                loss = model.loss(x)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        seconds = time.perf_counter() - start
+    return images / seconds
+
+
+def bare(root: Path, images: int, precision: str) -> float:
+    x = preloaded(root, images)
+    return plain_epochs(lambda: (x[i] for i in torch.randperm(images).split(BATCH)), images, precision, fused=True)
+
+
+def torchvision_loader(root: Path, images: int, precision: str) -> float:
+    from torchvision import datasets, transforms
+
+    data = torch.utils.data.Subset(datasets.MNIST(str(root), transform=transforms.ToTensor()), range(images))
+    loader = torch.utils.data.DataLoader(data, batch_size=BATCH, shuffle=True)
+    return plain_epochs(lambda: (x.view(-1, 784) for x, _ in loader), images, precision, fused=False)
+
+
+def framework(root: Path, images: int, precision: str, binarize: str = "none") -> float:
+    """What `python train.py …` runs once it has composed its configuration."""
+    overrides = [
+        "data=mnist", f"data.root='{root}'", f"data.val_size={60000 - images}", f"data.binarize={binarize}", f"data.batch_size={BATCH}",
+        f"model.hidden=[{HIDDEN}]", "model.activation=relu", f"latent_dim={LATENT}", "optimizer.lr=0.001", "lr_schedule=none",
+        "trainer=cpu", f"trainer.precision={PRECISIONS[precision]}", "trainer.max_epochs=2", "trainer.limit_val_batches=0",
+        "~callbacks.pictures", "~callbacks.best", "name=bench",
+    ]  # fmt: skip
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = compose("train", overrides, return_hydra_config=True)
+    whole: dict[str, Any] = dict(OmegaConf.to_container(config.copy(), resolve=False))  # type: ignore[arg-type]
+    choices = dict(config.hydra.runtime.choices)
+    del whole["hydra"]
+    resolved = DictConfig(OmegaConf.to_container(DictConfig(whole), resolve=True))
+    resolved.choices, resolved.overrides = {k: v for k, v in choices.items() if "/" not in k}, []
+    with tempfile.TemporaryDirectory() as folder, splits_loaded_once(root, images):
+        module, data = training.assemble(resolved)
+        trainer = training.make_trainer(resolved, Path(folder), in_sweep=False)
+        with lean_steps():
+            trainer.fit(module, datamodule=data)
+        return module.history["train"]["images_per_second"]
+
+
+_CACHE: dict[tuple[str, int], Any] = {}
+
+
+@contextlib.contextmanager
+def splits_loaded_once(root: Path, images: int) -> Iterator[None]:
+    """Rounds share the loaded data: loading is no part of what is measured."""
+    load = MNIST.load
+
+    def cached(self: MNIST) -> Any:
+        if (str(root), images) not in _CACHE:
+            _CACHE[str(root), images] = load(self)
+        return _CACHE[str(root), images]
+
+    MNIST.load = cached  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        MNIST.load = load  # type: ignore[method-assign]
+
+
+def preloaded(root: Path, images: int) -> Tensor:
+    """Float images (images, 784) in [0, 1], ready in memory."""
+    if ("plain", images) not in _CACHE:
+        data = MNIST(str(root), val_size=60000 - images)
+        _CACHE["plain", images] = data.splits()["train"].images.float().div(255).view(-1, 784)
+    return _CACHE["plain", images]
+
+
+def pythae(root: Path, images: int, precision: str) -> float:
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+    from pythae.trainers.training_callbacks import TrainingCallback
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = PlainVAE().encoder
+
+        def forward(self, x: Tensor) -> Any:
+            mean, log_variance = self.layers(x.reshape(-1, 784)).chunk(2, -1)
+            return ModelOutput(embedding=mean, log_covariance=log_variance)
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = PlainVAE().decoder
+
+        def forward(self, z: Tensor) -> Any:
+            # pythae's loss takes probabilities, which autocast forbids in bf16
+            return ModelOutput(reconstruction=torch.sigmoid(self.layers(z).float()).view(-1, 1, 28, 28))
+
+    class Clock(TrainingCallback):
+        def on_epoch_begin(self, training_config: Any, **kwargs: Any) -> None:
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, training_config: Any, **kwargs: Any) -> None:
+            self.seconds = time.perf_counter() - self.start
+
+    from pythae.data.datasets import BaseDataset
+
+    x = preloaded(root, images).view(-1, 1, 28, 28)
+    dataset = BaseDataset(x, torch.ones(images))
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        config = BaseTrainerConfig(
+            output_dir=folder,
+            num_epochs=2,
+            learning_rate=1e-3,
+            per_device_train_batch_size=BATCH,
+            optimizer_cls="Adam",
+            no_cuda=True,
+        )
+        vae = VAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=LATENT, reconstruction_loss="bce"), Encoder(), Decoder())
+        trainer = BaseTrainer(vae, dataset, training_config=config, callbacks=[clock])
+        with autocast(precision):
+            trainer.train()
+    return images / clock.seconds
+
+
+CONTESTANTS: dict[str, Callable[[Path, int, str], float]] = {
+    "bare": bare,
+    "framework": framework,
+    "framework_dynamic": lambda root, images, precision: framework(root, images, precision, "dynamic"),
+    "torchvision": torchvision_loader,
+    "pythae": pythae,
+}
+
+
+def quietly(contestant: Callable[[], float]) -> float:
+    """Without what the contestants print (the framework's progress bar is drawn into a terminal that is not there)."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return contestant()
+
+
+def measure(root: Path, images: int, rounds: int, console: Console) -> dict[str, dict[str, list[float]]]:
+    names = [name for name in CONTESTANTS if name != "pythae" or installed("pythae")]
+    found: dict[str, dict[str, list[float]]] = {p: {name: [] for name in names} for p in PRECISIONS}
+    for number in range(rounds + 1):  # the first round warms up
+        for precision in PRECISIONS:
+            for name in names:
+                speed = quietly(lambda name=name, precision=precision: CONTESTANTS[name](root, images, precision))  # type: ignore[misc]
+                if number:
+                    found[precision][name].append(speed)
+        console.print(f"round {number} of {rounds}" + (" (warm-up, not counted)" if number == 0 else ""), style="dim")
+    return found
+
+
+def installed(name: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(name) is not None
+
+
+def ratio(speeds: dict[str, list[float]], other: str, name: str = "framework") -> float:
+    return statistics.median(a / b for a, b in zip(speeds[name], speeds[other], strict=True))
+
+
+def table(found: dict[str, dict[str, list[float]]]) -> Table:
+    shown = Table(title="training, images/s (median) and framework ÷ it (median of the rounds' ratios)", title_justify="left")
+    shown.add_column("")
+    for precision in found:
+        for column in (precision, "min – max", "framework ÷ it", "target"):
+            shown.add_column(column, justify="right")
+    for name in next(iter(found.values())):
+        cells = []
+        for precision, speeds in found.items():
+            target = TARGETS.get(name, {}).get(precision)
+            cells += [
+                f"{statistics.median(speeds[name]):,.0f}",
+                f"{min(speeds[name]):,.0f} – {max(speeds[name]):,.0f}",
+                f"{ratio(speeds, name):.2f}",
+                f"≥ {target}" if target else "",
+            ]
+        shown.add_row(name, *cells)
+    return shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("VAE_DATA", "data")), help="folder that holds MNIST/raw")
+    parser.add_argument("--images", type=int, default=25600, help="training images an epoch")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path, help="write the medians to this file")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    console = Console()
+    console.print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.images:,} images an epoch, batch {BATCH}"
+    )
+    found = measure(arguments.data.absolute(), arguments.images, arguments.rounds, console)
+    console.print(table(found))
+    if arguments.json:
+        medians = {p: {name: round(statistics.median(v)) for name, v in speeds.items()} for p, speeds in found.items()}
+        arguments.json.write_text(json.dumps(medians, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
