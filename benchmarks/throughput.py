@@ -1,8 +1,8 @@
 """Training speed in images/s, side by side: `python benchmarks/throughput.py --data ../shared/data --json throughput.json`.
 
-MLP 784-400-20, batch 128, Adam, MNIST, in float32 and in bf16-mixed. One process, the contestants in turn, round after round; each
-number is the median over rounds, each ratio the median of the rounds' ratios, since machines drift. Each round trains two epochs and
-times the second, without validation.
+MLP 784-400-20, batch 128, Adam, MNIST, in float32 and in bf16-mixed. One process, the contestants in turn, round after round;
+each number is the median over rounds, each ratio the median of the rounds' ratios, since machines drift. Each round trains two
+epochs and times the second, without validation.
 
 - bare: a PyTorch loop over preloaded float tensors, the same network, fused Adam, the same precision;
 - framework: this package as a user runs it, TensorBoard, metrics.csv and progress bar on, grey pixels as the others have them;
@@ -102,10 +102,10 @@ def torchvision_loader(root: Path, images: int, precision: str) -> float:
 def framework(root: Path, images: int, precision: str, binarize: str = "none") -> float:
     """What `python train.py …` runs once it has composed its configuration."""
     overrides = [
-        "data=mnist", f"data.root='{root}'", f"data.val_size={60000 - images}", f"data.binarize={binarize}", f"data.batch_size={BATCH}",
-        f"model.hidden=[{HIDDEN}]", "model.activation=relu", f"latent_dim={LATENT}", "optimizer.lr=0.001", "lr_schedule=none",
-        "trainer=cpu", f"trainer.precision={PRECISIONS[precision]}", "trainer.max_epochs=2", "trainer.limit_val_batches=0",
-        "~callbacks.pictures", "~callbacks.best", "name=bench",
+        "data=mnist", f"data.root='{root}'", f"data.val_size={60000 - images}", f"data.binarize={binarize}",
+        f"data.batch_size={BATCH}", f"model.hidden=[{HIDDEN}]", "model.activation=relu", f"latent_dim={LATENT}",
+        "optimizer.lr=0.001", "lr_schedule=none", "trainer=cpu", f"trainer.precision={PRECISIONS[precision]}",
+        "trainer.max_epochs=2", "trainer.limit_val_batches=0", "~callbacks.pictures", "~callbacks.best", "name=bench",
     ]  # fmt: skip
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = compose("train", overrides, return_hydra_config=True)

@@ -36,7 +36,7 @@ def make(config: DictConfig, key: str, **given: Any) -> Any:
             raise cause from error
         if isinstance(cause, ModuleNotFoundError):
             raise UserError(f"{key} needs what is not installed: {_install(key, cause)}.") from error
-        if isinstance(cause, ValueError | TypeError) or cause is None:
+        if isinstance(cause, ValueError | TypeError | ImportError | AttributeError) or cause is None:
             raise UserError(f"{key}: {' '.join(str(cause or error).split())}") from error
         raise
 

@@ -38,6 +38,7 @@ def conf_dir() -> Path:
 def run_app(task: Callable[[DictConfig], Any], config_name: str) -> None:
     """Checks the command line, then lets Hydra run `task` on what it composes. Exits as `with_messages` says."""
     sys.argv[1:] = quote_paths(sys.argv[1:])
+    sys.path.append(os.getcwd())  # so that a `_target_` may name a module that lies where the command is typed
 
     def checked_task(config: DictConfig) -> None:
         with_messages(lambda: task(config))
