@@ -39,7 +39,7 @@ def samples(vae: VAE, rows: int = 8, columns: int = 12, seed: int = 0) -> Figure
 
 
 @torch.no_grad()
-def traversals(vae: VAE, x: Tensor, kl: Sequence[float] | None, reach: float = 3.0, columns: int = 11, most: int = 12) -> Figure:
+def traversals(vae: VAE, x: Tensor, kl: Sequence[float] | None, reach: float = 3.0, columns: int = 11, most: int = 32) -> Figure:
     """Each row moves one latent dimension from −reach to reach, the others staying at the code of the one image x (C, H, W).
 
     `kl`: nats of each dimension; the `most` informative ones are drawn, most informative first.
