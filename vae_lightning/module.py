@@ -95,6 +95,12 @@ class VAEModule(LightningModule):
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """As `optimizer.zero_grad()`, without the profiler's record, which takes twenty times as long."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
     def run_length(self) -> RunLength:
         steps = float(self.trainer.estimated_stepping_batches)
         batches = self.trainer.num_training_batches
