@@ -223,7 +223,8 @@ def measure(root: Path, images: int, rounds: int, console: Console) -> dict[str,
     found: dict[str, dict[str, list[float]]] = {p: {name: [] for name in names} for p in PRECISIONS}
     for number in range(rounds + 1):  # the first round warms up
         for precision in PRECISIONS:
-            for name in names:
+            turn = number % len(names)
+            for name in names[turn:] + names[:turn]:  # each comes first in its turn
                 speed = quietly(lambda name=name, precision=precision: CONTESTANTS[name](root, images, precision))  # type: ignore[misc]
                 if number:
                     found[precision][name].append(speed)

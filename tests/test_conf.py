@@ -43,7 +43,7 @@ OWN_DEFAULTS = {
     "lightning.pytorch.profilers.SimpleProfiler": {"filename"},
     "lightning.pytorch.loggers.CSVLogger": {"name", "version"},
     "lightning.pytorch.loggers.WandbLogger": {"project"},
-    "lightning.pytorch.loggers.MLFlowLogger": {"experiment_name"},
+    "lightning.pytorch.loggers.MLFlowLogger": {"experiment_name", "tracking_uri"},
 }  # fmt: skip
 
 
