@@ -213,7 +213,12 @@ CONTESTANTS: dict[str, Callable[[Path, int, str], float]] = {
 
 
 def quietly(contestant: Callable[[], float]) -> float:
-    """Without what the contestants print (the framework's progress bar is drawn into a terminal that is not there)."""
+    """Without what the contestants print (the framework's progress bar is drawn into a terminal that is not there).
+
+    And without the slow search for GPUs that importing Lightning switches on: a plain loop would not have it. (The framework
+    switches it off for its own training.)
+    """
+    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return contestant()
 

