@@ -52,11 +52,6 @@ def run_name(name: str | None, data: str, model: str) -> str:
     return f"{data}-{model}" if name is None else name
 
 
-def short_id() -> str:
-    """Four hexadecimal digits that keep two runs of the same second apart."""
-    return secrets.token_hex(2)
-
-
 def with_messages(action: Callable[[], Any]) -> None:
     """Runs `action`; what a person can mend ends as one sentence on stderr and its exit status, the rest as a traceback."""
     try:

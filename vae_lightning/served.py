@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
 from vae_lightning.build import build_data
 from vae_lightning.data.base import SPLITS, Batch, Images
@@ -48,8 +46,3 @@ def choose_device(name: str) -> torch.device:
 def is_grey_bernoulli(run: Run, support: str) -> bool:
     """Grey pixels under a likelihood of binary ones: its figures are no log-likelihoods."""
     return support == "binary" and str(run.config.binarization) == "none"
-
-
-def describe_run(run: Run) -> dict[str, Any]:
-    """The run's choices as plain data."""
-    return dict(OmegaConf.to_container(run.config.choices))  # type: ignore[arg-type]
