@@ -13,7 +13,7 @@ import yaml
 from tests.running import REPOSITORY, Runner
 
 CONF = REPOSITORY / "conf"
-GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name != "hydra")
+GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "sweep"))
 # what the program itself hands to constructors
 GIVEN = {
     "likelihood": {"shape"},

@@ -14,9 +14,12 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.data.base import DataFacts, ImageData
+from vae_lightning.data.base import DataFacts, ImageData, Images
 from vae_lightning.errors import InvalidValue, UserError, check_number
 
+SERVING = ("binarize", "batch_size", "eval_batch_size", "num_workers", "drop_last")  # how images are served, not which
+SHARED_DATA_SETS = 2
+_LOADED: dict[str, dict[str, Images]] = {}
 AXES = ("data", "model", "posterior", "prior", "likelihood", "objective", "beta_schedule", "optimizer", "lr_schedule")
 
 
@@ -54,8 +57,17 @@ def source_key(config: DictConfig, key: str, name: str) -> str:
 
 
 def build_data(config: DictConfig) -> ImageData:
+    """The data set. Data sets of the same arguments share their images, so that the jobs of a process load them once."""
     data = make(config, "data")
     assert isinstance(data, ImageData)
+    whole: dict[str, Any] = OmegaConf.to_container(config.data, resolve=True)  # type: ignore[assignment]
+    recipe = str({name: value for name, value in whole.items() if name not in SERVING})
+    if recipe not in _LOADED:
+        images = data.splits()
+        while len(_LOADED) >= SHARED_DATA_SETS:
+            _LOADED.pop(next(iter(_LOADED)))
+        _LOADED[recipe] = images
+    data.adopt(_LOADED[recipe])
     return data
 
 

@@ -17,16 +17,20 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathElement
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from vae_lightning.errors import UserError, nearest
+from vae_lightning.sweeps.extras import refuse_missing_launcher, refuse_missing_optuna
+from vae_lightning.sweeps.resume import arguments_of, quoted
 
 VERSION_BASE = "1.3"
-PATH_KEYS = ("run", "resume")  # their values are paths, taken as typed
+PATH_KEYS = ("run", "resume", "resume_sweep")  # their values are paths, taken as typed
 
 
 def conf_dir() -> Path:
@@ -35,15 +39,24 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[1] / "conf"
 
 
-def run_app(task: Callable[[DictConfig], Any], config_name: str) -> None:
-    """Checks the command line, then lets Hydra run `task` on what it composes. Exits as `with_messages` says."""
-    sys.argv[1:] = quote_paths(sys.argv[1:])
+def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[..., Any] | None = None) -> None:
+    """Checks the command line, then lets Hydra run `task` on what it composes. Exits as `with_messages` says.
+
+    job: called as `job(task, config)` for each job of a sweep, where the command has a way of its own to run these.
+    """
     sys.path.append(os.getcwd())  # so that a `_target_` may name a module that lies where the command is typed
 
     def checked_task(config: DictConfig) -> None:
-        with_messages(lambda: task(config))
+        if job is not None and HydraConfig.get().mode == RunMode.MULTIRUN:
+            job(task, config)
+        else:
+            with_messages(lambda: task(config))
 
-    with_messages(lambda: sys.argv.extend(check_command_line(sys.argv[1:], config_name)))
+    def prepare() -> None:
+        sys.argv[1:] = quote_paths(as_multirun(sys.argv[1:]))
+        sys.argv.extend(check_command_line(sys.argv[1:], config_name))
+
+    with_messages(prepare)
     main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
 
 
@@ -70,23 +83,28 @@ def print_error(message: str) -> None:
     sys.stderr.write(f"error: {message}\n")
 
 
+def as_multirun(arguments: Sequence[str]) -> list[str]:
+    """`sweep=<option>` is a sweep without -m, and so is `resume_sweep=<folder>`, which brings its own command line."""
+    resumed = arguments_of(arguments)
+    if resumed is not None:
+        return resumed
+    modes = ("-m", "--multirun", "-r", "--run", "-c", "--cfg", "-i", "--info", "-h", "--help")
+    chosen = any(a.startswith("sweep=") and a not in ("sweep=null", "sweep=") for a in arguments)
+    return ["--multirun", *arguments] if chosen and not any(a.split("=")[0] in modes for a in arguments) else list(arguments)
+
+
 def quote_paths(arguments: Sequence[str]) -> list[str]:
     """`run=outputs/beta=4` as Hydra can parse it: paths are quoted, each of a comma-separated list under --multirun."""
     several = "-m" in arguments or "--multirun" in arguments
 
-    def quoted(argument: str) -> str:
+    def quoted_path(argument: str) -> str:
         key, equals, value = argument.partition("=")
         if key not in PATH_KEYS or not equals or not value or value[0] in "'\"" or value == "null":
             return argument
         parts = value.split(",") if several else [value]
-        return f"{key}=" + ",".join(_quoted(part) for part in parts)
+        return f"{key}=" + ",".join(quoted(part) for part in parts)
 
-    return [quoted(argument) for argument in arguments]
-
-
-def _quoted(text: str) -> str:
-    """As Hydra's grammar takes any text."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return [quoted_path(argument) for argument in arguments]
 
 
 # -------------------------------------------------------------------- checks before Hydra
@@ -108,13 +126,15 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> list[str]:
             _refuse_sweeps(overrides)
         for override in overrides:
             _check_option(override, loader)
+        if parsed.multirun:
+            overrides += _swept_by_file(name, overrides, loader)
         plain = [override for override in overrides if not _is_group(override, loader)]
-        for variant in _variants(overrides):
+        for variant in _variants(overrides, loader):
             groups = [text for text, override in variant if override not in plain]
             _check_keys(_compose(name, groups), plain, loader)
             _compose(name, [text for text, _ in variant])
-        first = [text for text, _ in next(_variants(overrides))]
-        return _sweep_folder(name, first) if parsed.multirun and config_name == "train" else []
+        first = [text for text, _ in next(_variants(overrides, loader))]
+        return _sweep_folder(name, first) if parsed.multirun and not parsed.cfg and config_name == "train" else []
 
 
 def _sweep_folder(config_name: str, overrides: Sequence[str]) -> list[str]:
@@ -124,7 +144,7 @@ def _sweep_folder(config_name: str, overrides: Sequence[str]) -> list[str]:
     config = compose(config_name, overrides=list(overrides), return_hydra_config=True)
     name = run_name(config.name, config.hydra.runtime.choices["data"], config.hydra.runtime.choices["model"])
     folder = Path(config.output_dir) / "sweeps" / name / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
-    return [f"hydra.sweep.dir={_quoted(str(folder))}"]
+    return [f"hydra.sweep.dir={quoted(str(folder))}"]
 
 
 def _search_path(parsed: Any) -> list[str]:
@@ -193,12 +213,31 @@ def _check_option(override: Override, loader: Any) -> None:
     for value in chosen:
         for option in value if isinstance(value, list) else [value]:
             text = option.text if isinstance(option, QuotedString) else str(option)
+            if group == "hydra/launcher":
+                refuse_missing_launcher(text)
             if option is not None and text not in options and text != "null":
                 raise UserError(f"{group}={text}: no such option.{nearest(text, options)} Allowed: {', '.join(options)}.")
 
 
-def _variants(overrides: Sequence[Override]) -> Iterator[list[tuple[str, Override]]]:
-    """The command line with the first value of each sweep; then, one sweep at a time, with each other value."""
+def _swept_by_file(config_name: str, overrides: Sequence[Override], loader: Any) -> list[Override]:
+    """The overrides that the chosen `sweep` brings in `hydra.sweeper.params`, without those that the command line has too."""
+    typed = {override.get_key_element() for override in overrides}
+    variant = next(_variants(overrides, loader))
+    first = [text for text, override in variant if _is_group(override, loader) or override.key_or_group.startswith("hydra.")]
+    try:
+        hydra = compose(config_name, overrides=first, return_hydra_config=True).hydra
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_one_sentence(error)) from error
+    refuse_missing_optuna(hydra)
+    params = hydra.sweeper.get("params") or {}
+    found = [_parse(f"{key}={value}", loader) for key, value in params.items() if key not in typed]
+    for override in found:
+        _check_option(override, loader)
+    return found
+
+
+def _variants(overrides: Sequence[Override], loader: Any) -> Iterator[list[tuple[str, Override]]]:
+    """The command line with the first value of each sweep; then, one swept group at a time, with each other option."""
     values = {
         i: list(override.sweep_string_iterator())
         for i, override in enumerate(overrides)
@@ -216,6 +255,8 @@ def _variants(overrides: Sequence[Override]) -> Iterator[list[tuple[str, Overrid
 
     yield line({})
     for i, choices in values.items():
+        if not _is_group(overrides[i], loader):
+            continue  # other values bring no other keys
         for place in range(1, len(choices)):
             yield line({i: place})
 

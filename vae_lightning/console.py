@@ -20,10 +20,10 @@ UNITS = {"elbo": "nats", "reconstruction": "nats", "kl": "nats", "nll": "nats", 
 
 
 class Report:
-    """Prints to the terminal and, once `keep` has named a folder, to `run.log` in it too, warnings and logs included."""
+    """Prints to the terminal (unless `quiet`) and, once `keep` has named a folder, to `run.log` in it, warnings included."""
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False)
+    def __init__(self, quiet: bool = False) -> None:
+        self.console = Console(highlight=False, quiet=quiet)
         self._file: Any = None
         self._handler: logging.Handler | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,18 +19,19 @@ class TensorBoard(TensorBoardLogger):
     """Events in the run's folder, with one writer for training and one for validation below it.
 
     `train/elbo` and `val/elbo` become the tag `epoch/elbo` of the writers `train` and `val`, so that TensorBoard draws them on
-    one chart; `train_step/elbo` becomes `step/elbo`.
+    one chart; `train_step/elbo` becomes `step/elbo`. TensorBoard calls runs by their folders: with a `label`, the events lie in a
+    folder of that name in the run's, so that the runs of a sweep are called by their overrides.
     """
 
     _KINDS: ClassVar = {"train": ("train", "epoch"), "val": ("val", "epoch"), "train_step": ("train", "step")}
 
-    def __init__(self, save_dir: str | Path) -> None:
-        super().__init__(save_dir, name="", version="", default_hp_metric=False)
+    def __init__(self, save_dir: str | Path, label: str | None = None) -> None:
+        super().__init__(save_dir, name="", version=folder_name(label or ""), default_hp_metric=False)
         self._writers: dict[str, SummaryWriter] = {}
 
     @property
     def log_dir(self) -> str:
-        return str(self.root_dir)
+        return str(Path(self.root_dir) / str(self.version))
 
     @rank_zero_only
     def save(self) -> None:
@@ -75,6 +77,11 @@ class TensorBoard(TensorBoardLogger):
         if split not in self._writers:
             self._writers[split] = SummaryWriter(str(Path(self.log_dir) / split))
         return self._writers[split]
+
+
+def folder_name(label: str) -> str:
+    """The label as a folder may be called everywhere."""
+    return re.sub(r"[^\w=.,+\-\[\] ]", "_", label)[:120].strip(". ")
 
 
 class MetricsCSV(Logger):

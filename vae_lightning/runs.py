@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import secrets
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from yaml import YAMLError
 from vae_lightning.build import build_vae
 from vae_lightning.data.base import DataFacts
 from vae_lightning.errors import RunError, UserError, check_choice
+from vae_lightning.files import write_json as write_json
+from vae_lightning.files import write_text as write_text
 from vae_lightning.vae import VAE
 
 SCHEMA_VERSION = 1
@@ -41,19 +43,17 @@ def create_folder(parent: Path, prefix: str) -> Path:
     raise RunError(f"No free name was found for a run folder in {parent}.")
 
 
+def empty_folder(folder: Path) -> None:
+    """The folder itself stays: it is the place of the run."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def timestamp() -> str:
     return time.strftime("%Y-%m-%d_%H-%M-%S")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Written beside and renamed, so that no reader meets half a file."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
-
-
-def write_json(path: Path, content: Any) -> None:
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from vae_lightning.lean import NoProfiler, lean_steps
 from vae_lightning.loggers import MetricsCSV, TensorBoard
 from vae_lightning.module import VAEModule
 from vae_lightning.noise import key
+from vae_lightning.sweeps.callbacks import callbacks_of
 
 TABLE_ROWS = ("elbo", "reconstruction", "kl", "active_units")
 
@@ -38,7 +39,7 @@ def fit(config: DictConfig, folder: Path, in_sweep: bool) -> float:
     Processes that DDP starts come through here too; the first one alone prints and writes.
     """
     started = time.perf_counter()
-    report = Report()
+    report = Report(quiet=in_sweep)  # a sweep says itself what becomes of its jobs
     try:
         module, data = assemble(config)
         trainer = make_trainer(config, folder, in_sweep)
@@ -69,8 +70,10 @@ def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
 
 
 def make_trainer(config: DictConfig, folder: Path, in_sweep: bool) -> Trainer:
-    loggers = [build.make(config, f"logger.{name}", save_dir=str(folder)) for name in config.logger]
+    loggers = [make_logger(config, name, folder) for name in config.logger]
     callbacks = make_callbacks(config, folder)
+    if in_sweep:
+        callbacks = [*(c for c in callbacks if not isinstance(c, ProgressBar)), *callbacks_of(folder)]
     more: dict[str, Any] = {
         # else Lightning adds its own
         "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
@@ -80,6 +83,12 @@ def make_trainer(config: DictConfig, folder: Path, in_sweep: bool) -> Trainer:
     if in_sweep and config.trainer.strategy == "ddp":
         more["strategy"] = "ddp_spawn"  # plain ddp starts the whole command again, and so the whole sweep
     return build.build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
+
+
+def make_logger(config: DictConfig, name: str, folder: Path) -> Any:
+    """A logger on this run folder; one that has a label gets that of the sweep's job."""
+    label = {"label": config.label} if "label" in config and config.logger[name].get("label", "") is None else {}
+    return build.make(config, f"logger.{name}", save_dir=str(folder), **label)
 
 
 def make_callbacks(config: DictConfig, folder: Path) -> list[Callback]:

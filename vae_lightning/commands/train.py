@@ -15,25 +15,31 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.cli import run_app, run_name
 from vae_lightning.errors import InvalidValue, UserError, check_int, check_number
+from vae_lightning.sweeps.job import job_folder, label_of
 
 RUN_FOLDER = "VAE_LIGHTNING_RUN_FOLDER"  # tells the processes that DDP starts where their run is
 KNOBS = ("beta", "latent_dim")
 
 
 def main() -> None:
-    run_app(train, "train")
+    from vae_lightning.sweeps import job
+    from vae_lightning.sweeps.sweepers import register_all
+
+    register_all()
+    run_app(train, "train", job.run)
 
 
 def train(config: DictConfig) -> float:
     """Trains what `config` describes; the best validation ELBO."""
     check_numbers(config)
     refuse_unused_knobs(config, list(HydraConfig.get().overrides.task))
+    from vae_lightning.sweeps.resume import continue_run, was_interrupted
     from vae_lightning.training import fit  # torch and Lightning, from here on
 
     config = complete(config)
     folder, owner = run_folder(config)
     try:
-        return fit(config, folder, in_sweep())
+        return continue_run(folder) if was_interrupted(folder) else fit(config, folder, in_sweep())
     finally:
         if owner:
             os.environ.pop(RUN_FOLDER, None)
@@ -76,8 +82,8 @@ def run_folder(config: DictConfig) -> tuple[Path, bool]:
     if config.trainer.fast_dev_run:
         folder = Path(tempfile.mkdtemp(prefix="vae-lightning-"))
     elif in_sweep():
-        hydra = HydraConfig.get()
-        folder = create_folder(Path(hydra.sweep.dir).absolute(), f"{hydra.job.num:03d}")
+        folder = job_folder()
+        folder.mkdir(parents=True, exist_ok=True)
     else:
         folder = create_folder(Path(config.output_dir).expanduser().absolute() / config.name, timestamp())
     os.environ[RUN_FOLDER] = str(folder)
@@ -94,6 +100,8 @@ def complete(config: DictConfig) -> DictConfig:
     whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
     whole["name"] = run_name(config.name, choices["data"], choices["model"])
+    if in_sweep():
+        whole["label"] = label_of(job_folder())
     whole |= {
         "choices": choices,
         "overrides": list(hydra.overrides.task),

@@ -99,6 +99,10 @@ class ImageData(ABC):
             self._splits = self.load()
         return self._splits
 
+    def adopt(self, splits: dict[str, Images]) -> None:
+        """Takes splits that were loaded by a data set of the same arguments."""
+        self._splits = splits
+
     def facts(self) -> DataFacts:
         train = self.splits()["train"]
         channels, height, width = train.images.shape[1:]

@@ -1,0 +1,1 @@
+"""Many runs from one command line: started, watched, resumed, searched and answered."""

@@ -1,0 +1,40 @@
+"""`python train.py -m model=mlp,conv beta=1,4`: every combination of the listed values."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from hydra.core.override_parser.types import Override
+
+from vae_lightning.sweeps.record import FINISHED
+from vae_lightning.sweeps.sweeper import RecordedSweeper, check_swept, label_of
+from vae_lightning.sweeps.watch import Watch
+
+
+class GridSweeper(RecordedSweeper):
+    """Lists, ranges, globs and choices in every combination, the last key changing first."""
+
+    def check(self, overrides: dict[str, Override]) -> None:
+        super().check(overrides)
+        check_swept(overrides, Override.is_discrete_sweep, "an interval has no grid; search it with sweep=optuna.")
+
+    def total(self, overrides: dict[str, Override]) -> int:
+        return len(self.record.jobs) or len(combinations(overrides))
+
+    def run(self, overrides: dict[str, Override], watch: Watch) -> None:
+        if not self.record.jobs:
+            swept = [key for key, override in overrides.items() if override.is_sweep_override()]
+            for combination in combinations(overrides):
+                self.record.add(combination, label_of(combination, swept))
+        self.launch([job for job in self.record.jobs if self.record.state(job)["state"] not in FINISHED])
+
+
+def combinations(overrides: dict[str, Override]) -> list[list[str]]:
+    """The overrides of each job."""
+    return [list(line) for line in product(*(_texts(key, override) for key, override in overrides.items()))]
+
+
+def _texts(key: str, override: Override) -> list[str]:
+    if override.is_sweep_override():
+        return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    return [override.input_line or ""]

@@ -1,0 +1,64 @@
+"""Launching the jobs of a sweep so that all of them are tried, whatever happens to some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.plugins.launcher import Launcher
+
+from vae_lightning.errors import RunError
+from vae_lightning.sweeps import record
+from vae_lightning.sweeps.record import Job, Sweep
+
+LOST = "Its process ended without a word (killed, or out of memory?)."
+
+
+def launch(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job]) -> None:
+    """Runs `jobs` by the launcher. A launcher that gives up is started again for those that it had not come to."""
+    waiting = list(jobs)
+    together = True
+    while waiting:
+        batch = waiting if together else waiting[:1]
+        error = _launch(launcher, batch)
+        for job in batch:
+            _settle(sweep, job, error if len(batch) == 1 else None)
+        left = [job for job in waiting if sweep.state(job)["state"] == "waiting"]
+        # where a whole batch came to nothing, one job alone may be the reason
+        together = together and len(left) < len(waiting)
+        waiting = left
+
+
+def _launch(launcher: Launcher, jobs: Sequence[Job]) -> Exception | None:
+    overrides = [[*job.overrides, f"hydra.sweep.subdir={job.folder}"] for job in jobs]
+    try:
+        launcher.launch(overrides, initial_job_idx=jobs[0].number)
+    except Exception as error:
+        return error
+    return None
+
+
+def _settle(sweep: Sweep, job: Job, error: Exception | None) -> None:
+    """What a launched job came to, where it could not say so itself."""
+    state = sweep.true_state(job)["state"]
+    if state == "interrupted":
+        sweep.set_state(job, "failed", error=LOST)
+    elif state == "waiting" and error is not None:
+        sweep.set_state(job, "failed", error=f"It could not be launched: {' '.join(str(error).split())}"[:500])
+    elif state == "done":
+        sweep.set_state(job, "done")
+
+
+def refuse_if_running(sweep: Sweep) -> None:
+    """RunError where jobs of this sweep are running in other processes."""
+    running = [job for job in sweep.jobs if record.is_locked(record.lock_path(sweep.folder, job.number))]
+    if running:
+        job = running[0]
+        state = sweep.state(job)
+        where = f"process {state.get('pid')} on {state.get('host')}"
+        raise RunError(f"Jobs of {sweep.folder} are running still ({job.folder} in {where}): wait for them or stop them first.")
+
+
+def failures(sweep: Sweep) -> list[tuple[Job, dict[str, Any]]]:
+    """The jobs that failed, with their states."""
+    return [(job, state) for job in sweep.jobs if (state := sweep.state(job))["state"] == "failed"]

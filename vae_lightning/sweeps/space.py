@@ -1,0 +1,64 @@
+"""Hydra's sweep overrides as the search spaces of Optuna."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep, Transformer
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from vae_lightning.errors import UserError
+
+
+def distribution(override: Override) -> BaseDistribution:
+    """What `key=interval(0.1,10)`, `tag(log,interval(1e-4,1e-2))`, `range(2,65,2)`, `choice(a,b)` or `a,b` is drawn from.
+
+    As in Hydra's grammar: an interval is one of real numbers unless it says `int(interval(1,8))`, a range excludes its end.
+    UserError where it is empty.
+    """
+    value = override.value()
+    try:
+        if isinstance(value, IntervalSweep):
+            return _interval(value)
+        if isinstance(value, RangeSweep):
+            return _range(value)
+        assert isinstance(value, ChoiceSweep)
+        return CategoricalDistribution([_plain(element) for element in override.sweep_iterator(Transformer.identity)])
+    except ValueError as error:
+        raise UserError(f"{override.input_line}: {' '.join(str(error).split())}") from error
+
+
+def text(override: Override, value: Any) -> str:
+    """The override that sets the key to a drawn value."""
+    return f"{override.get_key_element()}={_words(value)}"
+
+
+def _interval(value: IntervalSweep) -> BaseDistribution:
+    start, end, log = value.start, value.end, "log" in value.tags
+    assert start is not None
+    assert end is not None
+    if isinstance(start, int) and isinstance(end, int):
+        return IntDistribution(start, end, log=log)
+    return FloatDistribution(start, end, log=log)
+
+
+def _range(value: RangeSweep) -> BaseDistribution:
+    numbers = list(value.range())
+    if not numbers:
+        raise ValueError("the range is empty.")
+    low, high = min(numbers), max(numbers)
+    if all(isinstance(number, int) for number in numbers):
+        log = "log" in value.tags and abs(value.step) == 1
+        return IntDistribution(int(low), int(high), log=log, step=int(abs(value.step)))
+    return FloatDistribution(float(low), float(high), step=abs(float(value.step)))
+
+
+def _plain(element: Any) -> Any:
+    """A category that a study can store: numbers as such, all else as the text of its override."""
+    if isinstance(element, bool | int | float):
+        return element
+    return Override._get_value_element_as_str(element) if not isinstance(element, QuotedString) else element.with_quotes()
+
+
+def _words(value: Any) -> str:
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value}"

@@ -1,0 +1,161 @@
+"""What Hydra's sweepers of this framework have in common, and how Hydra finds them. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from vae_lightning.errors import RunError, UserError, check_bool
+from vae_lightning.sweeps import record
+from vae_lightning.sweeps.launch import failures, launch, refuse_if_running
+from vae_lightning.sweeps.record import Job, Sweep
+from vae_lightning.sweeps.watch import Watch, closing_lines
+
+LOCK = "sweep.lock"
+
+
+class RecordedSweeper(Sweeper):
+    """A sweep with a record on disk. Subclasses say which jobs there are, in `jobs`.
+
+    params: overrides by key, as on the command line, which wins. report: whether tables and the page are made at the end.
+    """
+
+    def __init__(self, params: dict[str, str] | None = None, report: bool = True) -> None:
+        self.params, self.report = params or {}, report
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.composed, self.context = config, hydra_context
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        from vae_lightning.cli import with_messages
+
+        with_messages(lambda: self._sweep(arguments))
+
+    def _sweep(self, arguments: list[str]) -> None:
+        overrides = self.overrides(arguments)
+        self.check(overrides)
+        folder = Path(self.composed.hydra.sweep.dir).absolute()
+        console = Console(highlight=False)
+        with record.locked(folder / LOCK) as free:
+            if not free:
+                raise RunError(f"The sweep {folder} is running still, in another process.")
+            self.open(folder)
+            console.print(f"sweep {os.path.relpath(folder)}", soft_wrap=True)
+            try:
+                with Watch(self.record, self.total(overrides), console) as watch:
+                    self.run(overrides, watch)
+            except KeyboardInterrupt:
+                console.print(
+                    f"interrupted; it goes on by: python train.py resume_sweep={os.path.relpath(folder)}", soft_wrap=True
+                )
+                sys.exit(130)
+        self.close(console)
+
+    def open(self, folder: Path) -> None:
+        """A new record, or the one that this very command line began."""
+        given = [*self.composed.hydra.overrides.hydra, *self.composed.hydra.overrides.task]
+        arguments = [*config_flags(), *(a for a in given if not a.startswith(("hydra.sweep.dir=", "hydra.mode=")))]
+        if record.is_sweep(folder):
+            self.record = record.load(folder, "hydra.sweep.dir")
+            refuse_if_running(self.record)
+            for job in self.record.jobs:
+                state = self.record.true_state(job)["state"]
+                if state == "failed":
+                    self.record.reset(job)
+                else:
+                    # an interrupted one waits for its turn, and its folder stays
+                    self.record.set_state(job, "waiting" if state == "interrupted" else state)
+        else:
+            self.record = Sweep(folder, arguments)
+        self.record.save()
+
+    def overrides(self, arguments: Sequence[str]) -> dict[str, Override]:
+        """The parsed overrides by key; of two with the same key the last one, which is the command line's."""
+        texts = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        parser = OverridesParser.create(config_loader=self.context.config_loader)
+        return {override.get_key_element(): override for override in parser.parse_overrides(texts)}
+
+    def check(self, overrides: dict[str, Override]) -> None:
+        """UserError where this sweeper cannot do what is asked."""
+        check_bool("hydra.sweeper.report", self.report)
+
+    @abstractmethod
+    def total(self, overrides: dict[str, Override]) -> int:
+        """The number of jobs that there will be."""
+
+    @abstractmethod
+    def run(self, overrides: dict[str, Override], watch: Watch) -> None:
+        """Adds the missing jobs to the record and launches all that have not ended."""
+
+    def launch(self, jobs: Sequence[Job]) -> None:
+        self.record.save()
+        launch(self.launcher, self.record, jobs)
+
+    def close(self, console: Console) -> None:
+        """The summary, the failures and the exit status. A sweep of dry runs leaves nothing."""
+        self.record.save()
+        failed = failures(self.record)
+        if OmegaConf.select(self.composed, "trainer.fast_dev_run"):
+            import shutil
+
+            shutil.rmtree(self.record.folder, ignore_errors=True)
+        elif self.report and any(self.record.state(job)["state"] == "done" for job in self.record.jobs):
+            return
+
+        for line in closing_lines(self.record, failed):
+            console.print(line, soft_wrap=True)
+        if failed:
+            again = f"resume_sweep={os.path.relpath(self.record.folder)} runs them again"
+            raise RunError(f"{len(failed)} of {len(self.record.jobs)} jobs failed; {again}.")
+
+
+def config_flags() -> list[str]:
+    """Where this command line has configuration from, if not from the program."""
+    parsed = get_args_parser().parse_args(sys.argv[1:])
+    folder = ["--config-dir", str(Path(parsed.config_dir).absolute())] if parsed.config_dir else []
+    return folder + (["--config-name", parsed.config_name] if parsed.config_name else [])
+
+
+def label_of(overrides: Sequence[str], swept: Sequence[str]) -> str:
+    """`model=conv beta=4`: the overrides of the keys that are swept, numbers to four digits."""
+    pairs = [text.lstrip("+").split("=", 1) for text in overrides if text.partition("=")[0] in swept]
+    return " ".join(f"{key}={short(value)}" for key, value in pairs)
+
+
+def short(value: str) -> str:
+    """`0.00139` for `0.0013903843190577378`."""
+    try:
+        return f"{float(value):.4g}" if len(value) > 6 else value
+    except ValueError:
+        return value
+
+
+def check_swept(overrides: dict[str, Override], allowed: Callable[[Override], bool], hint: str) -> None:
+    for override in overrides.values():
+        if override.is_sweep_override() and not allowed(override):
+            raise UserError(f"{override.input_line}: {hint}")
+
+
+def register(name: str, sweeper: Callable[..., Any]) -> None:
+    """Makes a sweeper known to Hydra, which looks for plugins in packages named hydra_plugins only.
+
+    It is then `_target_: hydra_plugins.vae_lightning.<name>`, and its class stays importable by its own name.
+    """
+    Plugins.instance().class_name_to_class[f"hydra_plugins.vae_lightning.{name}"] = sweeper  # type: ignore[assignment]
