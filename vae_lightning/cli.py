@@ -53,7 +53,7 @@ def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[.
             with_messages(lambda: task(config))
 
     def prepare() -> None:
-        sys.argv[1:] = quote_paths(as_multirun(sys.argv[1:]))
+        sys.argv[1:] = quote_paths(as_multirun(sys.argv[1:]) if job is not None else sys.argv[1:])
         sys.argv.extend(check_command_line(sys.argv[1:], config_name))
 
     with_messages(prepare)

@@ -117,7 +117,9 @@ class RecordedSweeper(Sweeper):
 
             shutil.rmtree(self.record.folder, ignore_errors=True)
         elif self.report and any(self.record.state(job)["state"] == "done" for job in self.record.jobs):
-            return
+            from vae_lightning.sweeps.answer import answer
+
+            answer([self.record.folder], console)
 
         for line in closing_lines(self.record, failed):
             console.print(line, soft_wrap=True)

@@ -1,0 +1,69 @@
+"""What each run rebuilds and dreams, side by side: the same images to all of them, and samples from the same noise."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vae_lightning import runs, served
+from vae_lightning.errors import UserError
+from vae_lightning.evaluation.elbo import pixels
+from vae_lightning.noise import StreamNoise, key
+
+
+@dataclass
+class Strip:
+    """Rows of images as data URIs: E[x|z] for z = E[z|x] of the shared images, and for z ~ p(z)."""
+
+    label: str
+    reconstructions: str
+    samples: str
+
+
+@dataclass
+class Strips:
+    """The shared images, the runs' strips, and the width and height of one strip in pixels."""
+
+    originals: str
+    rows: list[Strip]
+    size: tuple[int, int]
+
+
+def strips(labelled: Sequence[tuple[str, Path]], images: int = 8, root: str | None = None) -> Strips | None:
+    """Of the first validation images, for all runs whose data are those of the first; None where data or checkpoints are gone."""
+    x: Tensor | None = None
+    found: list[Strip] = []
+    for label, folder in labelled:
+        try:
+            run = runs.find(folder)
+            if x is None:
+                batch = next(served.batches(served.load_split(run, "val", root), images, torch.device("cpu"), images))
+                x = pixels(batch.images)
+            if run.facts.shape == tuple(x.shape[1:]):
+                found.append(_strip(label, runs.load_vae(run), x))
+        except UserError:
+            continue
+    return None if x is None or not found else Strips(data_uri(x), found, (x.shape[-1] * len(x), x.shape[-2]))
+
+
+@torch.no_grad()
+def _strip(label: str, vae: runs.VAE, x: Tensor) -> Strip:
+    samples = vae.sample(len(x), StreamNoise(torch.Generator(), key(0, "samples")))
+    return Strip(label, data_uri(vae.reconstruct(x)), data_uri(samples))
+
+
+def data_uri(images: Tensor) -> str:
+    """(N, C, H, W) in [0, 1], side by side, as a PNG in a data URI."""
+    row = torch.cat(list(images.clamp(0, 1)), dim=-1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    picture = Image.fromarray(np.ascontiguousarray(row.squeeze(-1) if row.shape[-1] == 1 else row))
+    buffer = io.BytesIO()
+    picture.save(buffer, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,103 @@
+"""Matplotlib's figures as inline SVG whose colours and fonts are the page's, so that light and dark are one drawing."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+# stand-ins: no colour of any drawing, replaced by the page's variables
+INK, GRID, MUTED = "#f0f00a", "#f0f00b", "#f0f00c"
+SERIES = tuple(f"#f0f0e{i}" for i in range(8))
+_VARIABLES = {INK: "--ink", GRID: "--grid", MUTED: "--muted"} | {colour: f"--c{i}" for i, colour in enumerate(SERIES)}
+STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 8.5,
+    "axes.titlesize": 9.5,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "lines.linewidth": 1.6,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "figure.constrained_layout.use": True,
+}
+
+
+def new_figure(width: float = 4.2, height: float = 2.9) -> Figure:
+    """A figure of that many inches; draw on it, and make it SVG, within `drawing()`."""
+    return Figure(figsize=(width, height))
+
+
+def drawing() -> Any:
+    """The style of the page's charts, as a context."""
+    return rc_context(STYLE)  # type: ignore[arg-type]
+
+
+def to_svg(figure: Figure, label: str) -> str:
+    """Inline SVG with `label` for those who do not see it. Without metadata, namespaces or any other address."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
+    text = text.replace("xlink:href", "href")
+    text = re.sub(r'(<svg [^>]*?)width="([\d.]+)pt" height="[\d.]+pt"', r'\1style="max-width:\2pt"', text, count=1)
+    text = re.sub(r"font: ([\w .]*?)([\d.]+px) [^;\"]*", r"font: \1\2 var(--font)", text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)  # hundredths of a point are fine enough
+    prefix = _fresh_prefix()
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}\1"', text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", text)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{_attribute(label)}" ', 1)
+
+
+_count = 0
+
+
+def _fresh_prefix() -> str:
+    """Identifiers of one drawing must not be those of another on the same page."""
+    global _count
+    _count += 1
+    return f"d{_count}-"
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+
+
+def spaced(values: Sequence[float]) -> bool:
+    """Whether positive values span enough for a logarithmic axis."""
+    return len(values) > 0 and min(values) > 0 and max(values) / min(values) >= 15
+
+
+def log_axis(axis: Any, values: Sequence[float]) -> None:
+    """A logarithmic axis whose ticks are the values themselves where they are few, without minor labels."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+
+    distinct = sorted(set(values))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(FixedLocator(distinct) if len(distinct) <= 7 else LogLocator(10, (1.0, 3.0), numticks=6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
