@@ -28,12 +28,14 @@ def answer(
     root: str | None = None,
 ) -> list[Ranking]:
     """Prints and writes the answer (`into`: the first sweep's folder). UserError where a folder is no sweep."""
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
     gathered = gather(folders)
     found = rankings(gathered, metric, split, direction)
     for note in notes(found):
         console.print(f"[dim]{note}[/dim]", soft_wrap=True)
     for ranking in found:
-        console.print(terminal_table(ranking, gathered.keys), width=None if console.is_terminal else 160, crop=False)
+        console.print(terminal_table(ranking, gathered.keys))
     into = into or gathered.sweeps[0].folder
     into.mkdir(parents=True, exist_ok=True)
     write_text(into / "summary.csv", summary_csv(gathered))

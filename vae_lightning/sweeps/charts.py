@@ -11,10 +11,12 @@ from matplotlib.ticker import MaxNLocator
 
 from vae_lightning.sweeps.gather import SEED, RunRow
 from vae_lightning.sweeps.summary import Group, Ranking, groups_of, show
-from vae_lightning.sweeps.svg import GRID, INK, MUTED, SERIES, drawing, log_axis, new_figure, spaced, to_svg
+from vae_lightning.sweeps.svg import GRID, INK, MUTED, SERIES, drawing, log_axis, near_limits, new_figure, spaced, to_svg
 
 UNITS = {"elbo": "nats", "reconstruction": "nats", "kl": "nats", "nll": "nats", "bound": "nats", "loss": "nats"}
 MAP_ROWS = 40
+MOST_FAMILIES = 4
+MOST_PLACES = 12
 
 
 def axis_name(metric: str) -> str:
@@ -36,7 +38,7 @@ def learning_curves(groups: Sequence[Group], kind: str, metric: str) -> str | No
             ax.plot(epochs, mean, color=colour, linewidth=1.6 if i < len(SERIES) else 0.6, alpha=1.0 if i < len(SERIES) else 0.5)
             if i < len(SERIES):
                 ax.fill_between(epochs, mean - deviation, mean + deviation, color=colour, alpha=0.16, linewidth=0)
-        _trim(ax, [mean for _, mean, _ in curves])
+        _trim(ax, [mean for _, mean, _ in curves[: len(SERIES)]])
         ax.set(xlabel="epoch", ylabel=axis_name(metric), title=f"{'validation' if kind == 'val' else 'training'} {metric}")
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         return to_svg(figure, f"{metric} by epoch")
@@ -56,8 +58,11 @@ def _mean_curve(runs: Sequence[RunRow], kind: str, metric: str) -> tuple[np.ndar
 
 def _trim(ax: Any, curves: Sequence[np.ndarray]) -> None:
     """The first epochs, far from where the runs end, would flatten all that matters: the axis leaves them out."""
-    later = np.concatenate([curve[len(curve) // 4 :] for curve in curves if len(curve)])
-    whole = np.concatenate([curve for curve in curves if len(curve)])
+    curves = [curve for curve in curves if len(curve)]
+    if not curves:
+        return
+    later = np.concatenate([curve[len(curve) // 4 :] for curve in curves])
+    whole = np.concatenate(curves)
     low, high = later.min(), later.max()
     margin = 0.06 * (high - low) or 1.0
     if whole.max() - whole.min() > 1.5 * (high - low):
@@ -72,8 +77,7 @@ def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -
     runs = [run for group in ranking.groups for run in group.runs if {"kl", "reconstruction"} <= set(run.figures[ranking.split])]
     if len(runs) < 2:
         return None
-    others = [key for key in keys if key != beta]
-    families = groups_of(runs, others, ranking.split)
+    families = _families(runs, keys, beta, ranking.split)
     with drawing():
         figure = new_figure(5.2, 3.9)
         ax = figure.add_subplot()
@@ -83,6 +87,7 @@ def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -
             ax.plot(*points.T, "o", color=colour, markersize=3.2, alpha=0.5, markeredgewidth=0)
             if beta in keys:
                 _beta_curve(ax, family, beta, ranking.split, colour, labelled=len(families) <= 4)
+        near_limits(ax, [_plane(run, ranking.split)[1] for run in runs])
         low, high = ax.get_xlim(), ax.get_ylim()
         for total in np.linspace(low[0] + high[0], low[1] + high[1], 9)[1:-1]:
             ax.plot(low, [total - low[0], total - low[1]], color=GRID, linewidth=0.6, linestyle=(0, (2, 3)), zorder=0)
@@ -94,7 +99,13 @@ def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -
 def families_of(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> list[str]:
     """The labels of the colours of `rate_distortion`, in their order."""
     runs = [run for group in ranking.groups for run in group.runs if {"kl", "reconstruction"} <= set(run.figures[ranking.split])]
-    return [family.label for family in groups_of(runs, [key for key in keys if key != beta], ranking.split)]
+    return [family.label for family in _families(runs, keys, beta, ranking.split)]
+
+
+def _families(runs: Sequence[RunRow], keys: Sequence[str], beta: str, split: str) -> list[Group]:
+    """The runs that differ by β and seed only; all in one where there are more families than colours, or no β to join them."""
+    families = groups_of(runs, [key for key in keys if key != beta], split)
+    return families if len(families) <= len(SERIES) and beta in keys else groups_of(runs, [], split)
 
 
 def _beta_curve(ax: Any, family: Group, beta: str, split: str, colour: str, labelled: bool) -> None:
@@ -113,38 +124,70 @@ def _plane(run: RunRow, split: str) -> tuple[float, float]:
     return run.figures[split]["kl"], run.figures[split]["reconstruction"]
 
 
-def key_against_metric(runs: Sequence[RunRow], key: str, metric: str, split: str) -> str | None:
-    """A figure of every run over one swept key, with mean and standard deviation at each of its values."""
-    all_pairs = [(run.settings.get(key), run.figures[split][metric]) for run in runs if metric in run.figures.get(split, {})]
-    pairs = [(value, result) for value, result in all_pairs if value is not None and math.isfinite(result)]
-    if len({str(value) for value, _ in pairs}) < 2:
+def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], metric: str, split: str) -> str | None:
+    """A figure of every run over one swept key, and its mean and standard deviation at each value.
+
+    A line for each setting of the `others` where these are few, as `key_families` names them; else one line for all.
+    """
+    runs = [
+        run
+        for run in runs
+        if math.isfinite(run.figures.get(split, {}).get(metric, math.nan)) and run.settings.get(key) is not None
+    ]
+    names = list(dict.fromkeys(show(run.settings[key]) for run in runs))
+    if len(names) < 2:
         return None
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value, _ in pairs)
-    names = list(dict.fromkeys(show(value) for value, _ in pairs))
-    places = [float(value) if numeric else float(names.index(show(value))) for value, _ in pairs]
-    by_place: dict[float, list[float]] = {}
-    for place, (_, result) in zip(places, pairs, strict=True):
-        by_place.setdefault(place, []).append(result)
+    numeric = all(isinstance(run.settings[key], int | float) and not isinstance(run.settings[key], bool) for run in runs)
+
+    def place(run: RunRow) -> float:
+        return float(run.settings[key]) if numeric else float(names.index(show(run.settings[key])))
+
+    labels = key_families(runs, others, split)
+    families = groups_of(runs, others if labels else [], split)
     with drawing():
-        figure = new_figure(3.2, 2.4)
+        figure = new_figure()
         ax = figure.add_subplot()
-        ax.plot(places, [result for _, result in pairs], "o", color=SERIES[0], markersize=3.6, alpha=0.55, markeredgewidth=0)
-        if len(by_place) <= 12:
-            x = sorted(by_place)
-            means = [np.mean(by_place[p]) for p in x]
-            spread = [float(np.std(by_place[p], ddof=1)) if len(by_place[p]) > 1 else 0.0 for p in x]
-            ax.errorbar(x, means, spread, color=INK, fmt="-" if numeric else "_", linewidth=1, elinewidth=1, markersize=9)
-        if numeric and spaced(places):
-            ax.set_xscale("log")
-            log_axis(ax.xaxis, places)
-        elif not numeric:
-            short = max(len(name) for name in names) * len(names) <= 34
-            ax.set_xticks(range(len(names)), names, rotation=0 if short else 30, ha="center" if short else "right")
-            ax.set_xlim(-0.5, len(names) - 0.5)
-        elif len(by_place) <= 8:
-            ax.set_xticks(sorted(by_place), [f"{p:g}" for p in sorted(by_place)])
+        for i, family in enumerate(families):
+            by_place: dict[float, list[float]] = {}
+            for run in family.runs:
+                by_place.setdefault(place(run), []).append(run.figures[split][metric])
+            _means(ax, by_place, SERIES[i], line=numeric, apart=0.0 if numeric else 0.12 * (i - (len(families) - 1) / 2))
+        near_limits(ax, [run.figures[split][metric] for run in runs])
+        _key_axis(ax, [place(run) for run in runs], None if numeric else names)
         ax.set(xlabel=key, ylabel=axis_name(metric))
         return to_svg(figure, f"{metric} by {key}")
+
+
+def key_families(runs: Sequence[RunRow], others: Sequence[str], split: str) -> list[str]:
+    """The labels of the lines of `key_against_metric`; none where one line is for all runs."""
+    labels = [group.label for group in groups_of(runs, others, split)] if others else []
+    return labels if 1 < len(labels) <= MOST_FAMILIES else []
+
+
+def _means(ax: Any, by_place: dict[float, list[float]], colour: str, line: bool, apart: float) -> None:
+    places = sorted(by_place)
+    for p in places:
+        ax.plot([p + apart] * len(by_place[p]), by_place[p], "o", color=colour, markersize=4, alpha=0.45, markeredgewidth=0)
+    if len(places) <= MOST_PLACES and len({len(values) for values in by_place.values()}) == 1:  # a grid, not a search
+        means = [float(np.mean(by_place[p])) for p in places]
+        spread = [float(np.std(by_place[p], ddof=1)) if len(by_place[p]) > 1 else 0.0 for p in places]
+        style = "-" if line else "_"
+        ax.errorbar(
+            [p + apart for p in places], means, spread, color=colour, fmt=style, linewidth=1.5, elinewidth=0.9, markersize=10
+        )
+
+
+def _key_axis(ax: Any, places: Sequence[float], names: Sequence[str] | None) -> None:
+    distinct = sorted(set(places))
+    if names is not None:
+        short = max(len(name) for name in names) * len(names) <= 34
+        ax.set_xticks(range(len(names)), names, rotation=0 if short else 30, ha="center" if short else "right")
+        ax.set_xlim(-0.5, len(names) - 0.5)
+    elif spaced(places):
+        ax.set_xscale("log")
+        log_axis(ax.xaxis, places)
+    elif len(distinct) <= 8:
+        ax.set_xticks(distinct, [f"{p:g}" for p in distinct])
 
 
 def kl_map(runs: Sequence[RunRow]) -> str | None:

@@ -31,7 +31,7 @@ def page(gathered: Gathered, found: Sequence[Ranking], pictures: dict[str, Strip
             parts.append(f'<p class="soft">All runs: {escape(ranking.kind)}.</p>')
         parts += _ranking(ranking, gathered, pictures.get(ranking.kind))
     if searched:
-        parts += ["<h2>The search</h2>", _charts(searched.items(), "wide")]
+        parts += ["<h2>The search</h2>", _charts(searched.items(), "large")]
     parts += _unfinished(gathered)
     return _document(title, "\n".join(parts))
 
@@ -58,13 +58,18 @@ def _ranking(ranking: Ranking, gathered: Gathered, strips: Strips | None) -> lis
     curves = _curves(ranking)
     if curves:
         parts += ["<h3>Learning curves</h3>", _band_note(ranking)]
-        parts += [_legend(group.label for group in ranking.groups), _charts(curves, "wide")]
+        parts += [_legend(group.label for group in ranking.groups), _charts(curves)]
     plane = charts.rate_distortion(ranking, keys)
     if plane:
         families = charts.families_of(ranking, keys)
         text = "Each run at its best checkpoint; along the thin lines the ELBO is the same, and better to the lower left."
         legend = _legend(families) if len(families) > 1 else ""
-        parts += ["<h3>Rate and distortion</h3>", f'<p class="soft">{text}</p>', legend, _charts([("", plane)], "wide")]
+        parts += [
+            "<h3>Rate and distortion</h3>",
+            f'<p class="soft">{text}</p>',
+            legend,
+            f'<figure class="single">{plane}</figure>',
+        ]
     parts += _keys(ranking, keys, runs)
     heat = charts.kl_map(runs)
     if heat:
@@ -148,10 +153,12 @@ def _legend(labels: Iterable[str]) -> str:
 def _keys(ranking: Ranking, keys: Sequence[str], runs: Sequence[Any]) -> list[str]:
     parts = []
     for key in charts.drawn_keys(keys):
-        drawn = [(name, charts.key_against_metric(runs, key, name, ranking.split)) for name in columns(ranking)]
+        others = [other for other in keys if other != key]
+        drawn = [(name, charts.key_against_metric(runs, key, others, name, ranking.split)) for name in columns(ranking)]
         good = [("", svg) for _, svg in drawn if svg]
         if good:
-            parts += [f"<h3>By {escape(key)}</h3>", _charts(good)]
+            labels = charts.key_families(runs, others, ranking.split)
+            parts += [f"<h3>By {escape(key)}</h3>", _legend(labels) if labels else "", _charts(good)]
     return parts
 
 

@@ -54,7 +54,7 @@ def history(study: optuna.Study, metric: str) -> str:
     better = np.maximum if study.direction == optuna.study.StudyDirection.MAXIMIZE else np.minimum
     values = np.array([t.value for t in done], dtype=float)
     with drawing():
-        figure = new_figure()
+        figure = new_figure(3.6, 2.8)
         ax = figure.add_subplot()
         ax.plot([t.number for t in done], values, "o", color=SERIES[0], markersize=4, alpha=0.7, markeredgewidth=0, label="trial")
         if pruned:
@@ -65,7 +65,9 @@ def history(study: optuna.Study, metric: str) -> str:
         margin = 0.1 * (high - low) or 1.0
         ax.set_ylim(low - margin, high + margin)
         ax.set(xlabel="trial", ylabel=metric)
-        ax.legend(frameon=False, fontsize=7.5, labelcolor=INK, loc="lower right" if better is np.maximum else "upper right")
+        ax.legend(
+            frameon=False, fontsize=7.5, labelcolor=INK, loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=3, borderpad=0
+        )
         return to_svg(figure, f"{metric} of each trial")
 
 
@@ -74,7 +76,7 @@ def front(study: optuna.Study, metrics: list[str]) -> str:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     best = sorted(study.best_trials, key=lambda t: t.values[0])
     with drawing():
-        figure = new_figure(4.6, 3.4)
+        figure = new_figure(3.6, 2.8)
         ax = figure.add_subplot()
         ax.plot([t.values[0] for t in complete], [t.values[1] for t in complete], "o", color=MUTED, markersize=4, alpha=0.7)
         ax.plot([t.values[0] for t in best], [t.values[1] for t in best], "-o", color=SERIES[0], markersize=5)
@@ -100,7 +102,7 @@ def importances(study: optuna.Study, objective: int) -> str | None:
         return None
     names = list(found)[::-1]
     with drawing():
-        figure = new_figure(4.2, 0.8 + 0.28 * len(names))
+        figure = new_figure(3.6, 0.8 + 0.28 * len(names))
         ax = figure.add_subplot()
         ax.barh(names, [found[name] for name in names], color=SERIES[0], height=0.6)
         ax.set(xlabel="importance (PED-ANOVA)", xlim=(0, None))
@@ -118,7 +120,7 @@ def parallel(trials: list[FrozenTrial], study: optuna.Study, metrics: list[str])
     best = set(order[: max(1, round(len(trials) / 10))].tolist())
     names = [*keys, *metrics]
     with drawing():
-        figure = new_figure(max(4.2, 1.15 * len(names)), 3.0)
+        figure = new_figure(max(3.6, 1.05 * len(names)), 3.0)
         ax = figure.add_subplot()
         for i in [*order[::-1]]:
             style: dict[str, Any] = {"color": SERIES[0], "linewidth": 1.8} if i in best else {"color": MUTED, "linewidth": 0.7}

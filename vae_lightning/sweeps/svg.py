@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
@@ -43,7 +44,7 @@ STYLE = {
 }
 
 
-def new_figure(width: float = 4.2, height: float = 2.9) -> Figure:
+def new_figure(width: float = 3.3, height: float = 2.5) -> Figure:
     """A figure of that many inches; draw on it, and make it SVG, within `drawing()`."""
     return Figure(figsize=(width, height))
 
@@ -66,12 +67,17 @@ def to_svg(figure: Figure, label: str) -> str:
     text = re.sub(r"font: ([\w .]*?)([\d.]+px) [^;\"]*", r"font: \1\2 var(--font)", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
-    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)  # hundredths of a point are fine enough
+    text = re.sub(r"<[^>]*>", _rounded, text)
     prefix = _fresh_prefix()
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}\1"', text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", text)
     return text.replace("<svg ", f'<svg role="img" aria-label="{_attribute(label)}" ', 1)
+
+
+def _rounded(tag: re.Match[str]) -> str:
+    """Coordinates to hundredths of a point."""
+    return re.sub(r"(\d+\.\d{2})\d+", r"\1", tag.group())
 
 
 _count = 0
@@ -86,6 +92,22 @@ def _fresh_prefix() -> str:
 
 def _attribute(text: str) -> str:
     return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+
+
+def near_limits(ax: Any, values: Sequence[float]) -> None:
+    """A y axis without the few values that lie far from the rest, which are counted instead."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    reach = 4 * (high - low)
+    inside = [value for value in values if low - reach <= value <= high + reach]
+    outside = len(values) - len(inside)
+    if outside == 0 or reach == 0:
+        return
+    margin = 0.08 * (max(inside) - min(inside)) or 1.0
+    ax.set_ylim(min(inside) - margin, max(inside) + margin)
+    above = sum(value > high + reach for value in values)
+    for count, word, y, va in ((above, "above", 0.99, "top"), (outside - above, "below", 0.01, "bottom")):
+        if count:
+            ax.text(0.99, y, f"{count} {word}", transform=ax.transAxes, ha="right", va=va, fontsize=7.5, color=INK)
 
 
 def spaced(values: Sequence[float]) -> bool:
