@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train evaluate generate tensorboard test lint format lock bench clean
+.PHONY: help install train evaluate generate report tensorboard test test-slow lint format lock bench bench-sweep clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -30,11 +30,18 @@ evaluate: install ## measures a run: make evaluate ARGS="run=outputs/…"
 generate: install ## draws a run: make generate ARGS="run=outputs/…"
 	$(BIN)/python generate.py $(ARGS)
 
+report: install ## answers a sweep: make report ARGS="sweep=outputs/sweeps/…"
+	$(BIN)/python report.py $(ARGS)
+
 tensorboard: install ## shows all runs in the browser
 	$(BIN)/tensorboard --logdir outputs
 
 test: install ## the tests: make test ARGS="-k schedules"
 	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: install ## the tests that CI leaves out: launchers and sweeps in processes of their own
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[sweep,joblib,submitit,ray]'
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: install ## ruff, the format and the types
 	$(BIN)/ruff check .
@@ -52,6 +59,9 @@ lock: install ## writes requirements.lock anew from pyproject.toml, without a re
 bench: install ## training speed beside a bare loop, torchvision's loader and pythae (installed into .venv)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[bench]'
 	$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+bench-sweep: install ## what a sweep costs beside its runs, and two hundred jobs in a row
+	$(BIN)/python benchmarks/sweep.py $(ARGS)
 
 clean: ## removes .venv and caches, never outputs
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

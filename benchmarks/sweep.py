@@ -55,7 +55,8 @@ def as_commands(jobs: int) -> float:
 
 def overhead(jobs: int, repetitions: int) -> None:
     train(*RUN, "trainer.max_epochs=1")
-    swept, hand = [], []
+    swept: list[float] = []
+    hand: list[float] = []
     for i in range(repetitions):
         for ways in ((as_sweep, swept), (by_hand, hand))[:: 1 if i % 2 == 0 else -1]:
             ways[1].append(ways[0](jobs))

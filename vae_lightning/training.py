@@ -29,6 +29,7 @@ from vae_lightning.loggers import MetricsCSV, TensorBoard
 from vae_lightning.module import VAEModule
 from vae_lightning.noise import key
 from vae_lightning.sweeps.callbacks import callbacks_of
+from vae_lightning.sweeps.ddp import strategy_in_sweep
 
 TABLE_ROWS = ("elbo", "reconstruction", "kl", "active_units")
 
@@ -80,8 +81,8 @@ def make_trainer(config: DictConfig, folder: Path, in_sweep: bool) -> Trainer:
         **({"profiler": NoProfiler()} if config.trainer.profiler is None else {}),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
     }
-    if in_sweep and config.trainer.strategy == "ddp":
-        more["strategy"] = "ddp_spawn"  # plain ddp starts the whole command again, and so the whole sweep
+    if in_sweep:
+        more["strategy"] = strategy_in_sweep(config.trainer.strategy)
     return build.build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
 
 

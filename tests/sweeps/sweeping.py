@@ -1,0 +1,52 @@
+"""Small sweeps, run in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import Outcome, Runner
+from vae_lightning.sweeps import record
+
+# a job of these takes a third of a second
+TINY: tuple[str, ...] = (
+    "model.hidden=[16]",
+    "trainer.max_epochs=2",
+    "trainer.limit_train_batches=3",
+    "callbacks=minimal",
+    "logger=none",
+    "latent_dim=2",
+)
+QUIET = "hydra.sweeper.report=false"
+
+
+class Sweeps:
+    """Runs commands like `Runner`, without the pictures of each run, and finds what they made."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        runner.monkeypatch.setattr("vae_lightning.training.draw_all", lambda *_: {})
+
+    def __call__(self, *arguments: str, command: str = "train") -> Outcome:
+        return self.runner(command, *arguments)
+
+    @property
+    def folder(self) -> Path:
+        """The latest sweep."""
+        return max((p.parent for p in self.runner.cwd.glob("outputs/sweeps/*/*/sweep.json")), key=lambda p: p.stat().st_mtime_ns)
+
+    def states(self) -> list[str]:
+        """As `sweep.json` has them."""
+        return [job["state"] for job in json.loads((self.folder / "sweep.json").read_text())["jobs"]]
+
+    def results(self) -> list[dict[str, Any]]:
+        sweep = record.load(self.folder)
+        return [json.loads((self.folder / job.folder / "results.json").read_text()) for job in sweep.jobs]
+
+
+@pytest.fixture
+def sweeps(runner: Runner) -> Sweeps:
+    return Sweeps(runner)

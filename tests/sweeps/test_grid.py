@@ -1,0 +1,157 @@
+"""Sweeps that survive their jobs, their interruption, and each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.running import REPOSITORY
+from tests.sweeps.sweeping import QUIET, TINY, Sweeps
+from vae_lightning import training
+from vae_lightning.sweeps import record
+
+
+def test_a_job_that_fails_is_recorded_and_the_others_go_on(sweeps: Sweeps) -> None:
+    outcome = sweeps("-m", *TINY[:-1], "latent_dim=0,2", "beta=1,4", QUIET)
+    assert outcome.status == 1
+    assert outcome.err.startswith("error: 2 of 4 jobs failed; resume_sweep=outputs/sweeps/")
+    assert outcome.out.count("latent_dim=0: must be an integer of at least 1.") >= 2
+    assert sweeps.states() == ["failed", "failed", "done", "done"]
+    content = json.loads((sweeps.folder / "sweep.json").read_text())
+    assert content["jobs"][1]["error"] == "latent_dim=0: must be an integer of at least 1."
+    assert content["jobs"][1]["label"] == "latent_dim=0 beta=4"
+    made = sorted(path.name for path in sweeps.folder.iterdir() if path.is_dir())
+    assert made == sorted([content["jobs"][2]["folder"], content["jobs"][3]["folder"], "jobs"]), "no folder of what never began"
+    config = yaml.safe_load((sweeps.folder / content["jobs"][3]["folder"] / "config.yaml").read_text())
+    assert (config["beta"], config["label"]) == (4, "latent_dim=2 beta=4")
+
+
+def test_jobs_whose_code_breaks_keep_the_traceback_and_can_be_mended(sweeps: Sweeps) -> None:
+    """A class of one's own that raises; once it is mended, resuming runs it and nothing else."""
+    cwd = sweeps.runner.cwd
+    (cwd / "mine" / "model").mkdir(parents=True)
+    (cwd / "mine" / "model" / "broken.yaml").write_text("_target_: broken_model.Broken\n")
+    (cwd / "broken_model.py").write_text(
+        "from pathlib import Path\nfrom vae_lightning.architectures import MLP\n"
+        "class Broken(MLP):\n    def __init__(self) -> None:\n        super().__init__(hidden=(8,))\n"
+        "        if not Path('mended').exists():\n            raise RuntimeError('not mended yet')\n"
+    )
+    outcome = sweeps("--config-dir", "mine", "-m", *TINY[1:], "model=broken,mlp", QUIET)
+    assert outcome.status == 1
+    assert sweeps.states() == ["failed", "done"]
+    state = json.loads((sweeps.folder / "jobs" / "000.json").read_text())
+    assert "not mended yet" in state["error"]
+    assert "broken_model.py" in state["traceback"]
+    finished = next(sweeps.folder.glob("001_*/results.json"))
+    before = finished.stat().st_mtime_ns
+    (cwd / "mended").touch()
+    assert sweeps(f"resume_sweep={sweeps.folder}").status == 0
+    assert sweeps.states() == ["done", "done"]
+    assert finished.stat().st_mtime_ns == before, "a finished job is not run again"
+
+
+def test_an_interrupted_sweep_resumed_equals_one_that_was_not(sweeps: Sweeps) -> None:
+    arguments = ("-m", *TINY, "beta=1,2", "seed=0,1")
+    assert sweeps(*arguments, QUIET, "name=whole").status == 0
+    whole = sweeps.results()
+    calls = []
+    real = training.finish
+
+    def interrupted(*given: object) -> float:
+        calls.append(given)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*given)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "finish", interrupted)
+        outcome = sweeps(*arguments, QUIET, "name=halved")
+    assert outcome.status == 130
+    assert "resume_sweep=outputs/sweeps/halved/" in outcome.out
+    assert sweeps.states() == ["done", "interrupted", "waiting", "waiting"]
+    assert sweeps(f"resume_sweep={sweeps.folder}").status == 0
+    assert sweeps.folder.parent.name == "halved"
+    assert sweeps.states() == ["done"] * 4
+    assert [r["test"] for r in sweeps.results()] == [r["test"] for r in whole]
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_loses_no_finished_job(sweeps: Sweeps) -> None:
+    """A real process, really killed, within its second job."""
+    slow = ("-m", *TINY, "trainer.max_epochs=2,4000,3", "trainer.limit_train_batches=1", QUIET)
+    command = [sys.executable, str(REPOSITORY / "train.py"), *slow]
+    process = subprocess.Popen(command, cwd=sweeps.runner.cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 240
+        while not list(sweeps.runner.cwd.glob("outputs/sweeps/*/*/001_*/metrics.csv")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert sweeps(f"resume_sweep={sweeps.folder}").err.endswith("is running still, in another process.\n")
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    sweep = record.load(sweeps.folder)
+    assert [sweep.true_state(job)["state"] for job in sweep.jobs] == ["done", "interrupted", "waiting"]
+    first = sweep.folder / sweep.jobs[0].folder / "results.json"
+    before = first.stat().st_mtime_ns
+    kept = sweep.folder / sweep.jobs[1].folder / "config.yaml"
+    kept.write_text(kept.read_text().replace("max_epochs: 4000", "max_epochs: 5"))
+    assert sweeps(f"resume_sweep={sweeps.folder}").status == 0
+    assert sweeps.states() == ["done"] * 3
+    assert first.stat().st_mtime_ns == before
+    assert json.loads((kept.parent / "results.json").read_text())["epochs"] == 5, "it went on from its own folder"
+
+
+def test_two_sweeps_at_once_share_nothing(sweeps: Sweeps) -> None:
+    for _ in range(2):
+        assert sweeps("-m", *TINY, "seed=0,1", "name=same", QUIET).status == 0
+    folders = list(sweeps.runner.cwd.glob("outputs/sweeps/same/*"))
+    assert len(folders) == 2
+    assert all(len(list(folder.glob("*/results.json"))) == 2 for folder in folders)
+
+
+def test_ready_sweeps_need_no_m_and_give_way_to_the_command_line(sweeps: Sweeps) -> None:
+    outcome = sweeps("sweep=seeds", *TINY, "seed=3,4", "trainer.max_epochs=1", QUIET)
+    assert outcome.status == 0, outcome.err
+    jobs = record.load(sweeps.folder).jobs
+    assert [job.label for job in jobs] == ["seed=3", "seed=4"]
+
+
+def test_dry_sweeps_leave_nothing(sweeps: Sweeps) -> None:
+    assert sweeps("-m", *TINY, "seed=0,1", "trainer.fast_dev_run=true").status == 0
+    assert not list(sweeps.runner.cwd.glob("outputs/**/*.json"))
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("-m beta=interval(1,2)", "an interval has no grid; search it with sweep=optuna."),
+        ("sweep=beta_gird", "Did you mean 'beta_grid'?"),
+        ("resume_sweep=nowhere", "resume_sweep=nowhere: there is no such folder."),
+        ("resume_sweep=. beta=2", "beta=2 beside resume_sweep"),
+        ("resume_sweep=.", "resume_sweep=. is no sweep: there is no sweep.json in it."),
+        ("-m seed=0,1 hydra.sweeper.report=3", "hydra.sweeper.report=3: must be true or false."),
+        ("-m seed=0,1 hydra/launcher=jobli", "Did you mean 'joblib'?"),
+    ],
+)
+def test_wrong_requests_end_with_one_sentence_and_no_folder(sweeps: Sweeps, line: str, sentence: str) -> None:
+    outcome = sweeps(*line.split())
+    assert outcome.status == 2
+    assert sentence in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not list(sweeps.runner.cwd.glob("outputs/**/*"))
+
+
+def test_an_odd_folder_is_taken_as_typed(sweeps: Sweeps, tmp_path: Path) -> None:
+    folder = tmp_path / "it's, beta=4"
+    assert sweeps("-m", *TINY, "seed=0", f"hydra.sweep.dir={json.dumps(str(folder))}", QUIET).status == 0
+    assert sweeps(f"resume_sweep={folder}").status == 0

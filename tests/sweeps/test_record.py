@@ -1,0 +1,158 @@
+"""States and locks, the launching of jobs by launchers that break, and the sharing of cores and data."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from vae_lightning import build
+from vae_lightning.sweeps import ddp, extras, job, record
+from vae_lightning.sweeps.launch import LOST, launch
+from vae_lightning.sweeps.record import Sweep
+from vae_lightning.sweeps.watch import Watch, duration
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    made = Sweep(tmp_path)
+    for beta in range(4):
+        made.add([f"beta={beta}"], f"beta={beta}")
+    made.save()
+    return made
+
+
+def test_a_record_is_read_back_as_it_was(sweep: Sweep) -> None:
+    assert record.load(sweep.folder) == sweep
+    assert record.place_of(sweep.folder / sweep.jobs[2].folder) == (sweep.folder, 2)
+    assert record.place_of(sweep.folder) is None
+
+
+def test_a_running_job_whose_process_is_gone_was_interrupted(sweep: Sweep) -> None:
+    first = sweep.jobs[0]
+    sweep.set_state(first, "running")
+    assert sweep.true_state(first)["state"] == "interrupted"
+    with record.locked(record.lock_path(sweep.folder, 0)) as free:
+        assert free
+        assert sweep.true_state(first)["state"] == "running"
+        with record.locked(record.lock_path(sweep.folder, 0)) as again:
+            assert not again
+    (sweep.folder / first.folder).mkdir()
+    (sweep.folder / first.folder / "results.json").write_text("{}")
+    assert sweep.true_state(first)["state"] == "done", "its results were written before its process was killed"
+
+
+class Breaking:
+    """A launcher that does jobs in order, and gives up as it is told: `dies` by number of job, leaving it running or waiting."""
+
+    def __init__(self, sweep: Sweep, dies: dict[int, str]) -> None:
+        self.sweep, self.dies, self.batches = sweep, dies, []  # type: ignore[var-annotated]
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> None:
+        self.batches.append(len(job_overrides))
+        for overrides in job_overrides:
+            number = int(overrides[-1].partition("=")[2].partition("_")[0])
+            if number in self.dies:
+                if self.dies[number] == "running":
+                    self.sweep.set_state(self.sweep.jobs[number], "running")
+                raise RuntimeError("a worker was killed")
+            self.sweep.set_state(self.sweep.jobs[number], "done")
+
+
+@pytest.mark.parametrize("how", ["running", "waiting"])
+def test_a_launcher_that_gives_up_is_started_again_for_the_rest(sweep: Sweep, how: str) -> None:
+    launcher: Any = Breaking(sweep, {1: how})
+    launch(launcher, sweep, sweep.jobs)
+    states = [sweep.state(job) for job in sweep.jobs]
+    assert [state["state"] for state in states] == ["done", "failed", "done", "done"]
+    assert states[1]["error"] == (LOST if how == "running" else "It could not be launched: a worker was killed")
+
+
+def test_the_watch_says_what_becomes_of_jobs_and_keeps_the_record(sweep: Sweep) -> None:
+    out = io.StringIO()
+    with Watch(sweep, 4, Console(file=out, width=200), seconds=0.01) as watch:
+        sweep.set_state(sweep.jobs[0], "running", epoch=1, epochs=2)
+        watch.look()
+        assert watch.fraction() == pytest.approx(0.125)
+        sweep.set_state(sweep.jobs[0], "done", seconds=3.0, metrics={"val": {"elbo": -101.234}})
+        sweep.set_state(sweep.jobs[1], "failed", seconds=1.0, error="it [broke]")
+    lines = out.getvalue().splitlines()
+    assert [" ".join(line.split()[:5]) for line in lines] == [
+        "[0/4] 000 running beta=0", "[1/4] 000 done beta=0 elbo", "[2/4] 001 failed beta=1 1",
+    ]  # fmt: skip
+    assert "-101.23  3 s" in lines[1]
+    assert lines[2].endswith("it [broke]")
+    assert '"state": "failed"' in (sweep.folder / "sweep.json").read_text()
+
+
+def test_the_watch_draws_a_table_on_a_terminal(sweep: Sweep) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=120, height=30, force_terminal=True)
+    sweep.set_state(sweep.jobs[2], "running", epoch=5, epochs=10, trained_seconds=50, metrics={"val": {"elbo": -99.5}})
+    with Watch(sweep, 4, console, seconds=60) as watch:
+        console.print(watch.table())
+    assert all(word in out.getvalue() for word in ("beta=2", "5/10", "-99.50", "50 s", "0 of 4 jobs"))
+
+
+def test_durations_are_read_at_a_glance() -> None:
+    assert [duration(s) for s in (None, 3.2, 89, 300, 7200)] == ["…", "3 s", "89 s", "5 min", "2.0 h"]
+
+
+def test_cores_are_shared_out_among_jobs_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 12)
+    monkeypatch.setattr(job, "cores", lambda: 12)
+    for n_jobs, side_by_side, share in ((1, 1, None), (3, 3, 4), (5, 5, 2), (-1, 12, 1), (-2, 11, 1), (40, 40, 1)):
+        hydra = OmegaConf.create({"launcher": {"n_jobs": n_jobs}})
+        monkeypatch.setattr(job.HydraConfig, "get", lambda hydra=hydra: hydra)
+        assert (job.parallel_jobs(), job.share_threads()) == (side_by_side, share)
+    assert threads == [4, 2, 1, 1, 1]
+
+
+def test_processes_of_a_job_are_started_so_that_the_sweep_is_not_or_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vae_lightning.errors import UserError
+
+    monkeypatch.setattr(ddp, "parallel_jobs", lambda: 1)
+    assert [ddp.strategy_in_sweep(s) for s in ("auto", "ddp", "ddp_spawn", "ddp_fork")] == [
+        "auto",
+        "ddp_spawn",
+        "ddp_spawn",
+        "ddp_fork",
+    ]
+    monkeypatch.setattr(ddp, "parallel_jobs", lambda: 2)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert [ddp.strategy_in_sweep(s) for s in ("auto", "ddp", "ddp_fork")] == ["auto", "ddp_fork", "ddp_fork"]
+    with pytest.raises(UserError, match="side by side"):
+        ddp.strategy_in_sweep("ddp_spawn")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    with pytest.raises(UserError, match="side by side"):
+        ddp.strategy_in_sweep("ddp")
+
+
+def test_data_sets_of_the_same_arguments_share_their_images() -> None:
+    def data(**more: Any) -> Any:
+        node = {"_target_": "vae_lightning.data.mnist5k.MNIST5k", **more}
+        return build.build_data(OmegaConf.create({"data": node}))
+
+    first, second, other = data(batch_size=8), data(batch_size=16, binarize="none"), data(split_seed=1)
+    assert first.splits()["train"] is second.splits()["train"]
+    assert (first.batch_size, second.batch_size, second.binarize) == (8, 16, "none")
+    assert not (first.splits()["val"].images == other.splits()["val"].images).all()
+    data(split_seed=2)
+    assert len(build._LOADED) <= build.SHARED_DATA_SETS, "what is no longer used is let go"
+
+
+def test_launchers_that_are_not_installed_are_named_with_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vae_lightning.errors import UserError
+
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    for launcher, extra in (("joblib", "joblib"), ("slurm", "submitit"), ("submitit_local", "submitit"), ("ray", "ray")):
+        with pytest.raises(UserError, match=rf"hydra/launcher={launcher} needs .*vae-lightning\[{extra}\]"):
+            extras.refuse_missing_launcher(launcher)
+    extras.refuse_missing_launcher("basic")
