@@ -1,0 +1,213 @@
+"""The answer of a sweep: what is averaged, ranked, kept apart, written and drawn."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+import shutil
+import statistics
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.running import Runner
+from tests.sweeps.sweeping import TINY, Sweeps
+from vae_lightning.errors import UserError
+from vae_lightning.sweeps.gather import GREY, RunRow, gather, kind_of
+from vae_lightning.sweeps.record import Sweep
+from vae_lightning.sweeps.summary import markdown, rankings, show, summary_csv
+
+
+def made_up(folder: Path, runs: Sequence[dict]) -> Path:
+    """A sweep's folder as it would be after these runs: dicts of overrides, with `elbo`, `binarization` and `state`."""
+    sweep = Sweep(folder, ["-m"])
+    for run in runs:
+        given = {k: v for k, v in run.items() if k not in ("elbo", "state", "binarization")}
+        job = sweep.add([f"{k}={v}" for k, v in given.items()], " ".join(f"{k}={v}" for k, v in given.items()))
+        place = folder / job.folder
+        place.mkdir(parents=True)
+        sweep.set_state(job, run.get("state", "done"))
+        if run.get("state", "done") != "done":
+            continue
+        choices = {"data": "mnist5k", "likelihood": run.get("likelihood", "bernoulli")}
+        config = {"choices": choices, "binarization": run.get("binarization", "dynamic"), "data": {}, "overrides": [], **given}
+        config["likelihood"] = {"_target_": f"vae_lightning.likelihoods.{str(choices['likelihood']).capitalize()}"}
+        (place / "config.yaml").write_text(yaml.safe_dump(config))
+        figures = {"elbo": run["elbo"], "nll": -run["elbo"] - 1.0, "new_metric": 3.0} if run["elbo"] is not None else {"kl": 0.5}
+        (place / "results.json").write_text(json.dumps({"test": figures, "val": figures}))
+    sweep.save()
+    return folder
+
+
+def test_means_and_deviations_over_seeds_best_first(tmp_path: Path) -> None:
+    figures = {1: [-101.0, -103.5, -102.25], 4: [-99.0, -98.0, -100.5], 8: [-120.0]}
+    runs = [{"beta": beta, "seed": seed, "elbo": e} for beta, es in figures.items() for seed, e in enumerate(es)]
+    gathered = gather([made_up(tmp_path / "s", runs)])
+    (ranking,) = rankings(gathered)
+    assert [group.settings for group in ranking.groups] == [{"beta": 4}, {"beta": 1}, {"beta": 8}]
+    for group in ranking.groups:
+        values = figures[group.settings["beta"]]
+        figure = group.figures["elbo"]
+        assert figure.mean == pytest.approx(statistics.fmean(values))
+        assert figure.count == len(values)
+        if len(values) > 1:
+            assert figure.deviation == pytest.approx(statistics.stdev(values))
+        else:
+            assert math.isnan(figure.deviation)
+    assert ranking.groups[2].figures["elbo"].text() == "−120.00"
+    assert "new_metric" in ranking.groups[0].figures, "figures are read, not known beforehand"
+
+
+def test_lower_is_better_where_it_is_and_unknown_figures_want_a_direction(tmp_path: Path) -> None:
+    gathered = gather([made_up(tmp_path / "s", [{"beta": 1, "elbo": -100.0}, {"beta": 2, "elbo": -90.0}])])
+    assert [g.settings["beta"] for g in rankings(gathered, "nll")[0].groups] == [2, 1]
+    assert [g.settings["beta"] for g in rankings(gathered, "nll", direction="max")[0].groups] == [1, 2]
+    with pytest.raises(UserError, match="new_metric: it is not known whether more is better"):
+        rankings(gathered, "new_metric")
+
+
+def test_figures_of_different_kinds_are_never_in_one_ranking(tmp_path: Path) -> None:
+    runs: list[dict] = [
+        {"likelihood": "bernoulli", "seed": 0, "elbo": -100.0},
+        {"likelihood": "bernoulli", "seed": 1, "elbo": -101.0},
+        {"likelihood": "gaussian", "seed": 0, "elbo": 900.0, "binarization": "none"},
+        {"likelihood": "bernoulli", "seed": 2, "elbo": -60.0, "binarization": "none"},
+    ]
+    gathered = gather([made_up(tmp_path / "s", runs)])
+    found = rankings(gathered)
+    assert [(r.kind, sum(len(g.runs) for g in r.groups)) for r in found] == [
+        ("mnist5k, bernoulli, dynamic binarisation", 2),
+        ("mnist5k, gaussian, grey pixels", 1),
+        (f"mnist5k, bernoulli, {GREY}", 1),
+    ]  # fmt: skip
+    text = markdown(found, gathered)
+    assert "Figures of different data, likelihoods or binarisations cannot be compared" in text
+    assert text.count("###") == 3
+    assert kind_of({"choices": {"data": "mnist"}, "data": {"val_size": 1}, "overrides": ["data.val_size=1"]}).startswith(
+        "mnist, data.val_size=1"
+    )
+
+
+def test_runs_without_the_figure_come_last_and_unfinished_ones_are_told(tmp_path: Path) -> None:
+    runs: list[dict] = [{"beta": 1, "elbo": None}, {"beta": 2, "elbo": -90.0}, {"beta": 3, "elbo": 0, "state": "failed"}]
+    runs.append({"beta": 4, "elbo": 0, "state": "running"})
+    gathered = gather([made_up(tmp_path / "s", runs)])
+    found = rankings(gathered)
+    assert [g.settings["beta"] for g in found[0].groups] == [2, 1]
+    rows = list(csv.DictReader(summary_csv(gathered).splitlines()))
+    assert [row["state"] for row in rows] == ["done", "done", "failed", "interrupted"]
+    assert [row["test/elbo"] for row in rows] == ["", "-90.0", "", ""]
+    assert [row["beta"] for row in rows] == ["1", "2", "3", "4"]
+    assert "- failed:" in markdown(found, gathered)
+
+
+def test_several_sweeps_are_one_where_their_settings_are(tmp_path: Path) -> None:
+    first = made_up(tmp_path / "a", [{"beta": 1, "seed": 0, "elbo": -100.0}])
+    second = made_up(tmp_path / "b", [{"beta": 1, "seed": 1, "elbo": -102.0}, {"beta": 2, "seed": 1, "elbo": -99.0}])
+    (ranking,) = rankings(gather([first, second]))
+    assert [(g.settings, len(g.runs)) for g in ranking.groups] == [({"beta": 2}, 1), ({"beta": 1}, 2)]
+
+
+def test_settings_are_shown_as_they_are_typed() -> None:
+    assert [show(v) for v in (True, None, 0.0013903843, [32, 16], "mlp", 3)] == ["true", "–", "0.00139", "[32,16]", "mlp", "3"]
+
+
+def test_a_restarted_curve_counts_each_epoch_once(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("kind,epoch,step,elbo\nval,0,4,-9\nval,1,8,-8\ntrain,1,8,-7\nval,1,8,-6\n")
+    run = RunRow(tmp_path, tmp_path, 0, "", "done", None, {})
+    assert run.curve("val", "elbo") == [(1, -9.0), (2, -6.0)]
+    assert run.curve("val", "kl") == []
+
+
+@pytest.fixture
+def swept(sweeps: Sweeps) -> Sweeps:
+    arguments = ("-m", *TINY[:4], "likelihood=bernoulli,gaussian", "beta=1,4", "seed=0,1", "latent_dim=2")
+    outcome = sweeps(*arguments)
+    assert outcome.status == 0, outcome.err
+    assert "report.html" in outcome.out
+    return sweeps
+
+
+def test_the_page_stands_alone_and_shows_all_its_pictures(swept: Sweeps, tmp_path: Path) -> None:
+    page = (swept.folder / "report.html").read_text()
+    assert len(page) < 3e6
+    assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)|https?://|url\((?!#)|@import""", page)
+    assert page.count("<svg") == page.count("</svg>") >= 14
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids)), "drawings do not share identifiers"
+    assert set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', page)) <= {(i, "") for i in ids} | {("", i) for i in ids}
+    assert not re.findall(r"#f0f0[0-9a-f]{2}", page), "every stand-in colour was replaced"
+    assert page.count("<img ") == 2 * (1 + 2 * 4), "of each kind the originals, and two strips a run"
+    # TensorBoard calls the runs by their overrides
+    multiplexer = pytest.importorskip("tensorboard.backend.event_processing.plugin_event_multiplexer")
+    runs = multiplexer.EventMultiplexer().AddRunsFromDirectory(str(swept.folder)).Runs()
+    assert any(re.fullmatch(r"003_\w{4}/likelihood=bernoulli beta=4 seed=1", run) for run in runs), runs
+    # the same, asked for again, over the halves of it, and what cannot be
+    outcome = swept(f"sweep={swept.folder}", "metric=kl", "images=0", f"folder={tmp_path / 'again'}", command="report")
+    assert outcome.status == 0, outcome.err
+    assert "<img" not in (tmp_path / "again" / "report.html").read_text()
+    both = f"sweep={swept.folder},{swept.folder}"
+    for line, sentence in (
+        (["sweep=nowhere"], "sweep=nowhere: there is no such folder."),
+        ([both], "folder is not set"),
+        ([], "not set"),
+    ):
+        outcome = swept(*line, command="report")
+        assert (outcome.status, sentence in outcome.err) == (2, True), outcome.err
+    in_a_browser(swept.folder / "report.html", tmp_path)
+
+
+PROBE = "<script>window.problems = []; window.onerror = (message) => problems.push(message);</script>"
+CHECK = """<script>
+  addEventListener("load", () => {
+    const whole = document.documentElement;
+    for (const image of document.images) if (!image.naturalWidth) problems.push("an image does not show");
+    for (const drawing of document.querySelectorAll("svg"))
+      if (drawing.getBoundingClientRect().height < 40) problems.push("a drawing is flat");
+    if (whole.scrollWidth > innerWidth) problems.push("wider than the window: " + whole.scrollWidth);
+    const table = document.querySelector("table.sortable"), head = table.tHead.rows[0].cells[3];
+    const column = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[3].dataset.value));
+    for (const sign of [-1, 1]) {
+      head.querySelector("button").click();
+      const [sorted, now] = [column().sort((a, b) => sign * (a - b)), column()];
+      if (sorted.some((value, i) => value !== now[i])) problems.push("not sorted: " + now);
+    }
+    document.body.dataset.found = "[" + problems.join("; ") + "]";
+  });
+</script>"""
+
+
+def in_a_browser(path: Path, folder: Path) -> None:
+    """No errors, every image decoded, nothing wider than the window, and tables that sort; skips where there is no chromium."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("there is no chromium to look at the page with")
+    text = path.read_text().replace("<head>", f"<head>{PROBE}").replace("</body>", f"{CHECK}</body>")
+    (folder / "probed.html").write_text(text)
+    for width in ("390", "1280"):
+        command = [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--window-size={width},900",
+            "--virtual-time-budget=3000",
+        ]
+        done = subprocess.run(
+            [*command, f"--user-data-dir={folder / 'profile'}", "--dump-dom", f"file://{folder / 'probed.html'}"],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert 'data-found="[]"' in done.stdout, re.findall(r'data-found="[^"]*"', done.stdout) or done.stderr[-500:]
+
+
+def test_a_half_done_sweep_is_answered_too(runner: Runner, tmp_path: Path) -> None:
+    folder = made_up(tmp_path / "s", [{"beta": 1, "elbo": 0, "state": "running"}, {"beta": 2, "elbo": 0, "state": "waiting"}])
+    outcome = runner("report", f"sweep={folder}")
+    assert outcome.status == 0, outcome.err
+    assert "No run has ended yet." in outcome.out
+    assert "interrupted" in (folder / "report.html").read_text()

@@ -1,0 +1,230 @@
+"""Searches: their spaces, samplers, pruning, several objectives, and going on with one."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.running import REPOSITORY
+from tests.sweeps.sweeping import QUIET, TINY, Sweeps
+from vae_lightning import training
+from vae_lightning.errors import UserError
+from vae_lightning.sweeps import record
+
+optuna = pytest.importorskip("optuna", reason="searches need vae-lightning[sweep]")
+from hydra.core.override_parser.overrides_parser import OverridesParser  # noqa: E402
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution  # noqa: E402
+from optuna.trial import TrialState  # noqa: E402
+
+from vae_lightning.sweeps import space  # noqa: E402
+from vae_lightning.sweeps.search_charts import study_of  # noqa: E402
+
+SEARCH = (*TINY[:-1], "sweep=optuna", "hydra.sweeper.params=null", "hydra/sweeper/sampler=random", QUIET)
+
+
+def parsed(text: str):
+    return OverridesParser.create().parse_override(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("k=interval(0,1)", FloatDistribution(0.0, 1.0)),
+        ("k=tag(log,interval(1e-4,1e-2))", FloatDistribution(1e-4, 1e-2, log=True)),
+        ("k=int(interval(2,64))", IntDistribution(2, 64)),
+        ("k=tag(log,int(interval(4,64)))", IntDistribution(4, 64, log=True)),
+        ("k=range(2,9)", IntDistribution(2, 8)),
+        ("k=range(2,65,2)", IntDistribution(2, 64, step=2)),
+        ("k=range(0.5,2.1,0.5)", FloatDistribution(0.5, 2.0, step=0.5)),
+        ("k=1,2,4", CategoricalDistribution([1, 2, 4])),
+        ("k=mlp,conv", CategoricalDistribution(["mlp", "conv"])),
+        ("k=choice(true,false)", CategoricalDistribution([True, False])),
+        ("k=[32],[32,16]", CategoricalDistribution(["[32]", "[32,16]"])),
+    ],
+)
+def test_overrides_are_search_spaces(text: str, expected: object) -> None:
+    assert space.distribution(parsed(text)) == expected
+
+
+def test_drawn_values_are_written_as_overrides() -> None:
+    override = parsed("k=1,2")
+    drawn = [1e-05, 0.1, 3, True, "[32,16]", "mlp"]
+    assert [space.text(override, v) for v in drawn] == ["k=1e-05", "k=0.1", "k=3", "k=true", "k=[32,16]", "k=mlp"]
+    assert all(parsed(space.text(override, v)).value() is not None for v in drawn)
+
+
+@pytest.mark.parametrize("text", ["k=range(5,2)", "k=tag(log,interval(0,1))", "k=interval(3,1)"])
+def test_empty_spaces_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="k="):
+        space.distribution(parsed(text))
+
+
+def test_a_resumed_search_goes_on_as_if_never_interrupted(sweeps: Sweeps) -> None:
+    arguments = (*SEARCH, "optimizer.lr=tag(log,interval(1e-4,1e-2))", "latent_dim=2,3", "hydra.sweeper.n_trials=5")
+    arguments = (*arguments, "hydra/sweeper/sampler=tpe", "hydra.sweeper.sampler.n_startup_trials=2")
+    assert sweeps(*arguments, "name=whole").status == 0
+    whole, figures = record.load(sweeps.folder), [r["val"]["elbo"] for r in sweeps.results()]
+    calls = []
+    real = training.finish
+
+    def interrupted(*given: object) -> float:
+        calls.append(given)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*given)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "finish", interrupted)
+        assert sweeps(*arguments, "name=halved").status == 130
+    assert sweeps.states() == ["done"] * 3 + ["interrupted"]
+    assert sweeps(f"resume_sweep={sweeps.folder}").status == 0
+    halved = record.load(sweeps.folder)
+    values = [[o for o in job.overrides if not o.startswith("name=")] for job in halved.jobs]
+    assert values == [[o for o in job.overrides if not o.startswith("name=")] for job in whole.jobs]
+    assert len({str(v) for v in values}) == 5, "no point is played again"
+    assert [r["val"]["elbo"] for r in sweeps.results()] == figures
+    study = study_of(halved)
+    assert study is not None
+    assert [t.value for t in study.trials] == figures
+
+
+def test_pruning_prunes_and_several_machines_may_share_a_study(sweeps: Sweeps, tmp_path: Path) -> None:
+    """A learning rate of nothing against one that learns: whatever does not learn ends after its first epoch."""
+    arguments = (*SEARCH, "latent_dim=2", "optimizer.lr=1e-9,1e-2", "trainer.max_epochs=4", "hydra.sweeper.study_name=shared")
+    arguments = (*arguments, f"hydra.sweeper.storage=sqlite:///{tmp_path / 'study.db'}", "hydra.sweeper.n_trials=4")
+    pruner = ("hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=1", "hydra.sweeper.pruner.n_warmup_steps=1")
+    assert sweeps(*arguments, *pruner).status == 0
+    assert sweeps(*arguments, *pruner, "hydra.sweeper.n_trials=3", "hydra.sweeper.sampler.seed=5").status == 0
+    jobs, states = record.load(sweeps.folder).jobs, sweeps.states()
+    assert [job.trial["number"] for job in jobs if job.trial] == [4, 5, 6], "the study was gone on with"
+    study = study_of(record.load(sweeps.folder))
+    assert study is not None
+    lazy = [t for t in study.trials if t.params["optimizer.lr"] < 1e-3]
+    good = [t for t in study.trials if t.params["optimizer.lr"] > 1e-3]
+    assert {t.state for t in good} == {TrialState.COMPLETE}
+    after_a_good_one = [t for t in lazy if any(g.number < t.number for g in good)]
+    assert after_a_good_one, "the seeds draw both"
+    assert {t.state for t in after_a_good_one} == {TrialState.PRUNED}
+    assert all(max(t.intermediate_values) < 4 for t in after_a_good_one), "they ended early"
+    assert states == ["pruned" if t.state == TrialState.PRUNED else "done" for t in study.trials[4:]]
+
+
+def test_several_objectives_have_a_front(sweeps: Sweeps) -> None:
+    arguments = (
+        *TINY[:-1],
+        "sweep=rate_distortion",
+        "hydra.sweeper.n_trials=4",
+        "latent_dim=2,3",
+        "trainer.limit_train_batches=15",
+    )
+    outcome = sweeps(*arguments)
+    assert outcome.status == 0, outcome.err
+    study = study_of(record.load(sweeps.folder))
+    assert study is not None
+    pairs = [(r["val"]["kl"], r["val"]["reconstruction"]) for r in sweeps.results()]
+    undominated = [p for p in pairs if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in pairs)]
+    assert sorted(tuple(t.values) for t in study.best_trials) == sorted(undominated)
+    assert "The front: no other trial is better in both" in (sweeps.folder / "report.html").read_text()
+
+
+def test_trials_that_fail_are_told_so_and_tried_again(sweeps: Sweeps) -> None:
+    arguments = (*SEARCH, "latent_dim=2", "optimizer.lr=1e-3,1e30", "optimizer=sgd", "hydra.sweeper.n_trials=4")
+    arguments = (*arguments, "trainer.log_every_n_steps=1")
+    outcome = sweeps(*arguments)
+    assert outcome.status == 1
+    study = study_of(record.load(sweeps.folder))
+    assert study is not None
+    failed = [t.state == TrialState.FAIL for t in study.trials]
+    assert [state == "failed" for state in sweeps.states()] == failed
+    assert any(failed)
+    assert sweeps(f"resume_sweep={sweeps.folder}").status == 1
+    study = study_of(record.load(sweeps.folder))
+    assert study is not None
+    assert len(study.trials) == 4 + sum(failed)
+    assert [t.params for t in study.trials[4:]] == [t.params for t in study.trials[:4] if t.state == TrialState.FAIL]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0"),
+        ("hydra.sweeper.n_jobs=0", "hydra.sweeper.n_jobs=0"),
+        ("hydra.sweeper.directions=[up]", "hydra.sweeper.directions=up: must be one of minimize, maximize."),
+        ("hydra.sweeper.directions=[maximize,minimize]", "one for each of metrics"),
+        ("sweep=rate_distortion hydra/sweeper/pruner=median", "runs can be pruned by one metric only"),
+        ("trainer.fast_dev_run=true", "no results to search by"),
+        ("hydra.sweeper.params=null", "Nothing to search"),
+        ("hydra/sweeper/sampler=tp", "Did you mean 'tpe'?"),
+        ("beta=tag(log,interval(0,1))", "beta=tag(log,interval(0,1))"),
+    ],
+)
+def test_wrong_requests_end_with_one_sentence(sweeps: Sweeps, line: str, sentence: str) -> None:
+    outcome = sweeps(*(() if line.startswith("sweep=") else ("sweep=optuna",)), *TINY, *line.split())
+    assert outcome.status == 2
+    assert sentence in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_metrics_that_are_not_there_are_named(sweeps: Sweeps) -> None:
+    outcome = sweeps(*SEARCH, "latent_dim=2,3", "hydra.sweeper.metrics=[val/elbow]")
+    assert outcome.status == 1
+    assert "has no val/elbow; it has val/elbo," in outcome.err
+
+
+YAMLS = sorted(p for folder in ("", "sampler", "pruner") for p in (REPOSITORY / "conf/hydra/sweeper" / folder).glob("*.yaml"))
+# arguments that no yaml can say, or that are on their way out of Optuna
+LEFT_OUT = {
+    "TPESampler": {"consider_prior", "prior_weight", "consider_magic_clip", "consider_endpoints", "gamma", "weights"}
+    | {"constraints_func", "warn_independent_sampling"},
+    "CmaEsSampler": {"independent_sampler", "source_trials", "restart_strategy", "inc_popsize"},
+    "GPSampler": {"independent_sampler", "constraints_func"},
+    "NSGAIISampler": {"mutation", "crossover", "constraints_func", "elite_population_selection_strategy"}
+    | {"child_generation_strategy", "after_trial_strategy"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda p: p.stem)
+def test_yaml_lists_every_argument(path: Path) -> None:
+    from vae_lightning.sweeps.grid import GridSweeper
+    from vae_lightning.sweeps.search import OptunaSweeper
+
+    content = yaml.safe_load(path.read_text())
+    defaults = {name for entry in content.pop("defaults", []) for name in entry}
+    module, _, name = content["_target_"].rpartition(".")
+    own = {"GridSweeper": GridSweeper, "OptunaSweeper": OptunaSweeper}
+    made = own.get(name) or getattr(optuna.pruners if "pruners" in module else optuna.samplers, name)
+    keys = {key for key in content if not key.startswith("_")} | defaults
+    assert keys == set(inspect.signature(made).parameters) - {"self"} - LEFT_OUT.get(name, set()) - {"args", "kwargs"}
+
+
+def test_every_sampler_samples(sweeps: Sweeps) -> None:
+    """Asked and told without training: a study of a function, by each sampler as its yaml makes it."""
+    import warnings
+
+    from omegaconf import OmegaConf
+
+    from vae_lightning import build
+
+    for path in (REPOSITORY / "conf/hydra/sweeper/sampler").glob("*.yaml"):
+        if path.stem == "cmaes":
+            pytest.importorskip("cmaes")
+        node = {**yaml.safe_load(path.read_text()), **({"n_startup_trials": 3} if path.stem in ("gp", "tpe") else {})}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            study = optuna.create_study(sampler=build.make(OmegaConf.create({"sampler": node}), "sampler"))
+            for _ in range(5):
+                trial = study.ask({"x": FloatDistribution(-1, 1), "n": IntDistribution(1, 4)})
+                study.tell(trial, trial.params["x"] ** 2)
+        assert len(study.trials) == 5, path.stem
+
+
+def test_the_record_of_a_search_names_its_study(sweeps: Sweeps) -> None:
+    assert sweeps(*SEARCH, "latent_dim=2,3", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2").status == 0
+    content = json.loads((sweeps.folder / "sweep.json").read_text())
+    assert content["search"]["metrics"] == ["val/elbo"]
+    assert content["search"]["storage"] == str(sweeps.folder / "study.log")
+    assert [job["trial"]["number"] for job in content["jobs"]] == [0, 1]
