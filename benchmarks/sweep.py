@@ -74,7 +74,7 @@ def many_jobs(jobs: int) -> None:
         "def watch():\n"
         "    while True:\n"
         "        rss = int(open('/proc/self/statm').read().split()[1]) * 4096 / 2**20\n"
-        "        open('memory.txt', 'a').write(f'{{time.time()}} {{rss:.1f}}\\n'); time.sleep(0.5)\n"
+        "        open('memory.txt', 'a').write(f'{{time.time()}} {{rss:.1f}} {{time.process_time()}}\\n'); time.sleep(0.2)\n"
         "threading.Thread(target=watch, daemon=True).start()\n"
         "sys.argv = ['train.py', *{arguments!r}]\nmain()\n"
     )
@@ -89,9 +89,12 @@ def many_jobs(jobs: int) -> None:
     for first in range(0, jobs, quarter):
         last = min(jobs, first + quarter) - 1
         pace = (ends[last] - ends[max(first, 1)]) / max(1, last - max(first, 1))
-        mebibytes = max(rss for at, rss in memory if at <= ends[last] + 0.5)
+        mebibytes = max(rss for at, rss, _ in memory if at <= ends[last] + 0.5)
+        begun, ended = (max(cpu for at, _, cpu in memory if at <= ends[job] + 0.2) for job in (max(first, 1), last))
+        work = (ended - begun) / max(1, last - max(first, 1))
         own = statistics.median(seconds[max(first, 1) : last + 1])
-        print(f"jobs {first:3d} to {last:3d}: {pace:.2f} s a job ({own:.2f} s of it in the job), {mebibytes:.0f} MiB resident")
+        times = f"{pace:.2f} s a job ({own:.2f} s of it in the job, {work:.2f} s of processor)"
+        print(f"jobs {first:3d} to {last:3d}: {times}, {mebibytes:.0f} MiB resident")
 
 
 def main() -> None:

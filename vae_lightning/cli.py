@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from vae_lightning.errors import UserError, nearest
-from vae_lightning.sweeps.extras import refuse_missing_launcher, refuse_missing_optuna
+from vae_lightning.sweeps.extras import check_sweeper, refuse_missing_launcher
 from vae_lightning.sweeps.resume import arguments_of, quoted
 
 VERSION_BASE = "1.3"
@@ -126,7 +126,7 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> list[str]:
             _refuse_sweeps(overrides)
         for override in overrides:
             _check_option(override, loader)
-        if parsed.multirun:
+        if parsed.multirun and config_name == "train":
             overrides += _swept_by_file(name, overrides, loader)
         plain = [override for override in overrides if not _is_group(override, loader)]
         for variant in _variants(overrides, loader):
@@ -228,7 +228,7 @@ def _swept_by_file(config_name: str, overrides: Sequence[Override], loader: Any)
         hydra = compose(config_name, overrides=first, return_hydra_config=True).hydra
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_sentence(error)) from error
-    refuse_missing_optuna(hydra)
+    check_sweeper(hydra)
     params = hydra.sweeper.get("params") or {}
     found = [_parse(f"{key}={value}", loader) for key, value in params.items() if key not in typed]
     for override in found:

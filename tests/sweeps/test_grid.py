@@ -140,7 +140,8 @@ def test_dry_sweeps_leave_nothing(sweeps: Sweeps) -> None:
         ("resume_sweep=. beta=2", "beta=2 beside resume_sweep"),
         ("resume_sweep=.", "resume_sweep=. is no sweep: there is no sweep.json in it."),
         ("-m seed=0,1 hydra.sweeper.report=3", "hydra.sweeper.report=3: must be true or false."),
-        ("-m seed=0,1 hydra/launcher=jobli", "Did you mean 'joblib'?"),
+        ("-m seed=0,1 hydra/launcher=basi", "Did you mean 'basic'?"),
+        ("-m seed=0,1 hydra/sweeper=basic", "hydra/sweeper=basic: a sweep is run by grid or optuna."),
     ],
 )
 def test_wrong_requests_end_with_one_sentence_and_no_folder(sweeps: Sweeps, line: str, sentence: str) -> None:

@@ -226,5 +226,9 @@ def test_the_record_of_a_search_names_its_study(sweeps: Sweeps) -> None:
     assert sweeps(*SEARCH, "latent_dim=2,3", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2").status == 0
     content = json.loads((sweeps.folder / "sweep.json").read_text())
     assert content["search"]["metrics"] == ["val/elbo"]
-    assert content["search"]["storage"] == str(sweeps.folder / "study.log")
+    assert content["search"]["storage"] is None
+    moved = sweeps.folder.rename(sweeps.folder.with_name("moved"))
+    study = study_of(record.load(moved))
+    assert study is not None
+    assert len(study.trials) == 2, "the study lies beside its runs, wherever these are"
     assert [job["trial"]["number"] for job in content["jobs"]] == [0, 1]

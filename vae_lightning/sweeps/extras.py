@@ -18,8 +18,10 @@ def refuse_missing_launcher(launcher: str) -> None:
         raise UserError(f"hydra/launcher={launcher} {_missing(extra)}")
 
 
-def refuse_missing_optuna(hydra: DictConfig) -> None:
-    """UserError where a search is asked for without Optuna."""
+def check_sweeper(hydra: DictConfig) -> None:
+    """UserError where the sweeper is not one of ours, which keep a record, or where a search is asked for without Optuna."""
+    if not str(hydra.sweeper.get("_target_")).startswith("hydra_plugins.vae_lightning."):
+        raise UserError(f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']}: a sweep is run by grid or optuna.")
     if "sampler" in hydra.sweeper and not _is_there("optuna"):
         raise UserError(f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']} {_missing('sweep')}")
 

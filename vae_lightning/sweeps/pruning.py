@@ -17,6 +17,7 @@ from vae_lightning.errors import UserError
 from vae_lightning.sweeps import record
 from vae_lightning.sweeps.job import Pruned
 
+JOURNAL = "study.log"
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -28,13 +29,14 @@ class Pruning(Callback):
 
     def __init__(self, sweep: Path, number: int, search: dict[str, Any], trial: dict[str, Any]) -> None:
         self.sweep, self.number, self.metric = sweep, number, str(search["metrics"][0])
-        self.storage, self.study_name, self.trial_id = search["storage"], search["study_name"], trial["id"]
+        self.search, self.trial_id = search, trial["id"]
         self._trial: optuna.Trial | None = None
 
     def trial(self) -> optuna.Trial:
         if self._trial is None:
             pruner = build.make(HydraConfig.instance().cfg, "hydra.sweeper.pruner")  # type: ignore[arg-type]
-            study = optuna.load_study(study_name=self.study_name, storage=storage_of(self.storage), pruner=pruner)
+            storage = storage_of(address_of(self.sweep, self.search))
+            study = optuna.load_study(study_name=self.search["study_name"], storage=storage, pruner=pruner)
             self._trial = optuna.Trial(study, self.trial_id)
             frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == self._trial.number)
             self._reported = set(frozen.intermediate_values)
@@ -60,6 +62,11 @@ class Pruning(Callback):
             if trainer.is_global_zero:
                 record.update_state(self.sweep, self.number, pruned=True, epoch=trainer.current_epoch + 1)
             raise Pruned(f"pruned after epoch {trainer.current_epoch + 1}")
+
+
+def address_of(sweep: Path, search: dict[str, Any]) -> str:
+    """Where the study of a search lies: by default beside its runs, wherever these were moved."""
+    return str(search["storage"] or sweep / JOURNAL)
 
 
 @lru_cache(maxsize=4)

@@ -16,12 +16,11 @@ from vae_lightning.errors import RunError, UserError, check_choice, check_int
 from vae_lightning.files import read_json
 from vae_lightning.noise import key as seed_of
 from vae_lightning.sweeps import space
-from vae_lightning.sweeps.pruning import storage_of
+from vae_lightning.sweeps.pruning import address_of, storage_of
 from vae_lightning.sweeps.record import FINISHED, Job
 from vae_lightning.sweeps.sweeper import RecordedSweeper, check_swept, label_of
 from vae_lightning.sweeps.watch import Watch
 
-JOURNAL = "study.log"
 DIRECTIONS = ("minimize", "maximize")
 
 
@@ -79,7 +78,7 @@ class OptunaSweeper(RecordedSweeper):
         if self.record.search is None:
             self.record.search = {
                 "study_name": self.study_name or self.record.folder.name,
-                "storage": self.storage or str(self.record.folder / JOURNAL),
+                "storage": self.storage,
                 "metrics": self.metrics,
                 "directions": self.directions,
                 "pruned_by": self.metrics[0] if self.prunes else None,
@@ -97,7 +96,7 @@ class OptunaSweeper(RecordedSweeper):
         config = self.composed.copy()
         study = optuna.create_study(
             study_name=self.record.search["study_name"],
-            storage=storage_of(self.record.search["storage"]),
+            storage=storage_of(address_of(self.record.folder, self.record.search)),
             directions=[optuna.study.StudyDirection[direction.upper()] for direction in self.directions],
             load_if_exists=True,
         )

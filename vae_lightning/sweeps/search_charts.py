@@ -10,7 +10,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from vae_lightning.sweeps.pruning import storage_of
+from vae_lightning.sweeps.pruning import address_of, storage_of
 from vae_lightning.sweeps.record import Sweep
 from vae_lightning.sweeps.summary import show
 from vae_lightning.sweeps.svg import INK, MUTED, SERIES, drawing, new_figure, spaced, to_svg
@@ -20,7 +20,9 @@ def study_of(sweep: Sweep) -> optuna.Study | None:
     """The study of a search; None where its storage is out of reach."""
     assert sweep.search is not None
     try:
-        return optuna.load_study(study_name=sweep.search["study_name"], storage=storage_of(sweep.search["storage"]))
+        return optuna.load_study(
+            study_name=sweep.search["study_name"], storage=storage_of(address_of(sweep.folder, sweep.search))
+        )
     except (KeyError, OSError, ImportError, optuna.exceptions.StorageInternalError):
         return None
 
