@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from vae_lightning.sweeps.gather import SEED, RunRow
+from vae_lightning.sweeps.gather import RunRow
 from vae_lightning.sweeps.summary import Group, Ranking, groups_of, show
 from vae_lightning.sweeps.svg import GRID, INK, MUTED, SERIES, drawing, log_axis, near_limits, new_figure, spaced, to_svg
 
@@ -216,8 +216,3 @@ def kl_map(runs: Sequence[RunRow]) -> str | None:
 
 def _clipped(text: str, most: int = 46) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def drawn_keys(swept: Sequence[str]) -> list[str]:
-    """The keys that figures are drawn against: the seed tells nothing."""
-    return [key for key in swept if key != SEED]

@@ -17,7 +17,6 @@ from vae_lightning.sweeps.svg import SERIES
 
 HERE = Path(__file__).parent
 CURVE_METRICS = 4
-KEY_METRICS = 4
 
 
 def page(gathered: Gathered, found: Sequence[Ranking], pictures: dict[str, Strips | None], searched: dict[str, str]) -> str:
@@ -152,7 +151,7 @@ def _legend(labels: Iterable[str]) -> str:
 
 def _keys(ranking: Ranking, keys: Sequence[str], runs: Sequence[Any]) -> list[str]:
     parts = []
-    for key in charts.drawn_keys(keys):
+    for key in keys:
         others = [other for other in keys if other != key]
         drawn = [(name, charts.key_against_metric(runs, key, others, name, ranking.split)) for name in columns(ranking)]
         good = [("", svg) for _, svg in drawn if svg]
