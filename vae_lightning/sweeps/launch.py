@@ -45,8 +45,8 @@ def _settle(sweep: Sweep, job: Job, error: Exception | None) -> None:
         sweep.set_state(job, "failed", error=LOST)
     elif state == "waiting" and error is not None:
         sweep.set_state(job, "failed", error=f"It could not be launched: {' '.join(str(error).split())}"[:500])
-    elif state == "done":
-        sweep.set_state(job, "done")
+    elif state == "done" and sweep.state(job)["state"] != "done":
+        sweep.set_state(job, "done")  # killed after its results were written
 
 
 def refuse_if_running(sweep: Sweep) -> None:
