@@ -53,7 +53,7 @@ WRONG = [
     ("model.hidden=[]", 2, "model.hidden=[]"),
     ("model.hidden=[a]", 2, "model.hidden=['a']"),
     ("model.activation=step", 2, "model.activation=step: must be one of relu"),
-    ("objective.samples=0", 2, "objective.samples=0"),
+    ("objective.bound.samples=0", 2, "objective.bound.samples=0"),
     ("lr_schedule=multistep lr_schedule.milestones=3", 2, "lr_schedule.milestones=3"),
     ("lr_schedule=multistep lr_schedule.gamma=2", 2, "lr_schedule.gamma=2"),
     ("trainer.precision=7", 2, "trainer: Precision"),

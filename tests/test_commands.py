@@ -42,7 +42,7 @@ def test_checkpoints_hold_tensors_and_plain_data_only(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "beta_schedule=linear")
     for path in (folder / "checkpoints").iterdir():
         checkpoint = torch.load(path, weights_only=True)
-        assert checkpoint["beta_schedule"] == {"steps_per_unit": 8.0}
+        assert checkpoint["schedules"] == {"beta": {"steps_per_unit": 8.0}}
 
 
 def test_metrics_csv_has_one_row_a_figure(runner: Runner) -> None:

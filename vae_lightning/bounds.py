@@ -7,55 +7,95 @@ Everything is in nats per image: summed over pixels and latent dimensions.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import kl_divergence
 
+from vae_lightning.abilities import DENSITY
+from vae_lightning.distributions import LatentDistribution
 from vae_lightning.noise import Noise
 from vae_lightning.vae import VAE
 
+LogQ = Callable[[LatentDistribution, Tensor], Tensor]
 
-class Terms(NamedTuple):
-    """The two terms of the ELBO of each image, shape (batch,): −E_q[log p(x|z)] and KL(q(z|x) ‖ p(z)); and q(z|x) itself."""
 
-    reconstruction: Tensor
-    kl: Tensor
-    q: Distribution
+class Draws:
+    """z ~ q(z|x), (samples, batch, latent_dim), and the densities that meet there, each (samples, batch).
+
+    log p(x|z) at once, the others when first asked for. log_q: how log q(z|x) is evaluated, (q, z) → (samples, batch), for
+    gradient estimators that differ in it; then the KL is estimated from the draws, too, and never taken from its formula.
+    """
+
+    def __init__(
+        self,
+        vae: VAE,
+        x: Tensor,
+        samples: int = 1,
+        noise: Noise | None = None,
+        c: Tensor | None = None,
+        log_q: LogQ | None = None,
+    ) -> None:
+        self.vae, self.x, self.c, self._log_q = vae, x, c, log_q
+        self.q = vae.encode(x, c)
+        self.p = vae.prior(c)
+        self.z = self.q.rsample((samples,), noise=noise)  # z = μ + σ·ε
+        self.log_px = vae.decode(self.z, c).log_prob(x)
+
+    @cached_property
+    def log_pz(self) -> Tensor:
+        """log p(z)."""
+        return self.p.log_prob(self.z)
+
+    @cached_property
+    def log_qz(self) -> Tensor:
+        """log q(z|x)."""
+        return self._log_q(self.q, self.z) if self._log_q else self.q.log_prob(self.z)
+
+    @cached_property
+    def log_w(self) -> Tensor:
+        """log w = log p(x|z) + log p(z) − log q(z|x); E[w] = p(x)."""
+        return self.log_px + self.log_pz - self.log_qz
+
+    @cached_property
+    def reconstruction(self) -> Tensor:
+        """−E_q[log p(x|z)] of each image, (batch,): the mean over its draws."""
+        return -self.log_px.mean(0)
+
+    @property
+    def has_kl(self) -> bool:
+        """Whether q has a density; else there are no KL, no ELBO and no weights."""
+        return DENSITY in self.vae.posterior.abilities
+
+    @cached_property
+    def kl(self) -> Tensor:
+        """KL(q(z|x) ‖ p(z)) of each image, (batch,): exact where torch knows the formula for this pair, else from the draws."""
+        if self._log_q is None:
+            try:
+                return kl_divergence(self.q, self.p)  # type: ignore[arg-type]
+            except NotImplementedError:
+                pass
+        return (self.log_qz - self.log_pz).mean(0)
 
     @property
     def elbo(self) -> Tensor:
-        """−(reconstruction + kl), always at β = 1: a lower bound on log p(x)."""
+        """−(reconstruction + kl) of each image, (batch,), always at β = 1: a lower bound on log p(x)."""
         return -(self.reconstruction + self.kl)
 
 
-def elbo_terms(vae: VAE, x: Tensor, noise: Noise | None = None, samples: int = 1) -> Terms:
+def elbo_terms(vae: VAE, x: Tensor, noise: Noise | None = None, samples: int = 1, c: Tensor | None = None) -> Draws:
     """E_q[log p_θ(x|z)] by `samples` draws of z and KL(q_φ(z|x) ‖ p(z)) (Kingma and Welling 2014, eq. 7 and 3).
 
-    The KL is exact where torch knows the formula for this pair, else estimated from the same draws.
+    In `reconstruction`, `kl` and `elbo` of the answer.
     """
-    q = vae.encode(x)
-    z = q.rsample((samples,) if samples > 1 else (), noise=noise)  # z = μ + σ·ε
-    p = vae.prior()
-    reconstruction = -vae.decode(z).log_prob(x)
-    try:
-        kl = kl_divergence(q, p)
-    except NotImplementedError:
-        kl = q.log_prob(z) - p.log_prob(z)
-    return Terms(_mean_over_samples(reconstruction), _mean_over_samples(kl), q)
+    return Draws(vae, x, samples, noise, c)
 
 
-def _mean_over_samples(values: Tensor) -> Tensor:
-    """(samples, batch) or (batch,) → (batch,)."""
-    return values.mean(0) if values.ndim > 1 else values
-
-
-def log_weights(vae: VAE, x: Tensor, samples: int, noise: Noise | None = None) -> Tensor:
+def log_weights(vae: VAE, x: Tensor, samples: int, noise: Noise | None = None, c: Tensor | None = None) -> Tensor:
     """log w = log p(x|z) + log p(z) − log q(z|x) for z ~ q(z|x), shape (samples, batch); E[w] = p(x)."""
-    q = vae.encode(x)
-    z = q.rsample((samples,), noise=noise)
-    return vae.decode(z).log_prob(x) + vae.prior().log_prob(z) - q.log_prob(z)
+    return Draws(vae, x, samples, noise, c).log_w
 
 
 def iwae(log_w: Tensor) -> Tensor:

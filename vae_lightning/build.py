@@ -5,6 +5,7 @@ Building is staged, since shapes come from the data: data → likelihood → pos
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.metadata import metadata
 from pathlib import Path
@@ -17,7 +18,18 @@ from omegaconf import DictConfig, OmegaConf
 from vae_lightning.data.base import DataFacts, ImageData
 from vae_lightning.errors import InvalidValue, UserError, check_number
 
-AXES = ("data", "model", "posterior", "prior", "likelihood", "objective", "beta_schedule", "optimizer", "lr_schedule")
+AXES = (
+    "data",
+    "model",
+    "posterior",
+    "prior",
+    "condition",
+    "likelihood",
+    "objective",
+    "beta_schedule",
+    "optimizer",
+    "lr_schedule",
+)
 
 
 def make(config: DictConfig, key: str, **given: Any) -> Any:
@@ -31,7 +43,10 @@ def make(config: DictConfig, key: str, **given: Any) -> Any:
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, InvalidValue):
-            raise UserError(f"{source_key(config, key, cause.name)}={cause.value}: must be {cause.allowed}.") from error
+            failed = re.search(r"full_key: (\S+)", str(error))  # of a part within the node
+            raise UserError(
+                f"{source_key(config, failed[1] if failed else key, cause.name)}={cause.value}: must be {cause.allowed}."
+            ) from error
         if isinstance(cause, UserError):
             raise cause from error
         if isinstance(cause, ModuleNotFoundError):
@@ -65,7 +80,7 @@ def build_vae(config: DictConfig, facts: DataFacts) -> Any:
 
     likelihood = make(config, "likelihood", shape=facts.shape)
     posterior = make(config, "posterior")
-    return VAE(make(config, "model"), posterior, make(config, "prior"), likelihood)
+    return VAE(make(config, "model"), posterior, make(config, "prior"), likelihood, make(config, "condition"))
 
 
 def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
@@ -73,9 +88,16 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     from vae_lightning.module import VAEModule
 
     check_optimizer(config)
+    objective = make(config, "objective")
+    objective.check(vae)
+    if not objective.uses_beta(vae) and (config.beta != 1 or config.choices.beta_schedule != "constant"):
+        raise UserError(
+            f"beta={config.beta} beta_schedule={config.choices.beta_schedule} would have no effect: in objective="
+            f"{config.choices.objective} with posterior={config.choices.posterior} nothing is weighed by it; leave them out."
+        )
     return VAEModule(
         vae,
-        make(config, "objective"),
+        objective,
         make(config, "beta_schedule"),
         make(config, "optimizer"),
         make(config, "lr_schedule"),

@@ -54,7 +54,7 @@ class Report:
 
 def composition(config: DictConfig, vae: Any, facts: dict[str, str]) -> str:
     """What was composed: a line per axis with its option and the arguments in force, then shapes, sizes and `facts`."""
-    lines = [(axis, config.choices[axis], _arguments(config[axis])) for axis in AXES]
+    lines = [(axis, config.choices[axis], _axis(config, axis)) for axis in AXES]
     lines.append(("trainer", config.choices.trainer, _arguments(config.trainer, _QUIET)))
     encoder, decoder = (sum(p.numel() for p in part.parameters()) for part in (vae.encoder, vae.decoder))
     total = sum(p.numel() for p in vae.parameters())
@@ -100,6 +100,17 @@ def _figure(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.2f}" if isinstance(value, float) else f"{value}"
+
+
+def _axis(config: DictConfig, axis: str) -> str:
+    """The arguments of an axis; of its parts that are chosen on their own, such as objective/bound, option and arguments."""
+    parts = {str(key): config.choices.get(f"{axis}/{key}") for key in config[axis] if f"{axis}/{key}" in config.choices}
+    own = {key: value for key, value in config[axis].items() if key not in parts}
+    words = [_arguments(OmegaConf.create(own))]
+    for name, option in parts.items():
+        arguments = _arguments(config[axis][name])
+        words.append(f"{name}={option}" + (f"({arguments})" if arguments else ""))
+    return " ".join(word for word in words if word)
 
 
 def _arguments(node: DictConfig, quiet: Sequence[Any] = (None, False)) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -10,21 +10,24 @@ from torch import distributed as dist
 
 
 class Means:
-    """Weighted means of named scalars.
+    """Weighted means of named scalars, whose names are those of the first that are added.
 
     `add` only keeps references to tensors on their device (a metric logged at each step costs a tenth of the step); `totals`
     brings them to the host at once, as float64 sums.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = tuple(names)
-        self.sums = torch.zeros(len(self.names) + 1, dtype=torch.float64)
+    def __init__(self) -> None:
+        self.names: tuple[str, ...] = ()
+        self.sums = torch.zeros(1, dtype=torch.float64)
         self._waiting: list[Tensor] = []
         self._weights: list[int] = []
 
-    def add(self, values: Iterable[Tensor], count: int) -> None:
-        """The means of `count` images, one for each name."""
-        self._waiting.extend(value.detach() for value in values)
+    def add(self, values: Mapping[str, Tensor], count: int) -> None:
+        """The means of `count` images by name, the same names at each call."""
+        if not self.names:
+            self.names = tuple(values)
+            self.sums = torch.zeros(len(self.names) + 1, dtype=torch.float64)
+        self._waiting.extend(value.detach() for value in values.values())
         self._weights.append(count)
 
     def totals(self) -> Tensor:

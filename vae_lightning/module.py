@@ -21,11 +21,10 @@ from vae_lightning.evaluation.elbo import SplitSums, pixels
 from vae_lightning.lr_schedules import LRSchedule
 from vae_lightning.metrics import Means, sum_over_ranks
 from vae_lightning.noise import Noise, StreamNoise, key
-from vae_lightning.objectives import ELBO
+from vae_lightning.objectives import Losses, Objective
+from vae_lightning.scheduled import ScheduledValue
 from vae_lightning.schedules import RunLength, Schedule
 from vae_lightning.vae import VAE
-
-TRAIN_METRICS = ("loss", "reconstruction", "kl")
 
 
 class VAEModule(LightningModule):
@@ -39,7 +38,7 @@ class VAEModule(LightningModule):
     def __init__(
         self,
         vae: VAE,
-        objective: ELBO,
+        objective: Objective,
         beta_schedule: Schedule,
         optimizer: Callable[..., Optimizer],
         lr_schedule: LRSchedule,
@@ -50,9 +49,11 @@ class VAEModule(LightningModule):
         self.vae, self.objective, self.beta_schedule = vae, objective, beta_schedule
         self.make_optimizer, self.lr_schedule = optimizer, lr_schedule
         self.dynamic, self.seed = dynamic, seed
+        self.uses_beta = objective.uses_beta(vae)
         self.shown: dict[str, float] = {}  # the last figures written, for the progress bar
         self.history: dict[str, dict[str, float]] = {}  # the last figures of each kind, for the results
-        self.train_means = Means(TRAIN_METRICS)
+        self.train_means = Means()
+        self.scheduled = {name: part for name, part in self.named_modules() if isinstance(part, ScheduledValue)}
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes each hook's name here, twenty times a step; nn.Module's own way is many times slower
@@ -71,10 +72,13 @@ class VAEModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         noise = self.training_noise(batch, batch_idx)
         x = self.training_pixels(batch, noise)
-        losses = self.objective(self.vae, x, self.beta(), noise)
+        for value in self.scheduled.values():
+            value.move(self.trainer.global_step)
+        losses: Losses = self.objective(self.vae, x, self.beta_schedule(self.trainer.global_step), noise, batch.labels)
+        self.beta_schedule.observe(losses)
         self.train_means.add(losses, len(x))
         self.write_step()
-        return losses.loss
+        return losses["loss"]
 
     def training_noise(self, batch: Batch, batch_idx: int) -> Noise:
         """Noise that a resumed run, or another number of loader workers, draws again; each process draws its own."""
@@ -86,7 +90,7 @@ class VAEModule(LightningModule):
 
     def beta(self) -> float:
         """β in force."""
-        return self.beta_schedule(self.trainer.global_step)
+        return float(self.beta_schedule(self.trainer.global_step))
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(self.parameters())
@@ -106,20 +110,26 @@ class VAEModule(LightningModule):
         batches = self.trainer.num_training_batches
         return RunLength(steps, math.ceil(batches / self.trainer.accumulate_grad_batches) if batches < math.inf else math.inf)
 
+    def schedules(self) -> dict[str, Schedule]:
+        """β's and those of the model's and the objective's parts, by name."""
+        return {"beta": self.beta_schedule} | {name: value.schedule for name, value in self.scheduled.items()}
+
     def on_fit_start(self) -> None:
-        self.beta_schedule.begin(self.run_length())
+        for schedule in self.schedules().values():
+            schedule.begin(self.run_length())
         self.generator = torch.Generator(self.device)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["beta_schedule"] = self.beta_schedule.state_dict()
+        checkpoint["schedules"] = {name: schedule.state_dict() for name, schedule in self.schedules().items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.beta_schedule.load_state_dict(checkpoint["beta_schedule"])
+        for name, schedule in self.schedules().items():
+            schedule.load_state_dict(checkpoint["schedules"][name])
 
     # ---------------------------------------------------------------- what is written
 
     def on_train_epoch_start(self) -> None:
-        self.train_means = Means(TRAIN_METRICS)
+        self.train_means = Means()
         self._written = self.train_means.totals()
         self._clock, self._seconds = time.perf_counter(), 0.0
         self._written_step = self.trainer.global_step
@@ -154,7 +164,9 @@ class VAEModule(LightningModule):
     def write(self, kind: str, metrics: dict[str, float], step: int) -> None:
         """Hands `kind/metric` to every logger. By hand, since `self.log` costs a tenth of a step for each metric."""
         self.history[kind] = {**metrics, "step": step, "epoch": self.current_epoch}
-        self.shown = {name: metrics[name] for name in ("elbo", "reconstruction", "kl")} | {"beta": self.beta()}
+        self.shown = {name: metrics[name] for name in ("elbo", "reconstruction", "kl") if name in metrics}
+        if self.uses_beta:
+            self.shown["beta"] = self.beta()
         named = {f"{kind}/{name}": value for name, value in metrics.items()}
         for logger in self.loggers:
             logger.log_metrics({**named, "epoch": self.current_epoch}, step)
@@ -170,9 +182,9 @@ class VAEModule(LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
         return {
-            "elbo": -(means["reconstruction"] + means["kl"]),
+            **({"elbo": -(means["reconstruction"] + means["kl"])} if "kl" in means else {}),
             **means,
-            "beta": self.beta(),
+            **({"beta": self.beta()} if self.uses_beta else {}),
             "lr": float(optimizer.param_groups[0]["lr"]),
             "images_per_second": images / max(self._seconds, 1e-9),
         }

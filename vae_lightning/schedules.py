@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vae_lightning.errors import InvalidValue, check_choice, check_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UNITS = ("fraction", "epoch", "step")
 
@@ -43,7 +47,7 @@ class Schedule(ABC):
         if self.steps_per_unit is None:
             self.steps_per_unit = run.steps_per(self.unit)
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int) -> float | Tensor:
         if self.steps_per_unit is None:
             raise RuntimeError("Schedule.begin(run_length) comes before the first step.")
         return self.at(step / self.steps_per_unit)
@@ -51,6 +55,9 @@ class Schedule(ABC):
     @abstractmethod
     def at(self, time: float) -> float:
         """The value at `time` ≥ 0, counted in units."""
+
+    def observe(self, losses: Mapping[str, Tensor]) -> None:  # noqa: B027
+        """Told what each step measured; schedules by feedback act on it, on the device and without a sync."""
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps_per_unit": self.steps_per_unit}

@@ -7,45 +7,78 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_lightning.architectures import Architecture
-from vae_lightning.distributions import DiagonalNormal
+from vae_lightning.conditions import Condition, NoCondition
+from vae_lightning.distributions import LatentDistribution
+from vae_lightning.errors import UserError
 from vae_lightning.likelihoods import Likelihood
 from vae_lightning.noise import Noise
-from vae_lightning.posteriors import Diagonal
-from vae_lightning.priors import StandardNormal
+from vae_lightning.posteriors import Posterior
+from vae_lightning.priors import Prior
 
 
 class VAE(nn.Module):
-    """An encoder for q_φ(z|x), a decoder for p_θ(x|z) and a prior p(z).
+    """An encoder for q_φ(z|x), a decoder for p_θ(x|z) and a prior p(z); each given c too, where there is a condition.
 
     Images x are float, (batch, channels, height, width), in [0, 1]; latents z are (..., batch, latent_dim), where the leading
-    dimensions are samples.
+    dimensions are samples; labels c are int64, (batch,), and passed over without a condition.
 
         VAE(MLP(), Diagonal(20), StandardNormal(20), Bernoulli((1, 28, 28)))
+
+    UserError where posterior and prior do not live in the same space.
     """
 
-    def __init__(self, architecture: Architecture, posterior: Diagonal, prior: StandardNormal, likelihood: Likelihood) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        posterior: Posterior,
+        prior: Prior,
+        likelihood: Likelihood,
+        condition: Condition | None = None,
+    ) -> None:
         super().__init__()
-        self.encoder = architecture.encoder(likelihood.shape, posterior.features)
-        self.decoder = architecture.decoder(posterior.latent_dim, likelihood.out_shape)
-        self.posterior, self.prior, self.likelihood = posterior, prior, likelihood
+        self.condition = condition or NoCondition()
+        check_same_space(posterior, prior)
+        channels, height, width = likelihood.shape
+        self.encoder = architecture.encoder((channels + self.condition.channels, height, width), posterior.features)
+        self.decoder = architecture.decoder(posterior.latent_dim + self.condition.latents, likelihood.out_shape)
+        self.posterior, self.latent_prior, self.likelihood = posterior, prior, likelihood
         self.latent_dim, self.shape = posterior.latent_dim, likelihood.shape
 
-    def encode(self, x: Tensor) -> DiagonalNormal:
+    def encode(self, x: Tensor, c: Tensor | None = None) -> LatentDistribution:
         """q_φ(z|x): batch_shape (batch,), event_shape (latent_dim,)."""
-        return self.posterior(self.encoder(x))
+        return self.posterior(self.encoder(self.condition.image(x, c)))
 
-    def decode(self, z: Tensor) -> Distribution:
+    def decode(self, z: Tensor, c: Tensor | None = None) -> Distribution:
         """p_θ(x|z): batch_shape (..., batch), event_shape (channels, height, width)."""
-        parameters = self.decoder(z.reshape(-1, z.shape[-1]))
+        inputs = self.condition.latent(z, c)
+        parameters = self.decoder(inputs.reshape(-1, inputs.shape[-1]))
         return self.likelihood(parameters.view(*z.shape[:-1], *parameters.shape[1:]))
 
-    @torch.no_grad()
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """E[x|z] at the posterior's mean z = E_q[z|x], (batch, channels, height, width)."""
-        return self.decode(self.encode(x).mean).mean
+    def prior(self, c: Tensor | None = None) -> LatentDistribution:
+        """p(z): event_shape (latent_dim,), batch_shape () or, where it depends on c, (batch,)."""
+        return self.condition.prior(self.latent_prior(self.encode), c)
 
     @torch.no_grad()
-    def sample(self, n: int, noise: Noise | None = None) -> Tensor:
-        """n images E[x|z] with z ~ p(z): (n, channels, height, width), as they are usually shown (x itself is not drawn)."""
-        z = self.prior().expand((n,)).rsample(noise=noise)
-        return self.decode(z).mean
+    def reconstruct(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """E[x|z] at the posterior's mean z = E_q[z|x], (batch, channels, height, width)."""
+        return self.decode(self.encode(x, c).mean, c).mean
+
+    @torch.no_grad()
+    def sample(self, n: int, noise: Noise | None = None, c: Tensor | None = None) -> Tensor:
+        """n images E[x|z] with z ~ p(z): (n, channels, height, width), as they are usually shown (x itself is not drawn).
+
+        Where there is a condition and no c, its classes in turn.
+        """
+        given = self.condition.in_turn(n) if c is None else c
+        given = None if given is None else given.to(next(self.parameters()).device)
+        p = self.prior(given)
+        return self.decode(p.rsample(() if p.batch_shape else (n,), noise), given).mean
+
+
+def check_same_space(posterior: Posterior, prior: Prior) -> None:
+    """A prior has no density where the posterior draws, unless both live in the same space."""
+    if (posterior.space, posterior.latent_dim) != (prior.space, prior.latent_dim):
+        raise UserError(
+            f"{posterior.option} does not go with {prior.option}: its latents are {posterior.latent_dim} numbers "
+            f"({posterior.space}), and the prior's {prior.latent_dim} ({prior.space})."
+        )

@@ -13,7 +13,7 @@ from vae_lightning.architectures.layers import ACTIVATIONS, activation, halvings
 from vae_lightning.architectures.resnet import ResidualBlock
 from vae_lightning.errors import InvalidValue
 from vae_lightning.likelihoods import Bernoulli
-from vae_lightning.objectives import ELBO
+from vae_lightning.objectives import Objective
 from vae_lightning.posteriors import Diagonal
 from vae_lightning.priors import StandardNormal
 from vae_lightning.vae import VAE
@@ -39,7 +39,7 @@ def test_shapes_and_finite_gradients_for_every_parameter(architecture: Architect
     x = random_images(4, shape)
     assert vae.encoder(x).shape == (4, 6)
     assert vae.decoder(torch.randn(4, 3)).shape == (4, *shape)
-    ELBO()(vae, x.round()).loss.backward()
+    Objective()(vae, x.round())["loss"].backward()
     for name, parameter in vae.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name

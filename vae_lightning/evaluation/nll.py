@@ -55,6 +55,6 @@ def _log_marginal(vae: VAE, batch: Batch, split: str, samples: int, chunk: int) 
     for first in range(0, samples, chunk):
         keyed = evaluation_noise(batch, split, "nll")
         noise = ExampleNoise(keyed.examples, keyed.seed, first_sample=first)
-        log_w = log_weights(vae, x, min(chunk, samples - first), noise)
+        log_w = log_weights(vae, x, min(chunk, samples - first), noise, batch.labels)
         parts.append(torch.logsumexp(log_w.double(), 0))
     return (torch.logsumexp(torch.stack(parts), 0) - math.log(samples)).cpu()

@@ -1,0 +1,20 @@
+"""What every form of the KL says of itself."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from vae_lightning.bounds import Draws
+from vae_lightning.objectives.part import Part
+
+
+class KL(Part):
+    """The term that a bound adds for KL(q(z|x) ‖ p(z)). `reweighs`: whether it is another than β·KL."""
+
+    reweighs: ClassVar[bool] = True
+
+    def forward(self, draws: Draws, beta: float | Tensor) -> float | Tensor:
+        """A scalar, mean over the batch in nats per image."""
+        raise NotImplementedError

@@ -1,0 +1,31 @@
+"""What every prior says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from vae_lightning.abilities import EVERYTHING
+from vae_lightning.distributions import LatentDistribution
+
+Encode = Callable[[Tensor], LatentDistribution]
+
+
+class Prior(nn.Module):
+    """p(z) over latents of `latent_dim` numbers in `space` (see `Posterior`)."""
+
+    option: ClassVar[str]
+    abilities: ClassVar[AbstractSet[str]] = EVERYTHING
+    space: str = "real"
+    latent_dim: int
+
+    def forward(self, encode: Encode | None = None) -> LatentDistribution:
+        """p(z), batch_shape (), event_shape (latent_dim,).
+
+        encode: images → q(z|x), for priors made of posteriors; handed over at each call, since a prior that held the encoder
+        would own its weights a second time.
+        """
+        raise NotImplementedError
