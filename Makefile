@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train evaluate generate tensorboard test lint format lock bench clean
+.PHONY: help install train evaluate generate export tensorboard test lint format lock bench clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ evaluate: install ## measures a run: make evaluate ARGS="run=outputs/…"
 
 generate: install ## draws a run: make generate ARGS="run=outputs/…"
 	$(BIN)/python generate.py $(ARGS)
+
+export: install ## writes a run's encoder and decoder as ONNX and safetensors: make export ARGS="run=outputs/…"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[export]'
+	$(BIN)/python export.py $(ARGS)
 
 tensorboard: install ## shows all runs in the browser
 	$(BIN)/tensorboard --logdir outputs
