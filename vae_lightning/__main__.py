@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "trains a VAE in a run folder of its own",
     "evaluate": "measures a trained run",
     "generate": "draws a trained run",
+    "explore": "writes a page in which its latent space can be walked through",
     "export": "writes a trained encoder and decoder as ONNX and safetensors",
 }
 _COMPLETION = ("-sc", "--shell-completion")
