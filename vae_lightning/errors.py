@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -23,7 +23,7 @@ class InvalidValue(UserError, ValueError):
     """An argument out of its range. `name` is the constructor's argument, `value` what came, `allowed` what may come."""
 
     def __init__(self, name: str, value: Any, allowed: str) -> None:
-        super().__init__(f"{name}={value}: must be {allowed}.")
+        super().__init__(f"{name}={shown(value)}: must be {allowed}.")
         self.name, self.value, self.allowed = name, value, allowed
 
 
@@ -32,6 +32,31 @@ class RunError(UserError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=1)
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed on the command line: null, true, [1,a], {a:1}; control characters escaped, long ones cut."""
+    if value is None or isinstance(value, bool):
+        text = {None: "null", True: "true", False: "false"}[value]
+    elif isinstance(value, str):
+        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+        text = f"'{text}'" if not text or _reads_otherwise(text) else text
+    elif isinstance(value, Mapping):
+        text = "{" + ",".join(f"{key}:{shown(part)}" for key, part in value.items()) + "}"
+    elif isinstance(value, Sequence):
+        text = "[" + ",".join(map(shown, value)) + "]"
+    else:
+        text = str(value)
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def _reads_otherwise(text: str) -> bool:
+    """Whether a text has to be quoted to be one."""
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in ("true", "false", "null")
+    return True
 
 
 def nearest(word: str, known: Collection[str]) -> str:

@@ -53,6 +53,7 @@ class VAEModule(LightningModule):
         self.shown: dict[str, float] = {}  # the last figures written, for the progress bar
         self.history: dict[str, dict[str, float]] = {}  # the last figures of each kind, for the results
         self.train_means = Means(TRAIN_METRICS)
+        self._seconds = 0.0  # of training; a sanity check validates before it has begun
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes each hook's name here, twenty times a step; nn.Module's own way is many times slower
