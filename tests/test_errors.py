@@ -87,7 +87,8 @@ def test_nearest_proposes_the_near_word_only() -> None:
     ("value", "text"),
     [
         (None, "null"), (True, "true"), (0.5, "0.5"), (math.nan, "nan"), ("cnn", "cnn"), ("", "''"), ("1e3", "'1e3'"),
-        ("true", "'true'"), ([1, None, ["a"]], "[1,null,[a]]"), ({"a": 1}, "{a:1}"), ("two\nlines \x1b[2J", "two\\nlines \\x1b[2J"),
+        ("true", "'true'"), ([1, None, ["a"]], "[1,null,[a]]"), ({"a": 1}, "{a:1}"),
+        ("two\nlines \x1b[2J", "two\\nlines \\x1b[2J"),
         ("x" * 300, "x" * 200 + "…"),
     ],
 )  # fmt: skip
