@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import SHORT, Runner, run_script
-from vae_lightning.command_line import quote_paths
+from vae_lightning.cli import quote_paths
 
 WRONG = [
     # (command line, status, what the sentence holds)

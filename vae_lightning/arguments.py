@@ -1,7 +1,6 @@
-"""The arguments of constructors, checked before they are called: names and types by the signature, ranges where it is silent.
+"""The arguments of constructors, checked before they are called: names and types by the signature, ranges by `ranges`.
 
-Our own classes check their arguments themselves. Those of torch and Lightning often find a wrong one late, or in words about
-their insides, so the ranges that they take for granted are listed here, by exact class name.
+Our own classes check their arguments themselves, those of torch and Lightning often find a wrong one late.
 """
 
 from __future__ import annotations
@@ -13,71 +12,9 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, Union
 
-from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, nearest, shown
+from vae_lightning.errors import InvalidValue, UserError, nearest, shown
+from vae_lightning.ranges import RANGES
 from vae_lightning.shipped import is_special
-
-Check = Callable[[str, Any], Any]
-
-
-def at_least(minimum: int, maximum: int | None = None) -> Check:
-    """An integer in [minimum, maximum]; other types are the signature's business."""
-
-    def check(name: str, value: Any) -> None:
-        if isinstance(value, int) and not isinstance(value, bool):
-            check_int(name, value, minimum)
-            if maximum is not None and value > maximum:
-                raise InvalidValue(name, value, f"an integer of at most {maximum}")
-
-    return check
-
-
-def share_or_count(name: str, value: Any) -> None:
-    """A share of the batches in [0, 1], or a number of them."""
-    if value < 0 or (isinstance(value, float) and value > 1):
-        raise InvalidValue(name, value, "a share of at least 0.0 and at most 1.0, or a number of batches")
-
-
-def _number(low: float, *, above: bool = False) -> Check:
-    return lambda name, value: check_number(name, value, low, above=above)
-
-
-def _choice(*allowed: str) -> Check:
-    return lambda name, value: check_choice(name, value, allowed)
-
-
-def _above_zero(name: str, value: Any) -> None:
-    if isinstance(value, int | float) and not value > 0:
-        raise InvalidValue(name, value, "above 0: a share of an epoch, or a number of batches")
-
-
-_MODE = _choice("min", "max")
-RANGES: dict[str, dict[str, Check]] = {
-    "lightning.pytorch.Trainer": {
-        "devices": at_least(-1, 1024),
-        "num_nodes": at_least(1, 10000),
-        "fast_dev_run": at_least(0),
-        "max_epochs": at_least(-1),
-        "min_epochs": at_least(0),
-        "max_steps": at_least(-1),
-        "min_steps": at_least(0),
-        "limit_train_batches": share_or_count,
-        "limit_val_batches": share_or_count,
-        "overfit_batches": share_or_count,
-        "val_check_interval": _above_zero,
-        "check_val_every_n_epoch": at_least(1),
-        "num_sanity_val_steps": at_least(-1),
-        "log_every_n_steps": at_least(1),
-        "accumulate_grad_batches": at_least(1),
-        "gradient_clip_val": _number(0),
-        "gradient_clip_algorithm": _choice("norm", "value"),
-        "reload_dataloaders_every_n_epochs": at_least(0),
-    },
-    "lightning.pytorch.callbacks.EarlyStopping": {"min_delta": _number(0), "patience": at_least(0), "mode": _MODE},
-    "lightning.pytorch.loggers.CSVLogger": {"flush_logs_every_n_steps": at_least(1)},
-    "torch.optim.SGD": {"momentum": _number(0), "weight_decay": _number(0)},
-    "torch.optim.Adam": {"eps": _number(0), "weight_decay": _number(0)},
-    "torch.optim.AdamW": {"eps": _number(0), "weight_decay": _number(0)},
-}
 
 
 def check_arguments(key: str, path: str, target: Callable[..., Any], values: Mapping[str, Any], given: Collection[str]) -> None:
@@ -114,11 +51,11 @@ def _check_names(
     if not any(p.kind == p.VAR_KEYWORD for p in parameters.values()):
         for name in values:
             if name not in named:
-                own = [n for n in named if n not in given]
+                own = [n for n in named if n not in given and not (partial and parameters[n].default is inspect.Parameter.empty)]
                 hint = nearest(str(name), own)
                 raise UserError(
                     f"{key}.{name}={shown(values[name])}: {what} takes no such argument.{hint} "
-                    f"It takes {', '.join(own) or 'none'}."
+                    f"It takes {', '.join(own[:12]) or 'none'}{' …' if len(own) > 12 else ''}."
                 )
     for name in named:
         required = parameters[name].default is inspect.Parameter.empty
@@ -162,7 +99,7 @@ def fits(value: Any, hint: Any) -> bool:
         return True
 
 
-_WORDS: dict[Any, str] = {int: "an integer", float: "a finite number", bool: "true or false", str: "text", type(None): "null"}
+_WORDS: dict[Any, str] = {int: "an integer", float: "a finite number", str: "text", type(None): "null"}
 
 
 def in_words(hint: Any) -> str:
@@ -179,11 +116,13 @@ def _alternatives(hint: Any) -> list[str]:
         return [word for part in ordered for word in _alternatives(part)]
     if origin is Literal:
         return [str(part) for part in inner]
+    if hint is bool:
+        return ["true", "false"]
     kind = origin or hint
     if kind is tuple and inner and Ellipsis not in inner:
-        return [f"a list of {len(inner)} ({in_words(inner[0])} each)"]
+        return [f"a list of {len(inner)}, each {in_words(inner[0])}"]
     if kind in (list, tuple, Sequence, Iterable, Collection):
-        return ["a list" + (f" ({in_words(inner[0])} each)" if inner else "")]
+        return ["a list" + (f" of which each is {in_words(inner[0])}" if inner and _alternatives(inner[0]) else "")]
     if isinstance(kind, type) and issubclass(kind, Mapping):
         return ["a mapping"]
     return [_WORDS[hint]] if hint in _WORDS else []

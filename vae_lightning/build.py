@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.errors import InvalidValue, RunError, UserError, check_number
+from vae_lightning.errors import InvalidValue, RunError, UserError, check_number, shown
 from vae_lightning.instantiation import in_terms_of_keys, is_out_of_memory, make, make_list, one_line, sizes
 from vae_lightning.shipped import special_entries
 
@@ -36,6 +36,17 @@ def check_values(config: DictConfig) -> None:
             check_optimizer(config)
         else:
             make(config, key, **({"shape": (1, 1, 1)} if key == "likelihood" else {}))
+    check_pairs(config)
+
+
+def check_pairs(config: DictConfig) -> None:
+    """Values that are right each and cannot go together."""
+    clip, precision = (OmegaConf.select(config, f"trainer.{name}") for name in ("gradient_clip_val", "precision"))
+    if clip and str(precision) in ("16", "bf16", "16-mixed", "bf16-mixed") and config.optimizer.get("fused"):
+        raise UserError(
+            f"trainer.gradient_clip_val={shown(clip)} and trainer.precision={precision} do not go with optimizer.fused=true, "
+            "which scales gradients itself: set optimizer.fused=false."
+        )
 
 
 def build_data(config: DictConfig) -> ImageData:
@@ -106,7 +117,7 @@ def build_callbacks(config: DictConfig) -> list[Any]:
 
     figures = [f"val/{name}" for name in METRICS]
     callbacks = []
-    for name, node in (config.callbacks or {}).items():
+    for name, node in (config.get("callbacks") or {}).items():
         if node is None:
             continue
         callback = make(config, f"callbacks.{name}")
@@ -121,7 +132,7 @@ def build_callbacks(config: DictConfig) -> list[Any]:
 
 def build_loggers(config: DictConfig, folder: Path) -> list[Any]:
     """The loggers of the configuration, on this run folder."""
-    nodes = (config.logger or {}).items()
+    nodes = (config.get("logger") or {}).items()
     return [make(config, f"logger.{name}", save_dir=str(folder)) for name, node in nodes if node is not None]
 
 

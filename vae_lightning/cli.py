@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra import main
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from vae_lightning.command_line import check_command_line, quote_paths
+from vae_lightning.command_line import check_command_line
 from vae_lightning.composing import VERSION_BASE, one_sentence
 from vae_lightning.errors import UserError
 from vae_lightning.shipped import conf_dir
+
+PATH_KEYS = ("run", "resume")  # their values are paths, taken as typed
 
 
 def run_app(task: Callable[[DictConfig], Any], config_name: str) -> None:
@@ -27,8 +30,44 @@ def run_app(task: Callable[[DictConfig], Any], config_name: str) -> None:
     def checked_task(config: DictConfig) -> None:
         with_messages(lambda: task(config))
 
-    with_messages(lambda: sys.argv.extend(check_command_line(sys.argv[1:], config_name)))
-    main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
+    sweep = with_messages(lambda: check_command_line(sys.argv[1:], config_name))
+    if sweep is not None:
+        sys.argv.append(f"hydra.sweep.dir={quoted(str(sweep))}")
+    try:
+        main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
+    finally:
+        if sweep is not None:
+            remove_unused_sweep(sweep)
+
+
+def remove_unused_sweep(folder: Path) -> None:
+    """Removes sweeps/<name>/<time>_<id>, which Hydra makes and writes to before the first job, where no job came to be."""
+    if [path.name for path in folder.glob("*")] == ["multirun.yaml"]:
+        (folder / "multirun.yaml").unlink()
+    for empty in (folder, *folder.parents)[:3]:
+        try:
+            empty.rmdir()
+        except OSError:
+            return
+
+
+def quote_paths(arguments: Sequence[str]) -> list[str]:
+    """`run=outputs/beta=4` as Hydra can parse it: paths are quoted, each of a comma-separated list under --multirun."""
+    several = "-m" in arguments or "--multirun" in arguments
+
+    def with_quotes(argument: str) -> str:
+        key, equals, value = argument.partition("=")
+        if key not in PATH_KEYS or not equals or not value or value[0] in "'\"" or value == "null":
+            return argument
+        parts = value.split(",") if several else [value]
+        return f"{key}=" + ",".join(quoted(part) for part in parts)
+
+    return [with_quotes(argument) for argument in arguments]
+
+
+def quoted(text: str) -> str:
+    """As Hydra's grammar takes any text."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def find_own_modules() -> None:
@@ -40,10 +79,10 @@ def find_own_modules() -> None:
         sys.path.append(os.getcwd())
 
 
-def with_messages(action: Callable[[], Any]) -> None:
-    """Runs `action`; what a person can mend ends as one sentence on stderr and its exit status, the rest as a traceback."""
+def with_messages(action: Callable[[], Any]) -> Any:
+    """What `action` returns; what a person can mend ends as one sentence and its exit status, the rest as a traceback."""
     try:
-        action()
+        return action()
     except Exception as error:
         sentence, status = _told(error)
         if sentence is None or os.environ.get("HYDRA_FULL_ERROR") == "1":

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
@@ -17,9 +18,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.composing import composed, composing, search_path
-from vae_lightning.errors import UserError, nearest
-
-PATH_KEYS = ("run", "resume")  # their values are paths, taken as typed
+from vae_lightning.errors import UserError, nearest, shown
+from vae_lightning.shipped import conf_dir, entries
 
 
 def run_name(name: str | None, data: str, model: str) -> str:
@@ -27,33 +27,16 @@ def run_name(name: str | None, data: str, model: str) -> str:
     return f"{data}-{model}" if name is None else name
 
 
-def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """`run=outputs/beta=4` as Hydra can parse it: paths are quoted, each of a comma-separated list under --multirun."""
-    several = "-m" in arguments or "--multirun" in arguments
-
-    def quoted(argument: str) -> str:
-        key, equals, value = argument.partition("=")
-        if key not in PATH_KEYS or not equals or not value or value[0] in "'\"" or value == "null":
-            return argument
-        parts = value.split(",") if several else [value]
-        return f"{key}=" + ",".join(_quoted(part) for part in parts)
-
-    return [quoted(argument) for argument in arguments]
-
-
-def _quoted(text: str) -> str:
-    """As Hydra's grammar takes any text."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def check_command_line(arguments: Sequence[str], config_name: str) -> list[str]:
+def check_command_line(arguments: Sequence[str], config_name: str) -> Path | None:
     """Raises UserError for what Hydra would refuse at length: unknown options and keys, overrides that do not parse.
 
-    Returns what is to be added to the arguments: the name of a sweep's folder.
+    Returns the folder of a sweep, which is to be added to the arguments; None where it is none, or has a folder.
     """
-    parsed = get_args_parser().parse_args(list(arguments))
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign,assignment]
+    parsed = parser.parse_args(list(arguments))
     if parsed.help or parsed.hydra_help or parsed.shell_completion:
-        return []
+        return None
     name = parsed.config_name or config_name
     with composing(search_path(parsed)):
         loader = GlobalHydra.instance().config_loader()
@@ -66,19 +49,22 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> list[str]:
         for variant in _variants(overrides):
             groups = [text for text, override in variant if override not in plain]
             _check_keys(composed(name, groups), plain, loader)
-            composed(name, [text for text, _ in variant])
+            _check_unused(composed(name, [text for text, _ in variant]), name, loader.list_groups(""))
         first = [text for text, _ in next(_variants(overrides))]
-        return _sweep_folder(name, first) if parsed.multirun and config_name == "train" else []
+        return _sweep_folder(name, first) if parsed.multirun and config_name == "train" else None
 
 
-def _sweep_folder(config_name: str, overrides: Sequence[str]) -> list[str]:
-    """The override that names the folder of this sweep, unless one was given."""
+def _refuse(message: str) -> None:
+    raise UserError(f"{message}; --help lists what there is.")
+
+
+def _sweep_folder(config_name: str, overrides: Sequence[str]) -> Path | None:
+    """The folder of this sweep, unless one was given."""
     if any(text.lstrip("+").startswith("hydra.sweep.dir=") for text in overrides):
-        return []
+        return None
     config = compose(config_name, overrides=list(overrides), return_hydra_config=True)
     name = run_name(config.name, config.hydra.runtime.choices["data"], config.hydra.runtime.choices["model"])
-    folder = Path(config.output_dir) / "sweeps" / name / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
-    return [f"hydra.sweep.dir={_quoted(str(folder))}"]
+    return Path(config.output_dir) / "sweeps" / name / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
 
 
 def _parse(text: str, loader: Any) -> Override:
@@ -119,7 +105,9 @@ def _check_option(override: Override, loader: Any) -> None:
     for value in chosen:
         for option in value if isinstance(value, list) else [value]:
             text = option.text if isinstance(option, QuotedString) else str(option)
-            if option is not None and text not in options and text != "null":
+            if option is None or text == "null":
+                raise UserError(f"{group}=null: no such option (~{group} leaves {group} out). Allowed: {', '.join(options)}.")
+            if text not in options:
                 raise UserError(f"{group}={text}: no such option.{nearest(text, options)} Allowed: {', '.join(options)}.")
 
 
@@ -158,6 +146,26 @@ def _check_keys(config: DictConfig, plain: Sequence[Override], loader: Any) -> N
             leaf = key.rpartition(".")[2]
             near = nearest(key, words) or nearest(leaf, {k.rpartition(".")[2] for k in known})
             raise UserError(f"{override.input_line}: there is no key {key!r}.{near} {_siblings(key, config)}")
+
+
+def _check_unused(config: DictConfig, config_name: str, groups: Sequence[str]) -> None:
+    """Every key outside of the groups, whose constructors check theirs, is one of the program's, or another refers to it.
+
+    So that a file of one's own, or `+key=value`, sets nothing that is then ignored.
+    """
+    path = conf_dir() / f"{config_name}.yaml"
+    if not path.is_file():
+        return
+    own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known = {".".join([*place, str(key)]) for place, key, _ in entries(own)}
+    text = OmegaConf.to_yaml(config, resolve=False)
+    for key in _keys(config):
+        top = key.partition(".")[0]
+        if top not in groups and top != "hydra" and key not in known and f"${{{key}" not in text:
+            value = OmegaConf.to_container(config, resolve=False)
+            for part in key.split("."):
+                value = value[part]  # type: ignore[call-overload,index]
+            raise UserError(f"{key}={shown(value)}: there is no key {key!r}, and nothing uses it.{nearest(key, known)}")
 
 
 def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:

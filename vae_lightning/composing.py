@@ -16,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from vae_lightning.errors import UserError
 from vae_lightning.shipped import conf_dir
@@ -26,6 +27,8 @@ VERSION_BASE = "1.3"
 def search_path(parsed: Any) -> list[str]:
     """Where options are looked for beside the program's own: --config-dir and hydra.searchpath."""
     folders = [str(Path(parsed.config_dir).absolute())] if parsed.config_dir else []
+    if folders and not Path(folders[0]).is_dir():
+        raise UserError(f"--config-dir {parsed.config_dir}: there is no such folder.")
     for text in parsed.overrides:
         key, _, value = text.partition("=")
         if key == "hydra.searchpath":
@@ -54,7 +57,7 @@ def composing(folders: Sequence[str]) -> Iterator[None]:
 def composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
     try:
         return compose(config_name, overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(one_sentence(error)) from error
 
 
@@ -64,5 +67,6 @@ def one_sentence(error: Exception) -> str:
     while deepest.__cause__ is not None:
         deepest = deepest.__cause__
     lines = [line.strip() for line in str(deepest).splitlines()]
+    lines = lines[: next((i for i, line in enumerate(lines) if line.startswith("Config search path")), len(lines))]
     text = " ".join(line for line in lines if line and not line.startswith(("full_key", "object_type", "reference_type")))
     return re.sub(r"\s+", " ", text).rstrip(".") + "."

@@ -65,10 +65,11 @@ def nearest(word: str, known: Collection[str]) -> str:
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
-def check_int(name: str, value: Any, minimum: int = 1) -> int:
-    """An integer ≥ `minimum` (a bool is none)."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise InvalidValue(name, value, f"an integer of at least {minimum}")
+def check_int(name: str, value: Any, minimum: int = 1, maximum: int | None = None) -> int:
+    """An integer ≥ `minimum` and ≤ `maximum` (a bool is none)."""
+    most = math.inf if maximum is None else maximum
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= most:
+        raise InvalidValue(name, value, f"an integer of at least {minimum}{f' and at most {maximum}' if maximum else ''}")
     return value
 
 

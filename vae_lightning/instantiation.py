@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.arguments import check_arguments
@@ -46,14 +46,15 @@ def make(config: DictConfig, key: str, **given: Any) -> Any:
 
 def make_list(config: DictConfig, key: str) -> list[Any]:
     """The objects of a list of nodes; none where it is null."""
-    node = OmegaConf.select(config, key)
+    nodes = OmegaConf.select(config, key)
+    if nodes is None:
+        return []
+    if not isinstance(nodes, ListConfig) or not all(isinstance(node, DictConfig) and "_target_" in node for node in nodes):
+        raise InvalidValue(key, nodes, "null or a list of mappings that have a _target_")
     try:
-        made = instantiate(node, _convert_="all")
+        return list(instantiate(nodes, _convert_="all"))
     except InstantiationException as error:
         raise UserError(f"{key}: {one_line(error.__cause__ or error)}") from error
-    if not isinstance(made, list | None):
-        raise InvalidValue(key, node, "a list of nodes with a _target_, or null")
-    return made or []
 
 
 def in_terms_of_keys(config: DictConfig, key: str, error: InvalidValue) -> InvalidValue:
@@ -84,17 +85,20 @@ def _target(key: str, node: Any) -> tuple[str, Any]:
     try:
         target = get_object(path)
     except Exception as error:  # importing a module runs whatever it holds
-        raise UserError(f"{key}._target_={shown(path)}: cannot be imported ({one_line(error).rstrip('.')}).") from error
+        raise UserError(f"{key}._target_={shown(path)}: cannot be imported ({one_line(_deepest(error)).rstrip('.')}).") from error
     if not callable(target):
         raise UserError(f"{key}._target_={shown(path)}: must be the dotted name of a class, not of a {type(target).__name__}.")
     return path, target
 
 
 def one_line(error: BaseException) -> str:
-    """The message of a library's error as one line; its type too where it says little, as `unhashable type: 'list'` does."""
-    text = " ".join(str(error).split()).rstrip(".")
-    kind = type(error).__name__
-    return f"{text}." if text and kind in ("ValueError", "MisconfigurationException") else f"{kind} {text}".rstrip() + "."
+    """The message of a library's error as one line; its type too where the message is but a name or a number."""
+    text = " ".join(str(error).split()).rstrip(".!")
+    return f"{text}." if " " in text else f"{type(error).__name__} {text}".rstrip() + "."
+
+
+def _deepest(error: BaseException) -> BaseException:
+    return error if error.__cause__ is None else _deepest(error.__cause__)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

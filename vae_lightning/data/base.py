@@ -13,6 +13,7 @@ from torch import Tensor
 from vae_lightning.errors import InvalidValue, RunError, check_bool, check_choice, check_int
 
 SPLITS = ("train", "val", "test")
+MOST_WORKERS = 256  # each is a process: a slip of the finger must not start thousands
 BINARIZE = ("auto", "dynamic", "static", "threshold", "none")
 
 
@@ -85,7 +86,7 @@ class ImageData(ABC):
         self.binarize = check_choice("binarize", binarize, BINARIZE)
         self.batch_size = check_int("batch_size", batch_size)
         self.eval_batch_size = check_int("eval_batch_size", eval_batch_size)
-        self.num_workers = check_int("num_workers", num_workers, 0)
+        self.num_workers = check_int("num_workers", num_workers, 0, MOST_WORKERS)
         self.drop_last = check_bool("drop_last", drop_last)
         self._splits: dict[str, Images] | None = None
 

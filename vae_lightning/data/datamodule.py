@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader
 from vae_lightning.data.base import Batch, ImageData, Images
 from vae_lightning.data.binarization import prepare
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
+from vae_lightning.errors import InvalidValue
+from vae_lightning.noise import key
 
 
 class VAEDataModule(LightningDataModule):
@@ -36,6 +38,11 @@ class VAEDataModule(LightningDataModule):
         sampler = ShuffledBatches(
             len(self.splits["train"]), self.data.batch_size, self.seed, epoch, rank, world, self.data.drop_last
         )
+        if len(sampler) == 0:
+            most = len(self.splits["train"]) // world
+            raise InvalidValue(
+                "data.batch_size", self.data.batch_size, f"at most {most} with data.drop_last=true, to fill a batch"
+            )
         return self._loader("train", sampler)
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -59,5 +66,5 @@ class VAEDataModule(LightningDataModule):
             persistent_workers=False,
             pin_memory=torch.cuda.is_available(),
             # a generator of its own: starting an epoch does not advance torch's global one
-            generator=torch.Generator().manual_seed(self.seed),
+            generator=torch.Generator().manual_seed(key(self.seed, "loader")),
         )
