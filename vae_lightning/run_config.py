@@ -19,6 +19,7 @@ from vae_lightning.errors import InvalidValue, RunError, UserError, check_ints, 
 from vae_lightning.shipped import entries, is_special, special_entries
 
 SCHEMA_VERSION = 1
+DEEPEST = 40
 OPTION = "trust_run_code=true"
 
 
@@ -30,8 +31,7 @@ def read_config(path: Path, trusted: bool = False) -> DictConfig:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise UserError(f"{path} holds YAML aliases, as no run's configuration does.")
+        _check_yaml(text, path)
         config = OmegaConf.create(text)
         content = OmegaConf.to_container(config, resolve=False)
     except UserError:
@@ -49,6 +49,15 @@ def read_config(path: Path, trusted: bool = False) -> DictConfig:
         check_foreign(content, path)
     _check_whole(config, path)
     return config
+
+
+def _check_yaml(text: str, path: Path) -> None:
+    """No aliases, by which a short text becomes an endless configuration, and no endless nesting."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+            raise UserError(f"{path} holds YAML aliases or more than {DEEPEST} levels, as no run's configuration does.")
 
 
 def check_foreign(content: Any, path: Path) -> None:

@@ -31,7 +31,7 @@ def train(config: DictConfig) -> float:
     """Trains what `config` describes; the best validation ELBO."""
     find_own_modules()
     check_numbers(config)
-    refuse_unused_knobs(config, list(HydraConfig.get().overrides.task))
+    refuse_unused_knobs(config, given_overrides())
     check_values(config)
     from vae_lightning.training import fit  # torch and Lightning, from here on
 
@@ -93,6 +93,11 @@ def run_folder(config: DictConfig) -> tuple[Path, bool]:
     return folder, True
 
 
+def given_overrides() -> list[str]:
+    """The overrides as they were typed."""
+    return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[return-value]
+
+
 def in_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
@@ -105,7 +110,7 @@ def complete(config: DictConfig) -> DictConfig:
     whole["name"] = run_name(config.name, choices["data"], choices["model"])
     whole |= {
         "choices": choices,
-        "overrides": [_in_force(text, whole) for text in hydra.overrides.task],
+        "overrides": [_in_force(text, whole) for text in given_overrides()],
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     return OmegaConf.create(whole)
