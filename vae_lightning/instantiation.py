@@ -93,7 +93,8 @@ def _target(key: str, node: Any) -> tuple[str, Any]:
 
 def one_line(error: BaseException) -> str:
     """The message of a library's error as one line; its type too where the message is but a name or a number."""
-    text = " ".join(str(error).split()).rstrip(".!")
+    lines = [line for line in str(error).splitlines() if not line.strip().startswith(("full_key:", "object_type="))]
+    text = " ".join(" ".join(lines).split()).rstrip(".!")
     return f"{text}." if " " in text else f"{type(error).__name__} {text}".rstrip() + "."
 
 

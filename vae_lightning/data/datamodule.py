@@ -43,7 +43,20 @@ class VAEDataModule(LightningDataModule):
             raise InvalidValue(
                 "data.batch_size", self.data.batch_size, f"at most {most} with data.drop_last=true, to fill a batch"
             )
+        self._check_interval(len(sampler))
         return self._loader("train", sampler)
+
+    def _check_interval(self, batches: int) -> None:
+        """Lightning would find it only now too, and in many lines."""
+        trainer: Any = self.trainer
+        if trainer is None or trainer.check_val_every_n_epoch is None or not isinstance(trainer.val_check_interval, int):
+            return
+        limit = trainer.limit_train_batches
+        used = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        if trainer.val_check_interval > used:
+            raise InvalidValue(
+                "trainer.val_check_interval", trainer.val_check_interval, f"at most {used}, the batches of an epoch"
+            )
 
     def val_dataloader(self) -> DataLoader[Batch]:
         rank, world, _ = self._place()
