@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.running import SHORT, Runner, run_script
+from tests.running import REPOSITORY, SHORT, Runner, run_script
 from vae_lightning.cli import quote_paths
+
+HERE = {**os.environ, "PYTHONPATH": str(REPOSITORY)}  # the code beside these tests, wherever the package is installed from
 
 
 def test_full_errors_on_request(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +36,9 @@ def test_answers_without_torch(arguments: list[str], tmp_path: Path) -> None:
     )
     import subprocess
 
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=HERE, capture_output=True, text=True, timeout=60, check=False
+    )
     assert "quick" in done.stdout, done.stderr
 
 
@@ -46,7 +51,9 @@ def test_a_wrong_number_does_not_wait_for_lightning(tmp_path: Path) -> None:
     )
     import subprocess
 
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=HERE, capture_output=True, text=True, timeout=100, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "error: optimizer: Invalid beta parameter at index 0: 2.\n")
 
 
