@@ -36,9 +36,9 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from vae_lightning import training
-from vae_lightning.cli import conf_dir
 from vae_lightning.data.mnist import MNIST
 from vae_lightning.lean import lean_steps
+from vae_lightning.shipped import conf_dir
 
 BATCH, HIDDEN, LATENT = 128, 400, 20
 PRECISIONS = {"float32": "32-true", "bf16": "bf16-mixed"}

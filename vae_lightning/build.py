@@ -1,22 +1,23 @@
-"""From configuration to objects: the only place that calls `hydra.utils.instantiate`.
+"""From configuration to objects.
 
-Building is staged, since shapes come from the data: data → likelihood → posterior → model → prior.
+Building is staged, since shapes come from the data: data → likelihood → posterior → model → prior. Importing this imports no
+torch, so that what can be checked without it is checked at once.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from importlib.metadata import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.data.base import DataFacts, ImageData
-from vae_lightning.errors import InvalidValue, UserError, check_number
+from vae_lightning.errors import InvalidValue, RunError, UserError, check_number, shown
+from vae_lightning.instantiation import in_terms_of_keys, is_out_of_memory, make, make_list, one_line, sizes
+from vae_lightning.shipped import special_entries
+
+if TYPE_CHECKING:
+    from vae_lightning.data.base import DataFacts, ImageData
 
 AXES = (
     "data",
@@ -32,45 +33,57 @@ AXES = (
 )
 
 
-def make(config: DictConfig, key: str, **given: Any) -> Any:
-    """The object that the node `key` describes.
+def check_values(config: DictConfig) -> None:
+    """UserError where an argument is wrong, before Lightning is imported and the data are read; the quickest first.
 
-    UserError, in terms of the configuration's keys, where its arguments are wrong.
+    By making each object that ships and needs no data, and letting go of it: the rules stay where the objects are. What
+    is not ours might do much when it is made, and is made once only, by the run.
     """
-    node = OmegaConf.select(config, key)
-    try:
-        return instantiate(node, _convert_="all", **given)
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, InvalidValue):
-            failed = re.search(r"full_key: (\S+)", str(error))  # of a part within the node
-            raise UserError(
-                f"{source_key(config, failed[1] if failed else key, cause.name)}={cause.value}: must be {cause.allowed}."
-            ) from error
-        if isinstance(cause, UserError):
-            raise cause from error
-        if isinstance(cause, ModuleNotFoundError):
-            raise UserError(f"{key} needs what is not installed: {_install(key, cause)}.") from error
-        if isinstance(cause, ValueError | TypeError | ImportError | AttributeError) or cause is None:
-            raise UserError(f"{key}: {' '.join(str(cause or error).split())}") from error
-        raise
+    for key in (
+        "beta_schedule",
+        "lr_schedule",
+        "data",
+        "model",
+        "posterior",
+        "prior",
+        "condition",
+        "objective",
+        "likelihood",
+        "optimizer",
+    ):
+        node = OmegaConf.select(config, key)
+        if isinstance(node, DictConfig) and ((key,), "_target_", node.get("_target_")) not in special_entries():
+            continue
+        if key == "optimizer":
+            check_optimizer(config)
+        else:
+            make(config, key, **({"shape": (1, 1, 1)} if key == "likelihood" else {}))
+    check_pairs(config)
 
 
-def source_key(config: DictConfig, key: str, name: str) -> str:
-    """Where the argument `name` of the node `key` was set: `beta`, if the node only says `${beta}`."""
-    node = OmegaConf.select(config, key)
-    value = node._get_node(name) if isinstance(node, DictConfig) and name in node else None
-    if value is None:
-        return name if name in config else f"{key}.{name}"
-    text = value._value()
-    if isinstance(text, str) and text.startswith("${") and ":" not in text:
-        return text[2:-1]
-    return f"{key}.{name}"
+def check_pairs(config: DictConfig) -> None:
+    """Values that are right each and cannot go together."""
+    clip, precision = (OmegaConf.select(config, f"trainer.{name}") for name in ("gradient_clip_val", "precision"))
+    if clip and str(precision) in ("16", "bf16", "16-mixed", "bf16-mixed") and config.optimizer.get("fused"):
+        raise UserError(
+            f"trainer.gradient_clip_val={shown(clip)} and trainer.precision={precision} do not go with optimizer.fused=true, "
+            "which scales gradients itself: set optimizer.fused=false."
+        )
 
 
 def build_data(config: DictConfig) -> ImageData:
+    """The data set, loaded."""
+    from vae_lightning.data.base import ImageData
+
     data = make(config, "data")
-    assert isinstance(data, ImageData)
+    if not isinstance(data, ImageData):
+        raise UserError(
+            f"data._target_={config.data._target_}: must be a class of data sets (vae_lightning.data.base.ImageData)."
+        )
+    try:
+        data.splits()
+    except InvalidValue as error:
+        raise in_terms_of_keys(config, "data", error) from error
     return data
 
 
@@ -80,7 +93,13 @@ def build_vae(config: DictConfig, facts: DataFacts) -> Any:
 
     likelihood = make(config, "likelihood", shape=facts.shape)
     posterior = make(config, "posterior")
-    return VAE(make(config, "model"), posterior, make(config, "prior"), likelihood, make(config, "condition"))
+    model, prior, condition = (make(config, axis) for axis in ("model", "prior", "condition"))
+    try:
+        return VAE(model, posterior, prior, likelihood, condition)
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(f"model does not fit into memory: make it smaller ({sizes(config.model)}).") from error
 
 
 def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
@@ -110,41 +129,56 @@ def check_optimizer(config: DictConfig) -> None:
     """The optimizer refuses its arguments only when it is made: make one of a single weight, before training."""
     import torch
 
-    check_number("optimizer.lr", config.optimizer.lr, 0)
     recipe = make(config, "optimizer")
+    if "lr" in config.optimizer:
+        check_number("optimizer.lr", config.optimizer.lr, 0)
     try:
         recipe([torch.nn.Parameter(torch.zeros(1))])
-    except (ValueError, TypeError) as error:
-        raise UserError(f"optimizer: {error}.") from error
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"optimizer: {one_line(error)}") from error
+
+
+def build_callbacks(config: DictConfig) -> list[Any]:
+    """The callbacks of the configuration; each monitors a figure that there is."""
+    from lightning.pytorch import Callback
+
+    from vae_lightning.evaluation.elbo import METRICS
+
+    figures = [f"val/{name}" for name in METRICS]
+    callbacks = []
+    for name, node in (config.get("callbacks") or {}).items():
+        if node is None:
+            continue
+        callback = make(config, f"callbacks.{name}")
+        if not isinstance(callback, Callback):
+            raise UserError(f"callbacks.{name} makes a {type(callback).__name__}, which is no callback of Lightning.")
+        monitor = getattr(callback, "monitor", None)
+        if "monitor" in node and monitor not in figures:
+            raise InvalidValue(f"callbacks.{name}.monitor", monitor, f"one of {', '.join(figures)}")
+        callbacks.append(callback)
+    return callbacks
+
+
+def build_loggers(config: DictConfig, folder: Path) -> list[Any]:
+    """The loggers of the configuration, on this run folder."""
+    nodes = (config.get("logger") or {}).items()
+    return [make(config, f"logger.{name}", save_dir=str(folder)) for name, node in nodes if node is not None]
 
 
 def build_trainer(config: DictConfig, folder: Path, loggers: Sequence[Any], callbacks: Sequence[Any], **more: Any) -> Any:
     """Lightning's Trainer on this run folder."""
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
     from vae_lightning.callbacks.checkpoints import AtomicCheckpointIO
 
     node = OmegaConf.select(config, "trainer")
-    plugins = [*(instantiate(node.plugins, _convert_="all") or []), AtomicCheckpointIO()]
-    try:
-        return make(
-            config,
-            "trainer",
-            logger=list(loggers),
-            callbacks=list(callbacks),
-            default_root_dir=str(folder),
-            use_distributed_sampler=False,
-            **{"plugins": plugins, **more},
-        )
-    except InstantiationException as error:
-        if isinstance(error.__cause__, MisconfigurationException):
-            raise UserError(f"trainer: {' '.join(str(error.__cause__).split())}") from error
-        raise
-
-
-def _install(key: str, missing: ModuleNotFoundError) -> str:
-    """How to get it: by the extra of the option's name, if there is one."""
-    extra = key.rpartition(".")[2]
-    if extra in (metadata("vae-lightning").get_all("Provides-Extra") or []):
-        return f"pip install 'vae-lightning[{extra}]'"
-    return missing.name or " ".join(str(missing).split())
+    if node is None or "plugins" not in node:
+        raise UserError("trainer is not set: choose one of its options (trainer=auto).")
+    plugins = [*(make_list(config, "trainer.plugins")), AtomicCheckpointIO()]
+    return make(
+        config,
+        "trainer",
+        logger=list(loggers),
+        callbacks=list(callbacks),
+        default_root_dir=str(folder),
+        use_distributed_sampler=False,
+        **{"plugins": plugins, **more},
+    )

@@ -6,6 +6,7 @@ Each function takes a VAE and gives a matplotlib figure. The decoder's mean E[x|
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -148,11 +149,15 @@ def to_array(figure: Figure) -> np.ndarray:
 
 
 def save(picture: np.ndarray, path: Path) -> Path:
-    """A PNG, written beside and renamed."""
+    """A PNG, written beside and renamed; never through a link that someone put there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    Image.fromarray(picture).save(beside, format="png")
-    return beside.replace(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with beside.open("xb") as file:
+            Image.fromarray(picture).save(file, format="png")
+        return beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _principal_components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -54,6 +54,7 @@ class VAEModule(LightningModule):
         self.history: dict[str, dict[str, float]] = {}  # the last figures of each kind, for the results
         self.train_means = Means()
         self.scheduled = {name: part for name, part in self.named_modules() if isinstance(part, ScheduledValue)}
+        self._seconds = 0.0  # of training; a sanity check validates before it has begun
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes each hook's name here, twenty times a step; nn.Module's own way is many times slower

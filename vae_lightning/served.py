@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from vae_lightning.build import build_data
-from vae_lightning.data.base import SPLITS, Batch, Images
+from vae_lightning.data.base import BINARIZE, SPLITS, Batch, Images
 from vae_lightning.data.binarization import prepare
 from vae_lightning.errors import RunError, UserError, check_choice
 from vae_lightning.runs import Run
@@ -21,10 +21,17 @@ def load_split(run: Run, split: str, root: str | None = None) -> Images:
         if "root" not in config.data:
             raise UserError(f"data.root={root} would have no effect: data={config.choices.data} has no root; leave it out.")
         config.data.root = root
+    elif "download" in config.data:
+        config.data.download = False  # nothing is written to a folder that only the run names
     data = build_data(config)
+    check_choice("binarization", config.binarization, BINARIZE)
     images = prepare({split: data.splits()[split]}, config.binarization, data.split_seed)[split]
-    if tuple(images.images.shape[1:]) != run.facts.shape:
-        raise RunError(f"The images are {tuple(images.images.shape[1:])}, but the run was trained on {run.facts.shape}.")
+    shape = tuple(images.images.shape[1:])
+    if shape != run.facts.shape:
+        raise RunError(
+            f"The images of data={config.choices.data} are {_by(shape)} (channels × height × width), and the run was trained on "
+            f"{_by(run.facts.shape)}: set data.root to where its own lie."
+        )
     return images
 
 
@@ -46,3 +53,7 @@ def choose_device(name: str) -> torch.device:
 def is_grey_bernoulli(run: Run, support: str) -> bool:
     """Grey pixels under a likelihood of binary ones: its figures are no log-likelihoods."""
     return support == "binary" and str(run.config.binarization) == "none"
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))

@@ -69,7 +69,7 @@ def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
 
 
 def make_trainer(config: DictConfig, folder: Path, in_sweep: bool) -> Trainer:
-    loggers = [build.make(config, f"logger.{name}", save_dir=str(folder)) for name in config.logger]
+    loggers = build.build_loggers(config, folder)
     callbacks = make_callbacks(config, folder)
     more: dict[str, Any] = {
         # else Lightning adds its own
@@ -89,7 +89,7 @@ def make_callbacks(config: DictConfig, folder: Path) -> list[Callback]:
         off.append(Checkpoint)
     if config.trainer.enable_progress_bar is False:
         off.append(ProgressBar)
-    callbacks = [build.make(config, f"callbacks.{name}") for name in config.callbacks]
+    callbacks = build.build_callbacks(config)
     callbacks = [callback for callback in callbacks if not isinstance(callback, tuple(off))]
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint):

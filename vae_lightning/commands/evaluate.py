@@ -7,8 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from vae_lightning.cli import run_app
-from vae_lightning.errors import check_choice, check_int
+from vae_lightning.cli import find_own_modules, run_app
+from vae_lightning.errors import check_bool, check_choice, check_int
 
 ROWS = ("elbo", "reconstruction", "kl", "active_units", "nll", "nll_standard_error", "nll_samples")
 
@@ -25,11 +25,14 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     check_int("nll.chunk", config.nll.chunk)
     if config.nll.images is not None:
         check_int("nll.images", config.nll.images)
+    if check_bool("trust_run_code", config.trust_run_code):
+        find_own_modules()
     from vae_lightning import runs, served
     from vae_lightning.console import Report, composition, paths, relative, results_table
     from vae_lightning.evaluation.elbo import evaluate_elbo
 
-    run = runs.find(config.run, config.checkpoint)
+    run = runs.find(config.run, config.checkpoint, config.trust_run_code)
+    run.results()  # damaged ones are met before the work, not after
     device = served.choose_device(config.device)
     vae = runs.load_vae(run).to(device)
     split = served.load_split(run, config.split, config.data.root)
@@ -78,11 +81,11 @@ def _write(run: Any, name: str, metrics: dict[str, Any]) -> Path:
     from vae_lightning.errors import RunError
     from vae_lightning.runs import write_json
 
-    path = run.folder / "results.json"
+    path = run.inside("results.json")
+    results = run.results()
     try:
-        results = run.results()
         write_json(path, {**results, name: {**results.get(name, {}), **metrics}})
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise RunError(f"{path} cannot be written ({error}).") from error
     return path
 

@@ -9,8 +9,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from vae_lightning.cli import run_app
-from vae_lightning.errors import UserError, check_choice, check_int, check_number, nearest
+from vae_lightning.cli import find_own_modules, run_app
+from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, check_int, check_number, nearest
 
 WHAT = ("samples", "reconstructions", "traversals", "interpolations", "latent_scatter", "manifold")
 
@@ -23,10 +23,12 @@ def generate(config: DictConfig) -> list[Path]:
     """Draws what `config.what` lists into the run's `generated/` folder; the paths."""
     what = _chosen(config.what)
     _check(config, what or WHAT, list(HydraConfig.get().overrides.task))
+    if check_bool("trust_run_code", config.trust_run_code):
+        find_own_modules()
     from vae_lightning import figures, runs, served
     from vae_lightning.console import Report, composition, paths, relative
 
-    run = runs.find(config.run, config.checkpoint)
+    run = runs.find(config.run, config.checkpoint, config.trust_run_code)
     device = served.choose_device(config.device)
     vae = runs.load_vae(run).to(device)
     drawings = _drawings(config, run, vae, device)
@@ -36,10 +38,19 @@ def generate(config: DictConfig) -> list[Path]:
         what = [name for name in WHAT if name != "manifold" or vae.latent_dim == 2]
     elif "manifold" in what and vae.latent_dim != 2:
         raise UserError(f"what=manifold draws a two-dimensional latent space, and this run has latent_dim={vae.latent_dim}.")
-    folder = Path(config.folder).expanduser() if config.folder else run.folder / "generated"
-    made = [figures.save(figures.to_array(drawings[name]()), folder.absolute() / f"{name}.png") for name in what]
+    folder = Path(config.folder).expanduser().absolute() if config.folder else run.inside("generated")
+    made = [_save(figures.to_array(drawings[name]()), folder / f"{name}.png") for name in what]
     report.say(paths([("picture", path) for path in made]))
     return made
+
+
+def _save(picture: Any, path: Path) -> Path:
+    from vae_lightning import figures
+
+    try:
+        return figures.save(picture, path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror}): set folder to one that can.") from error
 
 
 def _chosen(what: Any) -> list[str] | None:
@@ -47,6 +58,8 @@ def _chosen(what: Any) -> list[str] | None:
     if what is None:
         return None
     names = list(what) if isinstance(what, ListConfig) else [what]
+    if not names:
+        raise InvalidValue("what", what, f"null or a list of {', '.join(WHAT)}")
     for name in names:
         if name not in WHAT:
             raise UserError(f"what={name}: no such picture.{nearest(str(name), WHAT)} Allowed: {', '.join(WHAT)}.")
@@ -66,6 +79,8 @@ def _check(config: DictConfig, what: Sequence[str], overrides: Sequence[str]) ->
             else:
                 check_int(f"{name}.{key}", value, 0 if key == "image" else 1)
     check_int("seed", config.seed, 0)
+    if config.folder is not None and (not isinstance(config.folder, str) or not config.folder):
+        raise InvalidValue("folder", config.folder, "a folder, or null for the run's own")
     check_choice("split", config.split, ("train", "val", "test"))
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.cli import run_app, run_name
-from vae_lightning.errors import InvalidValue, UserError, check_int, check_number
+from vae_lightning.build import check_values
+from vae_lightning.cli import find_own_modules, run_app
+from vae_lightning.command_line import run_name
+from vae_lightning.errors import InvalidValue, UserError, check_int, check_number, shown
 
 RUN_FOLDER = "VAE_LIGHTNING_RUN_FOLDER"  # tells the processes that DDP starts where their run is
 KNOBS = ("beta", "latent_dim")
@@ -26,8 +29,10 @@ def main() -> None:
 
 def train(config: DictConfig) -> float:
     """Trains what `config` describes; the best validation ELBO."""
+    find_own_modules()
     check_numbers(config)
-    refuse_unused_knobs(config, list(HydraConfig.get().overrides.task))
+    refuse_unused_knobs(config, given_overrides())
+    check_values(config)
     from vae_lightning.training import fit  # torch and Lightning, from here on
 
     config = complete(config)
@@ -48,10 +53,14 @@ def check_numbers(config: DictConfig) -> None:
     check_int("latent_dim", config.latent_dim)
     check_number("beta", config.beta, 0)
     check_int("seed", config.seed, 0)
-    if config.name is not None and (not isinstance(config.name, str) or not config.name or _leaves_folder(config.name)):
+    if config.name is not None and (not _is_path(config.name) or _leaves_folder(config.name)):
         raise InvalidValue("name", config.name, "the name of a folder below output_dir")
-    if not isinstance(config.output_dir, str) or not config.output_dir:
+    if not _is_path(config.output_dir):
         raise InvalidValue("output_dir", config.output_dir, "a folder")
+
+
+def _is_path(name: Any) -> bool:
+    return isinstance(name, str) and bool(name) and not any(unicodedata.category(c) == "Cc" for c in name)
 
 
 def _leaves_folder(name: str) -> bool:
@@ -84,6 +93,11 @@ def run_folder(config: DictConfig) -> tuple[Path, bool]:
     return folder, True
 
 
+def given_overrides() -> list[str]:
+    """The overrides as they were typed."""
+    return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[return-value]
+
+
 def in_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
@@ -96,10 +110,16 @@ def complete(config: DictConfig) -> DictConfig:
     whole["name"] = run_name(config.name, choices["data"], choices["model"])
     whole |= {
         "choices": choices,
-        "overrides": list(hydra.overrides.task),
+        "overrides": [_in_force(text, whole) for text in given_overrides()],
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     return OmegaConf.create(whole)
+
+
+def _in_force(override: str, whole: dict[str, Any]) -> str:
+    """An override as it was typed; with its value where it held an interpolation, of which a run's configuration holds none."""
+    key = override.lstrip("+").partition("=")[0]
+    return override if "${" not in override else f"{key}={shown(OmegaConf.select(OmegaConf.create(whole), key))}"
 
 
 def _remove_empty(folder: Path) -> None:

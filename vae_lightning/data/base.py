@@ -13,6 +13,7 @@ from torch import Tensor
 from vae_lightning.errors import InvalidValue, RunError, check_bool, check_choice, check_int
 
 SPLITS = ("train", "val", "test")
+MOST_WORKERS = 256  # each is a process: a slip of the finger must not start thousands
 BINARIZE = ("auto", "dynamic", "static", "threshold", "none")
 
 
@@ -85,7 +86,7 @@ class ImageData(ABC):
         self.binarize = check_choice("binarize", binarize, BINARIZE)
         self.batch_size = check_int("batch_size", batch_size)
         self.eval_batch_size = check_int("eval_batch_size", eval_batch_size)
-        self.num_workers = check_int("num_workers", num_workers, 0)
+        self.num_workers = check_int("num_workers", num_workers, 0, MOST_WORKERS)
         self.drop_last = check_bool("drop_last", drop_last)
         self._splits: dict[str, Images] | None = None
 
@@ -94,15 +95,26 @@ class ImageData(ABC):
         """The three splits by name; called once."""
 
     def splits(self) -> dict[str, Images]:
-        """`{"train": …, "val": …, "test": …}`, loaded when first asked for."""
+        """`{"train": …, "val": …, "test": …}`, loaded when first asked for. RunError where they do not go together."""
         if self._splits is None:
-            self._splits = self.load()
+            self._splits = _checked(self.load(), type(self).__name__)
         return self._splits
 
     def facts(self) -> DataFacts:
         train = self.splits()["train"]
         channels, height, width = train.images.shape[1:]
         return DataFacts((channels, height, width), train.images.float().mean().item() / 255, len(train))
+
+
+def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:
+    """Whether a model that is trained on one split can be measured on the others."""
+    if set(splits) != set(SPLITS):
+        raise RunError(f"{name} loads the splits {', '.join(splits) or 'none'} instead of {', '.join(SPLITS)}.")
+    shapes = {split: tuple(images.images.shape[1:]) for split, images in splits.items()}
+    if len(set(shapes.values())) > 1 or any(len(images) == 0 for images in splits.values()):
+        found = ", ".join(f"{split} {len(splits[split])} × {shape}" for split, shape in shapes.items())
+        raise RunError(f"The splits of {name} must all hold images, of one shape (channels, height, width), not {found}.")
+    return splits
 
 
 def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> dict[str, np.ndarray]:
@@ -140,6 +152,8 @@ def images_from_arrays(images: np.ndarray, labels: np.ndarray) -> Images:
         raise RunError(f"Images must be uint8 of shape (N, H, W) or (N, H, W, C), not {images.dtype} {images.shape}.")
     if len(images) != len(labels):
         raise RunError(f"There are {len(images)} images but {len(labels)} labels.")
+    if labels.ndim != 1:
+        raise RunError(f"Labels must be one integer for each image, not an array of shape {labels.shape}.")
     pixels = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # torch warns of a read-only array
     pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
     return Images(pixels, torch.from_numpy(labels.astype(np.int64)))

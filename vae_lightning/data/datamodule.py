@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader
 from vae_lightning.data.base import Batch, ImageData, Images
 from vae_lightning.data.binarization import prepare
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
+from vae_lightning.errors import InvalidValue
+from vae_lightning.noise import key
 
 
 class VAEDataModule(LightningDataModule):
@@ -36,7 +38,25 @@ class VAEDataModule(LightningDataModule):
         sampler = ShuffledBatches(
             len(self.splits["train"]), self.data.batch_size, self.seed, epoch, rank, world, self.data.drop_last
         )
+        if len(sampler) == 0:
+            most = len(self.splits["train"]) // world
+            raise InvalidValue(
+                "data.batch_size", self.data.batch_size, f"at most {most} with data.drop_last=true, to fill a batch"
+            )
+        self._check_interval(len(sampler))
         return self._loader("train", sampler)
+
+    def _check_interval(self, batches: int) -> None:
+        """Lightning would find it only now too, and in many lines."""
+        trainer: Any = self.trainer
+        if trainer is None or trainer.check_val_every_n_epoch is None or not isinstance(trainer.val_check_interval, int):
+            return
+        limit = trainer.limit_train_batches
+        used = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        if trainer.val_check_interval > used:
+            raise InvalidValue(
+                "trainer.val_check_interval", trainer.val_check_interval, f"at most {used}, the batches of an epoch"
+            )
 
     def val_dataloader(self) -> DataLoader[Batch]:
         rank, world, _ = self._place()
@@ -59,5 +79,5 @@ class VAEDataModule(LightningDataModule):
             persistent_workers=False,
             pin_memory=torch.cuda.is_available(),
             # a generator of its own: starting an epoch does not advance torch's global one
-            generator=torch.Generator().manual_seed(self.seed),
+            generator=torch.Generator().manual_seed(key(self.seed, "loader")),
         )

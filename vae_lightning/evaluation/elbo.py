@@ -15,6 +15,7 @@ from vae_lightning.noise import ExampleNoise, key
 from vae_lightning.vae import VAE
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 4.1
+METRICS = ("elbo", "reconstruction", "kl", "active_units")  # what `SplitSums.metrics` gives
 
 
 def pixels(images: Tensor) -> Tensor:
