@@ -65,15 +65,19 @@ class CategoricalImage(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        values = torch.linspace(0, 1, self.levels, device=self.features.device)
-        means = self._map(lambda logits: torch.einsum("nkchw,k->nchw", logits.softmax(1), values), self.batch_shape)
+        values = torch.linspace(0, 1, self.levels, device=self.features.device).view(-1, 1, 1, 1)
+        means = self._map(lambda logits: (logits.softmax(1) * values).sum(1), self.batch_shape)
         return means.view(*self.batch_shape, *self.event_shape)
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        shape = torch.Size((*sample_shape, *self.batch_shape))
-        drawn = self._map(lambda logits: (logits - torch.empty_like(logits).exponential_().log()).argmax(1), shape)
-        return drawn.view(*shape, *self.event_shape) / (self.levels - 1)
+        def draw(logits: Tensor) -> Tensor:
+            probabilities = logits.softmax(1).movedim(1, -1)
+            drawn = probabilities.flatten(0, -2).multinomial(prod(sample_shape), replacement=True)
+            return drawn.view(*probabilities.shape[:-1], -1)
+
+        drawn = self._map(draw, self.batch_shape).movedim(-1, 0)
+        return drawn.reshape(*sample_shape, *self.batch_shape, *self.event_shape) / (self.levels - 1)
 
     def _map(self, function: Callable[..., Tensor], shape: torch.Size, *others: Tensor) -> Tensor:
         """`function` of the logits (n, levels, channels, height, width), float32, n images of batch shape `shape` at a time."""

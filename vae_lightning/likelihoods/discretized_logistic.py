@@ -9,9 +9,9 @@ from torch.distributions import Distribution, Independent, constraints
 
 from vae_lightning.errors import check_number
 from vae_lightning.likelihoods.base import Likelihood
-from vae_lightning.likelihoods.scale import floored_log
+from vae_lightning.likelihoods.scale import floored_log, raw_of
 
-LARGEST_LOG_SCALE = 5.0  # by then all but flat over [0, 1]
+START_SCALE = 0.1  # with `bias_from_data`
 
 
 class DiscretizedLogistic(Likelihood):
@@ -21,7 +21,7 @@ class DiscretizedLogistic(Likelihood):
     (μ, log s) = decoder(z): 2·channels channels, μ first. Log-probabilities of the 256 levels in nats per image, at most 0; x is
     given as k/255 (whatever lies between counts as the nearest level). min_scale: what s stays above, in units of the range
     [0, 1] (Salimans et al. have e⁻⁷ of a range of 2, which is 0.00046 here).
-    bias_from_data: the decoder's last bias starts at μ = the mean training image, with s = 1.
+    bias_from_data: the decoder's last bias starts at μ = the mean training image, with s = 0.1.
     """
 
     option = "likelihood=discretized_logistic"
@@ -30,7 +30,7 @@ class DiscretizedLogistic(Likelihood):
 
     def __init__(self, shape: tuple[int, int, int], min_scale: float = 0.0005, bias_from_data: bool = False) -> None:
         super().__init__(shape, bias_from_data)
-        self.min_scale = check_number("min_scale", min_scale, 0, 1, above=True)
+        self.min_scale = check_number("min_scale", min_scale, 0, START_SCALE / 2, above=True)
 
     @property
     def out_shape(self) -> tuple[int, int, int]:
@@ -39,11 +39,11 @@ class DiscretizedLogistic(Likelihood):
 
     def forward(self, parameters: Tensor) -> Distribution:
         mean, raw = parameters.float().chunk(2, -3)
-        log_scale = floored_log(raw, self.min_scale).clamp_max(LARGEST_LOG_SCALE)
+        log_scale = floored_log(raw, self.min_scale)
         return Independent(DiscretizedLogisticPixel(mean, log_scale, self.discrete_levels), 3, validate_args=False)
 
     def initial_parameters(self, mean_image: Tensor) -> Tensor:
-        return torch.cat([mean_image, torch.zeros_like(mean_image)])
+        return torch.cat([mean_image, torch.full_like(mean_image, raw_of(START_SCALE, self.min_scale))])
 
 
 class DiscretizedLogisticPixel(Distribution):
