@@ -16,8 +16,8 @@ class GaussianOptimal(Likelihood):
     """log p(x|z) = Σ_i −(x_i − μ_i)²/(2σ²) − log σ − ½ log 2π, with μ = decoder(z) and σ² = mean of (x − μ)².
 
     (Rybkin et al. 2021.) A density in nats per image. The mean is over all pixels, images and draws of the training batch (of
-    one process): the σ at which log p(x|z) of that batch is greatest, so that its gradient through σ is zero, and none is
-    taken. σ weighs the squared error against the KL, so that there is no β to be tuned.
+    one process): the σ at which log p(x|z) of that batch is greatest, so that the ELBO's gradient through σ is zero; none is
+    taken under any bound. σ weighs the squared error against the KL, so that there is no β to be tuned.
 
     Outside of training σ is a constant of the run, so that log p(x|z) of an image does not depend on its batch: the root of
     `mse`, the mean over the first 1/momentum training batches and an exponential moving average since, kept in the checkpoint.
