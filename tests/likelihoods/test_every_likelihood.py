@@ -213,6 +213,7 @@ def test_its_initial_parameters_give_the_mean_image(name: str) -> None:
     assert (output is None) == (name == "categorical")
     if output is not None:
         assert output.shape == likelihood.out_shape
+        assert output.isfinite().all()
         margin = 0.08 if name == "discretized_logistic" else 0.011
         torch.testing.assert_close(likelihood(output).mean, mean_image, atol=margin, rtol=0)
 
