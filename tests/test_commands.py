@@ -244,6 +244,26 @@ def test_checkpointing_and_progress_can_be_switched_off(runner: Runner) -> None:
     assert (outcome.status, "has no checkpoint" in outcome.err) == (2, True)
 
 
+def test_the_output_bias_starts_at_the_mean_of_the_training_images(runner: Runner) -> None:
+    from vae_lightning.data.mnist5k import MNIST5k
+
+    mean = (MNIST5k().splits()["train"].images >= 128).float().mean(0)
+    still = ("optimizer.lr=0", "likelihood.bias_from_data=true", "data.binarize=threshold", "trainer.max_epochs=1")
+    folder = runner.trained(*SHORT, *still, "logger=none")
+    weights = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    expected = mean.flatten().clamp(0.001, 0.999)
+    torch.testing.assert_close(weights["vae.decoder.2.bias"].sigmoid(), expected, atol=1e-6, rtol=1e-4)
+
+
+def test_the_optimal_sigma_is_a_constant_of_the_run(runner: Runner) -> None:
+    folder = runner.trained(*SHORT, "likelihood=gaussian_optimal")
+    state = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    assert (state["vae.likelihood.batches"], state["vae.likelihood.mse"] < 0.3) == (8, True)
+    trained = results(folder)["test"]
+    assert runner("evaluate", f"run={folder}", "nll.samples=5", "batch_size=33").status == 0
+    assert results(folder)["test"]["elbo"] == pytest.approx(trained["elbo"], rel=1e-6)
+
+
 def test_readme_example_runs(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """The README's Python, with the run it speaks of."""
     folder = runner.trained(*SHORT)

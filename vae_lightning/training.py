@@ -65,7 +65,16 @@ def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
         raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
     config.facts, config.schema_version, config.binarization = facts.as_dict(), runs.SCHEMA_VERSION, mode
     module = build.build_module(config, vae, dynamic=mode == "dynamic")
-    return module, VAEDataModule(data, mode, config.seed)
+    served = VAEDataModule(data, mode, config.seed)
+    if vae.likelihood.bias_from_data:
+        served.setup("fit")
+        vae.start_at(mean_image(served.splits["train"]))
+    return module, served
+
+
+def mean_image(images: Images) -> torch.Tensor:
+    """The mean of a split's images, (channels, height, width), float32 in [0, 1]."""
+    return (images.images.sum(0).double() / (255 * len(images))).float()
 
 
 def make_trainer(config: DictConfig, folder: Path, in_sweep: bool) -> Trainer:

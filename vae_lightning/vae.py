@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_lightning.architectures import Architecture
+from vae_lightning.architectures.layers import last_bias
 from vae_lightning.conditions import Condition, NoCondition
 from vae_lightning.distributions import LatentDistribution
 from vae_lightning.errors import UserError
@@ -57,6 +58,23 @@ class VAE(nn.Module):
     def prior(self, c: Tensor | None = None) -> LatentDistribution:
         """p(z): event_shape (latent_dim,), batch_shape () or, where it depends on c, (batch,)."""
         return self.condition.prior(self.latent_prior(self.encode), c)
+
+    @torch.no_grad()
+    def start_at(self, mean_image: Tensor) -> None:
+        """Sets the decoder's last bias so that E[x|z] begins about `mean_image` (channels, height, width), in [0, 1].
+
+        Where there is one bias per channel, from the channel's mean. UserError where likelihood or decoder have no such thing.
+        """
+        bias, (channels, height, width) = last_bias(self.decoder), self.likelihood.out_shape
+        if bias is not None and len(bias) == channels:
+            mean_image = mean_image.mean((1, 2), keepdim=True).expand_as(mean_image)
+        output = self.likelihood.initial_parameters(mean_image)
+        if bias is None or output is None or len(bias) not in (channels, channels * height * width):
+            raise UserError(
+                "likelihood.bias_from_data=true: the decoder does not end in a layer with a bias for each output or channel "
+                "that a mean image could set; leave it out."
+            )
+        bias.copy_(output.flatten() if len(bias) == output.numel() else output[:, 0, 0])
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, c: Tensor | None = None) -> Tensor:

@@ -25,7 +25,7 @@ def resolve(binarize: str, binary_likelihood: bool) -> str:
     if binarize == "auto":
         return "dynamic" if binary_likelihood else "none"
     if binarize != "none" and not binary_likelihood:
-        raise InvalidValue("binarize", binarize, "auto or none, since this likelihood is a density of grey pixels")
+        raise InvalidValue("binarize", binarize, "auto or none, since this likelihood is one of grey pixels")
     return binarize
 
 
