@@ -5,6 +5,7 @@ Building is staged, since shapes come from the data: data → likelihood → pos
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Sequence
 from importlib.metadata import metadata
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.data.base import DataFacts, ImageData
@@ -56,6 +57,21 @@ def make(config: DictConfig, key: str, **given: Any) -> Any:
         raise
 
 
+def parts(node: DictConfig) -> dict[str, DictConfig]:
+    """The nodes below this one that are objects of their own."""
+    below = {str(name): child for name, child in node.items()}
+    return {name: child for name, child in below.items() if isinstance(child, DictConfig) and "_target_" in child}
+
+
+def asked(node: DictConfig, figures: dict[str, Any]) -> dict[str, Any]:
+    """Those of the figures, known once there are data and a model, that the node's constructor asks for."""
+    try:
+        wanted = inspect.signature(get_object(node._target_)).parameters
+    except (ImportError, ValueError, TypeError):
+        return {}  # `make` will say what is wrong
+    return {name: value for name, value in figures.items() if name in wanted}
+
+
 def source_key(config: DictConfig, key: str, name: str) -> str:
     """Where the argument `name` of the node `key` was set: `beta`, if the node only says `${beta}`."""
     node = OmegaConf.select(config, key)
@@ -85,11 +101,15 @@ def build_vae(config: DictConfig, facts: DataFacts) -> Any:
 
 def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     """The LightningModule that trains `vae`."""
+    from vae_lightning.abilities import require
     from vae_lightning.module import VAEModule
 
     check_optimizer(config)
-    objective = make(config, "objective")
+    figures = {"train_size": config.facts.train_size, "latent_dim": vae.latent_dim}
+    objective = make(config, "objective", **{name: asked(node, figures) for name, node in parts(config.objective).items()})
     objective.check(vae)
+    beta_schedule = make(config, "beta_schedule")
+    require(beta_schedule, beta_schedule.needs, vae.posterior)
     if not objective.uses_beta(vae) and (config.beta != 1 or config.choices.beta_schedule != "constant"):
         raise UserError(
             f"beta={config.beta} beta_schedule={config.choices.beta_schedule} would have no effect: in objective="
@@ -98,7 +118,7 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     return VAEModule(
         vae,
         objective,
-        make(config, "beta_schedule"),
+        beta_schedule,
         make(config, "optimizer"),
         make(config, "lr_schedule"),
         dynamic,

@@ -84,6 +84,7 @@ class MetricsCSV(Logger):
     repeated.
     """
 
+    # what every run has; whatever else its objective reports follows, as the first row has it
     COLUMNS = ("kind", "epoch", "step", "elbo", "reconstruction", "kl", "loss", "beta", "lr", "active_units")
 
     def __init__(self, save_dir: str | Path) -> None:
@@ -110,8 +111,10 @@ class MetricsCSV(Logger):
 
     def _append(self, row: dict[str, Any]) -> None:
         new = not self.path.exists()
+        more = [name for name in row if name not in (*self.COLUMNS, "images_per_second")]
+        columns = [*self.COLUMNS, *more] if new else self.path.open().readline().strip().split(",")
         with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, self.COLUMNS, extrasaction="ignore", restval="")
+            writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
             if new:
                 writer.writeheader()
             writer.writerow(row)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vae_lightning.errors import InvalidValue, check_choice, check_number
 
@@ -36,7 +37,13 @@ class RunLength:
 
 
 class Schedule(ABC):
-    """A value for each training step. `begin` fixes what a unit is; `__call__(step)` is the value in force at that step."""
+    """A value for each training step. `begin` fixes what a unit is; `__call__(step)` is the value in force at that step.
+
+    `option` and `needs`: as of an objective's parts, what the posterior must be able to do.
+    """
+
+    option: ClassVar[str] = "beta_schedule"
+    needs: ClassVar[AbstractSet[str]] = frozenset()
 
     def __init__(self, unit: str = "fraction") -> None:
         self.unit = check_choice("unit", unit, UNITS)
