@@ -128,7 +128,7 @@ def test_dip_against_the_covariance() -> None:
     for variant, covariance in (("I", first), ("II", second)):
         expected = torch.zeros(())
         for i, j in product(range(3), range(3)):
-            expected = expected + 4.0 * (covariance[i, j] - 1) ** 2 if i == j else 2.0 * covariance[i, j] ** 2
+            expected = expected + (4.0 * (covariance[i, j] - 1) ** 2 if i == j else 2.0 * covariance[i, j] ** 2)
         penalty, reported = DIP(variant, off_diagonal=2.0, diagonal=4.0)(draws, 1.0, None)
         torch.testing.assert_close(penalty, expected)
         torch.testing.assert_close(reported["dip"], expected)
