@@ -110,11 +110,12 @@ class MetricsCSV(Logger):
             self._append({"kind": kind, "epoch": metrics.get("epoch"), "step": step, **values})
 
     def _append(self, row: dict[str, Any]) -> None:
-        new = not self.path.exists()
         more = [name for name in row if name not in (*self.COLUMNS, "images_per_second")]
-        columns = [*self.COLUMNS, *more] if new else self.path.open().readline().strip().split(",")
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a+", newline="") as file:
+            file.seek(0)
+            header = file.readline().split()
+            columns = header[0].split(",") if header else [*self.COLUMNS, *more]
             writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
-            if new:
+            if not header:
                 writer.writeheader()
             writer.writerow(row)
