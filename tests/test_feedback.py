@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 import torch
@@ -142,11 +143,12 @@ def test_every_process_sees_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
         (GECO, {"minimum": 0}),
         (GECO, {"maximum": 0.5}),
         (Control, {"target": -1}),
+        (Control, {"target": GECO()}),
         (Control, {"integral": 0}),
         (Control, {"minimum": -1}),
         (Control, {"minimum": 2.0, "maximum": 2.0}),
     ],
 )
-def test_values_out_of_range_are_refused(kind: type[Feedback], bad: dict[str, float]) -> None:
+def test_values_out_of_range_are_refused(kind: type[Feedback], bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidValue, match=f"^{list(bad)[-1]}="):
         kind(**bad)

@@ -17,12 +17,13 @@ from torch import distributed as dist
 
 from vae_lightning.abilities import DENSITY
 from vae_lightning.errors import InvalidValue, check_number
-from vae_lightning.schedules import Constant, RunLength, Schedule
+from vae_lightning.schedules import Constant, RunLength, Schedule, check_open
 
 
 class Feedback(Schedule):
     """β from a state that `update` moves by one observed scalar, named `observed`, after each step."""
 
+    by_feedback = True
     observed: str
 
     def __init__(self, **state: float) -> None:
@@ -94,7 +95,7 @@ class GECO(Feedback):
 
 
 class Control(Feedback):
-    """β that holds the KL at `target` nats by a proportional and an integral term (Shao et al. 2020, ControlVAE, eq. 7).
+    """β that holds the KL at `target` nats by a proportional and an integral term (Shao et al. 2020, ControlVAE).
 
     e = target(t) − KL; β = minimum + K_p/(1 + exp e) − K_i Σ e, within [minimum, maximum], with K_p = `proportional` and
     K_i = `integral`. The sum is held within what β may span, so that it does not wind up (the paper stops it outside of that
@@ -114,7 +115,9 @@ class Control(Feedback):
         maximum: float = 100.0,
     ) -> None:
         super().__init__(beta=float(minimum), sum=0.0)
-        self.target = target if isinstance(target, Schedule) else Constant(check_number("target", target, 0))
+        self.target = (
+            check_open("target", target) if isinstance(target, Schedule) else Constant(check_number("target", target, 0))
+        )
         self.proportional = check_number("proportional", proportional, 0)
         self.integral = check_number("integral", integral, 0, above=True)
         self.minimum = check_number("minimum", minimum, 0)

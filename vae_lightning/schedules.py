@@ -44,6 +44,7 @@ class Schedule(ABC):
 
     option: ClassVar[str] = "beta_schedule"
     needs: ClassVar[AbstractSet[str]] = frozenset()
+    by_feedback: ClassVar[bool] = False  # whether it acts on what it observes
 
     def __init__(self, unit: str = "fraction") -> None:
         self.unit = check_choice("unit", unit, UNITS)
@@ -121,6 +122,13 @@ class Cyclical(Schedule):
     def at(self, time: float) -> float:
         position = round(time / self.period, 9) % 1.0  # rounded, since 0.6 / 0.2 falls short of 3
         return self.start + (self.value - self.start) * min(1.0, position / self.ratio)
+
+
+def check_open(name: str, schedule: Schedule) -> Schedule:
+    """A schedule that needs no feedback, for a number that gets none (only β is told what each step measured)."""
+    if schedule.by_feedback:
+        raise InvalidValue(name, schedule.option, "a schedule without feedback")
+    return schedule
 
 
 def check_length(name: str, value: float, unit: str) -> float:

@@ -9,6 +9,7 @@ import torch
 from tests.linear_gaussian import LinearGaussian, random_images
 from vae_lightning.distributions import DiagonalNormal
 from vae_lightning.errors import InvalidValue, UserError
+from vae_lightning.feedback import GECO
 from vae_lightning.noise import ExampleNoise
 from vae_lightning.objectives import Objective
 from vae_lightning.objectives.bound import IWAE
@@ -53,6 +54,11 @@ def test_the_capacity_follows_its_schedule_and_is_reported() -> None:
         capacity.capacity.move(step)
         reported.append(capacity.report()["capacity"])
     assert [value.item() for value in reported] == [0.0, 4.0, 8.0, 8.0]  # none of them overwritten by the next step
+
+
+def test_a_capacity_gets_no_feedback() -> None:
+    with pytest.raises(InvalidValue, match="beta_schedule=geco: must be a schedule without feedback"):
+        Capacity(capacity=GECO())
 
 
 def test_capacity_pushes_the_kl_from_both_sides() -> None:

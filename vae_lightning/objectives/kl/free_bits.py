@@ -13,7 +13,7 @@ from vae_lightning.vae import VAE
 
 
 class FreeBits(KL):
-    """β·Σ_g max(λ, E_batch[KL_g]), where KL_g sums the KL over group g of latent dimensions (Kingma et al. 2016, eq. 15).
+    """β·Σ_g max(λ, E_batch[KL_g]), where KL_g sums the KL over group g of latent dimensions (Kingma et al. 2016, free bits).
 
     λ = `nats`, of each group of `group_size` neighbouring dimensions. A group below λ feels no pull towards the prior, so that
     it need not collapse. The mean is that of the batch (of each process).

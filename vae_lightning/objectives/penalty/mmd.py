@@ -29,7 +29,7 @@ KERNELS = {"imq": imq, "rbf": rbf}
 class MMD(Penalty):
     """λ·MMD²(q(z), p(z)), λ = `weight`: E k(z, z') + E k(u, u') − 2 E k(z, u) for z, z' ~ q(z) and u, u' ~ p(z).
 
-    InfoVAE (Zhao et al. 2017, eq. 6) with a KL of weight β = 1 − α and λ = α + λ' − 1, so that beta=0 is their MMD-VAE and the
+    InfoVAE (Zhao et al. 2017) with a KL of weight β = 1 − α and λ = α + λ' − 1, so that beta=0 is their MMD-VAE and the
     WAE-MMD of Tolstikhin et al. (2018, algorithm 2). k(a, b) is the sum over the `scales` s of C/(C + ‖a − b‖²) (imq) or
     exp(−‖a − b‖²/C) (rbf), C = 2·latent_dim·s; 2·latent_dim is E‖u − u'‖² of a standard normal. Reports `mmd` = MMD²; no nats.
     """

@@ -14,7 +14,7 @@ REGULARISERS = ("gradient", "weights")
 
 
 class RAE(Penalty):
-    """β·½‖z‖² + λ·L (Ghosh et al. 2020, eq. 8 to 11), λ = `weight`; meant for posterior=delta, where no KL holds the codes.
+    """β·½‖z‖² + λ·L (Ghosh et al. 2020), λ = `weight`; meant for posterior=delta, where no KL holds the codes.
 
     L keeps the decoder smooth. gradient: ‖∂E[x|z]/∂z‖² summed over pixels and latent dimensions, the squared Frobenius norm of
     the Jacobian J, by one random direction v ~ N(0, I): E‖Jᵀv‖² = ‖J‖². weights: Σ θ² of the decoder's parameters. β weighs the

@@ -48,10 +48,11 @@ class TotalCorrelation(Penalty):
 def minibatch_log_weights(batch: int, train_size: int, estimator: str, like: Tensor) -> Tensor:
     """log W, (batch, batch), for log q(z_i) ≈ log Σ_j W_ij q(z_i|x_j) from a batch of B of the N training images, z_i ~ q(z|x_i).
 
-    weighted: W = 1/(N·B) (Chen et al. 2018, eq. 5), a lower bound on E log q(z) that is off by up to log N.
+    weighted: W = 1/(N·B) (Chen et al. 2018, section 3), each log q(z) up to log N too low, so that the TC of D
+    dimensions is up to (D − 1)·log N too high: a constant, where the posteriors overlap, which the gradient does not see.
     stratified: W_ii = 1/N, since image i is certainly there, and the other B − 1 images stand for the other N − 1: W_ij =
     (N − 1)/(N·(B − 1)). Σ_j W_ij q(z_i|x_j) is then an unbiased estimate of q(z_i), exact where the batch is the whole set. The
-    paper (appendix C.2) gives one of the others the weight of all that are not in the batch; this is the mean over which one.
+    paper (appendix C) gives one of the others the weight of all that are not in the batch; this is the mean over which one.
     """
     if estimator == "weighted" or batch == 1:
         return torch.full((batch, batch), -math.log(train_size * batch), dtype=like.dtype, device=like.device)
