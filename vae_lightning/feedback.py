@@ -72,8 +72,8 @@ class GECO(Feedback):
         target: float = 90.0,
         rate: float = 1e-3,
         momentum: float = 0.99,
-        minimum: float = 1e-3,
-        maximum: float = 1e3,
+        minimum: float = 0.01,
+        maximum: float = 100.0,
     ) -> None:
         super().__init__(log_beta=0.0, average=math.nan)  # no average before the first step
         self.target, self.rate = check_number("target", target), check_number("rate", rate, 0, above=True)
@@ -110,14 +110,13 @@ class Control(Feedback):
         self,
         target: Schedule | float = 20.0,
         proportional: float = 0.01,
-        integral: float = 1e-4,
+        integral: float = 1e-3,
         minimum: float = 0.0,
         maximum: float = 100.0,
     ) -> None:
         super().__init__(beta=float(minimum), sum=0.0)
-        self.target = (
-            check_open("target", target) if isinstance(target, Schedule) else Constant(check_number("target", target, 0))
-        )
+        given = target if isinstance(target, Schedule) else Constant(check_number("target", target, 0))
+        self.target = check_open("target", given)
         self.proportional = check_number("proportional", proportional, 0)
         self.integral = check_number("integral", integral, 0, above=True)
         self.minimum = check_number("minimum", minimum, 0)
