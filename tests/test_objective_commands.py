@@ -42,6 +42,11 @@ def test_what_an_objective_reports_is_in_the_metrics(runner: Runner) -> None:
     assert {row["kind"] for row in rows} == {"train_step", "train", "val"}
     assert all(float(row["elbo"]) < 0 for row in rows if row["kind"] == "val")
 
+    outcome = runner("evaluate", f"run={folder}", "split=val", "nll.samples=2")
+    assert outcome.status == 0, outcome.err
+    outcome = runner("generate", f"run={folder}", "what=[samples]")
+    assert outcome.status == 0, outcome.err
+
     folder = runner.trained(*SHORT, *more, "objective=capacity", "beta_schedule=constant")
     capacities = [float(row["capacity"]) for row in metrics_rows(folder) if row["kind"] == "train"]
     # of steps 0 to 3 and 4 to 7, with 25 nats reached at step 2 of 8
