@@ -18,6 +18,8 @@ GROUPS = sorted({str(p.parent.relative_to(CONF)) for p in CONF.glob("*/**/*.yaml
 GIVEN = {
     "likelihood": {"shape"},
     "logger": {"save_dir", "dir", "id", "anonymous", "experiment", "checkpoint_name", "add_file_policy"},
+    "objective": {"train_size", "latent_dim"},
+    "objective/penalty": {"train_size", "latent_dim"},
     "optimizer": {"params"},
     "trainer": {
         "logger",
@@ -39,6 +41,8 @@ OWN_DEFAULTS = {
     "lightning.pytorch.Trainer": {
         "max_epochs", "log_every_n_steps", "num_sanity_val_steps", "enable_model_summary", "accelerator", "strategy", "devices",
     },
+    "vae_lightning.schedules.Constant": {"value"},
+    "vae_lightning.schedules.Linear": {"value"},
     "lightning.pytorch.callbacks.EarlyStopping": {"monitor", "mode", "patience"},
     "lightning.pytorch.profilers.SimpleProfiler": {"filename"},
     "lightning.pytorch.loggers.CSVLogger": {"name", "version"},

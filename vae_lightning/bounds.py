@@ -20,6 +20,7 @@ from vae_lightning.noise import Noise
 from vae_lightning.vae import VAE
 
 LogQ = Callable[[LatentDistribution, Tensor], Tensor]
+_LEAST = 1e-12  # of a weight that is divided by: nothing beside 1, far above the smallest float32
 
 
 class Draws:
@@ -27,6 +28,8 @@ class Draws:
 
     log p(x|z) at once, the others when first asked for. log_q: how log q(z|x) is evaluated, (q, z) → (samples, batch), for
     gradient estimators that differ in it; then the KL is estimated from the draws, too, and never taken from its formula.
+    apart: the densities of p see z under a name of its own, `z_of_p`, so that the gradient that comes back from them can be
+    weighed anew (`weighed`).
     """
 
     def __init__(
@@ -37,17 +40,19 @@ class Draws:
         noise: Noise | None = None,
         c: Tensor | None = None,
         log_q: LogQ | None = None,
+        apart: bool = False,
     ) -> None:
         self.vae, self.x, self.c, self._log_q = vae, x, c, log_q
         self.q = vae.encode(x, c)
         self.p = vae.prior(c)
         self.z = self.q.rsample((samples,), noise=noise)  # z = μ + σ·ε
-        self.log_px = vae.decode(self.z, c).log_prob(x)
+        self.apart, self.z_of_p = apart, self.z.view_as(self.z) if apart else self.z
+        self.log_px = vae.decode(self.z_of_p, c).log_prob(x)
 
     @cached_property
     def log_pz(self) -> Tensor:
         """log p(z)."""
-        return self.p.log_prob(self.z)
+        return self.p.log_prob(self.z_of_p)
 
     @cached_property
     def log_qz(self) -> Tensor:
@@ -83,6 +88,18 @@ class Draws:
     def elbo(self) -> Tensor:
         """−(reconstruction + kl) of each image, (batch,), always at β = 1: a lower bound on log p(x)."""
         return -(self.reconstruction + self.kl)
+
+    def weighed(self, generative: Tensor, inference: Tensor) -> Tensor:
+        """Σ_i a_i·log p(x, z_i) − b_i·log q(z_i|x) of each image, (batch,), for its gradient alone.
+
+        a = `generative` and b = `inference`, (samples, batch), are constants. θ (decoder and prior) gets Σ a_i ∂log p(x, z_i)/∂θ;
+        z_i, and by it the encoder, gets b_i ∂log w_i/∂z_i, since a hook on the way back from p to z turns a_i into b_i.
+        """
+        a, b = generative.detach().clamp_min(_LEAST), inference.detach()
+        ratio = (b / a).unsqueeze(-1)
+        if self.z_of_p.requires_grad:
+            self.z_of_p.register_hook(lambda gradient: ratio * gradient)
+        return (a * (self.log_px + self.log_pz) - b * self.log_qz).sum(0)
 
 
 def elbo_terms(vae: VAE, x: Tensor, noise: Noise | None = None, samples: int = 1, c: Tensor | None = None) -> Draws:

@@ -33,6 +33,10 @@ AXES = (
 )
 
 
+# stands in, before there are data and a model, for what constructors ask of them
+BEFORE_DATA: dict[str, Any] = {"shape": (1, 1, 1), "mean": 0.5, "classes": 2, "train_size": 2, "latent_dim": 2, "numbers": 2}
+
+
 def check_values(config: DictConfig) -> None:
     """UserError where an argument is wrong, before Lightning is imported and the data are read; the quickest first.
 
@@ -57,7 +61,7 @@ def check_values(config: DictConfig) -> None:
         if key == "optimizer":
             check_optimizer(config)
         else:
-            make(config, key, **({"shape": (1, 1, 1)} if key == "likelihood" else {}))
+            make(config, key, BEFORE_DATA)
     check_pairs(config)
 
 
@@ -91,9 +95,10 @@ def build_vae(config: DictConfig, facts: DataFacts) -> Any:
     """The VAE (imports torch, but no Lightning)."""
     from vae_lightning.vae import VAE
 
-    likelihood = make(config, "likelihood", shape=facts.shape)
-    posterior = make(config, "posterior")
-    model, prior, condition = (make(config, axis) for axis in ("model", "prior", "condition"))
+    known = {"shape": facts.shape, "mean": facts.mean}
+    likelihood, posterior = make(config, "likelihood", known), make(config, "posterior", known)
+    prior = make(config, "prior", {**known, "numbers": posterior.latent_dim})
+    model, condition = make(config, "model"), make(config, "condition", known)
     try:
         return VAE(model, posterior, prior, likelihood, condition)
     except (RuntimeError, MemoryError, OverflowError) as error:
@@ -104,11 +109,14 @@ def build_vae(config: DictConfig, facts: DataFacts) -> Any:
 
 def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     """The LightningModule that trains `vae`."""
+    from vae_lightning.abilities import require
     from vae_lightning.module import VAEModule
 
     check_optimizer(config)
-    objective = make(config, "objective")
+    objective = make(config, "objective", {"train_size": config.facts.train_size, "latent_dim": vae.latent_dim})
     objective.check(vae)
+    beta_schedule = make(config, "beta_schedule")
+    require(beta_schedule, beta_schedule.needs, vae.posterior)
     if not objective.uses_beta(vae) and (config.beta != 1 or config.choices.beta_schedule != "constant"):
         raise UserError(
             f"beta={config.beta} beta_schedule={config.choices.beta_schedule} would have no effect: in objective="
@@ -117,7 +125,7 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     return VAEModule(
         vae,
         objective,
-        make(config, "beta_schedule"),
+        beta_schedule,
         make(config, "optimizer"),
         make(config, "lr_schedule"),
         dynamic,

@@ -70,3 +70,9 @@ def kl_per_dimension(q: object, p: object) -> Tensor | None:
         return kl_divergence(q.base_dist, p.base_dist)
     except NotImplementedError:
         return None
+
+
+def log_prob_per_dimension(q: object, z: Tensor) -> Tensor:
+    """log q_j(z_j) of each latent dimension, (..., batch, latent_dim), in nats, of a q that factorises."""
+    assert isinstance(q, Independent)
+    return q.base_dist.log_prob(z)

@@ -5,6 +5,7 @@ What goes wrong is told in terms of the configuration's keys. Imports no torch.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from importlib.metadata import metadata
@@ -19,13 +20,15 @@ from vae_lightning.arguments import check_arguments
 from vae_lightning.errors import InvalidValue, RunError, UserError, shown
 
 
-def make(config: DictConfig, key: str, **given: Any) -> Any:
+def make(config: DictConfig, key: str, known: Mapping[str, Any] | None = None, **given: Any) -> Any:
     """The object that the node `key` describes, with the arguments `given` besides.
 
+    known: what is known of data and model by now; the node, or a node within it, gets those that its constructor asks for.
     UserError, in terms of the configuration's keys, where its arguments are wrong.
     """
     node = OmegaConf.select(config, key)
     try:
+        given = {**asked_for(node, known or {}), **given}
         _check(config, key, node, given)
         return instantiate(node, _convert_="all", **given)
     except OmegaConfBaseException as error:
@@ -44,12 +47,25 @@ def make(config: DictConfig, key: str, **given: Any) -> Any:
         raise UserError(f"{key}: {one_line(cause or error)}") from error
 
 
+def asked_for(node: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `known` the constructor of a node takes; for nodes within it, a mapping by their name."""
+    if not isinstance(node, DictConfig) or "_target_" not in node or not known:
+        return {}
+    try:
+        taken = inspect.signature(get_object(node._target_)).parameters
+    except Exception:  # `_target` says what is wrong
+        return {}
+    below = {str(name): asked_for(part, known) for name, part in node.items_ex(resolve=False)}
+    own = {name: value for name, value in known.items() if name in taken and name not in node}
+    return own | {name: asked for name, asked in below.items() if asked}
+
+
 def _check(config: DictConfig, key: str, node: Any, given: Mapping[str, Any]) -> None:
     """UserError where an argument of the node, or of a node within it, is none or of a wrong type."""
     path, target = _target(key, node)
     for name, part in node.items_ex(resolve=False):
         if isinstance(part, DictConfig) and "_target_" in part:
-            _check(config, f"{key}.{name}", part, {})
+            _check(config, f"{key}.{name}", part, given.get(str(name), {}))
     try:
         check_arguments(key, path, target, OmegaConf.to_container(node, resolve=True), given)  # type: ignore[arg-type]
     except InvalidValue as error:

@@ -84,6 +84,7 @@ class MetricsCSV(Logger):
     repeated.
     """
 
+    # what every run has; whatever else its objective reports follows, as the first row has it
     COLUMNS = ("kind", "epoch", "step", "elbo", "reconstruction", "kl", "loss", "beta", "lr", "active_units")
 
     def __init__(self, save_dir: str | Path) -> None:
@@ -109,9 +110,12 @@ class MetricsCSV(Logger):
             self._append({"kind": kind, "epoch": metrics.get("epoch"), "step": step, **values})
 
     def _append(self, row: dict[str, Any]) -> None:
-        new = not self.path.exists()
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, self.COLUMNS, extrasaction="ignore", restval="")
-            if new:
+        more = [name for name in row if name not in (*self.COLUMNS, "images_per_second")]
+        with self.path.open("a+", newline="") as file:
+            file.seek(0)
+            header = file.readline().split()
+            columns = header[0].split(",") if header else [*self.COLUMNS, *more]
+            writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
+            if not header:
                 writer.writeheader()
             writer.writerow(row)

@@ -94,11 +94,17 @@ class VAEModule(LightningModule):
         return float(self.beta_schedule(self.trainer.global_step))
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.make_optimizer(self.parameters())
+        optimizer = self.make_optimizer(self.parameter_groups())
         scheduler = self.lr_schedule.build(optimizer, self.run_length())
         if scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """All parameters; those of the objective's that have settings of their own in groups of their own."""
+        groups = self.objective.parameter_groups()
+        apart = {id(parameter) for group in groups for parameter in group["params"]}
+        return [{"params": [parameter for parameter in self.parameters() if id(parameter) not in apart]}, *groups]
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
         """As `optimizer.zero_grad()`, without the profiler's record, which takes eight times as long."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vae_lightning.schedules import Constant, RunLength, Schedule
+from vae_lightning.schedules import Constant, RunLength, Schedule, check_open
 
 
 class ScheduledValue(nn.Module):
@@ -18,7 +18,7 @@ class ScheduledValue(nn.Module):
 
     def __init__(self, schedule: Schedule | float) -> None:
         super().__init__()
-        self.schedule = schedule if isinstance(schedule, Schedule) else Constant(schedule)
+        self.schedule = check_open("schedule", schedule) if isinstance(schedule, Schedule) else Constant(schedule)
         self.register_buffer("value", torch.tensor(float(self.schedule.at(0))))
 
     def begin(self, run: RunLength) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vae_lightning.errors import InvalidValue, check_choice, check_number
 
@@ -36,7 +37,14 @@ class RunLength:
 
 
 class Schedule(ABC):
-    """A value for each training step. `begin` fixes what a unit is; `__call__(step)` is the value in force at that step."""
+    """A value for each training step. `begin` fixes what a unit is; `__call__(step)` is the value in force at that step.
+
+    `option` and `needs`: as of an objective's parts, what the posterior must be able to do.
+    """
+
+    option: ClassVar[str] = "beta_schedule"
+    needs: ClassVar[AbstractSet[str]] = frozenset()
+    by_feedback: ClassVar[bool] = False  # whether it acts on what it observes
 
     def __init__(self, unit: str = "fraction") -> None:
         self.unit = check_choice("unit", unit, UNITS)
@@ -114,6 +122,13 @@ class Cyclical(Schedule):
     def at(self, time: float) -> float:
         position = round(time / self.period, 9) % 1.0  # rounded, since 0.6 / 0.2 falls short of 3
         return self.start + (self.value - self.start) * min(1.0, position / self.ratio)
+
+
+def check_open(name: str, schedule: Schedule) -> Schedule:
+    """A schedule that needs no feedback, for a number that gets none (only β is told what each step measured)."""
+    if schedule.by_feedback:
+        raise InvalidValue(name, schedule.option, "a schedule without feedback")
+    return schedule
 
 
 def check_length(name: str, value: float, unit: str) -> float:

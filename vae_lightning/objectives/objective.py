@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from vae_lightning.abilities import DENSITY, require
+from vae_lightning.abilities import DENSITY
 from vae_lightning.bounds import Draws
 from vae_lightning.errors import UserError
 from vae_lightning.noise import Noise
 from vae_lightning.objectives.bound import ELBO, Bound
 from vae_lightning.objectives.gradient import Gradient, Reparameterised
 from vae_lightning.objectives.kl import KL, Plain
+from vae_lightning.objectives.part import Part
 from vae_lightning.objectives.penalty import NoPenalty, Penalty
 from vae_lightning.vae import VAE
 
@@ -36,24 +39,35 @@ class Objective(nn.Module):
         self.kl, self.penalty = kl or Plain(), penalty or NoPenalty()
         if self.kl.reweighs and not self.bound.has_kl_term:
             raise UserError(f"{self.kl.option} does not go with {self.bound.option}: its bound has no KL term of its own.")
+        if self.kl.by_formula and self.gradient.log_q is not None:
+            raise UserError(f"{self.kl.option} does not go with {self.gradient.option}: it takes the KL by its formula.")
+        self.apart = self.bound.weighs_apart(self.gradient)
 
     def uses_beta(self, vae: VAE) -> bool:
         """Whether β does anything here."""
-        return self.penalty.takes_beta or (self.bound.has_kl_term and DENSITY in vae.posterior.abilities)
+        weighs_kl = self.bound.has_kl_term and self.kl.takes_beta and DENSITY in vae.posterior.abilities
+        return self.penalty.takes_beta or weighs_kl
 
     def check(self, vae: VAE) -> None:
         """UserError where a part needs what the VAE's posterior or prior cannot do."""
-        for part in (self.bound, self.gradient, self.kl, self.penalty):
-            require(part, part.needs, vae.posterior, vae.latent_prior)
+        for part in self.parts():
+            part.check(vae)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters of the parts that have settings of their own in the optimizer."""
+        return [group for part in self.parts() for group in part.parameter_groups()]
+
+    def parts(self) -> tuple[Part, ...]:
+        return self.bound, self.gradient, self.kl, self.penalty
 
     def forward(
         self, vae: VAE, x: Tensor, beta: float | Tensor = 1.0, noise: Noise | None = None, c: Tensor | None = None
     ) -> Losses:
-        draws = Draws(vae, x, self.bound.samples, noise, c, self.gradient.log_q)
+        draws = Draws(vae, x, self.bound.samples, noise, c, self.gradient.log_q, self.apart)
         kl_weight, penalty_weight = (1.0, beta) if self.penalty.takes_beta else (beta, 1.0)
         losses = {"reconstruction": draws.reconstruction.mean()}
         if draws.has_kl:
             losses["kl"] = draws.kl.mean()
         loss = self.bound(draws, self.kl, kl_weight, self.gradient)
         penalty, reported = self.penalty(draws, penalty_weight, noise)
-        return {"loss": loss + penalty, **losses, **self.bound.report(loss), **reported}
+        return {"loss": loss + penalty, **losses, **self.bound.report(loss), **self.kl.report(), **reported}

@@ -26,6 +26,10 @@ class Bound(Part):
         """Mean over the batch, nats per image. Without a KL term of its own, `kl` and `beta` are passed over."""
         raise NotImplementedError
 
+    def weighs_apart(self, gradient: Gradient) -> bool:
+        """Whether encoder and decoder get weights of their own (`Draws.weighed`)."""
+        return False
+
     def report(self, loss: Tensor) -> dict[str, Tensor]:
         """`bound`: the k-sample bound that is trained."""
         return {"bound": -loss}
