@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib.metadata import metadata
+from importlib.metadata import metadata, requires
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.data.base import DataFacts, ImageData
@@ -80,7 +81,18 @@ def build_vae(config: DictConfig, facts: DataFacts) -> Any:
 
     likelihood = make(config, "likelihood", shape=facts.shape)
     posterior = make(config, "posterior")
-    return VAE(make(config, "model"), posterior, make(config, "prior"), likelihood, make(config, "condition"))
+    known = {"shape": facts.shape, "mean": facts.mean, "numbers": posterior.latent_dim}
+    prior = make(config, "prior", **asked_for(config, "prior", known))
+    return VAE(make(config, "model"), posterior, prior, likelihood, make(config, "condition"))
+
+
+def asked_for(config: DictConfig, key: str, known: dict[str, Any]) -> dict[str, Any]:
+    """What of `known` the constructor of the node `key` takes."""
+    try:
+        taken = signature(get_class(config[key]._target_)).parameters
+    except (ImportError, ValueError, TypeError):  # `make` says what is wrong
+        return {}
+    return {name: value for name, value in known.items() if name in taken}
 
 
 def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
@@ -143,8 +155,11 @@ def build_trainer(config: DictConfig, folder: Path, loggers: Sequence[Any], call
 
 
 def _install(key: str, missing: ModuleNotFoundError) -> str:
-    """How to get it: by the extra of the option's name, if there is one."""
-    extra = key.rpartition(".")[2]
-    if extra in (metadata("vae-lightning").get_all("Provides-Extra") or []):
-        return f"pip install 'vae-lightning[{extra}]'"
+    """How to get it: by the extra of the option's name, or the one that brings the missing package, if there is one."""
+    package = (missing.name or "").partition(".")[0]
+    marked = (re.match(r"([\w-]+).*extra == [\"'](\w+)", requirement) for requirement in requires("vae-lightning") or [])
+    bringing = [match[2] for match in marked if match and match[1] == package and match[2] != "dev"]
+    for extra in (key.rpartition(".")[2], *bringing):
+        if extra in (metadata("vae-lightning").get_all("Provides-Extra") or []):
+            return f"pip install 'vae-lightning[{extra}]'"
     return missing.name or " ".join(str(missing).split())
