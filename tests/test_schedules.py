@@ -124,6 +124,8 @@ def test_a_schedule_that_has_not_begun_has_no_value() -> None:
         (Linear, {"warmup": 1.5}),
         (Linear, {"unit": "epochs"}),
         (Cosine, {"warmup": -1, "unit": "step"}),
+        (Exponential, {"value": 0}),
+        (Exponential, {"length": 1.5}),
         (Cyclical, {"period": 0}),
         (Cyclical, {"period": 1.01}),
         (Cyclical, {"ratio": 0}),

@@ -182,7 +182,7 @@ def test_joint_codes_are_their_parts() -> None:
         (lambda: UniformSphere(1), "latent_dim"),
         (lambda: Categorical(0), "variables"),
         (lambda: Categorical(1, 1), "classes"),
-        (lambda: Categorical(1, 2, hard=1), "hard"),
+        (lambda: Categorical(1, 2, hard=1), "hard"),  # type: ignore[arg-type]
         (lambda: Categorical(1, 2, temperature=0.0), "temperature"),
         (lambda: PlanarFlow(2, 0), "steps"),
         (lambda: InverseAutoregressive(2, hidden=[]), "hidden"),

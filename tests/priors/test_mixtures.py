@@ -103,7 +103,7 @@ def test_pseudo_inputs_are_drawn_uniformly() -> None:
 
     prior = Vamp(2, SHAPE, 0.5, 5)
     prior.logits.data = ((torch.arange(5.0) + 0.5) / 10).view(5, 1, 1, 1).expand(5, *SHAPE).logit()
-    z = prior(encode).rsample((3, 10_000), noise())  # type: ignore[arg-type]
+    z = prior(encode).rsample((3, 10_000), noise())
     assert z.shape == (3, 10_000, 2)
     shares = torch.stack([(z[..., 0] == place).double().mean() for place in places])
     torch.testing.assert_close(shares, torch.full((5,), 0.2, dtype=torch.float64), atol=0.01, rtol=0)
@@ -126,7 +126,7 @@ def test_the_images_are_encoded_once_a_call_and_only_when_asked_for() -> None:
         seen.append(len(u))
         return exact.vae.encode(u)
 
-    p = prior(encode)  # type: ignore[arg-type]
+    p = prior(encode)
     assert seen == []
     p.log_prob(torch.zeros(2))
     p.log_prob(torch.ones(4, 2))
