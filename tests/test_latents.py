@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.running import SHORT, Runner, metrics_rows
 from vae_lightning import build, runs
@@ -38,6 +39,9 @@ def test_a_plain_auto_encoder_has_no_kl_elbo_or_nll_anywhere(runner: Runner) -> 
     state = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["callbacks"]["best"]
     values = [float(row["reconstruction"]) for row in metrics_rows(folder) if row["kind"] == "val"]
     assert state["best_model_score"].item() == pytest.approx(min(values))
+    events = EventAccumulator(str(folder)).Reload().Tags()["scalars"]
+    assert "hp/reconstruction" in events
+    assert not any(tag.endswith(("/elbo", "/kl", "/beta")) for tag in events)
     log = (folder / "run.log").read_text()
     assert not any(word in log.split("results")[-1] for word in ("elbo", "kl", "nll"))
     outcome = runner("evaluate", f"run={folder}", "nll.samples=2")

@@ -135,7 +135,7 @@ def begin(config: DictConfig, folder: Path, module: VAEModule, data: VAEDataModu
     params = hparams(config)
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoard):
-            logger.log_hparams(params)
+            logger.log_hparams(params, DENSITY in module.vae.posterior.abilities)
         else:
             logger.log_hyperparams(params)
 
