@@ -87,6 +87,8 @@ def test_pairs_train_and_are_evaluated(i: int, j: int) -> None:
     assert ("kl" in losses) == (DENSITY in posterior.abilities)
     vae.eval()
     assert vae.sample(7, StreamNoise(torch.Generator(), 0)).shape == (7, *SHAPE)
+    assert vae.sample(2).shape == (2, *SHAPE)  # from torch's global generator, by hand
+    assert vae.encode(x).rsample((2,)).shape == (2, 5, vae.latent_dim)
     assert vae.reconstruct(x).isfinite().all()
     draws = elbo_terms(vae, x, ExampleNoise(torch.arange(5), 0), samples=3)
     assert draws.z.shape == (3, 5, vae.latent_dim)
