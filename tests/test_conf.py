@@ -17,6 +17,7 @@ GROUPS = sorted({str(p.parent.relative_to(CONF)) for p in CONF.glob("*/**/*.yaml
 # what the program itself hands to constructors
 GIVEN = {
     "likelihood": {"shape"},
+    "prior": {"shape", "mean", "numbers"},
     "logger": {"save_dir", "dir", "id", "anonymous", "experiment", "checkpoint_name", "add_file_policy"},
     "objective": {"train_size", "latent_dim"},
     "objective/penalty": {"train_size", "latent_dim"},
@@ -61,7 +62,8 @@ def composed(path: Path) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     for base in content.pop("defaults", []):
         if isinstance(base, dict):  # an option of a group below
-            whole |= {group: composed(path.parent / group / f"{option}.yaml") for group, option in base.items()}
+            below = {group: option for group, option in base.items() if not group.startswith("override ")}
+            whole |= {group: composed(path.parent / group / f"{option}.yaml") for group, option in below.items()}
         else:
             whole |= composed(path.with_name(f"{base}.yaml"))
     return whole | content
@@ -105,6 +107,12 @@ def test_every_group_of_the_design_is_there() -> None:
     assert {"constant", "linear", "cyclical", "cosine"} <= set(options("beta_schedule"))
 
 
+# options that go with others only
+ALONG = {
+    ("prior", "uniform_sphere"): "posterior=von_mises_fisher",
+    ("prior", "uniform_categorical"): "posterior=categorical",
+    ("prior", "product"): "posterior=joint",
+}
 NOT_HERE = {("trainer", "gpu"), ("trainer", "ddp"), ("logger", "wandb"), ("logger", "mlflow")}
 
 
@@ -113,7 +121,7 @@ NOT_HERE = {("trainer", "gpu"), ("trainer", "ddp"), ("logger", "wandb"), ("logge
     [(group, option) for group in GROUPS for option in options(group) if (group, option) not in NOT_HERE],
 )
 def test_every_option_trains_a_step(runner: Runner, request: pytest.FixtureRequest, group: str, option: str) -> None:
-    more = []
+    more = [ALONG[group, option]] if (group, option) in ALONG else []
     if option in ("mnist", "fashion_mnist"):
         more = [f"data.root={request.getfixturevalue('data_root')}"]
     if group == "debug":

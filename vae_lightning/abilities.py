@@ -27,7 +27,8 @@ class Option(Protocol):
 class Able(Option, Protocol):
     """An option that says what it can do."""
 
-    abilities: ClassVar[AbstractSet[str]]
+    @property
+    def abilities(self) -> AbstractSet[str]: ...
 
 
 def require(part: Option, needs: AbstractSet[str], *givers: Able) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from vae_lightning.abilities import DENSITY
+from vae_lightning.densities.joint import JointLatents, kl_by_part
 from vae_lightning.distributions import LatentDistribution
 from vae_lightning.noise import Noise
 from vae_lightning.vae import VAE
@@ -83,6 +84,16 @@ class Draws:
             except NotImplementedError:
                 pass
         return (self.log_qz - self.log_pz).mean(0)
+
+    @property
+    def kl_parts(self) -> dict[str, Tensor]:
+        """The KL of each part by name, (batch,), where the code has several and each has a formula."""
+        if isinstance(self.q, JointLatents) and isinstance(self.p, JointLatents):
+            try:
+                return kl_by_part(self.q, self.p)
+            except NotImplementedError:
+                pass
+        return {}
 
     @property
     def elbo(self) -> Tensor:

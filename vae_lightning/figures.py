@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from vae_lightning.abilities import DENSITY
 from vae_lightning.noise import StreamNoise, key
 from vae_lightning.vae import VAE
 
@@ -36,7 +37,9 @@ def reconstructions(vae: VAE, x: Tensor, columns: int = 10) -> Figure:
 def samples(vae: VAE, rows: int = 8, columns: int = 12, seed: int = 0) -> Figure:
     """E[x|z] for z ~ p(z), the same z at every call with the same seed."""
     images = vae.sample(rows * columns, StreamNoise(torch.Generator(_device(vae)), key(seed, "samples")))
-    return grid_figure(images.view(rows, columns, *images.shape[1:]), "Samples from the prior, z ~ p(z)")
+    dense = DENSITY in vae.posterior.abilities
+    title = "Samples from the prior, z ~ p(z)" if dense else "Decoded z ~ p(z), which an auto-encoder's codes need not follow"
+    return grid_figure(images.view(rows, columns, *images.shape[1:]), title)
 
 
 @torch.no_grad()
@@ -66,11 +69,11 @@ def interpolations(vae: VAE, start: Tensor, end: Tensor, columns: int = 11) -> F
 
 @torch.no_grad()
 def manifold(vae: VAE, side: int = 20) -> Figure:
-    """The plane of a two-dimensional latent space, decoded at the prior's quantiles (Kingma and Welling 2014, figure 4)."""
+    """The plane of a two-dimensional latent space, decoded at the quantiles of N(0, 1) (Kingma and Welling 2014, figure 4)."""
     quantiles = (torch.arange(side, dtype=torch.float64) + 0.5) / side
     axis = (math.sqrt(2) * torch.erfinv(2 * quantiles - 1)).float().to(_device(vae))
     z = torch.stack(torch.meshgrid(axis, axis.flip(0), indexing="xy"), -1)
-    return grid_figure(vae.decode(z).mean, "The decoded plane, at the quantiles of p(z)", gap=0)
+    return grid_figure(vae.decode(z).mean, "The decoded plane, at the quantiles of N(0, 1)", gap=0)
 
 
 def latent_scatter(codes: Tensor, labels: Tensor) -> Figure:

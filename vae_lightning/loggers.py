@@ -53,9 +53,10 @@ class TensorBoard(TensorBoardLogger):
         self.experiment.add_image(name, picture, step, dataformats="HWC")
 
     @rank_zero_only
-    def log_hparams(self, params: dict[str, Any]) -> None:
-        """The HParams tab's row of this run; its metrics come by `log_results`."""
-        self.log_hyperparams(params, {f"hp/{name}": float("nan") for name in HPARAMS_METRICS}, step=0)
+    def log_hparams(self, params: dict[str, Any], has_elbo: bool = True) -> None:
+        """The HParams tab's row of this run; its metrics come by `log_results`, those of the ELBO where there is one."""
+        names = [name for name in HPARAMS_METRICS if has_elbo or name not in ("elbo", "kl")]
+        self.log_hyperparams(params, {f"hp/{name}": float("nan") for name in names}, step=0)
 
     @rank_zero_only
     def log_results(self, metrics: dict[str, float], step: int) -> None:

@@ -46,6 +46,16 @@ class StreamNoise:
         return torch.rand(*samples, *like.shape, generator=self.generator, dtype=like.dtype, device=like.device)
 
 
+class GlobalNoise:
+    """Noise from torch's global generator, for use by hand; training and evaluation give their own."""
+
+    def normal(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return torch.randn(*samples, *like.shape, dtype=like.dtype, device=like.device)
+
+    def uniform(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return torch.rand(*samples, *like.shape, dtype=like.dtype, device=like.device)
+
+
 class ExampleNoise:
     """Noise keyed by example: row i of every draw depends on `seed` and `examples[i]` alone.
 

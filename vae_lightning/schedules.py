@@ -104,6 +104,18 @@ class Cosine(Linear):
         return self.start + (self.value - self.start) * (1 - math.cos(math.pi * min(1.0, time / self.warmup))) / 2
 
 
+class Exponential(Schedule):
+    """start·(value/start)^min(1, t/length): by one factor in each step, from `start` to `value` at `length`, both above 0."""
+
+    def __init__(self, value: float = 0.5, start: float = 1.0, length: float = 0.5, unit: str = "fraction") -> None:
+        super().__init__(unit)
+        self.value, self.start = check_number("value", value, 0, above=True), check_number("start", start, 0, above=True)
+        self.length = check_length("length", length, unit)
+
+    def at(self, time: float) -> float:
+        return self.start * (self.value / self.start) ** min(1.0, time / self.length)
+
+
 class Cyclical(Schedule):
     """Cyclical annealing (Fu et al. 2019, eq. 6 and 7): every `period`, from `start` in a straight line to `value`.
 

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import build, quiet, runs  # noqa: F401
+from vae_lightning.abilities import DENSITY
 from vae_lightning.callbacks.figures import draw_all, publish
 from vae_lightning.console import Report, composition, paths, relative, results_table
 from vae_lightning.data.base import Images
@@ -33,7 +34,7 @@ TABLE_ROWS = ("elbo", "reconstruction", "kl", "active_units")
 
 
 def fit(config: DictConfig, folder: Path, in_sweep: bool) -> float:
-    """Trains, evaluates the best checkpoint on val and test, draws and writes; the best validation ELBO.
+    """Trains, evaluates the best checkpoint on val and test, draws and writes; the best validation figure (see `score`).
 
     Processes that DDP starts come through here too; the first one alone prints and writes.
     """
@@ -47,7 +48,7 @@ def fit(config: DictConfig, folder: Path, in_sweep: bool) -> float:
         with lean_steps():
             trainer.fit(module, datamodule=data)
         if not trainer.is_global_zero:
-            return module.history["val"]["elbo"] if "val" in module.history else float("nan")
+            return score(module.history["val"]) if "val" in module.history else float("nan")
         return finish(config, folder, module, data, trainer, report, started)
     finally:
         report.close()
@@ -64,6 +65,9 @@ def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
     except InvalidValue as error:
         raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
     config.facts, config.schema_version, config.binarization = facts.as_dict(), runs.SCHEMA_VERSION, mode
+    if DENSITY not in vae.posterior.abilities:
+        watch_reconstruction(config)
+    vae.latent_prior.start(data.splits()["train"].images)
     module = build.build_module(config, vae, dynamic=mode == "dynamic")
     served = VAEDataModule(data, mode, config.seed)
     if vae.likelihood.bias_from_data:
@@ -75,6 +79,13 @@ def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
 def mean_image(images: Images) -> torch.Tensor:
     """The mean of a split's images, (channels, height, width), float32 in [0, 1]."""
     return (images.images.sum(0).double() / (255 * len(images))).float()
+
+
+def watch_reconstruction(config: DictConfig) -> None:
+    """Callbacks that watch val/elbo watch val/reconstruction instead, since there is no ELBO (a plain auto-encoder)."""
+    for callback in config.callbacks.values():
+        if callback.get("monitor") == "val/elbo":
+            callback.monitor, callback.mode = "val/reconstruction", "min"
 
 
 def make_trainer(config: DictConfig, folder: Path, in_sweep: bool) -> Trainer:
@@ -133,7 +144,7 @@ def begin(config: DictConfig, folder: Path, module: VAEModule, data: VAEDataModu
     params = hparams(config)
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoard):
-            logger.log_hparams(params)
+            logger.log_hparams(params, DENSITY in module.vae.posterior.abilities)
         else:
             logger.log_hyperparams(params)
 
@@ -183,7 +194,12 @@ def finish(
     report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, TABLE_ROWS))
     if not config.trainer.fast_dev_run:
         report.say(closing_paths(folder, checkpoint, pictures))
-    return float(metrics["val"]["elbo"])
+    return score(metrics["val"])
+
+
+def score(metrics: dict[str, Any]) -> float:
+    """What a search maximises: the ELBO; −reconstruction where there is none."""
+    return float(metrics["elbo"] if "elbo" in metrics else -metrics["reconstruction"])
 
 
 def best_checkpoint(folder: Path) -> Path | None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_lightning.abilities import require
 from vae_lightning.architectures import Architecture
 from vae_lightning.architectures.layers import last_bias
 from vae_lightning.conditions import Condition, NoCondition
@@ -14,7 +15,7 @@ from vae_lightning.errors import UserError
 from vae_lightning.likelihoods import Likelihood
 from vae_lightning.noise import Noise
 from vae_lightning.posteriors import Posterior
-from vae_lightning.priors import Prior
+from vae_lightning.priors import ANY, Prior
 
 
 class VAE(nn.Module):
@@ -25,7 +26,7 @@ class VAE(nn.Module):
 
         VAE(MLP(), Diagonal(20), StandardNormal(20), Bernoulli((1, 28, 28)))
 
-    UserError where posterior and prior do not live in the same space.
+    UserError where posterior and prior do not live in the same space, or the posterior cannot do what the prior needs.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class VAE(nn.Module):
         super().__init__()
         self.condition = condition or NoCondition()
         check_same_space(posterior, prior)
+        require(prior, prior.needs, posterior)
         channels, height, width = likelihood.shape
         self.encoder = architecture.encoder((channels + self.condition.channels, height, width), posterior.features)
         self.decoder = architecture.decoder(posterior.latent_dim + self.condition.latents, likelihood.out_shape)
@@ -95,8 +97,9 @@ class VAE(nn.Module):
 
 def check_same_space(posterior: Posterior, prior: Prior) -> None:
     """A prior has no density where the posterior draws, unless both live in the same space."""
-    if (posterior.space, posterior.latent_dim) != (prior.space, prior.latent_dim):
+    space = posterior.space if prior.space == ANY else prior.space
+    if (posterior.space, posterior.latent_dim) != (space, prior.latent_dim):
         raise UserError(
             f"{posterior.option} does not go with {prior.option}: its latents are {posterior.latent_dim} numbers "
-            f"({posterior.space}), and the prior's {prior.latent_dim} ({prior.space})."
+            f"({posterior.space}), and the prior's {prior.latent_dim} ({space})."
         )

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 
 from vae_lightning import figures
+from vae_lightning.abilities import REAL_SPACE
 from vae_lightning.errors import check_int
 from vae_lightning.evaluation.elbo import pixels
 from vae_lightning.loggers import TensorBoard
@@ -51,12 +52,12 @@ def draw_all(vae: Any, split: Any, sums: Any) -> dict[str, Figure]:
     drawn = {
         "reconstructions": figures.reconstructions(vae, x[:40]),
         "samples": figures.samples(vae),
-        "traversals": figures.traversals(vae, x[0], kl),
+        **({"traversals": figures.traversals(vae, x[0], kl)} if REAL_SPACE in vae.posterior.abilities else {}),
         "latent_scatter": figures.latent_scatter(vae.encode(x).mean, split.labels[:SCATTER_IMAGES]),
     }
     if kl is not None:
         drawn["kl_per_dimension"] = figures.kl_bars(kl, sums.metrics()["active_units"])
-    if vae.latent_dim == 2:
+    if vae.latent_dim == 2 and REAL_SPACE in vae.posterior.abilities:
         drawn["manifold"] = figures.manifold(vae)
     return drawn
 

@@ -54,9 +54,13 @@ def _nll(config: DictConfig, run: Any, vae: Any, split: Any, device: Any, report
     from rich.progress import Progress
 
     from vae_lightning import served
+    from vae_lightning.abilities import DENSITY
     from vae_lightning.evaluation.nll import evaluate_nll
 
     if config.nll.samples == 0:
+        return {}
+    if DENSITY not in vae.posterior.abilities:
+        report.say(f"No nll: {vae.posterior.option} has no density.")
         return {}
     if served.is_grey_bernoulli(run, vae.likelihood.support):
         report.say("No nll: grey pixels under a Bernoulli are no likelihood (train with data.binarize=auto for one).")

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig
 from vae_lightning.cli import find_own_modules, run_app
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, check_int, check_number, nearest
 
+THROUGH_REAL_SPACE = ("traversals", "interpolations", "manifold")  # drawn along straight lines
 WHAT = ("samples", "reconstructions", "traversals", "interpolations", "latent_scatter", "manifold")
 
 
@@ -26,6 +27,7 @@ def generate(config: DictConfig) -> list[Path]:
     if check_bool("trust_run_code", config.trust_run_code):
         find_own_modules()
     from vae_lightning import figures, runs, served
+    from vae_lightning.abilities import REAL_SPACE
     from vae_lightning.console import Report, composition, paths, relative
 
     run = runs.find(config.run, config.checkpoint, config.trust_run_code)
@@ -35,7 +37,12 @@ def generate(config: DictConfig) -> list[Path]:
     report = Report()
     report.say(composition(run.config, vae, {"device": device.type, "checkpoint": relative(run.checkpoint)}))
     if what is None:
-        what = [name for name in WHAT if name != "manifold" or vae.latent_dim == 2]
+        left_out = {"manifold"} if vae.latent_dim != 2 else set()
+        if REAL_SPACE not in vae.posterior.abilities:
+            left_out |= set(THROUGH_REAL_SPACE)
+        what = [name for name in WHAT if name not in left_out]
+    elif REAL_SPACE not in vae.posterior.abilities and (straight := [name for name in what if name in THROUGH_REAL_SPACE]):
+        raise UserError(f"what={straight[0]} does not go with {vae.posterior.option}: it needs {REAL_SPACE}.")
     elif "manifold" in what and vae.latent_dim != 2:
         raise UserError(f"what=manifold draws a two-dimensional latent space, and this run has latent_dim={vae.latent_dim}.")
     folder = Path(config.folder).expanduser().absolute() if config.folder else run.inside("generated")

@@ -24,7 +24,8 @@ class Objective(nn.Module):
     """loss = −bound(x; β, kl) + penalty, averaged over the batch; by default the ELBO with its KL weighted by β.
 
     Answers with `Losses`: `loss`; `reconstruction` = −E_q[log p(x|z)] and, where q has a density, `kl` = KL(q(z|x) ‖ p(z)), the
-    ELBO's terms at β = 1; and whatever else its parts report. UserError where parts do not go together.
+    ELBO's terms at β = 1, with `kl_<part>` for the parts of a joint code; and whatever else its own parts report. UserError
+    where parts do not go together.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Objective(nn.Module):
         losses = {"reconstruction": draws.reconstruction.mean()}
         if draws.has_kl:
             losses["kl"] = draws.kl.mean()
+            losses |= {f"kl_{name}": kl.mean() for name, kl in draws.kl_parts.items()}
         loss = self.bound(draws, self.kl, kl_weight, self.gradient)
         penalty, reported = self.penalty(draws, penalty_weight, noise)
         return {"loss": loss + penalty, **losses, **self.bound.report(loss), **self.kl.report(), **reported}

@@ -19,7 +19,7 @@ class Posterior(nn.Module):
     """
 
     option: ClassVar[str]
-    abilities: ClassVar[AbstractSet[str]] = EVERYTHING
+    abilities: AbstractSet[str] = EVERYTHING
     space: str = "real"
     latent_dim: int
 

@@ -12,15 +12,24 @@ from vae_lightning.abilities import EVERYTHING
 from vae_lightning.distributions import LatentDistribution
 
 Encode = Callable[[Tensor], LatentDistribution]
+ANY = "any space"
 
 
 class Prior(nn.Module):
-    """p(z) over latents of `latent_dim` numbers in `space` (see `Posterior`)."""
+    """p(z) over latents of `latent_dim` numbers in `space` (see `Posterior`; ANY: wherever the posterior's are).
+
+    `needs`: what it cannot do without in a posterior (see `vae_lightning.abilities`). A constructor that takes `shape`, `mean`
+    or `numbers` is given the images' shape and mean (`DataFacts`) and how many numbers a code of the posterior has.
+    """
 
     option: ClassVar[str]
-    abilities: ClassVar[AbstractSet[str]] = EVERYTHING
+    abilities: AbstractSet[str] = EVERYTHING
+    needs: AbstractSet[str] = frozenset()
     space: str = "real"
     latent_dim: int
+
+    def start(self, images: Tensor) -> None:
+        """Told the training images, uint8 (N, C, H, W), once before a new run's training; most priors pass over them."""
 
     def forward(self, encode: Encode | None = None) -> LatentDistribution:
         """p(z), batch_shape (), event_shape (latent_dim,).
