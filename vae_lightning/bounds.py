@@ -16,6 +16,7 @@ from torch.distributions import kl_divergence
 
 from vae_lightning.abilities import DENSITY
 from vae_lightning.distributions import LatentDistribution
+from vae_lightning.layered import Layered, kl_of_layers
 from vae_lightning.noise import Noise
 from vae_lightning.vae import VAE
 
@@ -73,11 +74,20 @@ class Draws:
     def kl(self) -> Tensor:
         """KL(q(z|x) ‖ p(z)) of each image, (batch,): exact where torch knows the formula for this pair, else from the draws."""
         if self._log_q is None:
+            if self.kl_of_layers:
+                return torch.stack(self.kl_of_layers).sum(0)
             try:
                 return kl_divergence(self.q, self.p)  # type: ignore[arg-type]
             except NotImplementedError:
                 pass
         return (self.log_qz - self.log_pz).mean(0)
+
+    @cached_property
+    def kl_of_layers(self) -> tuple[Tensor, ...]:
+        """Each layer's part of the KL, the lowest first, (batch,) each, from the draws; nothing where z is one layer."""
+        if not (isinstance(self.q, Layered) and isinstance(self.p, Layered)):
+            return ()
+        return tuple(kl.mean(0) for kl in kl_of_layers(self.q, self.p, self.z, by_formula=self._log_q is None))
 
     @property
     def elbo(self) -> Tensor:

@@ -1,6 +1,6 @@
 """From configuration to objects: the only place that calls `hydra.utils.instantiate`.
 
-Building is staged, since shapes come from the data: data → likelihood → posterior → model → prior.
+Building is staged, since shapes come from the data: data → likelihood → posterior, prior → hierarchy → condition → model.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ AXES = (
     "model",
     "posterior",
     "prior",
+    "hierarchy",
     "condition",
     "likelihood",
     "objective",
@@ -76,11 +77,13 @@ def build_data(config: DictConfig) -> ImageData:
 
 def build_vae(config: DictConfig, facts: DataFacts) -> Any:
     """The VAE (imports torch, but no Lightning)."""
+    from vae_lightning.hierarchies import NoHierarchy
     from vae_lightning.vae import VAE
 
     likelihood = make(config, "likelihood", shape=facts.shape)
-    posterior = make(config, "posterior")
-    return VAE(make(config, "model"), posterior, make(config, "prior"), likelihood, make(config, "condition"))
+    hierarchy = make(config, "hierarchy") or NoHierarchy()  # a run from before there were any says nothing of it
+    posterior, prior = hierarchy.layers(make(config, "posterior"), make(config, "prior"))
+    return VAE(make(config, "model"), posterior, prior, likelihood, make(config, "condition", classes=facts.classes))
 
 
 def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:

@@ -21,7 +21,8 @@ class Objective(nn.Module):
     """loss = −bound(x; β, kl) + penalty, averaged over the batch; by default the ELBO with its KL weighted by β.
 
     Answers with `Losses`: `loss`; `reconstruction` = −E_q[log p(x|z)] and, where q has a density, `kl` = KL(q(z|x) ‖ p(z)), the
-    ELBO's terms at β = 1; and whatever else its parts report. UserError where parts do not go together.
+    ELBO's terms at β = 1, and with several layers of latents `kl_z1`, `kl_z2` …, which add up to it; and whatever else its parts
+    report. UserError where parts do not go together.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Objective(nn.Module):
         losses = {"reconstruction": draws.reconstruction.mean()}
         if draws.has_kl:
             losses["kl"] = draws.kl.mean()
+            losses |= {f"kl_z{i}": kl.mean() for i, kl in enumerate(draws.kl_of_layers, 1)}
         loss = self.bound(draws, self.kl, kl_weight, self.gradient)
         penalty, reported = self.penalty(draws, penalty_weight, noise)
         return {"loss": loss + penalty, **losses, **self.bound.report(loss), **reported}

@@ -22,6 +22,15 @@ class Prior(nn.Module):
     space: str = "real"
     latent_dim: int
 
+    @property
+    def top_dim(self) -> int:
+        """How many numbers of z, the last ones, depend on no others: all, unless there are layers below the top one."""
+        return self.latent_dim
+
+    def completed(self, top: Tensor) -> Tensor:
+        """The whole of z, (..., latent_dim), where its last numbers are `top`, (..., top_dim): layers below at their means."""
+        return top
+
     def forward(self, encode: Encode | None = None) -> LatentDistribution:
         """p(z), batch_shape (), event_shape (latent_dim,).
 
