@@ -41,9 +41,7 @@ class Layered:
     @property
     def mean(self) -> Tensor:
         """A typical z: each layer at its mean, given the mean of the layer before."""
-        given = self._at_means()
-        batch = torch.broadcast_shapes(*(layer.mean.shape[:-1] for layer in given))
-        return torch.cat(self._lowest_first([layer.mean.expand(*batch, -1) for layer in given]), -1)
+        return beside(*self._lowest_first([layer.mean for layer in self._at_means()]))
 
     @property
     def top(self) -> LatentDistribution:
@@ -117,6 +115,12 @@ def _kl(q: LatentDistribution, p: LatentDistribution, z: Tensor) -> Tensor:
         return kl_divergence(q, p)  # type: ignore[arg-type]
     except NotImplementedError:
         return q.log_prob(z) - p.log_prob(z)
+
+
+def beside(*parts: Tensor) -> Tensor:
+    """Side by side, whatever leading dimensions the one has and the other not."""
+    batch = torch.broadcast_tensors(*(part[..., 0] for part in parts))[0].shape
+    return torch.cat([part.expand(*batch, -1) for part in parts], -1)
 
 
 def _draw(layer: DiagonalNormal, samples: tuple[int, ...], noise: Noise | None) -> Tensor:

@@ -43,7 +43,7 @@ class VAE(nn.Module):
         self.encoder = architecture.encoder((channels + self.condition.channels, height, width), posterior.features)
         self.decoder = architecture.decoder(posterior.decoded + self.condition.latents, likelihood.out_shape)
         self.posterior, self.latent_prior, self.likelihood = posterior, prior, likelihood
-        self.latent_dim, self.shape = posterior.latent_dim, likelihood.shape
+        self.latent_dim, self.decoded, self.shape = posterior.latent_dim, posterior.decoded, likelihood.shape
 
     def encode(self, x: Tensor, c: Tensor | None = None) -> LatentDistribution:
         """q_φ(z|x): batch_shape (batch,), event_shape (latent_dim,)."""
@@ -51,7 +51,8 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor, c: Tensor | None = None) -> Distribution:
         """p_θ(x|z): batch_shape (..., batch), event_shape (channels, height, width)."""
-        inputs = self.condition.latent(z[..., : self.posterior.decoded], c)
+        seen = z if self.decoded == z.shape[-1] else z[..., : self.decoded]
+        inputs = self.condition.latent(seen, c)
         parameters = self.decoder(inputs.reshape(-1, inputs.shape[-1]))
         return self.likelihood(parameters.view(*z.shape[:-1], *parameters.shape[1:]))
 

@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from vae_lightning.architectures.layers import activation
 from vae_lightning.distributions import DiagonalNormal
+from vae_lightning.layered import beside
 
 Network = Callable[[Tensor], Tensor]
 
@@ -59,12 +60,6 @@ class Combined:
 
     def detached(self) -> Combined:
         return Combined(self.prior.detached(), self.features.detach())
-
-
-def beside(features: Tensor, z: Tensor) -> Tensor:
-    """(..., features + size), whatever leading dimensions the one has and the other not."""
-    batch = torch.broadcast_shapes(features.shape[:-1], z.shape[:-1])
-    return torch.cat([features.expand(*batch, -1), z.expand(*batch, -1)], -1)
 
 
 def constant(network: Network) -> Network:
