@@ -90,6 +90,11 @@ class Draws:
         return tuple(kl.mean(0) for kl in kl_of_layers(self.q, self.p, self.z, by_formula=self._log_q is None))
 
     @property
+    def kl_parts(self) -> dict[str, Tensor]:
+        """What each of several layers adds to the KL, by name, (batch,)."""
+        return {f"z{i}": kl for i, kl in enumerate(self.kl_of_layers, 1)}
+
+    @property
     def elbo(self) -> Tensor:
         """−(reconstruction + kl) of each image, (batch,), always at β = 1: a lower bound on log p(x)."""
         return -(self.reconstruction + self.kl)

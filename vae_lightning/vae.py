@@ -38,7 +38,7 @@ class VAE(nn.Module):
         super().__init__()
         self.condition = condition or NoCondition()
         check_same_space(posterior, prior)
-        self.condition.begin(likelihood.shape, prior)
+        self.condition.begin(likelihood.shape, posterior, prior)
         channels, height, width = likelihood.shape
         self.encoder = architecture.encoder((channels + self.condition.channels, height, width), posterior.features)
         self.decoder = architecture.decoder(posterior.decoded + self.condition.latents, likelihood.out_shape)
@@ -58,11 +58,11 @@ class VAE(nn.Module):
 
     def prior(self, c: Tensor | None = None) -> LatentDistribution:
         """p(z): event_shape (latent_dim,), batch_shape () or, where it depends on c, (batch,)."""
-        return self.condition.prior(self.latent_prior(self.encode_in_turn), c)
+        return self.condition.prior(self.latent_prior(self.encode_unlabelled), c)
 
-    def encode_in_turn(self, x: Tensor) -> LatentDistribution:
-        """q_φ(z|x) of images that have no labels, a prior's pseudo-inputs: where there is a condition, the classes in turn."""
-        return self.encode(x, self.condition.given(None, len(x), x.device))
+    def encode_unlabelled(self, x: Tensor) -> LatentDistribution:
+        """q_φ(z|x) of images that have no labels even where there is a condition: a prior's pseudo-inputs."""
+        return self.posterior(self.encoder(self.condition.unlabelled(x)))
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, c: Tensor | None = None) -> Tensor:

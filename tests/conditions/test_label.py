@@ -196,7 +196,7 @@ def test_latents_that_cannot_be_moved_are_refused_or_left_alone() -> None:
 
 
 class OfPosteriors(Prior):
-    """p(z) = q(z|u₂, c₂), the third of its pseudo-inputs."""
+    """p(z) = q(z|u₂), the third of its pseudo-inputs."""
 
     option, latent_dim = "prior=of_posteriors", 2
 
@@ -207,10 +207,12 @@ class OfPosteriors(Prior):
         return DiagonalNormal(q.mean[2], q.stddev[2])
 
 
-def test_pseudo_inputs_have_the_classes_in_turn() -> None:
+def test_pseudo_inputs_are_of_no_class_and_alike_in_any_company() -> None:
+    """The encoder is linear: what it makes of the mean plane is the mean of what it makes of each class's."""
     vae = VAE(Linear(), Diagonal(2), OfPosteriors(), Gaussian(SHAPE), Label(3))
-    expected = vae.encode(torch.ones(1, *SHAPE), torch.tensor([2]))
-    torch.testing.assert_close(vae.prior(torch.tensor([0, 1])).mean, expected.mean.expand(2, 2))
+    expected = vae.encode(torch.ones(3, *SHAPE), torch.arange(3)).mean.mean(0)
+    torch.testing.assert_close(vae.prior(torch.tensor([0, 1])).mean, expected.expand(2, 2))
+    torch.testing.assert_close(vae.encode_unlabelled(torch.ones(1, *SHAPE)).mean[0], expected)
 
 
 @pytest.mark.parametrize("hierarchy", [TwoLayer(4, [5]), Ladder([4], [5])], ids=["two_layer", "ladder"])

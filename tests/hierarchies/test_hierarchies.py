@@ -24,7 +24,7 @@ from vae_lightning.likelihoods import Bernoulli, Gaussian
 from vae_lightning.noise import StreamNoise
 from vae_lightning.objectives import Objective
 from vae_lightning.posteriors import Diagonal, Posterior
-from vae_lightning.priors import Encode, Prior, StandardNormal
+from vae_lightning.priors import ANY, Encode, Prior, StandardNormal
 from vae_lightning.vae import VAE
 
 KINDS = ("bottom_up", "top_down", "ladder")
@@ -243,11 +243,14 @@ def test_layers_below_the_top_follow_it(hierarchy: Hierarchy) -> None:
 class Made(Prior):
     """p(z) = q(z_top|u) of one image u, to see what a prior of posteriors is handed."""
 
-    option = "prior=made"
+    option, space = "prior=made", ANY
 
     def __init__(self) -> None:
         super().__init__()
         self.latent_dim, self.u = 2, nn.Parameter(random_images(1))
+
+    def start(self, images: Tensor) -> None:
+        self.images = images
 
     def forward(self, encode: Encode | None = None) -> DiagonalNormal:
         assert encode is not None
@@ -267,6 +270,8 @@ def test_a_prior_of_posteriors_on_the_top_is_handed_the_top_layers(hierarchy: Hi
     assert p.event_shape == (vae.latent_dim,)
     Objective()(vae, random_images(3))["loss"].backward()
     assert prior.u.grad is not None
+    vae.latent_prior.start(torch.ones(1))
+    assert torch.equal(prior.images, torch.ones(1))
 
 
 def test_bottom_up_the_top_layer_is_taken_at_the_mean_of_the_layer_below() -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_lightning.distributions import LatentDistribution
+from vae_lightning.posteriors import Posterior
 from vae_lightning.priors import Prior
 
 
@@ -26,12 +27,16 @@ class Condition(nn.Module):
     def __init__(self, classes: int | None = None) -> None:
         super().__init__()
 
-    def begin(self, shape: tuple[int, int, int], prior: Prior) -> None:
-        """Told by the VAE, once, what it will see: images of `shape` and latents of `prior`. UserError where it cannot."""
+    def begin(self, shape: tuple[int, int, int], posterior: Posterior, prior: Prior) -> None:
+        """Told by the VAE, once, what it will meet: images of `shape`, the posterior and the prior. UserError where it cannot."""
 
     def image(self, x: Tensor, c: Tensor | None) -> Tensor:
         """What the encoder sees: (batch, C + channels, H, W)."""
         raise NotImplementedError
+
+    def unlabelled(self, x: Tensor) -> Tensor:
+        """What the encoder sees of an image that has no label and no place in a batch: a pseudo-input of a prior."""
+        return x
 
     def latent(self, z: Tensor, c: Tensor | None) -> Tensor:
         """What the decoder sees: (..., batch, latent_dim + latents)."""

@@ -10,6 +10,7 @@ from vae_lightning.affine import affine
 from vae_lightning.conditions.base import Condition
 from vae_lightning.distributions import LatentDistribution
 from vae_lightning.errors import InvalidValue, UserError, check_bool, check_int
+from vae_lightning.posteriors import Posterior
 from vae_lightning.priors import Prior
 
 
@@ -33,21 +34,27 @@ class Label(Condition):
         self.prior_sees_c = check_bool("prior_sees_c", prior_sees_c)
         self.register_buffer("one_hot", torch.eye(classes), persistent=False)
 
-    def begin(self, shape: tuple[int, int, int], prior: Prior) -> None:
+    def begin(self, shape: tuple[int, int, int], posterior: Posterior, prior: Prior) -> None:
         _, self.height, self.width = shape
         self.plane = nn.Parameter(0.1 * torch.randn(self.classes, self.height * self.width))
         if not self.prior_sees_c:
             return
-        if prior.space != "real":
+        if posterior.space != "real":
             raise UserError(
-                f"{self.option} does not go with {prior.option}: its latents ({prior.space}) cannot be moved for each class; "
+                f"{self.option} does not go with {prior.option}: its latents ({posterior.space}) cannot be moved for each class; "
                 "set condition.prior_sees_c=false."
             )
         self.shift = nn.Parameter(torch.zeros(self.classes, prior.top_dim))
         self.log_scale = nn.Parameter(torch.zeros(self.classes, prior.top_dim))
 
     def image(self, x: Tensor, c: Tensor | None) -> Tensor:
-        planes = self._rows(self.plane, c, x.shape[:1])
+        return self._beside(x, self._rows(self.plane, c, x.shape[:1]))
+
+    def unlabelled(self, x: Tensor) -> Tensor:
+        """The mean plane: the same for an image whichever others it stands with."""
+        return self._beside(x, self.plane.mean(0).expand(len(x), -1))
+
+    def _beside(self, x: Tensor, planes: Tensor) -> Tensor:
         return torch.cat([x, planes.view(-1, 1, self.height, self.width).to(x.dtype)], 1)
 
     def latent(self, z: Tensor, c: Tensor | None) -> Tensor:

@@ -14,7 +14,7 @@ from vae_lightning.errors import UserError
 from vae_lightning.hierarchies.networks import Given
 from vae_lightning.layered import Layered
 from vae_lightning.posteriors import Diagonal, Posterior
-from vae_lightning.priors import Encode, Prior
+from vae_lightning.priors import ANY, Encode, Prior
 
 LAYERED = frozenset({DENSITY, DENSITY_ANYWHERE, REAL_SPACE})
 
@@ -35,7 +35,7 @@ class Hierarchy:
                 f"{posterior.option} does not go with {self.option}: each of its layers has a diagonal Gaussian posterior of "
                 "its own; leave posterior out."
             )
-        if prior.space != posterior.space or prior.latent_dim != posterior.latent_dim:
+        if prior.space not in (posterior.space, ANY) or prior.latent_dim != posterior.latent_dim:
             raise UserError(
                 f"{prior.option} does not go with {self.option}: its top layer has {posterior.latent_dim} numbers "
                 f"({posterior.space}), and the prior {prior.latent_dim} ({prior.space})."
@@ -60,6 +60,9 @@ class TopDown(Prior):
     @property
     def top_dim(self) -> int:
         return self.sizes[-1]
+
+    def start(self, images: Tensor) -> None:
+        self.top.start(images)
 
     def forward(self, encode: Encode | None = None) -> Layered:
         """The top's prior is handed the top layer of `encode`, q(z_L|x)."""

@@ -55,7 +55,7 @@ class Objective(nn.Module):
         losses = {"reconstruction": draws.reconstruction.mean()}
         if draws.has_kl:
             losses["kl"] = draws.kl.mean()
-            losses |= {f"kl_z{i}": kl.mean() for i, kl in enumerate(draws.kl_of_layers, 1)}
+            losses |= {f"kl_{name}": kl.mean() for name, kl in draws.kl_parts.items()}
         loss = self.bound(draws, self.kl, kl_weight, self.gradient)
         penalty, reported = self.penalty(draws, penalty_weight, noise)
         return {"loss": loss + penalty, **losses, **self.bound.report(loss), **reported}

@@ -12,10 +12,11 @@ from vae_lightning.abilities import EVERYTHING
 from vae_lightning.distributions import LatentDistribution
 
 Encode = Callable[[Tensor], LatentDistribution]
+ANY = "any space"
 
 
 class Prior(nn.Module):
-    """p(z) over latents of `latent_dim` numbers in `space` (see `Posterior`)."""
+    """p(z) over latents of `latent_dim` numbers in `space` (see `Posterior`; ANY: wherever the posterior's are)."""
 
     option: ClassVar[str]
     abilities: ClassVar[AbstractSet[str]] = EVERYTHING
@@ -30,6 +31,9 @@ class Prior(nn.Module):
     def completed(self, top: Tensor) -> Tensor:
         """The whole of z, (..., latent_dim), where its last numbers are `top`, (..., top_dim): layers below at their means."""
         return top
+
+    def start(self, images: Tensor) -> None:
+        """Told the training images, uint8 (N, C, H, W), once before a new run's training; most priors pass over them."""
 
     def forward(self, encode: Encode | None = None) -> LatentDistribution:
         """p(z), batch_shape (), event_shape (latent_dim,).
