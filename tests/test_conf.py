@@ -16,6 +16,7 @@ CONF = REPOSITORY / "conf"
 GROUPS = sorted({str(p.parent.relative_to(CONF)) for p in CONF.glob("*/**/*.yaml")} - {"hydra/help", "hydra/job_logging"})
 # what the program itself hands to constructors
 GIVEN = {
+    "condition": {"classes"},
     "likelihood": {"shape"},
     "prior": {"shape", "mean", "numbers"},
     "logger": {"save_dir", "dir", "id", "anonymous", "experiment", "checkpoint_name", "add_file_policy"},

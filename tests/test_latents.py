@@ -10,7 +10,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.running import SHORT, Runner, metrics_rows
-from vae_lightning import build, runs
+from vae_lightning import instantiation, runs
 from vae_lightning.posteriors import Categorical, Joint
 from vae_lightning.priors import Vamp
 
@@ -114,9 +114,9 @@ def test_one_number_sets_the_classes_of_posterior_and_prior(runner: Runner) -> N
 
 def test_what_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        build, "requires", lambda name: ["torch>=2.8", "zuko>=1.6; extra == 'dev'", 'zuko>=1.6; extra == "flows"']
+        instantiation, "requires", lambda name: ["torch>=2.8", "zuko>=1.6; extra == 'dev'", 'zuko>=1.6; extra == "flows"']
     )
-    monkeypatch.setattr(build, "metadata", lambda name: type("M", (), {"get_all": lambda self, key: ["dev", "flows"]})())
+    monkeypatch.setattr(instantiation, "metadata", lambda name: type("M", (), {"get_all": lambda self, key: ["dev", "flows"]})())
     for missing in ("zuko", "zuko.flows"):
-        assert build._install("prior", ModuleNotFoundError(name=missing)) == "pip install 'vae-lightning[flows]'"
-    assert build._install("prior", ModuleNotFoundError(name="other")) == "other"
+        assert instantiation._install("prior", ModuleNotFoundError(name=missing)) == "pip install 'vae-lightning[flows]'"
+    assert instantiation._install("prior", ModuleNotFoundError(name="other")) == "other"

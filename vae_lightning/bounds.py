@@ -17,6 +17,7 @@ from torch.distributions import kl_divergence
 from vae_lightning.abilities import DENSITY
 from vae_lightning.densities.joint import JointLatents, kl_by_part
 from vae_lightning.distributions import LatentDistribution
+from vae_lightning.layered import Layered, kl_of_layers
 from vae_lightning.noise import Noise
 from vae_lightning.vae import VAE
 
@@ -79,15 +80,26 @@ class Draws:
     def kl(self) -> Tensor:
         """KL(q(z|x) ‖ p(z)) of each image, (batch,): exact where torch knows the formula for this pair, else from the draws."""
         if self._log_q is None:
+            if self.kl_of_layers:
+                return torch.stack(self.kl_of_layers).sum(0)
             try:
                 return kl_divergence(self.q, self.p)  # type: ignore[arg-type]
             except NotImplementedError:
                 pass
         return (self.log_qz - self.log_pz).mean(0)
 
+    @cached_property
+    def kl_of_layers(self) -> tuple[Tensor, ...]:
+        """Each layer's part of the KL, the lowest first, (batch,) each, from the draws; nothing where z is one layer."""
+        if not (isinstance(self.q, Layered) and isinstance(self.p, Layered)):
+            return ()
+        return tuple(kl.mean(0) for kl in kl_of_layers(self.q, self.p, self.z, by_formula=self._log_q is None))
+
     @property
     def kl_parts(self) -> dict[str, Tensor]:
-        """The KL of each part by name, (batch,), where the code has several and each has a formula."""
+        """The KL of each layer, or of each part of a joint code, by name, (batch,), where it is known; they add up to it."""
+        if self.kl_of_layers:
+            return {f"z{i}": kl for i, kl in enumerate(self.kl_of_layers, 1)}
         if isinstance(self.q, JointLatents) and isinstance(self.p, JointLatents):
             try:
                 return kl_by_part(self.q, self.p)

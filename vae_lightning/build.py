@@ -1,7 +1,7 @@
 """From configuration to objects.
 
-Building is staged, since shapes come from the data: data → likelihood → posterior → model → prior. Importing this imports no
-torch, so that what can be checked without it is checked at once.
+Building is staged, since shapes come from the data: data → likelihood → posterior, prior → hierarchy → condition → model.
+Importing this imports no torch, so that what can be checked without it is checked at once.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ AXES = (
     "model",
     "posterior",
     "prior",
+    "hierarchy",
     "condition",
     "likelihood",
     "objective",
@@ -93,11 +94,15 @@ def build_data(config: DictConfig) -> ImageData:
 
 def build_vae(config: DictConfig, facts: DataFacts) -> Any:
     """The VAE (imports torch, but no Lightning)."""
+    from vae_lightning.hierarchies import NoHierarchy
     from vae_lightning.vae import VAE
 
-    known = {"shape": facts.shape, "mean": facts.mean}
+    known = {"shape": facts.shape, "mean": facts.mean, "classes": facts.classes}
     likelihood, posterior = make(config, "likelihood", known), make(config, "posterior", known)
     prior = make(config, "prior", {**known, "numbers": posterior.latent_dim})
+    # a run from before there were any says nothing of hierarchies
+    hierarchy = make(config, "hierarchy") if "hierarchy" in config else NoHierarchy()
+    posterior, prior = hierarchy.layers(posterior, prior)
     model, condition = make(config, "model"), make(config, "condition", known)
     try:
         return VAE(model, posterior, prior, likelihood, condition)

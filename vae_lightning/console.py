@@ -54,7 +54,7 @@ class Report:
 
 def composition(config: DictConfig, vae: Any, facts: dict[str, str]) -> str:
     """What was composed: a line per axis with its option and the arguments in force, then shapes, sizes and `facts`."""
-    lines = [(axis, config.choices[axis], _axis(config, axis)) for axis in AXES]
+    lines = [(axis, config.choices[axis], _axis(config, axis)) for axis in AXES if axis in config.choices]
     lines.append(("trainer", config.choices.trainer, _arguments(config.trainer, _QUIET)))
     encoder, decoder = (sum(p.numel() for p in part.parameters()) for part in (vae.encoder, vae.decoder))
     total = sum(p.numel() for p in vae.parameters())

@@ -41,11 +41,12 @@ class VAE(nn.Module):
         self.condition = condition or NoCondition()
         check_same_space(posterior, prior)
         require(prior, prior.needs, posterior)
+        self.condition.begin(likelihood.shape, posterior, prior)
         channels, height, width = likelihood.shape
         self.encoder = architecture.encoder((channels + self.condition.channels, height, width), posterior.features)
-        self.decoder = architecture.decoder(posterior.latent_dim + self.condition.latents, likelihood.out_shape)
+        self.decoder = architecture.decoder(posterior.decoded + self.condition.latents, likelihood.out_shape)
         self.posterior, self.latent_prior, self.likelihood = posterior, prior, likelihood
-        self.latent_dim, self.shape = posterior.latent_dim, likelihood.shape
+        self.latent_dim, self.decoded, self.shape = posterior.latent_dim, posterior.decoded, likelihood.shape
 
     def encode(self, x: Tensor, c: Tensor | None = None) -> LatentDistribution:
         """q_φ(z|x): batch_shape (batch,), event_shape (latent_dim,)."""
@@ -53,13 +54,18 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor, c: Tensor | None = None) -> Distribution:
         """p_θ(x|z): batch_shape (..., batch), event_shape (channels, height, width)."""
-        inputs = self.condition.latent(z, c)
+        seen = z if self.decoded == z.shape[-1] else z[..., : self.decoded]
+        inputs = self.condition.latent(seen, c)
         parameters = self.decoder(inputs.reshape(-1, inputs.shape[-1]))
         return self.likelihood(parameters.view(*z.shape[:-1], *parameters.shape[1:]))
 
     def prior(self, c: Tensor | None = None) -> LatentDistribution:
         """p(z): event_shape (latent_dim,), batch_shape () or, where it depends on c, (batch,)."""
-        return self.condition.prior(self.latent_prior(self.encode), c)
+        return self.condition.prior(self.latent_prior(self.encode_unlabelled), c)
+
+    def encode_unlabelled(self, x: Tensor) -> LatentDistribution:
+        """q_φ(z|x) of images that have no labels even where there is a condition: a prior's pseudo-inputs."""
+        return self.posterior(self.encoder(self.condition.unlabelled(x)))
 
     @torch.no_grad()
     def start_at(self, mean_image: Tensor) -> None:
@@ -89,8 +95,7 @@ class VAE(nn.Module):
 
         Where there is a condition and no c, its classes in turn.
         """
-        given = self.condition.in_turn(n) if c is None else c
-        given = None if given is None else given.to(next(self.parameters()).device)
+        given = self.condition.given(c, n, next(self.parameters()).device)
         p = self.prior(given)
         return self.decode(p.rsample(() if p.batch_shape else (n,), noise), given).mean
 

@@ -18,7 +18,10 @@ BINARIZE = ("auto", "dynamic", "static", "threshold", "none")
 
 
 class Batch(NamedTuple):
-    """`images` uint8 (batch, C, H, W); `labels` and `examples` (the place in the split, which keys the noise) int64 (batch,)."""
+    """`images` uint8 (batch, C, H, W); `labels` and `examples` (the place in the split, which keys the noise) int64 (batch,).
+
+    The label of an image that has none is −1.
+    """
 
     images: Tensor
     labels: Tensor
@@ -47,19 +50,21 @@ class Images(torch.utils.data.Dataset[Batch]):
 class DataFacts:
     """What a model needs to know of its data, kept in the run so that it can be rebuilt without them.
 
-    shape: (channels, height, width); mean: of all training pixels, in [0, 1]; train_size: number of training images.
+    shape: (channels, height, width); mean: of all training pixels, in [0, 1]; train_size: number of training images;
+    classes: how many labels there are, 0 to classes − 1, or None where some image has none.
     """
 
     shape: tuple[int, int, int]
     mean: float
     train_size: int
+    classes: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "shape": list(self.shape)}
 
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> DataFacts:
-        return cls(tuple(facts["shape"]), float(facts["mean"]), int(facts["train_size"]))
+        return cls(tuple(facts["shape"]), float(facts["mean"]), int(facts["train_size"]), facts.get("classes"))
 
 
 class ImageData(ABC):
@@ -102,8 +107,10 @@ class ImageData(ABC):
 
     def facts(self) -> DataFacts:
         train = self.splits()["train"]
+        labels = torch.cat([split.labels for split in self.splits().values()])
+        classes = int(labels.max()) + 1 if labels.min() >= 0 else None
         channels, height, width = train.images.shape[1:]
-        return DataFacts((channels, height, width), train.images.float().mean().item() / 255, len(train))
+        return DataFacts((channels, height, width), train.images.float().mean().item() / 255, len(train), classes)
 
 
 def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:

@@ -24,8 +24,8 @@ class Objective(nn.Module):
     """loss = −bound(x; β, kl) + penalty, averaged over the batch; by default the ELBO with its KL weighted by β.
 
     Answers with `Losses`: `loss`; `reconstruction` = −E_q[log p(x|z)] and, where q has a density, `kl` = KL(q(z|x) ‖ p(z)), the
-    ELBO's terms at β = 1, with `kl_<part>` for the parts of a joint code; and whatever else its own parts report. UserError
-    where parts do not go together.
+    ELBO's terms at β = 1, with `kl_<part>` for the parts of a joint code or the layers of a hierarchy, which add up to it; and
+    whatever else its own parts report. UserError where parts do not go together.
     """
 
     def __init__(

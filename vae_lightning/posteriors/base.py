@@ -28,6 +28,11 @@ class Posterior(nn.Module):
         """How many numbers the encoder must produce for an image."""
         raise NotImplementedError
 
+    @property
+    def decoded(self) -> int:
+        """How many numbers of z, the first ones, the decoder sees: all, unless there are layers above."""
+        return self.latent_dim
+
     def forward(self, features: Tensor) -> LatentDistribution:
         """(batch, features) → q(z|x), batch_shape (batch,), event_shape (latent_dim,)."""
         raise NotImplementedError

@@ -28,6 +28,15 @@ class Prior(nn.Module):
     space: str = "real"
     latent_dim: int
 
+    @property
+    def top_dim(self) -> int:
+        """How many numbers of z, the last ones, depend on no others: all, unless there are layers below the top one."""
+        return self.latent_dim
+
+    def completed(self, top: Tensor) -> Tensor:
+        """The whole of z, (..., latent_dim), where its last numbers are `top`, (..., top_dim): layers below at their means."""
+        return top
+
     def start(self, images: Tensor) -> None:
         """Told the training images, uint8 (N, C, H, W), once before a new run's training; most priors pass over them."""
 
