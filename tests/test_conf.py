@@ -18,8 +18,6 @@ GROUPS = sorted({str(p.parent.relative_to(CONF)) for p in CONF.glob("*/**/*.yaml
 GIVEN = {
     "likelihood": {"shape"},
     "logger": {"save_dir", "dir", "id", "anonymous", "experiment", "checkpoint_name", "add_file_policy"},
-    "objective": {"train_size", "latent_dim"},
-    "objective/penalty": {"train_size", "latent_dim"},
     "optimizer": {"params"},
     "trainer": {
         "logger",

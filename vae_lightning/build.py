@@ -5,7 +5,6 @@ Building is staged, since shapes come from the data: data → likelihood → pos
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Sequence
 from importlib.metadata import metadata
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.data.base import DataFacts, ImageData
@@ -57,21 +56,6 @@ def make(config: DictConfig, key: str, **given: Any) -> Any:
         raise
 
 
-def parts(node: DictConfig) -> dict[str, DictConfig]:
-    """The nodes below this one that are objects of their own."""
-    below = {str(name): child for name, child in node.items()}
-    return {name: child for name, child in below.items() if isinstance(child, DictConfig) and "_target_" in child}
-
-
-def asked(node: DictConfig, figures: dict[str, Any]) -> dict[str, Any]:
-    """Those of the figures, known once there are data and a model, that the node's constructor asks for."""
-    try:
-        wanted = inspect.signature(get_object(node._target_)).parameters
-    except (ImportError, ValueError, TypeError):
-        return {}  # `make` will say what is wrong
-    return {name: value for name, value in figures.items() if name in wanted}
-
-
 def source_key(config: DictConfig, key: str, name: str) -> str:
     """Where the argument `name` of the node `key` was set: `beta`, if the node only says `${beta}`."""
     node = OmegaConf.select(config, key)
@@ -105,9 +89,9 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     from vae_lightning.module import VAEModule
 
     check_optimizer(config)
-    figures = {"train_size": config.facts.train_size, "latent_dim": vae.latent_dim}
-    objective = make(config, "objective", **{name: asked(node, figures) for name, node in parts(config.objective).items()})
+    objective = make(config, "objective")
     objective.check(vae)
+    objective.told(config.facts.train_size)
     beta_schedule = make(config, "beta_schedule")
     require(beta_schedule, beta_schedule.needs, vae.posterior)
     if not objective.uses_beta(vae) and (config.beta != 1 or config.choices.beta_schedule != "constant"):
