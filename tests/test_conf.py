@@ -20,8 +20,6 @@ GIVEN = {
     "likelihood": {"shape"},
     "prior": {"shape", "mean", "numbers"},
     "logger": {"save_dir", "dir", "id", "anonymous", "experiment", "checkpoint_name", "add_file_policy"},
-    "objective": {"train_size", "latent_dim"},
-    "objective/penalty": {"train_size", "latent_dim"},
     "optimizer": {"params"},
     "trainer": {
         "logger",

@@ -35,7 +35,7 @@ AXES = (
 
 
 # stands in, before there are data and a model, for what constructors ask of them
-BEFORE_DATA: dict[str, Any] = {"shape": (1, 1, 1), "mean": 0.5, "classes": 2, "train_size": 2, "latent_dim": 2, "numbers": 2}
+BEFORE_DATA: dict[str, Any] = {"shape": (1, 1, 1), "mean": 0.5, "classes": 2, "numbers": 2}
 
 
 def check_values(config: DictConfig) -> None:
@@ -118,8 +118,9 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     from vae_lightning.module import VAEModule
 
     check_optimizer(config)
-    objective = make(config, "objective", {"train_size": config.facts.train_size, "latent_dim": vae.latent_dim})
+    objective = make(config, "objective")
     objective.check(vae)
+    objective.told(config.facts.train_size)
     beta_schedule = make(config, "beta_schedule")
     require(beta_schedule, beta_schedule.needs, vae.posterior)
     if not objective.uses_beta(vae) and (config.beta != 1 or config.choices.beta_schedule != "constant"):

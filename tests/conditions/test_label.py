@@ -151,7 +151,7 @@ def test_samples_are_of_the_classes_in_turn_or_of_those_asked_for() -> None:
     ("c", "says"),
     [
         (None, r"condition=label: give c"),
-        (torch.tensor([0, 1, 3]), r"c=\[0, 1, 3\]: must be classes, 0 to 2"),
+        (torch.tensor([0, 1, 3]), r"c=\[0,1,3\]: must be classes, 0 to 2"),
         (torch.tensor([0, 1, -1]), r"must be classes, 0 to 2"),
         (torch.tensor([0, 1]), r"must be one class, int64, for each of \(3,\)"),
         (torch.zeros(3, 1, dtype=torch.long), r"must be one class"),

@@ -80,6 +80,12 @@ def test_permuted_codes_keep_their_marginals_and_lose_what_they_shared() -> None
     assert not torch.equal(shuffled, permuted(z, stream(1)))
 
 
+def test_the_discriminator_has_to_take_all_of_z() -> None:
+    Objective(penalty=Factor(2)).check(LinearGaussian().vae)
+    with pytest.raises(InvalidValue, match=r"latent_dim=3: must be that of z, which is 2"):
+        Objective(penalty=Factor(3)).check(LinearGaussian().vae)
+
+
 def test_the_discriminators_learning_rate_makes_a_group_of_its_own() -> None:
     assert Objective(penalty=Factor(2)).parameter_groups() == []
     penalty = Factor(2, lr=1e-4)

@@ -108,6 +108,17 @@ def test_beta_weighs_the_total_correlation_and_one_is_the_elbo() -> None:
     assert objective.uses_beta(model.vae)
 
 
+def test_the_number_of_training_images_is_told_unless_it_was_given() -> None:
+    mean, z = codes(6)
+    objective, given = Objective(penalty=TotalCorrelation()), TotalCorrelation(50)
+    with pytest.raises(RuntimeError, match="told"):
+        objective.penalty(draws(mean, z), 1.0, None)
+    objective.told(100)
+    given.told(100)
+    assert isinstance(objective.penalty, TotalCorrelation)
+    assert (objective.penalty.train_size, given.train_size) == (100, 50)
+
+
 @pytest.mark.parametrize("bad", [{"train_size": 0}, {"train_size": 10, "estimator": "mws"}])
 def test_values_out_of_range_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidValue, match=f"^{list(bad)[-1]}="):

@@ -54,6 +54,11 @@ class Objective(nn.Module):
         for part in self.parts():
             part.check(vae)
 
+    def told(self, train_size: int) -> None:
+        """Tells the parts how many training images there are."""
+        for part in self.parts():
+            part.told(train_size)
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters of the parts that have settings of their own in the optimizer."""
         return [group for part in self.parts() for group in part.parameter_groups()]

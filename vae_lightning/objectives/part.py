@@ -23,6 +23,9 @@ class Part(nn.Module):
         require(self, self.needs, vae.posterior, vae.latent_prior)
         require(self, self.needs_of_posterior, vae.posterior)
 
+    def told(self, train_size: int) -> None:
+        """Told, before training, how many training images there are."""
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters of its own with other settings than the optimizer's, as torch's optimizers take them: [{params, lr}]."""
         return []

@@ -13,9 +13,10 @@ from torch.func import functional_call
 
 from vae_lightning.abilities import REAL_SPACE
 from vae_lightning.bounds import Draws
-from vae_lightning.errors import check_ints, check_number
+from vae_lightning.errors import InvalidValue, check_int, check_ints, check_number
 from vae_lightning.noise import Noise
 from vae_lightning.objectives.penalty.base import Penalty
+from vae_lightning.vae import VAE
 
 
 class Factor(Penalty):
@@ -36,7 +37,13 @@ class Factor(Penalty):
         super().__init__()
         self.gamma = check_number("gamma", gamma, 0)
         self.lr = None if lr is None else check_number("lr", lr, 0)
+        self.latent_dim = check_int("latent_dim", latent_dim)
         self.discriminator = discriminator(latent_dim, check_ints("hidden", hidden))
+
+    def check(self, vae: VAE) -> None:
+        super().check(vae)
+        if vae.latent_dim != self.latent_dim:
+            raise InvalidValue("objective.penalty.latent_dim", self.latent_dim, f"that of z, which is {vae.latent_dim}")
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [] if self.lr is None else [{"params": list(self.discriminator.parameters()), "lr": self.lr}]

@@ -18,7 +18,7 @@ ESTIMATORS = ("stratified", "weighted")
 
 
 class TotalCorrelation(Penalty):
-    """(β − 1)·TC, TC = KL(q(z) ‖ Π_d q(z_d)) of the aggregate q(z) = (1/N) Σ_n q(z|x_n) over the N = `train_size` images.
+    """(β − 1)·TC, TC = KL(q(z) ‖ Π_d q(z_d)) of the aggregate q(z) = (1/N) Σ_n q(z|x_n), N = `train_size` (None: the data's).
 
     The KL of the ELBO is I(x; z) + TC + Σ_d KL(q(z_d) ‖ p(z_d)) (Chen et al. 2018, eq. 2), so that β weighs the TC in all and
     β = 1 is the ELBO. log q(z) is estimated from the batch, by `minibatch_log_weights`. Reports `total_correlation` and
@@ -29,12 +29,17 @@ class TotalCorrelation(Penalty):
     needs_of_posterior = frozenset({DENSITY_ANYWHERE, KL_PER_DIMENSION, REAL_SPACE})
     takes_beta = True
 
-    def __init__(self, train_size: int, estimator: str = "stratified") -> None:
+    def __init__(self, train_size: int | None = None, estimator: str = "stratified") -> None:
         super().__init__()
-        self.train_size = check_int("train_size", train_size)
+        self.train_size = None if train_size is None else check_int("train_size", train_size)
         self.estimator = check_choice("estimator", estimator, ESTIMATORS)
 
+    def told(self, train_size: int) -> None:
+        self.train_size = self.train_size or train_size
+
     def forward(self, draws: Draws, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
+        if self.train_size is None:
+            raise RuntimeError("TotalCorrelation.told(train_size) comes before the first step.")
         # log q(z_i,d | x_j), (samples, batch i, batch j, latent_dim)
         log_q = log_prob_per_dimension(draws.q, draws.z.unsqueeze(2))
         log_weights = minibatch_log_weights(log_q.shape[2], self.train_size, self.estimator, log_q)
