@@ -168,6 +168,7 @@ def test_joint_codes_are_their_parts() -> None:
     q, p = posterior(features), prior()
     first, second = posterior.continuous(features[:, :4]), posterior.discrete(features[:, 4:])
     z = q.rsample((6,), StreamNoise(torch.Generator(), 0))
+    assert set(z[..., 2:].unique().tolist()) == {0.0, 1.0}
     torch.testing.assert_close(q.log_prob(z), first.log_prob(z[..., :2]) + second.log_prob(z[..., 2:]))
     parts = kl_divergence(first, StandardNormal(2)()), kl_divergence(second, UniformCategorical(1, 3)())
     torch.testing.assert_close(kl_divergence(q, p), sum(parts))

@@ -137,10 +137,11 @@ def test_the_images_are_encoded_once_a_call_and_only_when_asked_for() -> None:
 
 def test_it_holds_no_encoder() -> None:
     exact, prior = vamp_at(random_images(4))
+    exact.vae.prior().log_prob(torch.zeros(1, 2)).sum().backward()
+    assert [name for name, _ in prior.named_modules()] == [""]
     assert set(prior.state_dict()) == {"logits"}
     names = set(exact.vae.state_dict())
     assert {name for name in names if name.startswith("latent_prior")} == {"latent_prior.logits"}
-    exact.vae.prior().log_prob(torch.zeros(1, 2)).sum().backward()
     assert prior.logits.grad is not None
     assert prior.logits.grad.abs().sum() > 0
     with pytest.raises(ValueError, match="encode"):
