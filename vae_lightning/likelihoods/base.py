@@ -12,6 +12,8 @@ class Likelihood(nn.Module):
     """p(x|z) for images of `shape` (channels, height, width)."""
 
     support: ClassVar[Literal["binary", "real"]]
+    # how many values a pixel has where log_prob is a log-probability of them (256: bits/dim are reported), else None
+    discrete_levels: ClassVar[int | None] = None
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
