@@ -65,8 +65,9 @@ def _encode_batch(vae: VAE, batch: Batch, split: str) -> Codes:
         per_dimension = None if kl is None else kl_per_dimension(q, vae.prior())
         mean = _mean(q)
     vector = isinstance(z, Tensor) and z.ndim == 2
-    parts = (reconstruction.double(), kl if kl is None else kl.double(), per_dimension, mean, z if vector else None)
-    return Codes(*(part if part is None else part.cpu() for part in (batch.examples, batch.labels, *parts)))
+    parts = (kl if kl is None else kl.double(), per_dimension, mean, z if vector else None)
+    there = (part if part is None else part.cpu() for part in parts)
+    return Codes(batch.examples.cpu(), batch.labels.cpu(), reconstruction.double().cpu(), *there)
 
 
 def _mean(q: Any) -> Tensor | None:
