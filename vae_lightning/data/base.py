@@ -29,10 +29,13 @@ class Batch(NamedTuple):
 
 
 class Images(torch.utils.data.Dataset[Batch]):
-    """One split. Indexed with a tensor of places, it answers with a whole batch in one index operation."""
+    """One split. Indexed with a tensor of places, it answers with a whole batch in one index operation.
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images, labels
+    factors: the ground truth that the images were made from, where it is known: int64 (N, factors), each from 0 on.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, factors: Tensor | None = None) -> None:
+        self.images, self.labels, self.factors = images, labels, factors
 
     def __len__(self) -> int:
         return len(self.images)
@@ -102,7 +105,8 @@ class ImageData(ABC):
     def facts(self) -> DataFacts:
         train = self.splits()["train"]
         channels, height, width = train.images.shape[1:]
-        return DataFacts((channels, height, width), train.images.float().mean().item() / 255, len(train))
+        total = int(train.images.numpy().sum(dtype=np.int64))  # exact, and without a copy in float32
+        return DataFacts((channels, height, width), total / train.images.numel() / 255, len(train))
 
 
 def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> dict[str, np.ndarray]:
