@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -71,7 +71,11 @@ class ImageData(ABC):
     differ in `seed` see the same images); binarize: see `data.binarization`; batch_size: per process; eval_batch_size changes
     speed and memory only; num_workers: of the DataLoaders (0 is fastest, since a batch is one index operation);
     drop_last: leave out a last training batch that is not full.
+
+    A data set whose splits carry `factors` says in `categorical_factors`, for each, whether its values are names, not quantities.
     """
+
+    categorical_factors: ClassVar[tuple[bool, ...]] = ()
 
     def __init__(
         self,

@@ -27,6 +27,8 @@ class Sprites(ImageData):
     See `ImageData` for the other arguments.
     """
 
+    categorical_factors = tuple(name == "shape" for name in FACTORS)
+
     def __init__(
         self,
         images: int | None = 60000,

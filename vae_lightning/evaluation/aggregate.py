@@ -15,7 +15,7 @@ from vae_lightning.evaluation.measured import Measured, spread_places
 from vae_lightning.vae import VAE
 
 _NUMBERS = 4_000_000  # densities (points × images × dimensions) in memory at once
-NEAR = 0.1  # nats below log N at which the mutual information is said to be at its ceiling
+NEAR = 0.5  # nats below log N from which on the mutual information is said to be at its ceiling
 
 
 @torch.no_grad()

@@ -17,7 +17,6 @@ from vae_lightning.evaluation.measured import Measured, group_error
 
 BINS = 20  # of a latent dimension (Locatello et al. 2019), more where a factor has more values
 TREES = 20
-CATEGORICAL = ("shape",)
 
 
 def evaluate_disentanglement(codes: Tensor, factors: Tensor, categorical: Sequence[bool], seed: int = 0) -> Measured:
