@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from vae_lightning import served
 from vae_lightning.data.base import Batch, ImageData, Images
 from vae_lightning.evaluation.codes import Codes, encode_split
+from vae_lightning.evaluation.elbo import pixels
 from vae_lightning.evaluation.measured import Measured, spread_places
 from vae_lightning.runs import Run
 from vae_lightning.vae import VAE
@@ -115,10 +116,54 @@ def disentanglement(subject: Subject) -> Measured:
     return evaluate_disentanglement(subject.codes.mean[places], factors[places], subject.data.categorical_factors)
 
 
+def ais(subject: Subject) -> Measured:
+    from vae_lightning.evaluation.ais import evaluate_ais
+
+    settings = subject.config.ais
+    if subject.is_grey():
+        return Measured(notes=["No ais: grey pixels under a Bernoulli are no likelihood."])
+    count = subject.count(settings.images)
+    return evaluate_ais(
+        subject.vae,
+        subject.batches(count),
+        subject.config.split,
+        settings.chains,
+        settings.steps,
+        settings.leapfrog,
+        settings.simulated,
+        lambda images: subject.advance(images, count),
+    )
+
+
+def samples(subject: Subject) -> Measured:
+    """Against the images as they were before they were binarised, since E[x|z] is grey."""
+    from vae_lightning.evaluation.features import load_classifier
+    from vae_lightning.evaluation.samples import compare, draw_features
+
+    settings = subject.config.samples
+    split = subject.config.split
+    if split == "train":
+        return Measured(notes=["No samples: they are compared with images that were not trained on, so use split=test or val."])
+    grey = subject.data.splits()
+    classifier, digest = load_classifier(grey["train"], settings.classifier_steps, settings.cache)
+    count = min(settings.images, len(grey[split]), len(grey["train"]))
+
+    def real(name: str) -> torch.Tensor:
+        places = spread_places(len(grey[name]), count).split(subject.config.batch_size)
+        return torch.cat([classifier.features(pixels(grey[name][part].images)) for part in places])
+
+    drawn = draw_features(subject.vae, classifier.features, count, settings.seed, subject.config.batch_size)
+    found = compare(real(split), drawn, real("train"))
+    found.values["samples_classifier"] = digest
+    return found
+
+
 MEASURES: dict[str, Callable[[Subject], Measured]] = {
     "nll": nll,
     "latents": latents,
     "reconstructions": reconstructions,
     "probes": probes,
     "disentanglement": disentanglement,
+    "ais": ais,
+    "samples": samples,
 }
