@@ -7,6 +7,7 @@ that hold nothing of the factors give 0, the FactorVAE and β-VAE scores 1/facto
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -153,7 +154,9 @@ def dci(z: np.ndarray, v: np.ndarray, seed: int = 0) -> dict[str, float]:
     for k, factor in enumerate(v.T):
         # every split chooses among all dimensions: among a few, dimensions without information would be split by too
         forest = RandomForestClassifier(TREES, max_features=None, min_samples_leaf=2, random_state=seed)
-        forest.fit(z[:half], factor[:half])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of few images of a value: then the forest does not learn it, which is measured
+            forest.fit(z[:half], factor[:half])
         right = forest.score(z[half:], factor[half:])
         chance = np.bincount(factor[half:]).max() / (len(z) - half)
         if right > chance + 4 * math.sqrt(chance * (1 - chance) / (len(z) - half)):
