@@ -29,8 +29,8 @@ def path(steps: int = 60) -> Path:
 
 def weights(x: torch.Tensor, steps: int = 60) -> torch.Tensor:
     noise = ExampleNoise(torch.arange(len(x)), 5)
-    start = ais._prior_sample(model().vae, len(x), noise)
-    return ais._anneal(model().vae, x, start, path(steps), noise, 1)
+    start = ais._prior_sample(model().vae, len(x), noise, (1,))
+    return ais._anneal(model().vae, x, start, path(steps), noise, 1)[0]
 
 
 def test_it_is_within_its_standard_error_of_the_exact_log_p() -> None:
@@ -65,15 +65,15 @@ def test_the_two_bounds_hold_the_exact_value_between_them_and_close_with_steps()
 def test_moves_leave_the_posterior_as_it_is() -> None:
     x = pixels(random_batch(1).images).expand(5000, -1, -1, -1)
     posterior = model().posterior(x)
-    z = posterior.sample().float()
+    z = posterior.sample().float().unsqueeze(0)
     noise = ExampleNoise(torch.arange(5000), 3)
     moved = z
     for _ in range(3):
         moved, accepted = ais._move(model().vae, x, moved, torch.ones(()), 1.6 * posterior.stddev[0].min().float(), 5, noise)
     assert 0.3 < accepted.mean() < 0.95
     assert (moved - z).abs().mean() > 0.5 * posterior.stddev.mean()
-    torch.testing.assert_close(moved.mean(0), posterior.mean[0].float(), atol=0.04, rtol=0)
-    torch.testing.assert_close(moved.std(0), posterior.stddev[0].float(), atol=0, rtol=0.05)
+    torch.testing.assert_close(moved[0].mean(0), posterior.mean[0].float(), atol=0.04, rtol=0)
+    torch.testing.assert_close(moved[0].std(0), posterior.stddev[0].float(), atol=0, rtol=0.05)
 
 
 def test_simulated_images_are_those_of_the_model_and_the_global_generator_is_left_alone() -> None:
@@ -99,6 +99,6 @@ def test_batch_size_and_order_change_nothing() -> None:
 def test_about_two_thirds_of_the_proposals_are_accepted() -> None:
     sizes = path().step_sizes
     z, x = simulate(model().vae, 500, 9)
-    accepted = ais._move(model().vae, x, z, torch.ones(()), sizes[-1], 5, ExampleNoise(torch.arange(500), 1))[1]
+    accepted = ais._move(model().vae, x, z.unsqueeze(0), torch.ones(()), sizes[-1], 5, ExampleNoise(torch.arange(500), 1))[1]
     assert accepted.mean().item() == pytest.approx(0.65, abs=0.15)
     assert (path().betas[0], path().betas[-1]) == (0, 1)

@@ -36,8 +36,8 @@ def evaluate_ais(
     batches: Iterable[Batch],
     split: str,
     chains: int = 4,
-    steps: int = 500,
-    leapfrog: int = 10,
+    steps: int = 300,
+    leapfrog: int = 5,
     simulated: int = 50,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Measured:
@@ -77,9 +77,9 @@ def tuned_path(vae: VAE, steps: int, leapfrog: int, seed: int = 0) -> Path:
     betas = ((ramp - ramp[0]) / (ramp[-1] - ramp[0])).float().to(device)
     _, x = simulate(vae, PILOT, key(seed, "ais", "pilot"))
     noise = ExampleNoise(torch.arange(PILOT, device=device), key(seed, "ais", "tuning"))
-    z, size, sizes = _prior_sample(vae, PILOT, noise), 0.1, []
+    z, size, sizes = _prior_sample(vae, PILOT, noise, (1,)), 0.1, []
     for t, beta in enumerate(betas[1:]):
-        for _ in range(30 if t == 0 else 2):  # from a guess to what suits the prior, then along the path
+        for _ in range(30 if t == 0 else 1):  # from a guess to what suits the prior, then along the path
             z, accepted = _move(vae, x, z, beta, torch.as_tensor(size, device=device), leapfrog, noise)
             size *= math.exp(0.2 * (accepted.mean().item() - TARGET))
         sizes.append(size)
@@ -96,30 +96,32 @@ def simulate(vae: VAE, count: int, seed: int) -> tuple[Tensor, Tensor]:
         return z, vae.decode(z).sample()
 
 
-def _prior_sample(vae: VAE, count: int, noise: Noise) -> Tensor:
-    z = vae.prior().expand((count,)).rsample(noise=noise)
+def _prior_sample(vae: VAE, count: int, noise: Noise, chains: tuple[int, ...] = ()) -> Tensor:
+    """z ~ p(z), (*chains, count, latent_dim)."""
+    z = vae.prior().expand((count,)).rsample(chains, noise=noise)
     assert isinstance(z, Tensor)
     return z
 
 
 def _forward(vae: VAE, x: Tensor, path: Path, chains: int, noise: ExampleNoise) -> Tensor:
     """log of the mean weight of chains from the prior to the posterior, (batch,): at most log p(x) in expectation."""
-    log_w = [_anneal(vae, x, _prior_sample(vae, len(x), noise), path, noise, 1) for _ in range(chains)]
-    return torch.logsumexp(torch.stack(log_w), 0) - math.log(chains)
+    log_w = _anneal(vae, x, _prior_sample(vae, len(x), noise, (chains,)), path, noise, 1)
+    return torch.logsumexp(log_w, 0) - math.log(chains)
 
 
 def _reverse(vae: VAE, x: Tensor, z: Tensor, path: Path, chains: int, noise: ExampleNoise) -> Tensor:
     """−log of the mean weight of chains from a posterior sample back to the prior: at least log p(x) in expectation."""
-    log_w = [_anneal(vae, x, z, path, noise, -1) for _ in range(chains)]
-    return -(torch.logsumexp(torch.stack(log_w), 0) - math.log(chains))
+    log_w = _anneal(vae, x, z.expand(chains, *z.shape), path, noise, -1)
+    return -(torch.logsumexp(log_w, 0) - math.log(chains))
 
 
 def _anneal(vae: VAE, x: Tensor, z: Tensor, path: Path, noise: Noise, direction: int) -> Tensor:
-    """log w, float64 (batch,): Σ_t (β_t − β_{t−1}) log p(x|z_{t−1}), forwards; the same with its sign changed, backwards.
+    """log w of chains that start at z (chains, batch, latent_dim), float64 (chains, batch).
 
-    Forwards, z moves under f_t once its weight is taken; backwards it moves under f_t first, as the reversed chain does.
+    Forwards (direction 1): Σ_t (β_t − β_{t−1}) log p(x|z_{t−1}), z moving under f_t once its weight is taken. Backwards (−1): the
+    same with its sign changed, z moving under f_t first, as the reversed chain does.
     """
-    log_w = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    log_w = torch.zeros(z.shape[:-1], dtype=torch.float64, device=x.device)
     steps = range(len(path.step_sizes))
     for t in steps if direction > 0 else reversed(steps):
         low, high, size = path.betas[t], path.betas[t + 1], path.step_sizes[t]
@@ -133,8 +135,12 @@ def _anneal(vae: VAE, x: Tensor, z: Tensor, path: Path, noise: Noise, direction:
 
 
 def _move(vae: VAE, x: Tensor, z: Tensor, beta: Tensor, size: Tensor, leapfrog: int, noise: Noise) -> tuple[Tensor, Tensor]:
-    """One step of Hamiltonian Monte Carlo, which leaves f ∝ p(z) p(x|z)^β as it is: z, and who accepted, (batch,)."""
-    momentum = noise.normal(z)
+    """One step of Hamiltonian Monte Carlo, which leaves f ∝ p(z) p(x|z)^β as it is: z, and who accepted, (chains, batch).
+
+    z is (chains, batch, latent_dim).
+    """
+    chains = tuple(z.shape[:-2])
+    momentum = noise.normal(z[0], chains)
     log_f, gradient = _potential(vae, x, z, beta)
     end, kick = z, momentum
     before = log_f - 0.5 * momentum.square().sum(-1)
@@ -144,7 +150,7 @@ def _move(vae: VAE, x: Tensor, z: Tensor, beta: Tensor, size: Tensor, leapfrog: 
         log_f, gradient = _potential(vae, x, end, beta)
         kick = kick + 0.5 * size * gradient
     after = log_f - 0.5 * kick.square().sum(-1)
-    u = noise.uniform(z[:, :1])[:, 0]
+    u = noise.uniform(z[0, :, :1], chains)[..., 0]
     accepted = (u.log() < after - before) & after.isfinite()
     return torch.where(accepted.unsqueeze(-1), end, z), accepted.float()
 
