@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from tests.running import REPOSITORY, SHORT, Runner, metrics_rows
+from vae_lightning.console import _figure
 
 
 def results(folder: Path) -> dict:
@@ -106,7 +107,7 @@ def test_evaluate_agrees_with_what_training_wrote_and_with_itself(runner: Runner
     assert second["elbo"] == pytest.approx(first["elbo"], rel=1e-6)
     assert second["nll"] == pytest.approx(first["nll"], rel=1e-6)
     assert first["nll"] < -first["elbo"]
-    assert f"± {second['nll_standard_error']:.1f}  nats" in outcome.out
+    assert f"{_figure(second['nll'], second['nll_standard_error'])}  nats" in outcome.out
 
 
 def test_evaluate_other_splits_and_checkpoints_do_not_overwrite(runner: Runner) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.running import SHORT, Runner
 from vae_lightning.commands import evaluate as command
+from vae_lightning.console import _figure
 
 FEW = (
     "nll.samples=6", "nll.images=60", "latents.points=100", "latents.images=200", "probes.images=300", "ais.images=6",
@@ -31,6 +32,23 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str(folder))
     events.Reload()
     return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (-107.416, None, "-107.42"),
+        (-107.416, 0.75, "-107.42 ± 0.75"),
+        (-107.416, 1.7, "-107.4 ± 1.7"),
+        (744.7, 43.9, "744.7 ± 43.9"),
+        (0.9481, 0.0102, "0.948 ± 0.010"),
+        (0.9481, 0.0000102, "0.9481 ± 0.0000"),
+        (16, 0.0, "16 ± 0.00"),
+        (None, None, ""),
+    ],
+)
+def test_the_error_decides_how_many_decimals_are_shown(value: float | None, error: float | None, shown: str) -> None:
+    assert _figure(value, error) == shown
 
 
 def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -> None:
