@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ from vae_lightning.build import AXES
 
 # values of the Trainer's arguments that say nothing
 _QUIET = (None, False, True, 0, 1, -1, "auto")
-UNITS = {"elbo": "nats", "reconstruction": "nats", "kl": "nats", "nll": "nats", "nll_standard_error": "nats"}
+_NATS = (
+    "elbo", "reconstruction", "kl", "nll", "ais", "ais_gap", "mutual_information", "mutual_information_upper", "marginal_kl",
+    "total_correlation", "dimension_wise_kl",
+)  # fmt: skip
+UNITS = {**dict.fromkeys(_NATS, "nats"), "bits_per_dim": "bits", "elbo_bits_per_dim": "bits"}
 
 
 class Report:
@@ -72,7 +77,7 @@ def aligned(title: str, lines: Sequence[tuple[str, str, str]]) -> str:
 
 
 def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence[str]) -> Table:
-    """One column per split, one row per figure, with its unit."""
+    """One column per split, one row per figure, with its standard error, where there is one, and its unit."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
     table.add_column("")
     for name in columns:
@@ -80,7 +85,8 @@ def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence
     table.add_column("unit", style="dim")
     for row in rows:
         if any(row in values for values in columns.values()):
-            table.add_row(row, *(_figure(values.get(row)) for values in columns.values()), UNITS.get(row, ""))
+            figures = (_figure(values.get(row), values.get(f"{row}_standard_error")) for values in columns.values())
+            table.add_row(row, *figures, UNITS.get(row, ""))
     return table
 
 
@@ -96,9 +102,14 @@ def relative(path: Path) -> str:
         return str(path)
 
 
-def _figure(value: Any) -> str:
+def _figure(value: Any, error: float | None = None) -> str:
+    """`-107.42`, or `0.948 ± 0.010` with as many decimals as make two digits of the error."""
     if value is None:
         return ""
+    if error is not None:
+        decimals = min(4, max(1, 1 - math.floor(math.log10(error)))) if error > 0 else 2
+        shown = f"{value:.{decimals}f}" if isinstance(value, float) else f"{value}"
+        return f"{shown} ± {error:.{decimals}f}"
     return f"{value:.2f}" if isinstance(value, float) else f"{value}"
 
 

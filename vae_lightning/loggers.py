@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 
-HPARAMS_METRICS = ("elbo", "reconstruction", "kl", "active_units")
+from vae_lightning.results import HPARAMS_METRICS
 
 
 class TensorBoard(TensorBoardLogger):

@@ -89,6 +89,23 @@ class ExampleNoise:
         return u.view(*samples, *like.shape)
 
 
+class PerSample:
+    """`noise` keyed by example, for a distribution without a batch: the last dimension of `samples` is the batch of examples."""
+
+    def __init__(self, noise: Noise) -> None:
+        self.noise = noise
+
+    def normal(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return self.noise.normal(*self._with_batch(like, samples))
+
+    def uniform(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return self.noise.uniform(*self._with_batch(like, samples))
+
+    @staticmethod
+    def _with_batch(like: Tensor, samples: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
+        return (like.expand(samples[-1], *like.shape), tuple(samples[:-1])) if samples else (like, ())
+
+
 def _signed(value: int) -> int:
     """A 64-bit pattern as the int64 that torch holds."""
     value &= 2**64 - 1

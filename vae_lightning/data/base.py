@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -33,10 +33,13 @@ class Batch(NamedTuple):
 
 
 class Images(torch.utils.data.Dataset[Batch]):
-    """One split. Indexed with a tensor of places, it answers with a whole batch in one index operation."""
+    """One split. Indexed with a tensor of places, it answers with a whole batch in one index operation.
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images, labels
+    factors: the ground truth that the images were made from, where it is known: int64 (N, factors), each from 0 on.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, factors: Tensor | None = None) -> None:
+        self.images, self.labels, self.factors = images, labels, factors
 
     def __len__(self) -> int:
         return len(self.images)
@@ -74,7 +77,11 @@ class ImageData(ABC):
     differ in `seed` see the same images); binarize: see `data.binarization`; batch_size: per process; eval_batch_size changes
     speed and memory only; num_workers: of the DataLoaders (0 is fastest, since a batch is one index operation);
     drop_last: leave out a last training batch that is not full.
+
+    A data set whose splits carry `factors` says in `categorical_factors`, for each, whether its values are names, not quantities.
     """
+
+    categorical_factors: ClassVar[tuple[bool, ...]] = ()
 
     def __init__(
         self,
@@ -110,7 +117,8 @@ class ImageData(ABC):
         labels = torch.cat([split.labels for split in self.splits().values()])
         classes = int(labels.max()) + 1 if labels.min() >= 0 else None
         channels, height, width = train.images.shape[1:]
-        return DataFacts((channels, height, width), train.images.float().mean().item() / 255, len(train), classes)
+        total = int(train.images.numpy().sum(dtype=np.int64))  # exact, and without a copy in float32
+        return DataFacts((channels, height, width), total / train.images.numel() / 255, len(train), classes)
 
 
 def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:
