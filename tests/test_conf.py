@@ -39,7 +39,7 @@ OWN_DEFAULTS = {
     "lightning.pytorch.Trainer": {
         "max_epochs", "log_every_n_steps", "num_sanity_val_steps", "enable_model_summary", "accelerator", "strategy", "devices",
     },
-    "lightning.pytorch.callbacks.EarlyStopping": {"monitor", "mode", "patience"},
+    "vae_lightning.callbacks.early_stopping.EarlyStopping": {"monitor", "mode", "patience"},
     "lightning.pytorch.profilers.SimpleProfiler": {"filename"},
     "lightning.pytorch.loggers.CSVLogger": {"name", "version"},
     "lightning.pytorch.loggers.WandbLogger": {"project"},

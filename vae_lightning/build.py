@@ -100,7 +100,7 @@ def build_trainer(config: DictConfig, folder: Path, loggers: Sequence[Any], call
     """Lightning's Trainer on this run folder."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    from vae_lightning.callbacks.checkpoints import AtomicCheckpointIO
+    from vae_lightning.checkpoint_io import AtomicCheckpointIO
 
     node = OmegaConf.select(config, "trainer")
     plugins = [*(instantiate(node.plugins, _convert_="all") or []), AtomicCheckpointIO()]

@@ -64,6 +64,9 @@ def with_messages(action: Callable[[], Any]) -> None:
     except MissingMandatoryValue as error:
         print_error(f"{error.full_key} is not set: add {error.full_key}=…; --help lists what there is.")
         sys.exit(2)
+    except KeyboardInterrupt:
+        print_error("interrupted.")
+        sys.exit(130)
 
 
 def print_error(message: str) -> None:
@@ -87,6 +90,45 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 def _quoted(text: str) -> str:
     """As Hydra's grammar takes any text."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def with_overrides(config: DictConfig, texts: Sequence[str], groups: Sequence[str], config_name: str) -> DictConfig:
+    """A copy of a run's configuration with overrides as they are typed: options of `groups`, and keys that are there.
+
+    An option is composed anew, with the keys of its group that the run was given before. UserError for what does not exist.
+    """
+    changed = config.copy()
+    with _hydra([]):
+        loader = GlobalHydra.instance().config_loader()
+        overrides = [_parse(text, loader) for text in texts]
+        _refuse_sweeps(overrides)
+        for override in overrides:
+            if override.is_delete() or override.is_add() or override.is_force_add():
+                raise UserError(f"{override.input_line}: keys of a run can be changed, not added or removed.")
+            _check_option(override, loader)
+        chosen = [override for override in overrides if _is_group(override, loader)]
+        for override in chosen:
+            _choose(changed, override, groups, config_name)
+        plain = [override for override in overrides if override not in chosen]
+        _check_keys(changed, plain, loader)
+        for override in plain:
+            OmegaConf.update(changed, override.key_or_group, override.value(), merge=False)
+    return changed
+
+
+def _choose(config: DictConfig, override: Override, groups: Sequence[str], config_name: str) -> None:
+    """Another option of a group; of groups that are not in `groups`, only the name is noted."""
+    group = _group(override)
+    if group in groups:
+        given = [*config.get("overrides", []), *(text for entry in config.get("resumes") or [] for text in entry.overrides)]
+        keys = [text.lstrip("+").partition("=")[0] for text in given if text.lstrip("+").startswith(f"{group}.")]
+        kept = {key: OmegaConf.select(config, key) for key in keys}
+        composed = OmegaConf.to_container(_compose(config_name, [override.input_line or ""])[group], resolve=True)
+        config[group] = composed
+        for key, value in kept.items():
+            if OmegaConf.select(config, key.rpartition(".")[0]) is not None:
+                OmegaConf.update(config, key, value, merge=False)
+    config.choices[group] = override.value()
 
 
 # -------------------------------------------------------------------- checks before Hydra

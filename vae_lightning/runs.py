@@ -7,6 +7,7 @@ import os
 import pickle
 import secrets
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vae_lightning.build import build_vae
+from vae_lightning.checkpoint_files import is_whole
 from vae_lightning.data.base import DataFacts
 from vae_lightning.errors import RunError, UserError, check_choice
 from vae_lightning.vae import VAE
@@ -75,18 +77,24 @@ class Run:
 
 def find(path: str | Path, checkpoint: str = "best") -> Run:
     """The run at `path`: its folder, anything in it, or a checkpoint file. UserError where there is none."""
-    given = Path(path).expanduser()
-    if not given.exists():
-        raise UserError(f"run={path}: there is no such file or folder.")
     check_choice("checkpoint", checkpoint, CHECKPOINTS)
-    start = given.absolute()
-    folder = next((f for f in (start, *start.parents) if (f / "config.yaml").is_file() and f.is_dir()), None)
-    if folder is None:
-        raise UserError(f"run={path} is no run folder: there is no config.yaml in it.{_runs_below(start)}")
+    folder, start = folder_of(path), Path(path).expanduser().absolute()
     file = start if start.suffix == ".ckpt" else folder / "checkpoints" / f"{checkpoint}.ckpt"
     if not file.is_file():
         raise UserError(f"run={path} has no checkpoint {file.name} in {file.parent}: its training did not get that far.")
     return Run(folder, _read_config(folder / "config.yaml"), file)
+
+
+def folder_of(path: str | Path, key: str = "run") -> Path:
+    """The run folder that is at `path` or around it. UserError, in terms of the argument `key`, where there is none."""
+    given = Path(path).expanduser()
+    if not given.exists():
+        raise UserError(f"{key}={path}: there is no such file or folder.")
+    start = given.absolute()
+    folder = next((f for f in (start, *start.parents) if (f / "config.yaml").is_file() and f.is_dir()), None)
+    if folder is None:
+        raise UserError(f"{key}={path} is no run folder: there is no config.yaml in it.{_runs_below(start)}")
+    return folder
 
 
 def load(path: str | Path, checkpoint: str = "best") -> VAE:
@@ -113,6 +121,8 @@ def load_vae(run: Run) -> VAE:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint: tensors and plain data only, so that a downloaded one cannot run code."""
     try:
+        if zipfile.is_zipfile(path) and not is_whole(path):
+            raise RuntimeError("a checksum does not fit")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RunError(f"{path} holds more than tensors and plain data (or is damaged), and is not read.") from error

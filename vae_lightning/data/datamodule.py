@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from vae_lightning.data.base import Batch, ImageData, Images
 from vae_lightning.data.binarization import prepare
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
+from vae_lightning.position import Position, position
 
 
 class VAEDataModule(LightningDataModule):
@@ -29,26 +30,26 @@ class VAEDataModule(LightningDataModule):
             self.splits = prepare(self.data.splits(), self.mode, self.data.split_seed, training=True)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        rank, world, epoch = self._place()
+        """From the place on where the trainer is: with loader workers, batches are fetched before the first `set_epoch`."""
+        rank, world = self._rank()
+        place = Position(0, 0) if self.trainer is None else position(self.trainer)
+        size, batch_size = len(self.splits["train"]), self.data.batch_size
         if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
             # the same batches in the same order
-            return self._loader("train", OrderedBatches(len(self.splits["train"]), self.data.batch_size, rank, world))
-        sampler = ShuffledBatches(
-            len(self.splits["train"]), self.data.batch_size, self.seed, epoch, rank, world, self.data.drop_last
-        )
+            return self._loader("train", OrderedBatches(size, batch_size, rank, world, place.epoch, place.batch))
+        sampler = ShuffledBatches(size, batch_size, self.seed, place.epoch, rank, world, self.data.drop_last, place.batch)
         return self._loader("train", sampler)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        rank, world, _ = self._place()
+        rank, world = self._rank()
         return self._loader("val", OrderedBatches(len(self.splits["val"]), self.data.eval_batch_size, rank, world))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch if device.type == "cpu" else batch.to(device)
 
-    def _place(self) -> tuple[int, int, int]:
-        """(rank, number of processes, epoch)."""
-        trainer = self.trainer
-        return (0, 1, 0) if trainer is None else (trainer.global_rank, trainer.world_size, trainer.current_epoch)
+    def _rank(self) -> tuple[int, int]:
+        """(rank, number of processes)."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _loader(self, split: str, sampler: Any) -> DataLoader[Any]:
         return DataLoader(
