@@ -60,7 +60,7 @@ def start(cwd: Path, *arguments: str, command: str = "train", plant: Callable[[]
         sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
         sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
         status = _run(command, arguments, plant)
-    except BaseException:  # noqa: BLE001  nothing of the parent may run on in the child
+    except BaseException:
         import traceback
 
         traceback.print_exc()

@@ -24,21 +24,30 @@ class VAEDataModule(LightningDataModule):
         super().__init__()
         self.data, self.mode, self.seed = data, mode, seed
         self.splits: dict[str, Images] = {}
+        self.start = Position(0, 0)
 
     def setup(self, stage: str) -> None:
         if not self.splits:
             self.splits = prepare(self.data.splits(), self.mode, self.data.split_seed, training=True)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """From the place on where the trainer is: with loader workers, batches are fetched before the first `set_epoch`."""
+        """From the place on where the run is: the first batches may be fetched before the first `set_epoch`."""
         rank, world = self._rank()
-        place = Position(0, 0) if self.trainer is None else position(self.trainer)
+        # the trainer learns only later, from the checkpoint, where it is
+        place = max(self.start, Position(0 if self.trainer is None else position(self.trainer).epoch, 0))
         size, batch_size = len(self.splits["train"]), self.data.batch_size
         if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
             # the same batches in the same order
             return self._loader("train", OrderedBatches(size, batch_size, rank, world, place.epoch, place.batch))
         sampler = ShuffledBatches(size, batch_size, self.seed, place.epoch, rank, world, self.data.drop_last, place.batch)
         return self._loader("train", sampler)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the data."""
+        return {} if self.trainer is None else position(self.trainer)._asdict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.start = Position(**state_dict)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         rank, world = self._rank()
