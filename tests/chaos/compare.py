@@ -59,3 +59,7 @@ def tensorboard_scalars(folder: Path) -> Counter[tuple[str, str, int, float]]:
                     if number == number:  # the HParams tab's first figures are NaN
                         counted[str(path.parent.relative_to(folder)), value.tag, event.step, number] += 1
     return counted
+
+
+def last_step(folder: Path) -> int:
+    return int(json.loads((folder / "results.json").read_text())["steps"])

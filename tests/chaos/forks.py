@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
 
-import vae_lightning.training  # noqa: F401  so that children have it
+from vae_lightning import training  # so that children have it
+from vae_lightning.data import mnist5k
 
 
 @dataclass
@@ -21,6 +23,7 @@ class Child:
 
     pid: int
     log: Path
+    status: int | None = None
 
     @property
     def out(self) -> str:
@@ -33,17 +36,28 @@ class Child:
         """Its status as a shell has it; killed and counted as failed where it takes longer."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+            if self.ended():
+                assert self.status is not None
+                return self.status
             time.sleep(0.01)
         self.kill()
         os.waitpid(self.pid, 0)
         raise TimeoutError(f"hangs: {self.out[-2000:]}")
 
+    def ended(self) -> bool:
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+        return self.status is not None
+
+
+mnist5k._digits = cache(mnist5k._digits)  # read once, before the first fork
+
 
 def start(cwd: Path, *arguments: str, command: str = "train", plant: Callable[[], None] | None = None) -> Child:
     """`python <command>.py <arguments>` in the folder `cwd`; `plant` is called in the new process first."""
+    mnist5k._digits()
     log = cwd / "out.txt"
     sys.stdout.flush()
     sys.stderr.flush()
@@ -74,6 +88,7 @@ def _run(command: str, arguments: Sequence[str], plant: Callable[[], None] | Non
     from importlib import import_module
 
     torch.set_num_threads(1)
+    training.draw_all = lambda *args: {}  # a second of work at the end, with nothing to lose
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
     sys.argv = [f"{command}.py", *arguments]

@@ -38,9 +38,13 @@ def train(config: DictConfig) -> float:
         raise UserError(f"resume={config.resume}: is given on the command line only.")
     check_numbers(config)
     refuse_unused_knobs(config, list(HydraConfig.get().overrides.task))
+    from vae_lightning.requeue import requeued_run
     from vae_lightning.training import fit  # torch and Lightning, from here on
 
     config = complete(config)
+    again = None if in_sweep() or RUN_FOLDER in os.environ else requeued_run(Path(config.output_dir).expanduser().absolute())
+    if again is not None:
+        return go_on_with(str(again), []) or float("nan")
     folder, owner = run_folder(config)
     try:
         return fit(config, folder, in_sweep())
@@ -120,6 +124,7 @@ def refuse_unused_knobs(config: DictConfig, overrides: list[str]) -> None:
 
 def run_folder(config: DictConfig) -> tuple[Path, bool]:
     """The folder of this run, and whether this process made it (those that DDP starts are told by the first)."""
+    from vae_lightning.requeue import note_job
     from vae_lightning.runs import create_folder, timestamp
 
     if RUN_FOLDER in os.environ:
@@ -130,7 +135,9 @@ def run_folder(config: DictConfig) -> tuple[Path, bool]:
         hydra = HydraConfig.get()
         folder = create_folder(Path(hydra.sweep.dir).absolute(), f"{hydra.job.num:03d}")
     else:
-        folder = create_folder(Path(config.output_dir).expanduser().absolute() / config.name, timestamp())
+        output_dir = Path(config.output_dir).expanduser().absolute()
+        folder = create_folder(output_dir / config.name, timestamp())
+        note_job(output_dir, folder)
     os.environ[RUN_FOLDER] = str(folder)
     return folder, True
 

@@ -12,7 +12,10 @@ from vae_lightning.errors import RunError
 
 def read_idx(path: Path) -> np.ndarray:
     """The array of an uncompressed IDX file of unsigned bytes. RunError where the file is cut short, too long or none."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}): see to its permissions.") from error
     if len(content) < 4 or content[:3] != b"\x00\x00\x08" or len(content) < 4 + 4 * content[3]:
         raise RunError(f"{path} is no IDX file of unsigned bytes (it has {len(content)} bytes): delete it and load it again.")
     rank = content[3]
