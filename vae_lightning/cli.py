@@ -98,6 +98,8 @@ def with_overrides(config: DictConfig, texts: Sequence[str], groups: Sequence[st
     An option is composed anew, with the keys of its group that the run was given before. UserError for what does not exist.
     """
     changed = config.copy()
+    if not texts:
+        return changed
     with _hydra([]):
         loader = GlobalHydra.instance().config_loader()
         overrides = [_parse(text, loader) for text in texts]

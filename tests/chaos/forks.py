@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from hydra.core.plugins import Plugins
 
 from vae_lightning import training  # so that children have it
 from vae_lightning.data import mnist5k
@@ -52,12 +54,21 @@ class Child:
         return self.status is not None
 
 
-mnist5k._digits = cache(mnist5k._digits)  # read once, before the first fork
+mnist5k._digits = cache(mnist5k._digits)
+
+
+@cache
+def warm_up() -> None:
+    """What children would do alike, once: the digits, Hydra's search for plugins, and a look at all that was imported."""
+    mnist5k._digits()
+    Plugins.instance()
+    gc.collect()
+    gc.freeze()
 
 
 def start(cwd: Path, *arguments: str, command: str = "train", plant: Callable[[], None] | None = None) -> Child:
     """`python <command>.py <arguments>` in the folder `cwd`; `plant` is called in the new process first."""
-    mnist5k._digits()
+    warm_up()
     log = cwd / "out.txt"
     sys.stdout.flush()
     sys.stderr.flush()
