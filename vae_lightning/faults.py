@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vae_lightning.errors import RunError, UserError
+from vae_lightning.metrics import several_processes
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LOST = (
@@ -29,7 +30,7 @@ def explain(error: BaseException, folder: Path) -> UserError | None:
     while error.__class__ is RuntimeError and isinstance(error.__cause__ or error.__context__, OSError):
         # torch's zip writer hides what the disk said
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
         return RunError(f"{_disk(error, folder)}{go_on(folder)}")
     text = " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text or "CUDA out of memory" in text:
@@ -37,7 +38,7 @@ def explain(error: BaseException, folder: Path) -> UserError | None:
             "There is not enough memory: lower data.batch_size, and for validation and test data.eval_batch_size "
             f"(for evaluate.py: batch_size and nll.chunk).{go_on(folder)}"
         )
-    if "DataLoader worker" in text:
+    if "DataLoader worker" in text or (isinstance(error, ConnectionError | EOFError) and not several_processes()):
         return RunError(f"A worker that loads data died ({_first_sentence(text)}): data.num_workers=0 needs none.{go_on(folder)}")
     if isinstance(error, RuntimeError) and any(words in text.lower() for words in _LOST):
         return RunError(f"Another process of the run died ({_first_sentence(text)}); what it said is above.{go_on(folder)}")

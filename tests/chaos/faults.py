@@ -74,7 +74,7 @@ def poison(term: str, step: int) -> Plant:
             if count[0] != step:
                 return losses
             if term == "weights":
-                return losses._replace(loss=losses.loss + (vae.decoder[0].weight * 0).sum().sqrt())  # infinite slope at 0
+                return losses._replace(loss=losses.loss + sum((p * 0).sum().sqrt() for p in vae.parameters()))  # infinite slopes
             return losses._replace(**{term: losses[losses._fields.index(term)] * float("nan")})
 
         ELBO.forward = forward  # type: ignore[method-assign]
@@ -107,7 +107,8 @@ def still_good(folder: Path, *overrides: str) -> None:
     alone = folder / "alone"
     alone.mkdir()
     assert forks.run(alone, *SHORT, *overrides)[0] == 0
-    assert compare.differences(forks.only_run(alone), run) == []
+    found = compare.differences(forks.only_run(alone), run)
+    assert not found, found
 
 
 def is_named(run: Path) -> bool:
@@ -150,8 +151,8 @@ def full_disk(folder: Path) -> str:
                 return
 
         said = failed(disk, plant=at_step(33, fill))
-        assert "No space left" in said
-        assert "resume=" in said
+        assert "No space left" in said, said
+        assert "resume=" in said, said
         (disk / "filler").unlink()
         still_good(disk)
         return said.replace(str(disk), "…")
@@ -167,7 +168,7 @@ def limited_files(folder: Path) -> str:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     said = failed(folder, plant=at_step(33, limit))
-    assert "make room" in said
+    assert "make room" in said, said
     still_good(folder)
     return said
 
@@ -202,9 +203,9 @@ def unwritable_output(folder: Path) -> str:
     target.mkdir()
     _let_in(folder)
     said = failed(folder, f"output_dir={target}", plant=closed_before("vae_lightning.commands.train", "run_folder", target))
-    assert str(target) in said
-    assert "Permission denied" in said
-    assert "output_dir" in said
+    assert str(target) in said, said
+    assert "Permission denied" in said, said
+    assert "output_dir" in said, said
     target.chmod(0o700)
     assert not list(target.iterdir())
     return said.replace(str(folder), "…")
@@ -213,7 +214,7 @@ def unwritable_output(folder: Path) -> str:
 def closed_while_running(folder: Path) -> str:
     _let_in(folder)
     said = failed(folder, plant=at_step(33, lambda: close(forks.only_run(folder) / "checkpoints")))
-    assert "Permission denied" in said
+    assert "Permission denied" in said, said
     for path in (forks.only_run(folder), *forks.only_run(folder).rglob("*")):
         path.chmod(0o755)
     still_good(folder)
@@ -234,7 +235,7 @@ def events_cannot_be_made(folder: Path) -> str:
         runs.create_folder = create_folder
 
     said = failed(folder, plant=plant)
-    assert "train" in said
+    assert "train" in said, said
     return said.replace(str(folder), "…")
 
 
@@ -255,7 +256,7 @@ def events_cannot_be_written(folder: Path) -> str:
         record_writer.RecordWriter.write = write
 
     said = failed(folder, plant=plant)
-    assert "events.out.tfevents" in said
+    assert "events.out.tfevents" in said, said
     still_good(folder)
     return said
 
@@ -267,8 +268,8 @@ def closed_data(folder: Path) -> str:
     _let_in(folder)
     plant = closed_before("vae_lightning.build", "build_data", root)
     said = failed(folder, "data=mnist", f"data.root={root}", plant=plant)
-    assert str(root) in said
-    assert "cannot be written" in said
+    assert str(root) in said, said
+    assert "cannot be written" in said, said
     return said.replace(str(folder), "…")
 
 
@@ -281,8 +282,8 @@ def unreadable_data(folder: Path) -> str:
     _let_in(folder)
     plant = closed_before("vae_lightning.build", "build_data", folder / "data")
     said = failed(folder, "data=mnist", f"data.root={folder / 'data'}", plant=plant)
-    assert "train-images-idx3-ubyte" in said
-    assert "Permission denied" in said
+    assert "train-images-idx3-ubyte" in said, said
+    assert "Permission denied" in said, said
     return said.replace(str(folder), "…")
 
 
@@ -292,7 +293,7 @@ def nan_in(term: str) -> Callable[[Path], str]:
         step = 34 if term == "weights" else 33
         assert f"at step {step}, epoch 1" in said, said
         assert f"began in {'all terms at once, so in the weights' if term == 'weights' else term}" in said, said
-        assert "trainer.detect_anomaly=true" in said
+        assert "trainer.detect_anomaly=true" in said, said
         still_good(folder)
         return said
 
@@ -304,8 +305,8 @@ def out_of_memory(folder: Path) -> str:
         torch.empty(10**15)
 
     said = failed(folder, plant=at_step(33, ask_for_too_much))
-    assert "data.batch_size" in said
-    assert "nll.chunk" in said
+    assert "data.batch_size" in said, said
+    assert "nll.chunk" in said, said
     still_good(folder)
     return said
 
@@ -315,7 +316,7 @@ def out_of_device_memory(folder: Path) -> str:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
 
     said = failed(folder, plant=at_step(33, refuse))
-    assert "data.eval_batch_size" in said
+    assert "data.eval_batch_size" in said, said
     return said
 
 
@@ -334,8 +335,8 @@ def worker_dies(folder: Path) -> str:
         Images.__getitem__ = get  # type: ignore[method-assign]
 
     said = failed(folder, "data.num_workers=1", plant=plant)
-    assert "worker" in said
-    assert "data.num_workers=0" in said
+    assert "worker" in said, said
+    assert "data.num_workers=0" in said, said
     return said
 
 
@@ -347,7 +348,7 @@ def process_dies(rank: int) -> Callable[[Path], str]:
         assert "Traceback" not in child.out
         _none_left(child.pid)
         said = [line for line in child.out.splitlines() if line.startswith("error: ")][-1]
-        assert "died" in said
+        assert "died" in said, said
         still_good(folder, *DDP)
         return said.removeprefix("error: ")
 
@@ -428,7 +429,8 @@ def requeued_by_slurm(folder: Path) -> str:
     alone = folder / "alone"
     alone.mkdir()
     assert forks.run(alone, *SHORT)[0] == 0
-    assert compare.differences(forks.only_run(alone), run) == []
+    found = compare.differences(forks.only_run(alone), run)
+    assert not found, found
     return "(goes on in the folder of the job)"
 
 
