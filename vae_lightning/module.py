@@ -116,7 +116,7 @@ class VAEModule(LightningModule):
     def on_train_start(self) -> None:
         self.recorder.begin()
         self.resumed.check_layout(self)
-        self.resumed.restore_random_states()
+        self.resumed.set_random_states(self)
 
     def on_train_epoch_start(self) -> None:
         self.recorder.begin_epoch()

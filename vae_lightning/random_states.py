@@ -25,6 +25,13 @@ def random_states() -> dict[str, Any]:
     }
 
 
+def seed_random_states(seed: int) -> None:
+    """Starts all of them, so that a run repeated is one for code of one's own too."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
 def restore_random_states(states: dict[str, Any]) -> None:
     """Sets them; CUDA's where there are as many devices as there were."""
     version, words, gauss = states["python"]

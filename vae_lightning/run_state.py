@@ -9,8 +9,9 @@ from lightning.pytorch import LightningModule
 
 from vae_lightning.errors import UserError
 from vae_lightning.metrics import gather_over_ranks
+from vae_lightning.noise import key
 from vae_lightning.position import Position, layout, position
-from vae_lightning.random_states import random_states, restore_random_states
+from vae_lightning.random_states import random_states, restore_random_states, seed_random_states
 
 
 def run_state(module: Any) -> dict[str, Any]:
@@ -63,7 +64,10 @@ class Resumed:
                 )
                 raise error if module.trainer.is_global_zero else SystemExit(0)
 
-    def restore_random_states(self) -> None:
-        if self.random is not None:
+    def set_random_states(self, module: Any) -> None:
+        """Those of the checkpoint; of a new run, as its seed says, in each process others."""
+        if self.random is None:
+            seed_random_states(key(module.seed, "global", module.global_rank))
+        else:
             restore_random_states(self.random)
             self.random = None

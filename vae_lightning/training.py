@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import random
 import subprocess
 import time
 from contextlib import nullcontext
@@ -11,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
@@ -85,9 +83,6 @@ def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
     data = build.build_data(config)
     facts = data.facts()
     torch.manual_seed(key(config.seed, "weights"))
-    # nothing here draws from these, but code of one's own may
-    random.seed(key(config.seed, "python"))
-    np.random.seed(key(config.seed, "numpy") % 2**32)  # noqa: NPY002
     vae = build.build_vae(config, facts)
     try:
         mode = resolve(data.binarize, vae.likelihood.support == "binary")
