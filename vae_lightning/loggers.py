@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 
@@ -132,6 +132,15 @@ class MetricsCSV(Logger):
             if new:
                 writer.writeheader()
             writer.writerow(row)
+
+
+def set_aside(logger: Logger) -> None:
+    """Renames what Lightning's CSVLogger wrote before a resume (csv to csv_1, csv_2 …), which it would delete."""
+    if isinstance(logger, CSVLogger) and Path(logger.log_dir).is_dir():
+        folder, n = Path(logger.log_dir), 1
+        while folder.with_name(f"{folder.name}_{n}").exists():
+            n += 1
+        folder.rename(folder.with_name(f"{folder.name}_{n}"))
 
 
 def event_files(folder: Path) -> list[Path]:

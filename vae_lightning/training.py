@@ -30,7 +30,7 @@ from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
 from vae_lightning.faults import explain, go_on, quiet_writers
 from vae_lightning.interrupts import Interrupted, interrupts
 from vae_lightning.lean import NoProfiler, lean_steps
-from vae_lightning.loggers import MetricsCSV, TensorBoard
+from vae_lightning.loggers import MetricsCSV, TensorBoard, set_aside
 from vae_lightning.module import VAEModule
 from vae_lightning.noise import key
 from vae_lightning.processes import sole_owner
@@ -96,6 +96,8 @@ def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
 def make_trainer(config: DictConfig, folder: Path, in_sweep: bool, start: Start | None = None) -> Trainer:
     loggers = [build.make(config, f"logger.{name}", save_dir=str(folder)) for name in config.logger]
     for logger in loggers:
+        if start is not None and is_first_process():
+            set_aside(logger)
         if start is not None and hasattr(logger, "go_on_from"):
             logger.go_on_from(start.step)
     callbacks = make_callbacks(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import random
@@ -20,7 +21,7 @@ import torch
 from tests.chaos import compare, faults, forks
 
 COMMON = (
-    "model.hidden=[32]", "latent_dim=3", "trainer.max_epochs=6", "trainer.limit_train_batches=50", "trainer.accelerator=cpu",
+    "model.hidden=[32]", "latent_dim=3", "trainer.max_epochs=5", "trainer.limit_train_batches=50", "trainer.accelerator=cpu",
     "trainer.log_every_n_steps=7", "data.val_size=100", "data.test_size=100",
 )  # fmt: skip
 MID_EPOCH = ("callbacks=minimal", "callbacks.last.every_n_steps=10")
@@ -78,8 +79,8 @@ class Tally:
     differences: list[str] = field(default_factory=list)
 
 
-def kill_setup(setup: Setup, kills: int, chance: random.Random, work: Path) -> Tally:
-    """Kills runs at random moments, `kills` times in all, resumes them each time, and compares each with one left alone."""
+def kill_setup(setup: Setup, kills: int, chance: random.Random, work: Path, end: float) -> Tally:
+    """Kills runs at random moments, `kills` times or until `end`, resumes each time, and compares each with one left alone."""
     tally = Tally()
     alone = fresh(work / "alone")
     began = time.monotonic()
@@ -87,12 +88,12 @@ def kill_setup(setup: Setup, kills: int, chance: random.Random, work: Path) -> T
     assert status == 0, out
     duration = time.monotonic() - began
     tally.steps = compare.last_step(forks.only_run(alone))
-    while tally.kills < kills:
+    while tally.kills < kills and (time.monotonic() < end or not tally.runs):
         folder, arguments = fresh(work / "killed"), [*COMMON, *setup.overrides]
         quota = min(20, kills - tally.kills)
         while True:
             child = forks.start(folder, *arguments)
-            if quota and killed(child, chance.uniform(0, 1.2 if setup.start_up else duration)):
+            if quota and time.monotonic() < end and killed(child, chance.uniform(0, duration * (0.2 if setup.start_up else 0.7))):
                 tally.kills, quota = tally.kills + 1, quota - 1
             else:
                 status = child.wait(300)
@@ -234,6 +235,7 @@ LIMITS = """## What is not promised
 def main(seconds: Callable[[], float] = time.monotonic) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=250, help="in all setups together")
+    parser.add_argument("--minutes", type=float, default=240, help="after which no more are killed")
     parser.add_argument("--cuts", type=int, default=100, help="of a checkpoint, and as many flipped bytes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="setups whose name holds this")
@@ -245,12 +247,17 @@ def main(seconds: Callable[[], float] = time.monotonic) -> None:
     tallies = {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        for setup in setups:
-            tallies[setup.name] = kill_setup(setup, -(-round(options.kills * setup.share) // round(shares)), chance, work)
-            print(f"{seconds() - began:6.0f} s  {setup.name}: {tallies[setup.name]}", flush=True)
         cuts = cut_checkpoint(work, options.cuts, chance)
         print(dict(cuts), flush=True)
         rows = inject_faults(work)
+        started, left = seconds(), shares
+        for setup in setups:
+            # what one setup leaves of its time is the others'
+            end = seconds() + (60 * options.minutes - (seconds() - started)) * setup.share / left
+            left -= setup.share
+            kills = math.ceil(options.kills * setup.share / shares)
+            tallies[setup.name] = kill_setup(setup, kills, chance, work, end)
+            print(f"{seconds() - began:6.0f} s  {setup.name}: {tallies[setup.name]}", flush=True)
     text = page(tallies, cuts, rows, seconds() - began, f'make chaos ARGS="{" ".join(sys.argv[1:])}"'.replace(' ARGS=""', ""))
     options.out.write_text(text, encoding="utf-8")
     print(f"written: {options.out}")
