@@ -244,12 +244,18 @@ def main(seconds: Callable[[], float] = time.monotonic) -> None:
     chance, began = random.Random(options.seed), seconds()
     setups = [setup for setup in SETUPS if options.only in setup.name]
     shares = sum(setup.share for setup in setups)
-    tallies = {}
+    tallies: dict[str, Tally] = {}
+    arguments = " ".join(sys.argv[1:])
+
+    def write(cuts: Counter[str], rows: list[tuple[str, str, str]]) -> str:
+        """The page of what was done so far."""
+        command = f'make chaos ARGS="{arguments}"' if arguments else "make chaos"
+        text = page(tallies, cuts, rows, seconds() - began, command)
+        options.out.write_text(text, encoding="utf-8")
+        return text
+
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        cuts = cut_checkpoint(work, options.cuts, chance)
-        print(dict(cuts), flush=True)
-        rows = inject_faults(work)
         started, left = seconds(), shares
         for setup in setups:
             # what one setup leaves of its time is the others'
@@ -258,8 +264,11 @@ def main(seconds: Callable[[], float] = time.monotonic) -> None:
             kills = math.ceil(options.kills * setup.share / shares)
             tallies[setup.name] = kill_setup(setup, kills, chance, work, end)
             print(f"{seconds() - began:6.0f} s  {setup.name}: {tallies[setup.name]}", flush=True)
-    text = page(tallies, cuts, rows, seconds() - began, f'make chaos ARGS="{" ".join(sys.argv[1:])}"'.replace(' ARGS=""', ""))
-    options.out.write_text(text, encoding="utf-8")
+            write(Counter(), [])
+        cuts = cut_checkpoint(work, options.cuts, chance)
+        print(dict(cuts), flush=True)
+        write(cuts, [])
+        text = write(cuts, inject_faults(work))
     print(f"written: {options.out}")
     sys.exit("NOT" in text or any(tally.differences for tally in tallies.values()))
 
