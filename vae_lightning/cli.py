@@ -23,7 +23,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from vae_lightning.errors import UserError, nearest
+from vae_lightning.errors import MEMORY, UserError, nearest, out_of_memory
 
 VERSION_BASE = "1.3"
 PATH_KEYS = ("run", "resume")  # their values are paths, taken as typed
@@ -64,6 +64,11 @@ def with_messages(action: Callable[[], Any]) -> None:
     except MissingMandatoryValue as error:
         print_error(f"{error.full_key} is not set: add {error.full_key}=…; --help lists what there is.")
         sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error) or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print_error(MEMORY)
+        sys.exit(1)
     except KeyboardInterrupt:
         print_error("interrupted.")
         sys.exit(130)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from vae_lightning.errors import RunError, UserError
+from vae_lightning.errors import MEMORY, RunError, UserError, out_of_memory
 from vae_lightning.metrics import several_processes
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -33,11 +33,8 @@ def explain(error: BaseException, folder: Path) -> UserError | None:
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
         return RunError(f"{_disk(error, folder)}{go_on(folder)}")
     text = " ".join(str(error).split())
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text or "CUDA out of memory" in text:
-        return RunError(
-            "There is not enough memory: lower data.batch_size, and for validation and test data.eval_batch_size "
-            f"(for evaluate.py: batch_size and nll.chunk).{go_on(folder)}"
-        )
+    if out_of_memory(error):
+        return RunError(f"{MEMORY}{go_on(folder)}")
     if "DataLoader worker" in text or (isinstance(error, ConnectionError | EOFError) and not several_processes()):
         return RunError(f"A worker that loads data died ({_first_sentence(text)}): data.num_workers=0 needs none.{go_on(folder)}")
     if isinstance(error, RuntimeError) and any(words in text.lower() for words in _LOST):

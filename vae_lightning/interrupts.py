@@ -44,6 +44,8 @@ class _Interrupts:
         self._holding = False
 
     def _install(self) -> None:
+        if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
+            return
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._handle)
 
@@ -58,7 +60,7 @@ class _Interrupts:
     def _keep_requeue(self) -> None:
         """Under SLURM, Lightning has set a handler that saves and requeues wherever the step is: it is called later instead."""
         theirs = signal.getsignal(signal.SIGUSR1)
-        if callable(theirs):
+        if callable(theirs) and threading.current_thread() is threading.main_thread():
             handler = theirs
 
             def ask(signum: int, frame: FrameType | None) -> None:

@@ -70,7 +70,7 @@ class Recorder:
         """Hands `kind/metric` to every logger. By hand, since `self.log` costs a tenth of a step for each metric."""
         bad = tuple(name for name, value in metrics.items() if not math.isfinite(value))
         if bad:
-            raise RunError(self._message(NotFinite(step, bad), kind))
+            self._fail(self._message(NotFinite(step, bad), kind))
         epoch = self.module.current_epoch
         self.history[kind] = {**metrics, "step": step, "epoch": epoch}
         beta: float = self.module.beta()  # type: ignore[operator]

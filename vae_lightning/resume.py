@@ -94,7 +94,8 @@ def _value(config: DictConfig, key: str) -> Any:
 def finished(start: Start) -> str | None:
     """The sentence that says that nothing is left to do; None where something is."""
     trainer, place = start.config.trainer, start.content["position"]
-    if place["batch"] or not (start.folder / "results.json").exists():
+    results = runs.Run(start.folder, start.config, start.checkpoint).results()
+    if place["batch"] or results.get("steps") != start.step:  # written after the last step
         return None
     epochs, steps = trainer.max_epochs, trainer.max_steps
     done = f"{start.folder} is finished ({start.epoch} epochs, {start.step} steps)"

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import build, quiet, runs  # noqa: F401
@@ -100,7 +100,7 @@ def make_trainer(config: DictConfig, folder: Path, in_sweep: bool, start: Start 
             set_aside(logger)
         if start is not None and hasattr(logger, "go_on_from"):
             logger.go_on_from(start.step)
-    callbacks = make_callbacks(config)
+    callbacks = make_callbacks(config, folder)
     more: dict[str, Any] = {
         # else Lightning adds its own
         "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
@@ -116,7 +116,7 @@ def make_trainer(config: DictConfig, folder: Path, in_sweep: bool, start: Start 
     return build.build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
 
 
-def make_callbacks(config: DictConfig) -> list[Callback]:
+def make_callbacks(config: DictConfig, folder: Path) -> list[Callback]:
     """The callbacks of the configuration, without those that the trainer's arguments switch off."""
     off: list[type] = []
     if config.trainer.enable_checkpointing is False or config.trainer.fast_dev_run:
@@ -124,7 +124,11 @@ def make_callbacks(config: DictConfig) -> list[Callback]:
     if config.trainer.enable_progress_bar is False:
         off.append(ProgressBar)
     callbacks = [build.make(config, f"callbacks.{name}") for name in config.callbacks]
-    return [callback for callback in callbacks if not isinstance(callback, tuple(off))]
+    callbacks = [callback for callback in callbacks if not isinstance(callback, tuple(off))]
+    for callback in callbacks:
+        if isinstance(callback, ModelCheckpoint):  # one's own, beside ours
+            callback.dirpath = str(folder / "checkpoints")
+    return callbacks
 
 
 def is_first_process() -> bool:
