@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
 import os
 import platform
 import random
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,9 +81,9 @@ class Tally:
     differences: list[str] = field(default_factory=list)
 
 
-def kill_setup(setup: Setup, kills: int, chance: random.Random, work: Path, end: float) -> Tally:
-    """Kills runs at random moments, `kills` times or until `end`, resumes each time, and compares each with one left alone."""
-    tally = Tally()
+def kill_setup(setup: Setup, kills: int, seed: int, work: Path, seconds: float) -> Tally:
+    """Kills runs at random moments, `kills` times or for `seconds`, resumes each time, and compares each with one left alone."""
+    tally, chance, end = Tally(), random.Random(seed), time.monotonic() + seconds
     alone = fresh(work / "alone")
     began = time.monotonic()
     status, out = forks.run(alone, *COMMON, *setup.overrides)
@@ -157,17 +159,12 @@ def cut_checkpoint(work: Path, cuts: int, chance: random.Random) -> Counter[str]
     return counted
 
 
-def inject_faults(work: Path) -> list[tuple[str, str, str]]:
-    """(fault, how it ended, what was said) of each fault; it ends well where status and sentence are as promised."""
-    rows = []
-    for name, fault in faults.FAULTS.items():
-        try:
-            said = fault(fresh(work / "fault"))
-            rows.append((name, "as promised", said))
-        except (AssertionError, TimeoutError) as error:
-            rows.append((name, "NOT as promised", str(error)[:300]))
-        print(rows[-1], flush=True)
-    return rows
+def inject(name: str, work: Path) -> tuple[str, str, str]:
+    """(fault, how it ended, what was said); it ends well where status and sentence are as promised."""
+    try:
+        return name, "as promised", faults.FAULTS[name](fresh(work))
+    except (AssertionError, TimeoutError) as error:
+        return name, "NOT as promised", str(error)[:300]
 
 
 def page(tallies: dict[str, Tally], cuts: Counter[str], rows: list[tuple[str, str, str]], seconds: float, command: str) -> str:
@@ -193,7 +190,8 @@ def page(tallies: dict[str, Tally], cuts: Counter[str], rows: list[tuple[str, st
         "| setup | steps | kills | before the first checkpoint | runs | differences |",
         "|---|---|---|---|---|---|",
     ]
-    for name, t in tallies.items():
+    for name in (setup.name for setup in SETUPS if setup.name in tallies):
+        t = tallies[name]
         found = "; ".join(t.differences[:2]).replace("|", "/").replace("\n", " ")[:200] if t.differences else "0"
         lines.append(f"| {name} | {t.steps} | {t.kills} | {t.early} | {t.runs} | {found} |")
     lines += [
@@ -237,11 +235,12 @@ def main(seconds: Callable[[], float] = time.monotonic) -> None:
     parser.add_argument("--kills", type=int, default=250, help="in all setups together")
     parser.add_argument("--minutes", type=float, default=240, help="after which no more are killed")
     parser.add_argument("--cuts", type=int, default=100, help="of a checkpoint, and as many flipped bytes")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that kill at the same time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="setups whose name holds this")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "docs" / "reliability.md")
     options = parser.parse_args()
-    chance, began = random.Random(options.seed), seconds()
+    began = seconds()
     setups = [setup for setup in SETUPS if options.only in setup.name]
     shares = sum(setup.share for setup in setups)
     tallies: dict[str, Tally] = {}
@@ -254,21 +253,29 @@ def main(seconds: Callable[[], float] = time.monotonic) -> None:
         options.out.write_text(text, encoding="utf-8")
         return text
 
-    with tempfile.TemporaryDirectory() as folder:
+    forks.warm_up()
+    # forked, so that what was imported is shared
+    pool = ProcessPoolExecutor(options.jobs, multiprocessing.get_context("fork"))
+    with tempfile.TemporaryDirectory() as folder, pool:
         work = Path(folder)
-        started, left = seconds(), shares
-        for setup in setups:
-            # what one setup leaves of its time is the others'
-            end = seconds() + (60 * options.minutes - (seconds() - started)) * setup.share / left
-            left -= setup.share
+        seconds_each = 60 * options.minutes * options.jobs / shares
+        waiting = {}
+        for i, setup in enumerate(setups):
             kills = math.ceil(options.kills * setup.share / shares)
-            tallies[setup.name] = kill_setup(setup, kills, chance, work, end)
-            print(f"{seconds() - began:6.0f} s  {setup.name}: {tallies[setup.name]}", flush=True)
+            arguments_of = (setup, kills, options.seed + i, work / f"kill{i}", seconds_each * setup.share)
+            waiting[pool.submit(kill_setup, *arguments_of)] = setup.name
+        injected = [pool.submit(inject, name, work / f"fault{i}") for i, name in enumerate(faults.FAULTS)]
+        for done in as_completed(waiting):
+            tallies[waiting[done]] = done.result()
+            print(f"{seconds() - began:6.0f} s  {waiting[done]}: {done.result()}", flush=True)
             write(Counter(), [])
-        cuts = cut_checkpoint(work, options.cuts, chance)
+        cuts = cut_checkpoint(work, options.cuts, random.Random(options.seed))
         print(dict(cuts), flush=True)
-        write(cuts, [])
-        text = write(cuts, inject_faults(work))
+        rows = []
+        for fault in injected:
+            rows.append(fault.result())
+            print(rows[-1], flush=True)
+            text = write(cuts, rows)
     print(f"written: {options.out}")
     sys.exit("NOT" in text or any(tally.differences for tally in tallies.values()))
 
