@@ -23,8 +23,9 @@ def position(trainer: Trainer) -> Position:
 
 def layout(trainer: Trainer) -> dict[str, Any]:
     """What the batches of an epoch depend on; changed in the middle of one, it would show images twice, and others never."""
+    data = getattr(getattr(trainer, "datamodule", None), "data", None)  # loaders of one's own have none
     return {
-        "data.batch_size": getattr(getattr(trainer, "datamodule", None), "data", None) and trainer.datamodule.data.batch_size,  # type: ignore[attr-defined]
+        "data.batch_size": getattr(data, "batch_size", None),
         "trainer.accumulate_grad_batches": trainer.accumulate_grad_batches,
         "processes": trainer.world_size,
         "batches in an epoch": trainer.num_training_batches,
