@@ -31,7 +31,7 @@ MID_EPOCH = ("callbacks=minimal", "callbacks.last.every_n_steps=10")
 
 @dataclass(frozen=True)
 class Setup:
-    """A composition, and its share of the kills; `start_up`: they fall while the command starts."""
+    """A composition, and its share of the kills; `start_up`: they fall while the run is being resumed."""
 
     name: str
     overrides: tuple[str, ...]
@@ -63,7 +63,7 @@ SETUPS = (
     ),
     Setup("max_steps=230, every 10 steps", (*MID_EPOCH, "trainer.max_steps=230"), 1),
     Setup("two validations an epoch, every 10 steps", (*MID_EPOCH, "trainer.val_check_interval=0.5"), 1),
-    Setup("killed while it starts or resumes, every 10 steps", MID_EPOCH, 1, start_up=True),
+    Setup("killed while it resumes, every 10 steps", MID_EPOCH, 1, start_up=True),
     Setup("ddp, 2 processes, every 10 steps", (*MID_EPOCH, "trainer=ddp", "trainer.strategy=ddp_fork"), 1),
     Setup("ddp, 2 processes, bf16-mixed, every 10 steps",
           (*MID_EPOCH, "trainer=ddp", "trainer.strategy=ddp_fork", "trainer.precision=bf16-mixed"), 0.5),
@@ -95,7 +95,12 @@ def kill_setup(setup: Setup, kills: int, seed: int, work: Path, seconds: float) 
         quota = min(20, kills - tally.kills)
         while True:
             child = forks.start(folder, *arguments)
-            if quota and time.monotonic() < end and killed(child, chance.uniform(0, duration * (0.2 if setup.start_up else 0.7))):
+            resumes = arguments[0].startswith("resume=")
+            if setup.start_up:
+                first, last = (0.0, 0.25) if resumes else (0.5, 0.9)
+            else:
+                first, last = 0.0, 0.7
+            if quota and time.monotonic() < end and killed(child, duration * chance.uniform(first, last)):
                 tally.kills, quota = tally.kills + 1, quota - 1
             else:
                 status = child.wait(300)
