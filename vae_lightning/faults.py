@@ -76,6 +76,18 @@ def _first_sentence(text: str) -> str:
 
 
 @contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Faults of the machine leave this block as what `explain` makes of them."""
+    try:
+        yield
+    except Exception as error:
+        fault = None if isinstance(error, UserError) else explain(error, folder)
+        if fault is None:
+            raise
+        raise fault from error
+
+
+@contextmanager
 def quiet_writers() -> Iterator[None]:
     """TensorBoard writes in threads of its own, whose errors are met again at the next flush: they are said once, there."""
     before = threading.excepthook

@@ -27,7 +27,7 @@ from vae_lightning.data.datamodule import VAEDataModule
 from vae_lightning.data.sampler import OrderedBatches
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
-from vae_lightning.faults import explain, go_on, quiet_writers
+from vae_lightning.faults import explained, go_on, quiet_writers
 from vae_lightning.interrupts import Interrupted, interrupts
 from vae_lightning.lean import NoProfiler, lean_steps
 from vae_lightning.loggers import MetricsCSV, TensorBoard, set_aside
@@ -47,16 +47,13 @@ def fit(config: DictConfig, folder: Path, in_sweep: bool, start: Start | None = 
     report = Report()
     with interrupts.watched(), quiet_writers(), sole_owner(folder) if is_first_process() else nullcontext():
         try:
-            return _fit(config, folder, in_sweep, start, report)
+            # twice, since a signal tells of a dead worker, perhaps while the first error is being explained
+            with explained(folder), explained(folder):
+                return _fit(config, folder, in_sweep, start, report)
         except Interrupted as interrupted:
             if is_first_process():
                 report.say(f"Stopped by {interrupted.signal}.{go_on(folder)}")
             raise
-        except Exception as error:
-            fault = explain(error, folder)
-            if fault is None:
-                raise
-            raise fault from error
         finally:
             report.close()
 

@@ -167,9 +167,9 @@ def cut_checkpoint(work: Path, cuts: int, chance: random.Random) -> Counter[str]
 def inject(name: str, work: Path) -> tuple[str, str, str]:
     """(fault, how it ended, what was said); it ends well where status and sentence are as promised."""
     try:
-        return name, "as promised", faults.FAULTS[name](fresh(work))
+        return name, "as promised", faults.FAULTS[name](fresh(work)).replace(str(work), "…")
     except (AssertionError, TimeoutError) as error:
-        return name, "NOT as promised", str(error)[:300]
+        return name, "NOT as promised", " ".join(str(error).split())[-300:].replace("|", "/")
 
 
 def page(tallies: dict[str, Tally], cuts: Counter[str], rows: list[tuple[str, str, str]], seconds: float, command: str) -> str:
