@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train evaluate generate export tensorboard test lint format lock bench clean
+.PHONY: help install train evaluate generate export tensorboard test lint format lock bench chaos clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ lock: install ## writes requirements.lock anew from pyproject.toml, without a re
 bench: install ## training speed beside a bare loop, torchvision's loader and pythae (installed into .venv)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[bench]'
 	$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+chaos: install ## kills runs 250 times, breaks disks and checkpoints, and writes docs/reliability.md of it
+	$(BIN)/python -m tests.chaos.campaign $(ARGS)
 
 clean: ## removes .venv and caches, never outputs
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -119,7 +119,7 @@ def framework(root: Path, images: int, precision: str, binarize: str = "none") -
         trainer = training.make_trainer(resolved, Path(folder), in_sweep=False)
         with lean_steps():
             trainer.fit(module, datamodule=data)
-        return module.history["train"]["images_per_second"]
+        return module.recorder.history["train"]["images_per_second"]
 
 
 _CACHE: dict[tuple[str, int], Any] = {}

@@ -21,7 +21,7 @@ def test_a_run_folder_holds_what_the_design_says(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "name=mine", "beta=2")
     assert folder.parent == runner.cwd / "outputs" / "mine"
     assert (folder / "run.log").read_text().startswith("mine\n")
-    assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
     assert {p.stem for p in (folder / "figures").glob("*.png")} == {
         "reconstructions", "samples", "traversals", "latent_scatter", "kl_per_dimension",
     }  # fmt: skip
@@ -29,7 +29,7 @@ def test_a_run_folder_holds_what_the_design_says(runner: Runner) -> None:
     assert not list(folder.glob("**/.*")), "nothing half-written is left"
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert (config["schema_version"], config["beta"], config["choices"]["model"]) == (1, 2, "mlp")
-    assert config["facts"] == {"shape": [1, 28, 28], "mean": pytest.approx(0.13, abs=0.01), "train_size": 4000}
+    assert config["facts"] == {"shape": [1, 28, 28], "mean": pytest.approx(0.13, abs=0.01), "train_size": 4000, "classes": 10}
     assert config["overrides"] == [*SHORT, "name=mine", "beta=2"]
     assert "${" not in (folder / "config.yaml").read_text()
     found = results(folder)
@@ -215,7 +215,7 @@ def test_schedules_by_step_go_through_the_trainer(runner: Runner) -> None:
 def test_a_loss_that_is_no_longer_finite_is_named(runner: Runner) -> None:
     outcome = runner("train", *SHORT, "optimizer=sgd", "optimizer.lr=1e30", "trainer.log_every_n_steps=1")
     assert outcome.status == 1
-    assert "no longer finite at step" in outcome.err
+    assert "NaN or infinity at step" in outcome.err
 
 
 def test_a_run_length_that_is_not_known_is_refused(runner: Runner) -> None:

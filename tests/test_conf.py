@@ -43,7 +43,7 @@ OWN_DEFAULTS = {
     },
     "vae_lightning.schedules.Constant": {"value"},
     "vae_lightning.schedules.Linear": {"value"},
-    "lightning.pytorch.callbacks.EarlyStopping": {"monitor", "mode", "patience"},
+    "vae_lightning.callbacks.early_stopping.EarlyStopping": {"monitor", "mode", "patience"},
     "lightning.pytorch.profilers.SimpleProfiler": {"filename"},
     "lightning.pytorch.loggers.CSVLogger": {"name", "version"},
     "lightning.pytorch.loggers.WandbLogger": {"project"},

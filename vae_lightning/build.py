@@ -181,7 +181,7 @@ def build_loggers(config: DictConfig, folder: Path) -> list[Any]:
 
 def build_trainer(config: DictConfig, folder: Path, loggers: Sequence[Any], callbacks: Sequence[Any], **more: Any) -> Any:
     """Lightning's Trainer on this run folder."""
-    from vae_lightning.callbacks.checkpoints import AtomicCheckpointIO
+    from vae_lightning.checkpoint_io import AtomicCheckpointIO
 
     node = OmegaConf.select(config, "trainer")
     if node is None or "plugins" not in node:

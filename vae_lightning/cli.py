@@ -17,7 +17,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from vae_lightning.command_line import check_command_line
 from vae_lightning.composing import VERSION_BASE, one_sentence
-from vae_lightning.errors import UserError
+from vae_lightning.errors import MEMORY, UserError, out_of_memory
 from vae_lightning.shipped import conf_dir
 
 PATH_KEYS = ("run", "resume")  # their values are paths, taken as typed
@@ -83,6 +83,9 @@ def with_messages(action: Callable[[], Any]) -> Any:
     """What `action` returns; what a person can mend ends as one sentence and its exit status, the rest as a traceback."""
     try:
         return action()
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted.\n")
+        sys.exit(130)
     except Exception as error:
         sentence, status = _told(error)
         if sentence is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
@@ -101,4 +104,4 @@ def _told(error: Exception) -> tuple[str | None, int]:
         return f"{error.full_key or 'the configuration'}: {one_sentence(error)}", 2
     if type(error).__name__ == "MisconfigurationException":  # Lightning's; it is not imported to ask
         return f"trainer: {one_sentence(error)}", 2
-    return None, 1
+    return (MEMORY, 1) if out_of_memory(error) else (None, 1)

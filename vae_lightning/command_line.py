@@ -40,15 +40,15 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> Path | Non
     name = parsed.config_name or config_name
     with composing(search_path(parsed)):
         loader = GlobalHydra.instance().config_loader()
-        overrides = [_parse(text, loader) for text in parsed.overrides]
+        overrides = [parse(text, loader) for text in parsed.overrides]
         if not parsed.multirun:
-            _refuse_sweeps(overrides)
+            refuse_sweeps(overrides)
         for override in overrides:
-            _check_option(override, loader)
-        plain = [override for override in overrides if not _is_group(override, loader)]
+            check_option(override, loader)
+        plain = [override for override in overrides if not is_group(override, loader)]
         for variant in _variants(overrides):
             groups = [text for text, override in variant if override not in plain]
-            _check_keys(composed(name, groups), plain, loader)
+            check_keys(composed(name, groups), plain, loader)
             _check_unused(composed(name, [text for text, _ in variant]), name, loader.list_groups(""))
         first = [text for text, _ in next(_variants(overrides))]
         return _sweep_folder(name, first) if parsed.multirun and config_name == "train" else None
@@ -67,7 +67,7 @@ def _sweep_folder(config_name: str, overrides: Sequence[str]) -> Path | None:
     return Path(config.output_dir) / "sweeps" / name / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
 
 
-def _parse(text: str, loader: Any) -> Override:
+def parse(text: str, loader: Any) -> Override:
     try:
         return OverridesParser.create(config_loader=loader).parse_override(text)
     except HydraException as error:
@@ -75,7 +75,7 @@ def _parse(text: str, loader: Any) -> Override:
         raise UserError(f"{text!r} cannot be read as an override: {hint}.") from error
 
 
-def _refuse_sweeps(overrides: Sequence[Override]) -> None:
+def refuse_sweeps(overrides: Sequence[Override]) -> None:
     for override in overrides:
         if override.is_sweep_override():
             text = override.input_line
@@ -87,19 +87,19 @@ def _as_list(text: str | None) -> str:
     return f"{key}=[{value}]"
 
 
-def _is_group(override: Override, loader: Any) -> bool:
-    return not override.is_delete() and bool(loader.get_group_options(_group(override)))
+def is_group(override: Override, loader: Any) -> bool:
+    return not override.is_delete() and bool(loader.get_group_options(group_of(override)))
 
 
-def _group(override: Override) -> str:
+def group_of(override: Override) -> str:
     return override.get_key_element().split("@")[0].lstrip("+~")
 
 
-def _check_option(override: Override, loader: Any) -> None:
+def check_option(override: Override, loader: Any) -> None:
     """The chosen options of a group exist."""
-    if not _is_group(override, loader):
+    if not is_group(override, loader):
         return
-    group = _group(override)
+    group = group_of(override)
     options = loader.get_group_options(group)
     chosen = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
     for value in chosen:
@@ -134,7 +134,7 @@ def _variants(overrides: Sequence[Override]) -> Iterator[list[tuple[str, Overrid
             yield line({i: place})
 
 
-def _check_keys(config: DictConfig, plain: Sequence[Override], loader: Any) -> None:
+def check_keys(config: DictConfig, plain: Sequence[Override], loader: Any) -> None:
     """Every plain key is there to be set."""
     for override in plain:
         key = override.key_or_group

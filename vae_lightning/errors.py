@@ -59,6 +59,19 @@ def _reads_otherwise(text: str) -> bool:
     return True
 
 
+MEMORY = (
+    "There is not enough memory: lower data.batch_size, and for validation and test data.eval_batch_size "
+    "(of evaluate.py: batch_size and nll.chunk)."
+)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Of Python, torch on the CPU, or torch on a GPU; without importing torch."""
+    text = str(error)
+    torch_s = error.__class__.__name__ == "OutOfMemoryError" or "can't allocate memory" in text or "CUDA out of memory" in text
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and torch_s)
+
+
 def nearest(word: str, known: Collection[str]) -> str:
     """` Did you mean 'conv'?`, or nothing where no known word is near."""
     match = get_close_matches(word, list(known), n=1)

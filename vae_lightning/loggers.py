@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 
 from vae_lightning.results import HPARAMS_METRICS
+
+EVENTS = "events.out.tfevents*"
 
 
 class TensorBoard(TensorBoardLogger):
@@ -26,6 +29,16 @@ class TensorBoard(TensorBoardLogger):
     def __init__(self, save_dir: str | Path) -> None:
         super().__init__(save_dir, name="", version="", default_hp_metric=False)
         self._writers: dict[str, SummaryWriter] = {}
+
+    def go_on_from(self, step: int) -> None:
+        """Tells a TensorBoard that is watching to forget what it saw of later steps: they come again."""
+        self._kwargs["purge_step"] = step + 1
+
+    @rank_zero_only
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each event file of the run, once all that waits has been written."""
+        self.save()
+        return {str(path.relative_to(self.log_dir)): flushed_size(path) for path in event_files(Path(self.log_dir))}
 
     @property
     def log_dir(self) -> str:
@@ -74,7 +87,7 @@ class TensorBoard(TensorBoardLogger):
 
     def _writer(self, split: str) -> SummaryWriter:
         if split not in self._writers:
-            self._writers[split] = SummaryWriter(str(Path(self.log_dir) / split))
+            self._writers[split] = SummaryWriter(str(Path(self.log_dir) / split), **self._kwargs)
         return self._writers[split]
 
 
@@ -110,6 +123,11 @@ class MetricsCSV(Logger):
             values = {name.partition("/")[2]: value for name, value in metrics.items() if name.startswith(f"{kind}/")}
             self._append({"kind": kind, "epoch": metrics.get("epoch"), "step": step, **values})
 
+    @rank_zero_only
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the file."""
+        return {self.path.name: flushed_size(self.path)} if self.path.exists() else {}
+
     def _append(self, row: dict[str, Any]) -> None:
         more = [name for name in row if name not in (*self.COLUMNS, "images_per_second")]
         with self.path.open("a+", newline="") as file:
@@ -120,3 +138,43 @@ class MetricsCSV(Logger):
             if not header:
                 writer.writeheader()
             writer.writerow(row)
+
+
+def set_aside(logger: Logger) -> None:
+    """Renames what Lightning's CSVLogger wrote before a resume (csv to csv_1, csv_2 …), which it would delete."""
+    if isinstance(logger, CSVLogger) and Path(logger.log_dir).is_dir():
+        folder, n = Path(logger.log_dir), 1
+        while folder.with_name(f"{folder.name}_{n}").exists():
+            n += 1
+        folder.rename(folder.with_name(f"{folder.name}_{n}"))
+
+
+def event_files(folder: Path) -> list[Path]:
+    """TensorBoard's files of a run: its own, and those of the writers below it."""
+    return sorted([*folder.glob(EVENTS), *folder.glob(f"*/{EVENTS}")])
+
+
+def flushed_size(path: Path) -> int:
+    """Bytes of a file that are on the disk for certain."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    return path.stat().st_size
+
+
+def cut_back(folder: Path, sizes: dict[str, int]) -> list[str]:
+    """Cuts the journals of a run back to what they were when a checkpoint was written: the rest will be written again.
+
+    Files begun since are removed. Only files that lie in the folder are touched, whatever `sizes` names. Returns the names of
+    those that are shorter than they were.
+    """
+    short = []
+    for path in [folder / "metrics.csv", *event_files(folder)]:
+        name = str(path.relative_to(folder))
+        if name in sizes:
+            if not path.exists() or path.stat().st_size < sizes[name]:
+                short.append(name)
+            else:
+                os.truncate(path, sizes[name])
+        else:
+            path.unlink(missing_ok=True)
+    return short

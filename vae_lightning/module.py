@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+import multiprocessing
 from collections.abc import Callable
 from typing import Any
 
@@ -14,14 +14,17 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from vae_lightning import quiet  # noqa: F401
+from vae_lightning.callbacks.step_limit import total_steps
 from vae_lightning.data.base import Batch
 from vae_lightning.data.binarization import bernoulli_pixels
-from vae_lightning.errors import RunError
 from vae_lightning.evaluation.elbo import SplitSums, pixels
 from vae_lightning.lr_schedules import LRSchedule
-from vae_lightning.metrics import Means, sum_over_ranks
+from vae_lightning.metrics import sum_over_ranks
 from vae_lightning.noise import Noise, StreamNoise, key
 from vae_lightning.objectives import Losses, Objective
+from vae_lightning.processes import end_with_parent
+from vae_lightning.recording import Recorder
+from vae_lightning.run_state import Resumed, run_state
 from vae_lightning.scheduled import ScheduledValue
 from vae_lightning.schedules import RunLength, Schedule
 from vae_lightning.vae import VAE
@@ -50,11 +53,9 @@ class VAEModule(LightningModule):
         self.make_optimizer, self.lr_schedule = optimizer, lr_schedule
         self.dynamic, self.seed = dynamic, seed
         self.uses_beta = objective.uses_beta(vae)
-        self.shown: dict[str, float] = {}  # the last figures written, for the progress bar
-        self.history: dict[str, dict[str, float]] = {}  # the last figures of each kind, for the results
-        self.train_means = Means()
         self.scheduled = {name: part for name, part in self.named_modules() if isinstance(part, ScheduledValue)}
-        self._seconds = 0.0  # of training; a sanity check validates before it has begun
+        self.recorder = Recorder(self)
+        self.resumed = Resumed()
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes each hook's name here, twenty times a step; nn.Module's own way is many times slower
@@ -64,6 +65,8 @@ class VAEModule(LightningModule):
             super().__setattr__(name, value)
 
     def setup(self, stage: str) -> None:
+        if multiprocessing.parent_process() is not None:
+            end_with_parent()
         # constants such as the prior's mean are alike in every process: DDP need not send them at each step
         constant = [name for name, _ in self.named_buffers() if name not in self.state_dict()]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, constant)
@@ -77,8 +80,7 @@ class VAEModule(LightningModule):
             value.move(self.trainer.global_step)
         losses: Losses = self.objective(self.vae, x, self.beta_schedule(self.trainer.global_step), noise, batch.labels)
         self.beta_schedule.observe(losses)
-        self.train_means.add(losses, len(x))
-        self.write_step()
+        self.recorder.step(losses, len(x))
         return losses["loss"]
 
     def training_noise(self, batch: Batch, batch_idx: int) -> Noise:
@@ -113,7 +115,7 @@ class VAEModule(LightningModule):
                 parameter.grad = None
 
     def run_length(self) -> RunLength:
-        steps = float(self.trainer.estimated_stepping_batches)
+        steps = total_steps(self.trainer)
         batches = self.trainer.num_training_batches
         return RunLength(steps, math.ceil(batches / self.trainer.accumulate_grad_batches) if batches < math.inf else math.inf)
 
@@ -126,82 +128,34 @@ class VAEModule(LightningModule):
             schedule.begin(self.run_length())
         self.generator = torch.Generator(self.device)
 
+    # ---------------------------------------------------------------- what is written, and kept
+
+    def on_train_start(self) -> None:
+        self.recorder.begin()
+        self.resumed.check_layout(self)
+        self.resumed.set_random_states(self)
+
+    def on_train_epoch_start(self) -> None:
+        self.recorder.begin_epoch()
+
+    def on_train_epoch_end(self) -> None:
+        self.recorder.end_epoch()
+
+    def on_validation_start(self) -> None:
+        self.recorder.clock_off()
+
+    def on_validation_end(self) -> None:
+        self.recorder.clock_on()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.recorder.check_finite()
         checkpoint["schedules"] = {name: schedule.state_dict() for name, schedule in self.schedules().items()}
+        checkpoint |= run_state(self)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name, schedule in self.schedules().items():
             schedule.load_state_dict(checkpoint["schedules"][name])
-
-    # ---------------------------------------------------------------- what is written
-
-    def on_train_epoch_start(self) -> None:
-        self.train_means = Means()
-        self._written = self.train_means.totals()
-        self._clock, self._seconds = time.perf_counter(), 0.0
-        self._written_step = self.trainer.global_step
-        self.log_every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-
-    def on_validation_start(self) -> None:
-        self._clock_off()
-
-    def on_validation_end(self) -> None:
-        self._clock = time.perf_counter()
-
-    def write_step(self) -> None:
-        """Every `log_every_n_steps` steps, the means since the last time."""
-        step = self.trainer.global_step + 1
-        if step % self.log_every == 0 and step != self._written_step:
-            totals = self._totals()
-            self._clock_off()
-            self.write("train_step", self._train_metrics(totals - self._written, totals[-1].item()), step)
-            self._written, self._written_step = totals, step
-
-    def on_train_epoch_end(self) -> None:
-        totals = self._totals()
-        self._clock_off()
-        self.write("train", self._train_metrics(totals, totals[-1].item()), self.trainer.global_step)
-
-    def _clock_off(self) -> None:
-        """Adds what training took since the clock was last read; validation, pictures and checkpoints do not count."""
-        now = time.perf_counter()
-        self._seconds += now - getattr(self, "_clock", now)
-        self._clock = now
-
-    def write(self, kind: str, metrics: dict[str, float], step: int) -> None:
-        """Hands `kind/metric` to every logger. By hand, since `self.log` costs a tenth of a step for each metric."""
-        self.history[kind] = {**metrics, "step": step, "epoch": self.current_epoch}
-        self.shown = {name: metrics[name] for name in ("elbo", "reconstruction", "kl") if name in metrics}
-        if self.uses_beta:
-            self.shown["beta"] = self.beta()
-        named = {f"{kind}/{name}": value for name, value in metrics.items()}
-        for logger in self.loggers:
-            logger.log_metrics({**named, "epoch": self.current_epoch}, step)
-
-    def _totals(self) -> Tensor:
-        return sum_over_ranks(self.train_means.totals(), self.device)
-
-    def _train_metrics(self, totals: Tensor, images: float) -> dict[str, float]:
-        """Means of `totals`; the speed is that of the epoch so far, `images` in `_seconds`."""
-        means = self.train_means.means(totals)
-        if not all(math.isfinite(value) for value in means.values()):
-            raise RunError(self._not_finite(means))
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, Optimizer)
-        return {
-            **({"elbo": -(means["reconstruction"] + means["kl"])} if "kl" in means else {}),
-            **means,
-            **({"beta": self.beta()} if self.uses_beta else {}),
-            "lr": float(optimizer.param_groups[0]["lr"]),
-            "images_per_second": images / max(self._seconds, 1e-9),
-        }
-
-    def _not_finite(self, means: dict[str, float]) -> str:
-        terms = ", ".join(f"{name} {value:g}" for name, value in means.items())
-        return (
-            f"The loss is no longer finite at step {self.trainer.global_step}, epoch {self.current_epoch} ({terms}): "
-            "lower optimizer.lr or set trainer.gradient_clip_val; trainer.detect_anomaly=true names the operation."
-        )
+        self.resumed = Resumed.of(self, checkpoint)
 
     # ---------------------------------------------------------------- validation
 
@@ -217,4 +171,4 @@ class VAEModule(LightningModule):
         # for checkpoints and early stopping, which read the trainer's metrics
         self.log_dict({f"val/{name}": float(value) for name, value in metrics.items()}, logger=False)
         if not self.trainer.sanity_checking:
-            self.write("val", metrics, self.trainer.global_step)
+            self.recorder.write("val", metrics, self.trainer.global_step)

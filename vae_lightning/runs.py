@@ -6,6 +6,7 @@ import json
 import pickle
 import secrets
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.build import build_vae
+from vae_lightning.checkpoint_files import is_whole
 from vae_lightning.data.base import DataFacts
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, shown
 from vae_lightning.run_config import SCHEMA_VERSION as SCHEMA_VERSION
@@ -99,27 +101,34 @@ def find(path: str | Path, checkpoint: str = "best", trust_run_code: bool = Fals
 
     trust_run_code: see `read_config`.
     """
-    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
-        raise InvalidValue("run", path, "the path of a run folder or of a checkpoint in it")
     check_bool("trust_run_code", trust_run_code)
+    check_choice("checkpoint", checkpoint, CHECKPOINTS)
+    folder = folder_of(path)
+    start = Path(path).expanduser().absolute()
+    file = start if start.suffix == ".ckpt" else folder / "checkpoints" / f"{checkpoint}.ckpt"
+    if not file.is_file():
+        raise UserError(f"run={path} has no checkpoint {file.name} in {file.parent}: its training did not get that far.")
+    return Run(folder, read_config(folder / "config.yaml", trusted=trust_run_code), file)
+
+
+def folder_of(path: str | Path, key: str = "run") -> Path:
+    """The run folder that is at `path` or around it. UserError, in terms of the argument `key`, where there is none."""
+    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+        raise InvalidValue(key, path, "the path of a run folder or of a checkpoint in it")
     given = Path(path).expanduser()
     try:
         there = given.exists()
     except OSError as error:
-        raise UserError(f"run={shown(path)} cannot be looked at ({error.strerror}).") from error
+        raise UserError(f"{key}={shown(path)} cannot be looked at ({error.strerror}).") from error
     if not there:
-        raise UserError(f"run={shown(path)}: there is no such file or folder.")
-    check_choice("checkpoint", checkpoint, CHECKPOINTS)
+        raise UserError(f"{key}={shown(path)}: there is no such file or folder.")
     start = given.absolute()
     folder = next((f for f in (start, *start.parents) if f.is_dir() and (f / "config.yaml").is_file()), None)
     if folder is None:
         if (start / "config.yaml").exists():
             raise UserError(f"{start / 'config.yaml'} is not a file, as the configuration of a run is.")
-        raise UserError(f"run={path} is no run folder: there is no config.yaml in it.{_runs_below(start)}")
-    file = start if start.suffix == ".ckpt" else folder / "checkpoints" / f"{checkpoint}.ckpt"
-    if not file.is_file():
-        raise UserError(f"run={path} has no checkpoint {file.name} in {file.parent}: its training did not get that far.")
-    return Run(folder, read_config(folder / "config.yaml", trusted=trust_run_code), file)
+        raise UserError(f"{key}={path} is no run folder: there is no config.yaml in it.{_runs_below(start)}")
+    return folder
 
 
 def load(path: str | Path, checkpoint: str = "best", trust_run_code: bool = False) -> VAE:
@@ -149,6 +158,8 @@ def load_vae(run: Run) -> VAE:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint: tensors and plain data only, so that a downloaded one cannot run code."""
     try:
+        if zipfile.is_zipfile(path) and not is_whole(path):
+            raise RuntimeError("a checksum does not fit")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RunError(f"{path} holds more than tensors and plain data (or is damaged), and is not read.") from error

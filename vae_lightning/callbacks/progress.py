@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from vae_lightning.callbacks.step_limit import total_steps
 from vae_lightning.errors import check_number
 
 
@@ -56,7 +57,8 @@ class TrainingProgress(ProgressBar):
         if self._progress is not None:
             self._draw(trainer, pl_module)
         elif getattr(self, "_enabled", True) and trainer.is_global_zero:
-            shown = describe(pl_module.history.get("val") or pl_module.shown, _beta(pl_module))
+            recorder = pl_module.recorder
+            shown = describe(recorder.history.get("val") or recorder.shown, _beta(pl_module))
             Console(stderr=True, highlight=False, soft_wrap=True).print(f"epoch {self._epoch(trainer)}  {shown}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -68,7 +70,8 @@ class TrainingProgress(ProgressBar):
     def _draw(self, trainer: Trainer, pl_module: Any) -> None:
         assert self._progress is not None
         done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
-        figures = describe(pl_module.shown, _beta(pl_module)) if pl_module.shown else ""
+        shown = pl_module.recorder.shown
+        figures = describe(shown, _beta(pl_module)) if shown else ""
         self._progress.update(self._task, completed=done, epoch=self._epoch(trainer), figures=figures)
         self._progress.refresh()
 
@@ -84,7 +87,7 @@ class TrainingProgress(ProgressBar):
 
     @staticmethod
     def _total(trainer: Trainer) -> float | None:
-        steps = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+        steps = total_steps(trainer) * trainer.accumulate_grad_batches
         return None if steps == float("inf") else steps
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from vae_lightning.data.base import ImageData, Images, images_from_arrays, stratified_split
@@ -66,8 +67,12 @@ class MNIST(ImageData):
             try:
                 getattr(datasets, self.folder)(str(self.root), download=True)
                 return
+            except PermissionError as error:
+                reason = f"{error.filename} cannot be written ({error.strerror})"
             except (OSError, RuntimeError) as error:
-                reason = f"the download failed ({getattr(error, 'strerror', None) or 'is there a network?'})"
+                read_only = isinstance(error, OSError) and error.errno == errno.EROFS
+                failed = f"the download failed ({getattr(error, 'strerror', None) or 'is there a network?'})"
+                reason = f"{raw} is read-only" if read_only else failed
         raise RunError(
             f"{', '.join(absent)} not found in {raw.absolute()}, and {reason}: set data.root to the folder that holds "
             f"{self.folder}/raw, or use data=mnist5k, which needs no download."
