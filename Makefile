@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train evaluate generate report tensorboard test test-slow lint format lock bench bench-sweep clean
+.PHONY: help install train evaluate generate export report tensorboard test test-slow lint format lock bench bench-sweep chaos clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ evaluate: install ## measures a run: make evaluate ARGS="run=outputs/…"
 
 generate: install ## draws a run: make generate ARGS="run=outputs/…"
 	$(BIN)/python generate.py $(ARGS)
+
+export: install ## writes a run's encoder and decoder as ONNX and safetensors: make export ARGS="run=outputs/…"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[export]'
+	$(BIN)/python export.py $(ARGS)
 
 report: install ## answers a sweep: make report ARGS="sweep=outputs/sweeps/…"
 	$(BIN)/python report.py $(ARGS)
@@ -62,6 +66,9 @@ bench: install ## training speed beside a bare loop, torchvision's loader and py
 
 bench-sweep: install ## what a sweep costs beside its runs, and two hundred jobs in a row
 	$(BIN)/python benchmarks/sweep.py $(ARGS)
+
+chaos: install ## kills runs 250 times, breaks disks and checkpoints, and writes docs/reliability.md of it
+	$(BIN)/python -m tests.chaos.campaign $(ARGS)
 
 clean: ## removes .venv and caches, never outputs
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

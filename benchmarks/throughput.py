@@ -36,9 +36,9 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from vae_lightning import training
-from vae_lightning.cli import conf_dir
 from vae_lightning.data.mnist import MNIST
 from vae_lightning.lean import lean_steps
+from vae_lightning.shipped import conf_dir
 
 BATCH, HIDDEN, LATENT = 128, 400, 20
 PRECISIONS = {"float32": "32-true", "bf16": "bf16-mixed"}
@@ -119,7 +119,7 @@ def framework(root: Path, images: int, precision: str, binarize: str = "none") -
         trainer = training.make_trainer(resolved, Path(folder), in_sweep=False)
         with lean_steps():
             trainer.fit(module, datamodule=data)
-        return module.history["train"]["images_per_second"]
+        return module.recorder.history["train"]["images_per_second"]
 
 
 _CACHE: dict[tuple[str, int], Any] = {}

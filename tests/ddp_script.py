@@ -15,15 +15,15 @@ from vae_lightning.architectures import MLP
 from vae_lightning.data.base import Batch
 from vae_lightning.data.datamodule import VAEDataModule
 from vae_lightning.data.mnist5k import MNIST5k
+from vae_lightning.feedback import Control
 from vae_lightning.likelihoods import Bernoulli
 from vae_lightning.loggers import MetricsCSV
 from vae_lightning.lr_schedules import NoLRSchedule
 from vae_lightning.module import VAEModule
 from vae_lightning.noise import ExampleNoise, Noise, key
-from vae_lightning.objectives import ELBO
+from vae_lightning.objectives import Objective
 from vae_lightning.posteriors import Diagonal
 from vae_lightning.priors import StandardNormal
-from vae_lightning.schedules import Linear
 from vae_lightning.vae import VAE
 
 
@@ -36,7 +36,8 @@ def main() -> None:
     processes, batch_size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     torch.manual_seed(0)
     vae = VAE(MLP((32,)), Diagonal(4), StandardNormal(4), Bernoulli((1, 28, 28)))
-    module = FixedNoise(vae, ELBO(), Linear(), partial(torch.optim.Adam, lr=1e-3), NoLRSchedule(), dynamic=False, seed=0)
+    beta = Control(target=5.0, integral=1e-2)  # by feedback, from what all processes measure
+    module = FixedNoise(vae, Objective(), beta, partial(torch.optim.Adam, lr=1e-3), NoLRSchedule(), dynamic=False, seed=0)
     trainer = Trainer(
         accelerator="cpu",
         strategy="ddp" if processes > 1 else "auto",

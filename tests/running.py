@@ -84,3 +84,27 @@ def metrics_rows(folder: Path) -> list[dict[str, Any]]:
 
     with (folder / "metrics.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def in_process(cwd: Path, command: str, *arguments: str) -> Outcome:
+    """As a `Runner` does, where its fixtures cannot be had."""
+    import contextlib
+    import io
+    from importlib import import_module
+
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", [f"{command}.py", *arguments])
+        try:
+            import_module(f"vae_lightning.commands.{command}").main()
+        except SystemExit as exit_:
+            status = exit_.code if isinstance(exit_.code, int) else 1
+    return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def train_once(cwd: Path, *arguments: str) -> Path:
+    """A run for a whole module of tests, trained in `cwd`: its folder."""
+    outcome = in_process(cwd, "train", *arguments)
+    assert outcome.status == 0, outcome.err
+    return next(cwd.glob("outputs/*/*/config.yaml")).parent

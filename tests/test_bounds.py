@@ -24,6 +24,7 @@ def stream(seed: int = 0) -> Noise:
 def gap(model: LinearGaussian, x: torch.Tensor) -> torch.Tensor:
     """KL(q(z|x) ‖ p(z|x)), which is log p(x) − ELBO."""
     q = model.vae.encode(x)
+    assert isinstance(q, DiagonalNormal)
     return kl_divergence(Independent(Normal(q.mean.double(), q.stddev.double()), 1), model.posterior(x))
 
 
@@ -92,6 +93,7 @@ def test_terms_are_sums_over_pixels_and_latent_dimensions_for_each_image() -> No
     vae, x = bernoulli_vae(), random_images(4).round()
     terms = elbo_terms(vae, x, ExampleNoise(torch.arange(4), 0))
     q = vae.encode(x)
+    assert isinstance(q, DiagonalNormal)
     z = q.mean + q.stddev * ExampleNoise(torch.arange(4), 0).normal(q.mean)
     pi = vae.decoder(z).sigmoid()
     reconstruction = -(x * pi.log() + (1 - x) * (1 - pi).log()).sum((1, 2, 3))

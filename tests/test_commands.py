@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from tests.running import REPOSITORY, SHORT, Runner, metrics_rows
+from vae_lightning.console import _figure
 
 
 def results(folder: Path) -> dict:
@@ -20,7 +21,7 @@ def test_a_run_folder_holds_what_the_design_says(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "name=mine", "beta=2")
     assert folder.parent == runner.cwd / "outputs" / "mine"
     assert (folder / "run.log").read_text().startswith("mine\n")
-    assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
     assert {p.stem for p in (folder / "figures").glob("*.png")} == {
         "reconstructions", "samples", "traversals", "latent_scatter", "kl_per_dimension",
     }  # fmt: skip
@@ -28,7 +29,7 @@ def test_a_run_folder_holds_what_the_design_says(runner: Runner) -> None:
     assert not list(folder.glob("**/.*")), "nothing half-written is left"
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert (config["schema_version"], config["beta"], config["choices"]["model"]) == (1, 2, "mlp")
-    assert config["facts"] == {"shape": [1, 28, 28], "mean": pytest.approx(0.13, abs=0.01), "train_size": 4000}
+    assert config["facts"] == {"shape": [1, 28, 28], "mean": pytest.approx(0.13, abs=0.01), "train_size": 4000, "classes": 10}
     assert config["overrides"] == [*SHORT, "name=mine", "beta=2"]
     assert "${" not in (folder / "config.yaml").read_text()
     found = results(folder)
@@ -42,7 +43,7 @@ def test_checkpoints_hold_tensors_and_plain_data_only(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "beta_schedule=linear")
     for path in (folder / "checkpoints").iterdir():
         checkpoint = torch.load(path, weights_only=True)
-        assert checkpoint["beta_schedule"] == {"steps_per_unit": 8.0}
+        assert checkpoint["schedules"] == {"beta": {"steps_per_unit": 8.0}}
 
 
 def test_metrics_csv_has_one_row_a_figure(runner: Runner) -> None:
@@ -96,23 +97,24 @@ def test_grid_sweep_gives_each_job_a_folder_of_its_own(runner: Runner) -> None:
 def test_evaluate_agrees_with_what_training_wrote_and_with_itself(runner: Runner) -> None:
     folder = runner.trained(*SHORT)
     trained = results(folder)["test"]
-    assert runner("evaluate", f"run={folder}", "nll.samples=20").status == 0
+    assert runner("evaluate", f"run={folder}", "measures=nll", "nll.samples=20").status == 0
     first = results(folder)["test"]
-    outcome = runner("evaluate", f"run={folder / 'checkpoints' / 'best.ckpt'}", "nll.samples=20", "batch_size=33", "nll.chunk=7")
+    best = folder / "checkpoints" / "best.ckpt"
+    outcome = runner("evaluate", f"run={best}", "measures=nll", "nll.samples=20", "batch_size=33", "nll.chunk=77")
     assert outcome.status == 0, outcome.err
     second = results(folder)["test"]
-    assert first["elbo"] == pytest.approx(trained["elbo"], rel=1e-9)
+    assert first["elbo"] == pytest.approx(trained["elbo"], rel=1e-7)
     assert second["elbo"] == pytest.approx(first["elbo"], rel=1e-6)
     assert second["nll"] == pytest.approx(first["nll"], rel=1e-6)
     assert first["nll"] < -first["elbo"]
-    assert "nll_standard_error" in outcome.out
+    assert f"{_figure(second['nll'], second['nll_standard_error'])}  nats" in outcome.out
 
 
 def test_evaluate_other_splits_and_checkpoints_do_not_overwrite(runner: Runner) -> None:
     folder = runner.trained(*SHORT)
     before = results(folder)
-    assert runner("evaluate", f"run={folder}", "split=train", "nll.samples=0").status == 0
-    assert runner("evaluate", f"run={folder}", "checkpoint=last", "nll.samples=0").status == 0
+    assert runner("evaluate", f"run={folder}", "split=train", "measures=[]").status == 0
+    assert runner("evaluate", f"run={folder}", "checkpoint=last", "measures=[]").status == 0
     after = results(folder)
     assert after["test"] == before["test"]
     assert {"test_last"} <= set(after)
@@ -124,7 +126,7 @@ def test_grey_pixels_under_a_bernoulli_have_no_nll(runner: Runner) -> None:
     assert outcome.status == 0
     assert "no likelihood" in outcome.out
     folder = runner.runs()[-1]
-    assert "no likelihood" in runner("evaluate", f"run={folder}").out
+    assert "no likelihood" in runner("evaluate", f"run={folder}", "measures=nll").out
     assert "nll" not in results(folder)["test"]
 
 
@@ -213,7 +215,7 @@ def test_schedules_by_step_go_through_the_trainer(runner: Runner) -> None:
 def test_a_loss_that_is_no_longer_finite_is_named(runner: Runner) -> None:
     outcome = runner("train", *SHORT, "optimizer=sgd", "optimizer.lr=1e30", "trainer.log_every_n_steps=1")
     assert outcome.status == 1
-    assert "no longer finite at step" in outcome.err
+    assert "NaN or infinity at step" in outcome.err
 
 
 def test_a_run_length_that_is_not_known_is_refused(runner: Runner) -> None:
@@ -228,7 +230,7 @@ def test_precision_bf16_trains_and_measures_in_float32(runner: Runner) -> None:
     exact = runner.trained(*SHORT)
     assert results(mixed)["precision"] == "bf16-mixed"
     assert results(mixed)["test"]["elbo"] == pytest.approx(results(exact)["test"]["elbo"], rel=0.02)
-    assert runner("evaluate", f"run={mixed}", "nll.samples=0").status == 0
+    assert runner("evaluate", f"run={mixed}", "measures=[]").status == 0
 
 
 def test_trainer_arguments_reach_lightning(runner: Runner) -> None:
@@ -242,6 +244,26 @@ def test_checkpointing_and_progress_can_be_switched_off(runner: Runner) -> None:
     assert results(folder)["checkpoint"] is None
     outcome = runner("evaluate", f"run={folder}")
     assert (outcome.status, "has no checkpoint" in outcome.err) == (2, True)
+
+
+def test_the_output_bias_starts_at_the_mean_of_the_training_images(runner: Runner) -> None:
+    from vae_lightning.data.mnist5k import MNIST5k
+
+    mean = (MNIST5k().splits()["train"].images >= 128).float().mean(0)
+    still = ("optimizer.lr=0", "likelihood.bias_from_data=true", "data.binarize=threshold", "trainer.max_epochs=1")
+    folder = runner.trained(*SHORT, *still, "logger=none")
+    weights = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    expected = mean.flatten().clamp(0.001, 0.999)
+    torch.testing.assert_close(weights["vae.decoder.2.bias"].sigmoid(), expected, atol=1e-6, rtol=1e-4)
+
+
+def test_the_optimal_sigma_is_a_constant_of_the_run(runner: Runner) -> None:
+    folder = runner.trained(*SHORT, "likelihood=gaussian_optimal")
+    state = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    assert (state["vae.likelihood.batches"], state["vae.likelihood.mse"] < 0.3) == (8, True)
+    trained = results(folder)["test"]
+    assert runner("evaluate", f"run={folder}", "nll.samples=5", "batch_size=33").status == 0
+    assert results(folder)["test"]["elbo"] == pytest.approx(trained["elbo"], rel=1e-6)
 
 
 def test_readme_example_runs(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,9 @@ def test_two_processes_train_as_one_on_the_same_global_batch(tmp_path: Path) -> 
     for a, b in zip(one, two, strict=True):
         for name in ("elbo", "reconstruction", "kl"):
             assert float(a[name]) == pytest.approx(float(b[name]), rel=1e-5)
+        if a["beta"]:
+            assert float(a["beta"]) == pytest.approx(float(b["beta"]), rel=1e-5)
+    assert len({row["beta"] for row in two}) > 20, "beta moves at each step"
     first, second = json.loads((tmp_path / "2" / "noise.json").read_text())
     assert all(a != b for a, b in zip(first, second, strict=True)), "each process has to draw its own noise"
 

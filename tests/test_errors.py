@@ -17,6 +17,7 @@ from vae_lightning.errors import (
     check_ints,
     check_number,
     nearest,
+    shown,
 )
 
 
@@ -73,10 +74,23 @@ def test_checks_let_good_values_pass(check: Callable[[Any], Any], good: Any, res
     ],
 )
 def test_checks_refuse_bad_values_and_say_what_is_allowed(check: Callable[[Any], Any], bad: Any, allowed: str) -> None:
-    with pytest.raises(InvalidValue, match=re.escape(f"x={bad}: must be") + ".*" + re.escape(allowed)):
+    with pytest.raises(InvalidValue, match=re.escape(f"x={shown(bad)}: must be") + ".*" + re.escape(allowed)):
         check(bad)
 
 
 def test_nearest_proposes_the_near_word_only() -> None:
     assert nearest("cnov", ["mlp", "conv", "resnet"]) == " Did you mean 'conv'?"
     assert nearest("zzzz", ["mlp", "conv", "resnet"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"), (True, "true"), (0.5, "0.5"), (math.nan, "nan"), ("cnn", "cnn"), ("", "''"), ("1e3", "'1e3'"),
+        ("true", "'true'"), ([1, None, ["a"]], "[1,null,[a]]"), ({"a": 1}, "{a:1}"),
+        ("two\nlines \x1b[2J", "two\\nlines \\x1b[2J"),
+        ("x" * 300, "x" * 200 + "…"),
+    ],
+)  # fmt: skip
+def test_values_are_shown_as_they_are_typed(value: Any, text: str) -> None:
+    assert shown(value) == text

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from vae_lightning.errors import InvalidValue
-from vae_lightning.schedules import Constant, Cosine, Cyclical, Linear, RunLength, Schedule
+from vae_lightning.schedules import Constant, Cosine, Cyclical, Exponential, Linear, RunLength, Schedule
 
 RUN = RunLength(steps=1000, steps_per_epoch=50)
 
@@ -41,6 +41,12 @@ def test_linear_rises_in_equal_steps_and_cosine_flat_at_both_ends() -> None:
     assert [cosine(step) for step in (25, 75)] == pytest.approx([(1 - math.sqrt(0.5)) / 2, (1 + math.sqrt(0.5)) / 2])
     assert cosine(1) < 0.001
     assert cosine(99) > 0.999
+
+
+def test_exponential_falls_by_the_same_factor() -> None:
+    schedule = begun(Exponential(value=0.25, start=1.0, length=0.5))
+    assert [schedule(step) for step in (0, 250, 500, 1000)] == pytest.approx([1.0, 0.5, 0.25, 0.25])
+    assert schedule(101) / schedule(100) == pytest.approx(schedule(1) / schedule(0))
 
 
 def test_cycles_at_their_corners() -> None:
@@ -118,6 +124,8 @@ def test_a_schedule_that_has_not_begun_has_no_value() -> None:
         (Linear, {"warmup": 1.5}),
         (Linear, {"unit": "epochs"}),
         (Cosine, {"warmup": -1, "unit": "step"}),
+        (Exponential, {"value": 0}),
+        (Exponential, {"length": 1.5}),
         (Cyclical, {"period": 0}),
         (Cyclical, {"period": 1.01}),
         (Cyclical, {"ratio": 0}),

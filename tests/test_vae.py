@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 import vae_lightning
 from tests.linear_gaussian import LinearGaussian, random_images
-from vae_lightning.architectures import MLP
-from vae_lightning.likelihoods import Bernoulli, Gaussian, Likelihood
+from vae_lightning.architectures import MLP, Architecture, Conv, ResNet
+from vae_lightning.architectures.layers import last_bias
+from vae_lightning.errors import UserError
+from vae_lightning.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
 from vae_lightning.noise import StreamNoise
 from vae_lightning.posteriors import Diagonal
 from vae_lightning.priors import StandardNormal
@@ -57,6 +60,35 @@ def test_samples_are_a_function_of_their_noise() -> None:
     first, again, other = (vae.sample(5, StreamNoise(torch.Generator(), seed)) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("architecture", [MLP([16]), Conv([4], 8), ResNet([4])])
+def test_it_starts_at_the_mean_image_or_at_the_mean_of_each_channel(architecture: Architecture) -> None:
+    vae = VAE(architecture, Diagonal(4), StandardNormal(4), Bernoulli(SHAPE))
+    mean_image = torch.rand(SHAPE)
+    vae.start_at(mean_image)
+    bias = last_bias(vae.decoder)
+    assert bias is not None
+    expected = mean_image.flatten() if len(bias) == 30 else mean_image.mean((1, 2))
+    torch.testing.assert_close(bias.sigmoid(), expected)
+    assert bias.requires_grad
+    assert (vae.sample(50).mean((0, 2, 3)) - mean_image.mean((1, 2))).abs().max() < 0.1
+
+
+def test_a_start_at_the_mean_image_is_refused_where_it_cannot_be() -> None:
+    class NoBias(MLP):
+        def decoder(self, latent_dim: int, out_shape: tuple[int, int, int]) -> nn.Module:
+            return nn.Sequential(nn.Linear(latent_dim, 30, bias=False), nn.Unflatten(1, out_shape))
+
+    class OtherBias(MLP):
+        def decoder(self, latent_dim: int, out_shape: tuple[int, int, int]) -> nn.Module:
+            return nn.Sequential(nn.Linear(latent_dim, 7), nn.Linear(7, 30, bias=False), nn.Unflatten(1, out_shape))
+
+    no_output = vae_with(Categorical(SHAPE))
+    no_bias, other = (VAE(a, Diagonal(4), StandardNormal(4), Bernoulli(SHAPE)) for a in (NoBias([2]), OtherBias([2])))
+    for vae in (no_output, no_bias, other):
+        with pytest.raises(UserError, match=r"^likelihood\.bias_from_data=true: the decoder does not end in a layer"):
+            vae.start_at(torch.rand(SHAPE))
 
 
 def test_pictures_carry_no_graph_and_weights_are_all_that_is_saved() -> None:

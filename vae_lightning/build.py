@@ -1,69 +1,101 @@
-"""From configuration to objects: the only place that calls `hydra.utils.instantiate`.
+"""From configuration to objects.
 
-Building is staged, since shapes come from the data: data → likelihood → posterior → model → prior.
+Building is staged, since shapes come from the data: data → likelihood → posterior, prior → hierarchy → condition → model.
+Importing this imports no torch, so that what can be checked without it is checked at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.data.base import DataFacts, ImageData, Images
-from vae_lightning.errors import InvalidValue, UserError, check_number
+from vae_lightning.errors import InvalidValue, RunError, UserError, check_number, shown
+from vae_lightning.instantiation import in_terms_of_keys, is_out_of_memory, make, make_list, one_line, sizes
+from vae_lightning.shipped import special_entries
+
+if TYPE_CHECKING:
+    from vae_lightning.data.base import DataFacts, ImageData, Images
 
 SERVING = ("binarize", "batch_size", "eval_batch_size", "num_workers", "drop_last")  # how images are served, not which
 SHARED_DATA_SETS = 2
-_LOADED: dict[str, dict[str, Images]] = {}
-AXES = ("data", "model", "posterior", "prior", "likelihood", "objective", "beta_schedule", "optimizer", "lr_schedule")
+_LOADED: dict[tuple[type, str, str], dict[str, Images]] = {}
+AXES = (
+    "data",
+    "model",
+    "posterior",
+    "prior",
+    "hierarchy",
+    "condition",
+    "likelihood",
+    "objective",
+    "beta_schedule",
+    "optimizer",
+    "lr_schedule",
+)
 
 
-def make(config: DictConfig, key: str, **given: Any) -> Any:
-    """The object that the node `key` describes.
+# stands in, before there are data and a model, for what constructors ask of them
+BEFORE_DATA: dict[str, Any] = {"shape": (1, 1, 1), "mean": 0.5, "classes": 2, "numbers": 2}
 
-    UserError, in terms of the configuration's keys, where its arguments are wrong.
+
+def check_values(config: DictConfig) -> None:
+    """UserError where an argument is wrong, before Lightning is imported and the data are read; the quickest first.
+
+    By making each object that ships and needs no data, and letting go of it: the rules stay where the objects are. What
+    is not ours might do much when it is made, and is made once only, by the run.
     """
-    node = OmegaConf.select(config, key)
-    try:
-        return instantiate(node, _convert_="all", **given)
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, InvalidValue):
-            raise UserError(f"{source_key(config, key, cause.name)}={cause.value}: must be {cause.allowed}.") from error
-        if isinstance(cause, UserError):
-            raise cause from error
-        if isinstance(cause, ModuleNotFoundError):
-            raise UserError(f"{key} needs what is not installed: {_install(key, cause)}.") from error
-        if isinstance(cause, ValueError | TypeError | ImportError | AttributeError) or cause is None:
-            raise UserError(f"{key}: {' '.join(str(cause or error).split())}") from error
-        raise
+    for key in (
+        "beta_schedule",
+        "lr_schedule",
+        "data",
+        "model",
+        "posterior",
+        "prior",
+        "condition",
+        "objective",
+        "likelihood",
+        "optimizer",
+    ):
+        node = OmegaConf.select(config, key)
+        if isinstance(node, DictConfig) and ((key,), "_target_", node.get("_target_")) not in special_entries():
+            continue
+        if key == "optimizer":
+            check_optimizer(config)
+        else:
+            make(config, key, BEFORE_DATA)
+    check_pairs(config)
 
 
-def source_key(config: DictConfig, key: str, name: str) -> str:
-    """Where the argument `name` of the node `key` was set: `beta`, if the node only says `${beta}`."""
-    node = OmegaConf.select(config, key)
-    value = node._get_node(name) if isinstance(node, DictConfig) and name in node else None
-    if value is None:
-        return name if name in config else f"{key}.{name}"
-    text = value._value()
-    if isinstance(text, str) and text.startswith("${") and ":" not in text:
-        return text[2:-1]
-    return f"{key}.{name}"
+def check_pairs(config: DictConfig) -> None:
+    """Values that are right each and cannot go together."""
+    clip, precision = (OmegaConf.select(config, f"trainer.{name}") for name in ("gradient_clip_val", "precision"))
+    if clip and str(precision) in ("16", "bf16", "16-mixed", "bf16-mixed") and config.optimizer.get("fused"):
+        raise UserError(
+            f"trainer.gradient_clip_val={shown(clip)} and trainer.precision={precision} do not go with optimizer.fused=true, "
+            "which scales gradients itself: set optimizer.fused=false."
+        )
 
 
 def build_data(config: DictConfig) -> ImageData:
-    """The data set. Data sets of the same arguments share their images, so that the jobs of a process load them once."""
+    """The data set, loaded. Data sets of the same arguments share their images, so that the jobs of a process load them once."""
+    from vae_lightning.data.base import ImageData
+
     data = make(config, "data")
-    assert isinstance(data, ImageData)
+    if not isinstance(data, ImageData):
+        raise UserError(
+            f"data._target_={config.data._target_}: must be a class of data sets (vae_lightning.data.base.ImageData)."
+        )
     whole: dict[str, Any] = OmegaConf.to_container(config.data, resolve=True)  # type: ignore[assignment]
-    recipe = str({name: value for name, value in whole.items() if name not in SERVING})
+    arguments = str({name: value for name, value in whole.items() if name not in SERVING})
+    recipe = (type(data), arguments, str(Path.cwd()))  # relative paths mean others elsewhere
     if recipe not in _LOADED:
-        images = data.splits()
+        try:
+            images = data.splits()
+        except InvalidValue as error:
+            raise in_terms_of_keys(config, "data", error) from error
         while len(_LOADED) >= SHARED_DATA_SETS:
             _LOADED.pop(next(iter(_LOADED)))
         _LOADED[recipe] = images
@@ -73,22 +105,44 @@ def build_data(config: DictConfig) -> ImageData:
 
 def build_vae(config: DictConfig, facts: DataFacts) -> Any:
     """The VAE (imports torch, but no Lightning)."""
+    from vae_lightning.hierarchies import NoHierarchy
     from vae_lightning.vae import VAE
 
-    likelihood = make(config, "likelihood", shape=facts.shape)
-    posterior = make(config, "posterior")
-    return VAE(make(config, "model"), posterior, make(config, "prior"), likelihood)
+    known = {"shape": facts.shape, "mean": facts.mean, "classes": facts.classes}
+    likelihood, posterior = make(config, "likelihood", known), make(config, "posterior", known)
+    prior = make(config, "prior", {**known, "numbers": posterior.latent_dim})
+    # a run from before there were any says nothing of hierarchies
+    hierarchy = make(config, "hierarchy") if "hierarchy" in config else NoHierarchy()
+    posterior, prior = hierarchy.layers(posterior, prior)
+    model, condition = make(config, "model"), make(config, "condition", known)
+    try:
+        return VAE(model, posterior, prior, likelihood, condition)
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(f"model does not fit into memory: make it smaller ({sizes(config.model)}).") from error
 
 
 def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     """The LightningModule that trains `vae`."""
+    from vae_lightning.abilities import require
     from vae_lightning.module import VAEModule
 
     check_optimizer(config)
+    objective = make(config, "objective")
+    objective.check(vae)
+    objective.told(config.facts.train_size)
+    beta_schedule = make(config, "beta_schedule")
+    require(beta_schedule, beta_schedule.needs, vae.posterior)
+    if not objective.uses_beta(vae) and (config.beta != 1 or config.choices.beta_schedule != "constant"):
+        raise UserError(
+            f"beta={config.beta} beta_schedule={config.choices.beta_schedule} would have no effect: in objective="
+            f"{config.choices.objective} with posterior={config.choices.posterior} nothing is weighed by it; leave them out."
+        )
     return VAEModule(
         vae,
-        make(config, "objective"),
-        make(config, "beta_schedule"),
+        objective,
+        beta_schedule,
         make(config, "optimizer"),
         make(config, "lr_schedule"),
         dynamic,
@@ -100,41 +154,63 @@ def check_optimizer(config: DictConfig) -> None:
     """The optimizer refuses its arguments only when it is made: make one of a single weight, before training."""
     import torch
 
-    check_number("optimizer.lr", config.optimizer.lr, 0)
     recipe = make(config, "optimizer")
+    if "lr" in config.optimizer:
+        check_number("optimizer.lr", config.optimizer.lr, 0)
     try:
         recipe([torch.nn.Parameter(torch.zeros(1))])
-    except (ValueError, TypeError) as error:
-        raise UserError(f"optimizer: {error}.") from error
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"optimizer: {one_line(error)}") from error
+
+
+def build_callbacks(config: DictConfig) -> list[Any]:
+    """The callbacks of the configuration; each monitors a figure that there is."""
+    from lightning.pytorch import Callback
+
+    from vae_lightning.evaluation.elbo import METRICS
+
+    figures = [f"val/{name}" for name in METRICS]
+    callbacks = []
+    for name, node in (config.get("callbacks") or {}).items():
+        if node is None:
+            continue
+        callback = make(config, f"callbacks.{name}")
+        if not isinstance(callback, Callback):
+            raise UserError(f"callbacks.{name} makes a {type(callback).__name__}, which is no callback of Lightning.")
+        monitor = getattr(callback, "monitor", None)
+        if "monitor" in node and monitor not in figures:
+            raise InvalidValue(f"callbacks.{name}.monitor", monitor, f"one of {', '.join(figures)}")
+        callbacks.append(callback)
+    return callbacks
+
+
+def build_loggers(config: DictConfig, folder: Path) -> list[Any]:
+    """The loggers of the configuration, on this run folder."""
+    nodes = (config.get("logger") or {}).items()
+    return [
+        make(config, f"logger.{name}", save_dir=str(folder), **_label(config, node)) for name, node in nodes if node is not None
+    ]
+
+
+def _label(config: DictConfig, node: DictConfig) -> dict[str, Any]:
+    """That of the sweep's job, for a logger that takes a label and was given none."""
+    return {"label": config.label} if "label" in config and node.get("label", "") is None else {}
 
 
 def build_trainer(config: DictConfig, folder: Path, loggers: Sequence[Any], callbacks: Sequence[Any], **more: Any) -> Any:
     """Lightning's Trainer on this run folder."""
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
-    from vae_lightning.callbacks.checkpoints import AtomicCheckpointIO
+    from vae_lightning.checkpoint_io import AtomicCheckpointIO
 
     node = OmegaConf.select(config, "trainer")
-    plugins = [*(instantiate(node.plugins, _convert_="all") or []), AtomicCheckpointIO()]
-    try:
-        return make(
-            config,
-            "trainer",
-            logger=list(loggers),
-            callbacks=list(callbacks),
-            default_root_dir=str(folder),
-            use_distributed_sampler=False,
-            **{"plugins": plugins, **more},
-        )
-    except InstantiationException as error:
-        if isinstance(error.__cause__, MisconfigurationException):
-            raise UserError(f"trainer: {' '.join(str(error.__cause__).split())}") from error
-        raise
-
-
-def _install(key: str, missing: ModuleNotFoundError) -> str:
-    """How to get it: by the extra of the option's name, if there is one."""
-    extra = key.rpartition(".")[2]
-    if extra in (metadata("vae-lightning").get_all("Provides-Extra") or []):
-        return f"pip install 'vae-lightning[{extra}]'"
-    return missing.name or " ".join(str(missing).split())
+    if node is None or "plugins" not in node:
+        raise UserError("trainer is not set: choose one of its options (trainer=auto).")
+    plugins = [*(make_list(config, "trainer.plugins")), AtomicCheckpointIO()]
+    return make(
+        config,
+        "trainer",
+        logger=list(loggers),
+        callbacks=list(callbacks),
+        default_root_dir=str(folder),
+        use_distributed_sampler=False,
+        **{"plugins": plugins, **more},
+    )

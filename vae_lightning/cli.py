@@ -1,42 +1,29 @@
-"""From the command line to a composed configuration, or to one sentence and exit status 2. Imports no torch: it must be quick."""
+"""What every command starts with: Hydra composes, `task` runs, and what goes wrong ends as one sentence and an exit status.
+
+Imports no torch: it must be quick.
+"""
 
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, main, version
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path, get_args_parser
-from hydra.core.config_search_path import SearchPathElement
-from hydra.core.global_hydra import GlobalHydra
+from hydra import main
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
-from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from vae_lightning.errors import UserError, nearest
-from vae_lightning.sweeps.extras import check_sweeper, refuse_missing_launcher
-from vae_lightning.sweeps.resume import arguments_of, quoted
+from vae_lightning.command_line import check_command_line
+from vae_lightning.composing import VERSION_BASE, one_sentence, quoted
+from vae_lightning.errors import MEMORY, UserError, out_of_memory
+from vae_lightning.shipped import conf_dir
+from vae_lightning.sweeps.resume import arguments_of
 
-VERSION_BASE = "1.3"
 PATH_KEYS = ("run", "resume", "resume_sweep")  # their values are paths, taken as typed
-
-
-def conf_dir() -> Path:
-    """The package's own copy of the configuration (a wheel's), else the repository's."""
-    inside = Path(__file__).parent / "conf"
-    return inside if inside.is_dir() else Path(__file__).parents[1] / "conf"
 
 
 def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[..., Any] | None = None) -> None:
@@ -44,7 +31,6 @@ def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[.
 
     job: called as `job(task, config)` for each job of a sweep, where the command has a way of its own to run these.
     """
-    sys.path.append(os.getcwd())  # so that a `_target_` may name a module that lies where the command is typed
 
     def checked_task(config: DictConfig) -> None:
         if job is not None and HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -52,35 +38,29 @@ def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[.
         else:
             with_messages(lambda: task(config))
 
-    def prepare() -> None:
+    def prepare() -> Path | None:
         sys.argv[1:] = quote_paths(as_multirun(sys.argv[1:]) if job is not None else sys.argv[1:])
-        sys.argv.extend(check_command_line(sys.argv[1:], config_name))
+        return check_command_line(sys.argv[1:], config_name)
 
-    with_messages(prepare)
-    main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
-
-
-def run_name(name: str | None, data: str, model: str) -> str:
-    """The name of a run that was given none: `<data>-<model>`."""
-    return f"{data}-{model}" if name is None else name
-
-
-def with_messages(action: Callable[[], Any]) -> None:
-    """Runs `action`; what a person can mend ends as one sentence on stderr and its exit status, the rest as a traceback."""
+    sweep = with_messages(prepare)
+    if sweep is not None:
+        sys.argv.append(f"hydra.sweep.dir={quoted(str(sweep))}")
     try:
-        action()
-    except UserError as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        print_error(str(error))
-        sys.exit(error.status)
-    except MissingMandatoryValue as error:
-        print_error(f"{error.full_key} is not set: add {error.full_key}=…; --help lists what there is.")
-        sys.exit(2)
+        main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
+    finally:
+        if sweep is not None:
+            remove_unused_sweep(sweep)
 
 
-def print_error(message: str) -> None:
-    sys.stderr.write(f"error: {message}\n")
+def remove_unused_sweep(folder: Path) -> None:
+    """Removes sweeps/<name>/<time>_<id>, which Hydra makes and writes to before the first job, where no job came to be."""
+    if [path.name for path in folder.glob("*")] == ["multirun.yaml"]:
+        (folder / "multirun.yaml").unlink()
+    for empty in (folder, *folder.parents)[:3]:
+        try:
+            empty.rmdir()
+        except OSError:
+            return
 
 
 def as_multirun(arguments: Sequence[str]) -> list[str]:
@@ -97,214 +77,48 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     """`run=outputs/beta=4` as Hydra can parse it: paths are quoted, each of a comma-separated list under --multirun."""
     several = "-m" in arguments or "--multirun" in arguments
 
-    def quoted_path(argument: str) -> str:
+    def with_quotes(argument: str) -> str:
         key, equals, value = argument.partition("=")
         if key not in PATH_KEYS or not equals or not value or value[0] in "'\"" or value == "null":
             return argument
         parts = value.split(",") if several else [value]
         return f"{key}=" + ",".join(quoted(part) for part in parts)
 
-    return [quoted_path(argument) for argument in arguments]
+    return [with_quotes(argument) for argument in arguments]
 
 
-# -------------------------------------------------------------------- checks before Hydra
+def find_own_modules() -> None:
+    """A `_target_` may name a module that lies where the command is typed.
 
-
-def check_command_line(arguments: Sequence[str], config_name: str) -> list[str]:
-    """Raises UserError for what Hydra would refuse at length: unknown options and keys, overrides that do not parse.
-
-    Returns what is to be added to the arguments: the name of a sweep's folder.
+    Only for a configuration that is trusted: libraries try to import many things, and any of them could lie there.
     """
-    parsed = get_args_parser().parse_args(list(arguments))
-    if parsed.help or parsed.hydra_help or parsed.shell_completion:
-        return []
-    name = parsed.config_name or config_name
-    with _hydra(_search_path(parsed)):
-        loader = GlobalHydra.instance().config_loader()
-        overrides = [_parse(text, loader) for text in parsed.overrides]
-        if not parsed.multirun:
-            _refuse_sweeps(overrides)
-        for override in overrides:
-            _check_option(override, loader)
-        if parsed.multirun and config_name == "train":
-            overrides += _swept_by_file(name, overrides, loader)
-        plain = [override for override in overrides if not _is_group(override, loader)]
-        for variant in _variants(overrides, loader):
-            groups = [text for text, override in variant if override not in plain]
-            _check_keys(_compose(name, groups), plain, loader)
-            _compose(name, [text for text, _ in variant])
-        first = [text for text, _ in next(_variants(overrides, loader))]
-        return _sweep_folder(name, first) if parsed.multirun and not parsed.cfg and config_name == "train" else []
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
-def _sweep_folder(config_name: str, overrides: Sequence[str]) -> list[str]:
-    """The override that names the folder of this sweep, unless one was given."""
-    if any(text.lstrip("+").startswith("hydra.sweep.dir=") for text in overrides):
-        return []
-    config = compose(config_name, overrides=list(overrides), return_hydra_config=True)
-    name = run_name(config.name, config.hydra.runtime.choices["data"], config.hydra.runtime.choices["model"])
-    folder = Path(config.output_dir) / "sweeps" / name / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
-    return [f"hydra.sweep.dir={quoted(str(folder))}"]
-
-
-def _search_path(parsed: Any) -> list[str]:
-    """Where options are looked for beside the program's own: --config-dir and hydra.searchpath."""
-    folders = [str(Path(parsed.config_dir).absolute())] if parsed.config_dir else []
-    for text in parsed.overrides:
-        key, _, value = text.partition("=")
-        if key == "hydra.searchpath":
-            folders += [part.strip(" '\"") for part in value.strip("[]").split(",") if part.strip()]
-    return folders
-
-
-@contextmanager
-def _hydra(folders: Sequence[str]) -> Iterator[None]:
-    """Hydra over the program's configuration and `folders`, gone again at the end."""
-    version.setbase(VERSION_BASE)
-    search_path = create_config_search_path(str(conf_dir()))
-    for folder in folders:
-        # before the last place, which Hydra keeps for schemas
-        search_path.get_path().insert(
-            -1, SearchPathElement("command-line", folder if "://" in folder else f"file://{Path(folder).absolute()}")
-        )
-    GlobalHydra.instance().clear()
-    Hydra.create_main_hydra2("check", search_path)
+def with_messages(action: Callable[[], Any]) -> Any:
+    """What `action` returns; what a person can mend ends as one sentence and its exit status, the rest as a traceback."""
     try:
-        yield
-    finally:
-        GlobalHydra.instance().clear()
+        return action()
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted.\n")
+        sys.exit(130)
+    except Exception as error:
+        sentence, status = _told(error)
+        if sentence is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        sys.stderr.write(f"error: {sentence}\n")
+        sys.exit(status)
 
 
-def _parse(text: str, loader: Any) -> Override:
-    try:
-        return OverridesParser.create(config_loader=loader).parse_override(text)
-    except HydraException as error:
-        hint = "quote a value that holds spaces, commas or = (key='\"a=b\"')" if "=" in text else "overrides are key=value"
-        raise UserError(f"{text!r} cannot be read as an override: {hint}.") from error
-
-
-def _refuse_sweeps(overrides: Sequence[Override]) -> None:
-    for override in overrides:
-        if override.is_sweep_override():
-            text = override.input_line
-            raise UserError(f"{text} lists several values: add -m to run them all, or write a list as {_as_list(text)}.")
-
-
-def _as_list(text: str | None) -> str:
-    key, _, value = (text or "").partition("=")
-    return f"{key}=[{value}]"
-
-
-def _is_group(override: Override, loader: Any) -> bool:
-    return not override.is_delete() and bool(loader.get_group_options(_group(override)))
-
-
-def _group(override: Override) -> str:
-    return override.get_key_element().split("@")[0].lstrip("+~")
-
-
-def _check_option(override: Override, loader: Any) -> None:
-    """The chosen options of a group exist."""
-    if not _is_group(override, loader):
-        return
-    group = _group(override)
-    options = loader.get_group_options(group)
-    chosen = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
-    for value in chosen:
-        for option in value if isinstance(value, list) else [value]:
-            text = option.text if isinstance(option, QuotedString) else str(option)
-            if group == "hydra/launcher":
-                refuse_missing_launcher(text)
-            if option is not None and text not in options and text != "null":
-                raise UserError(f"{group}={text}: no such option.{nearest(text, options)} Allowed: {', '.join(options)}.")
-
-
-def _swept_by_file(config_name: str, overrides: Sequence[Override], loader: Any) -> list[Override]:
-    """The overrides that the chosen `sweep` brings in `hydra.sweeper.params`, without those that the command line has too."""
-    typed = {override.get_key_element() for override in overrides}
-    variant = next(_variants(overrides, loader))
-    first = [text for text, override in variant if _is_group(override, loader) or override.key_or_group.startswith("hydra.")]
-    try:
-        hydra = compose(config_name, overrides=first, return_hydra_config=True).hydra
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_one_sentence(error)) from error
-    check_sweeper(hydra)
-    params = hydra.sweeper.get("params") or {}
-    found = [_parse(f"{key}={value}", loader) for key, value in params.items() if key not in typed]
-    for override in found:
-        _check_option(override, loader)
-    return found
-
-
-def _variants(overrides: Sequence[Override], loader: Any) -> Iterator[list[tuple[str, Override]]]:
-    """The command line with the first value of each sweep; then, one swept group at a time, with each other option."""
-    values = {
-        i: list(override.sweep_string_iterator())
-        for i, override in enumerate(overrides)
-        if override.is_sweep_override() and not override.is_interval_sweep()
-    }
-
-    def line(chosen: dict[int, int]) -> list[tuple[str, Override]]:
-        texts = []
-        for i, override in enumerate(overrides):
-            if i in values:
-                texts.append((f"{override.get_key_element()}={values[i][chosen.get(i, 0)]}", override))
-            elif not override.is_sweep_override():
-                texts.append((override.input_line or "", override))
-        return texts
-
-    yield line({})
-    for i, choices in values.items():
-        if not _is_group(overrides[i], loader):
-            continue  # other values bring no other keys
-        for place in range(1, len(choices)):
-            yield line({i: place})
-
-
-def _check_keys(config: DictConfig, plain: Sequence[Override], loader: Any) -> None:
-    """Every plain key is there to be set."""
-    for override in plain:
-        key = override.key_or_group
-        if override.is_add() or override.is_force_add() or key.startswith("hydra"):
-            continue
-        known = list(_keys(config))
-        if key not in known:
-            words = [*known, *loader.list_groups("")]
-            leaf = key.rpartition(".")[2]
-            near = nearest(key, words) or nearest(leaf, {k.rpartition(".")[2] for k in known})
-            raise UserError(f"{override.input_line}: there is no key {key!r}.{near} {_siblings(key, config)}")
-
-
-def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    for name in config:
-        key = f"{prefix}{name!s}"
-        yield key
-        node = config._get_node(name)
-        if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():
-            yield from _keys(node, f"{key}.")
-
-
-def _siblings(key: str, config: DictConfig) -> str:
-    parent = key.rpartition(".")[0]
-    node = OmegaConf.select(config, parent) if parent else config
-    if not isinstance(node, DictConfig):
-        node, parent = config, ""
-    names = [str(name) for name in node if not str(name).startswith("_") and name != "hydra"]
-    return f"Keys{f' of {parent}' if parent else ''}: {', '.join(names)}."
-
-
-def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
-    try:
-        return compose(config_name, overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_one_sentence(error)) from error
-
-
-def _one_sentence(error: Exception) -> str:
-    """Hydra's message without its line breaks and internals; the deepest cause says most."""
-    deepest: BaseException = error
-    while deepest.__cause__ is not None:
-        deepest = deepest.__cause__
-    lines = [line.strip() for line in str(deepest).splitlines()]
-    text = " ".join(line for line in lines if line and not line.startswith(("full_key", "object_type", "reference_type")))
-    return re.sub(r"\s+", " ", text).rstrip(".") + "."
+def _told(error: Exception) -> tuple[str | None, int]:
+    """The sentence and the exit status of an error that a person can mend."""
+    if isinstance(error, UserError):
+        return str(error), error.status
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} is not set: add {error.full_key}=…; --help lists what there is.", 2
+    if isinstance(error, OmegaConfBaseException):
+        return f"{error.full_key or 'the configuration'}: {one_sentence(error)}", 2
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's; it is not imported to ask
+        return f"trainer: {one_sentence(error)}", 2
+    return (MEMORY, 1) if out_of_memory(error) else (None, 1)

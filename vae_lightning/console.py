@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ from vae_lightning.build import AXES
 
 # values of the Trainer's arguments that say nothing
 _QUIET = (None, False, True, 0, 1, -1, "auto")
-UNITS = {"elbo": "nats", "reconstruction": "nats", "kl": "nats", "nll": "nats", "nll_standard_error": "nats"}
+_NATS = (
+    "elbo", "reconstruction", "kl", "nll", "ais", "ais_gap", "mutual_information", "mutual_information_upper", "marginal_kl",
+    "total_correlation", "dimension_wise_kl",
+)  # fmt: skip
+UNITS = {**dict.fromkeys(_NATS, "nats"), "bits_per_dim": "bits", "elbo_bits_per_dim": "bits"}
 
 
 class Report:
@@ -54,7 +59,7 @@ class Report:
 
 def composition(config: DictConfig, vae: Any, facts: dict[str, str]) -> str:
     """What was composed: a line per axis with its option and the arguments in force, then shapes, sizes and `facts`."""
-    lines = [(axis, config.choices[axis], _arguments(config[axis])) for axis in AXES]
+    lines = [(axis, config.choices[axis], _axis(config, axis)) for axis in AXES if axis in config.choices]
     lines.append(("trainer", config.choices.trainer, _arguments(config.trainer, _QUIET)))
     encoder, decoder = (sum(p.numel() for p in part.parameters()) for part in (vae.encoder, vae.decoder))
     total = sum(p.numel() for p in vae.parameters())
@@ -72,7 +77,7 @@ def aligned(title: str, lines: Sequence[tuple[str, str, str]]) -> str:
 
 
 def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence[str]) -> Table:
-    """One column per split, one row per figure, with its unit."""
+    """One column per split, one row per figure, with its standard error, where there is one, and its unit."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
     table.add_column("")
     for name in columns:
@@ -80,7 +85,8 @@ def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence
     table.add_column("unit", style="dim")
     for row in rows:
         if any(row in values for values in columns.values()):
-            table.add_row(row, *(_figure(values.get(row)) for values in columns.values()), UNITS.get(row, ""))
+            figures = (_figure(values.get(row), values.get(f"{row}_standard_error")) for values in columns.values())
+            table.add_row(row, *figures, UNITS.get(row, ""))
     return table
 
 
@@ -96,10 +102,26 @@ def relative(path: Path) -> str:
         return str(path)
 
 
-def _figure(value: Any) -> str:
+def _figure(value: Any, error: float | None = None) -> str:
+    """`-107.42`, or `0.948 ± 0.010` with as many decimals as make two digits of the error."""
     if value is None:
         return ""
+    if error is not None:
+        decimals = min(4, max(1, 1 - math.floor(math.log10(error)))) if error > 0 else 2
+        shown = f"{value:.{decimals}f}" if isinstance(value, float) else f"{value}"
+        return f"{shown} ± {error:.{decimals}f}"
     return f"{value:.2f}" if isinstance(value, float) else f"{value}"
+
+
+def _axis(config: DictConfig, axis: str) -> str:
+    """The arguments of an axis; of its parts that are chosen on their own, such as objective/bound, option and arguments."""
+    parts = {str(key): config.choices.get(f"{axis}/{key}") for key in config[axis] if f"{axis}/{key}" in config.choices}
+    own = {key: value for key, value in config[axis].items() if key not in parts}
+    words = [_arguments(OmegaConf.create(own))]
+    for name, option in parts.items():
+        arguments = _arguments(config[axis][name])
+        words.append(f"{name}={option}" + (f"({arguments})" if arguments else ""))
+    return " ".join(word for word in words if word)
 
 
 def _arguments(node: DictConfig, quiet: Sequence[Any] = (None, False)) -> str:

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
 from vae_lightning.noise import Noise
+
+
+class LatentDistribution(Protocol):
+    """What the rest needs of q(z|x) and p(z): a `torch.distributions.Distribution` that draws from a given `Noise`.
+
+    Where torch has a formula for the KL of a pair (`torch.distributions.kl.register_kl` adds one), it is used.
+    """
+
+    @property
+    def batch_shape(self) -> torch.Size: ...
+
+    @property
+    def event_shape(self) -> torch.Size: ...
+
+    @property
+    def mean(self) -> Tensor:
+        """E[z], (*batch_shape, latent_dim): the code that pictures and probes use (any one typical z where E[z] is none)."""
+
+    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+        """z, (*sample_shape, *batch_shape, latent_dim), with gradients to the parameters where there are any."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log density of z in nats, (*sample_shape, *batch_shape)."""
+
+    def detached(self) -> Self:
+        """The same distribution, its parameters constants: gradients of its log_prob go to z alone."""
 
 
 class DiagonalNormal(Independent):
@@ -32,8 +58,11 @@ class DiagonalNormal(Independent):
         mean, scale = self.base_dist.loc, self.base_dist.scale
         return mean + scale * noise.normal(mean, tuple(sample_shape))
 
+    def detached(self) -> DiagonalNormal:
+        return DiagonalNormal(self.mean.detach(), self.stddev.detach())
 
-def kl_per_dimension(q: torch.distributions.Distribution, p: torch.distributions.Distribution) -> Tensor | None:
+
+def kl_per_dimension(q: object, p: object) -> Tensor | None:
     """KL(q_j ‖ p_j) of each latent dimension, shape (batch, latent_dim), in nats; None where q or p does not factorise."""
     if not (isinstance(q, Independent) and isinstance(p, Independent)):
         return None
@@ -41,3 +70,9 @@ def kl_per_dimension(q: torch.distributions.Distribution, p: torch.distributions
         return kl_divergence(q.base_dist, p.base_dist)
     except NotImplementedError:
         return None
+
+
+def log_prob_per_dimension(q: object, z: Tensor) -> Tensor:
+    """log q_j(z_j) of each latent dimension, (..., batch, latent_dim), in nats, of a q that factorises."""
+    assert isinstance(q, Independent)
+    return q.base_dist.log_prob(z)

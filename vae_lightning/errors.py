@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -23,7 +23,7 @@ class InvalidValue(UserError, ValueError):
     """An argument out of its range. `name` is the constructor's argument, `value` what came, `allowed` what may come."""
 
     def __init__(self, name: str, value: Any, allowed: str) -> None:
-        super().__init__(f"{name}={value}: must be {allowed}.")
+        super().__init__(f"{name}={shown(value)}: must be {allowed}.")
         self.name, self.value, self.allowed = name, value, allowed
 
 
@@ -34,16 +34,55 @@ class RunError(UserError):
         super().__init__(message, status=1)
 
 
+def shown(value: Any) -> str:
+    """A value as it is typed on the command line: null, true, [1,a], {a:1}; control characters escaped, long ones cut."""
+    if value is None or isinstance(value, bool):
+        text = {None: "null", True: "true", False: "false"}[value]
+    elif isinstance(value, str):
+        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+        text = f"'{text}'" if not text or _reads_otherwise(text) else text
+    elif isinstance(value, Mapping):
+        text = "{" + ",".join(f"{key}:{shown(part)}" for key, part in value.items()) + "}"
+    elif isinstance(value, Sequence):
+        text = "[" + ",".join(map(shown, value)) + "]"
+    else:
+        text = str(value)
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def _reads_otherwise(text: str) -> bool:
+    """Whether a text has to be quoted to be one."""
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in ("true", "false", "null")
+    return True
+
+
+MEMORY = (
+    "There is not enough memory: lower data.batch_size, and for validation and test data.eval_batch_size "
+    "(of evaluate.py: batch_size and nll.chunk)."
+)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Of Python, torch on the CPU, or torch on a GPU; without importing torch."""
+    text = str(error)
+    torch_s = error.__class__.__name__ == "OutOfMemoryError" or "can't allocate memory" in text or "CUDA out of memory" in text
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and torch_s)
+
+
 def nearest(word: str, known: Collection[str]) -> str:
     """` Did you mean 'conv'?`, or nothing where no known word is near."""
     match = get_close_matches(word, list(known), n=1)
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
-def check_int(name: str, value: Any, minimum: int = 1) -> int:
-    """An integer ≥ `minimum` (a bool is none)."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise InvalidValue(name, value, f"an integer of at least {minimum}")
+def check_int(name: str, value: Any, minimum: int = 1, maximum: int | None = None) -> int:
+    """An integer ≥ `minimum` and ≤ `maximum` (a bool is none)."""
+    most = math.inf if maximum is None else maximum
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= most:
+        raise InvalidValue(name, value, f"an integer of at least {minimum}{f' and at most {maximum}' if maximum else ''}")
     return value
 
 

@@ -6,6 +6,7 @@ Each function takes a VAE and gives a matplotlib figure. The decoder's mean E[x|
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,60 +17,99 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from vae_lightning.abilities import DENSITY
 from vae_lightning.noise import StreamNoise, key
 from vae_lightning.vae import VAE
 
 INK = "#333333"
+MOST_ROWS = 32
 
 
-def reconstructions(vae: VAE, x: Tensor, columns: int = 10) -> Figure:
+def reconstructions(vae: VAE, x: Tensor, columns: int = 10, c: Tensor | None = None) -> Figure:
     """Originals x (batch, C, H, W) and under each its reconstruction from the posterior's mean."""
     x = x[: len(x) // columns * columns] if len(x) >= columns else x
-    columns = min(columns, len(x))
-    pairs = torch.stack([x.view(-1, columns, *x.shape[1:]), vae.reconstruct(x).view(-1, columns, *x.shape[1:])], 1)
+    columns, c = min(columns, len(x)), None if c is None else c[: len(x)]
+    pairs = torch.stack([x.view(-1, columns, *x.shape[1:]), vae.reconstruct(x, c).view(-1, columns, *x.shape[1:])], 1)
     rows = pairs.flatten(0, 1)
     labels = ["x", "x̂"] * (len(rows) // 2)
     return grid_figure(rows, "Originals x and reconstructions x̂", row_labels=labels, gap_every=2)
 
 
-def samples(vae: VAE, rows: int = 8, columns: int = 12, seed: int = 0) -> Figure:
-    """E[x|z] for z ~ p(z), the same z at every call with the same seed."""
-    images = vae.sample(rows * columns, StreamNoise(torch.Generator(_device(vae)), key(seed, "samples")))
-    return grid_figure(images.view(rows, columns, *images.shape[1:]), "Samples from the prior, z ~ p(z)")
+def samples(vae: VAE, rows: int | None = None, columns: int = 12, seed: int = 0, label: int | None = None) -> Figure:
+    """E[x|z] for z ~ p(z), the same z at every call with the same seed.
+
+    Where there is a condition, z ~ p(z|c): a row for each class in turn, or all of class `label`. rows: 8, or one for each class
+    up to 32, if None.
+    """
+    classes = vae.condition.classes
+    rows = rows or (min(classes, MOST_ROWS) if classes and label is None else 8)
+    of_rows = [row % classes if label is None else label for row in range(rows)] if classes else []
+    c = torch.tensor(of_rows).repeat_interleave(columns) if classes else None
+    images = vae.sample(rows * columns, StreamNoise(torch.Generator(_device(vae)), key(seed, "samples")), c)
+    title = "Samples from the prior of each class c, z ~ p(z|c)" if classes else "Samples from the prior, z ~ p(z)"
+    if DENSITY not in vae.posterior.abilities:
+        title = "Decoded z ~ p(z), which an auto-encoder's codes need not follow"
+    grid = images.view(rows, columns, *images.shape[1:])
+    return grid_figure(grid, title, row_labels=[f"c = {label}" for label in of_rows])
 
 
 @torch.no_grad()
-def traversals(vae: VAE, x: Tensor, kl: Sequence[float] | None, reach: float = 3.0, columns: int = 11, most: int = 32) -> Figure:
+def traversals(
+    vae: VAE,
+    x: Tensor,
+    kl: Sequence[float] | None,
+    reach: float = 3.0,
+    columns: int = 11,
+    most: int = MOST_ROWS,
+    c: Tensor | None = None,
+) -> Figure:
     """Each row moves one latent dimension from −reach to reach, the others staying at the code of the one image x (C, H, W).
 
-    `kl`: nats of each dimension; the `most` informative ones are drawn, most informative first.
+    `kl`: nats of each dimension; the `most` informative ones are drawn, most informative first. c: the image's label, (1,).
+    Of several layers the top one is moved, and those below follow it at their means.
     """
-    code = vae.encode(x.unsqueeze(0)).mean
-    order = np.argsort(kl)[::-1][:most].tolist() if kl is not None else list(range(min(most, vae.latent_dim)))
+    prior = vae.latent_prior
+    code = vae.encode(x.unsqueeze(0), c).mean[..., -prior.top_dim :]
+    order = np.argsort(kl)[::-1][:most].tolist() if kl is not None else list(range(min(most, prior.top_dim)))
     values = torch.linspace(-reach, reach, columns, device=x.device)
     z = code.repeat(len(order), columns, 1)
     for row, dimension in enumerate(order):
         z[row, :, dimension] = values
     labels = [f"z{_subscript(j)}" + (f"  {kl[j]:.1f} nats" if kl is not None else "") for j in order]
-    title = f"Traversals: one latent dimension from {-reach:g} to {reach:g}"
-    return grid_figure(vae.decode(z).mean, title, row_labels=labels)
+    title = f"Traversals: one latent dimension{_of_layer(vae)} from {-reach:g} to {reach:g}"
+    return grid_figure(vae.decode(prior.completed(z), c).mean, title, row_labels=labels)
 
 
 @torch.no_grad()
-def interpolations(vae: VAE, start: Tensor, end: Tensor, columns: int = 11) -> Figure:
-    """Straight lines in latent space from the code of each image of `start` to that of `end`, (rows, C, H, W)."""
-    a, b = vae.encode(start).mean, vae.encode(end).mean
+def interpolations(
+    vae: VAE, start: Tensor, end: Tensor, columns: int = 11, c_start: Tensor | None = None, c_end: Tensor | None = None
+) -> Figure:
+    """Straight lines in latent space from the code of each image of `start` to that of `end`, (rows, C, H, W).
+
+    Where there is a condition, each row is decoded with the label of its first image throughout.
+    """
+    a, b = vae.encode(start, c_start).mean, vae.encode(end, c_end).mean
     weights = torch.linspace(0, 1, columns, device=a.device).view(1, columns, 1)
-    return grid_figure(vae.decode(a.unsqueeze(1).lerp(b.unsqueeze(1), weights)).mean, "Interpolations between two images")
+    c = None if c_start is None else c_start.unsqueeze(1)
+    title = "Interpolations between two images" + (", with the label c of the first" if vae.condition.classes else "")
+    return grid_figure(vae.decode(a.unsqueeze(1).lerp(b.unsqueeze(1), weights), c).mean, title)
 
 
 @torch.no_grad()
-def manifold(vae: VAE, side: int = 20) -> Figure:
-    """The plane of a two-dimensional latent space, decoded at the prior's quantiles (Kingma and Welling 2014, figure 4)."""
+def manifold(vae: VAE, side: int = 20, label: int | None = None) -> Figure:
+    """The plane of a two-dimensional latent space, decoded at the quantiles of N(0, 1) (Kingma and Welling 2014, figure 4).
+
+    Where there is a condition, that of class `label`, else of the first one. Of several layers, that of the top one.
+    """
     quantiles = (torch.arange(side, dtype=torch.float64) + 0.5) / side
     axis = (math.sqrt(2) * torch.erfinv(2 * quantiles - 1)).float().to(_device(vae))
     z = torch.stack(torch.meshgrid(axis, axis.flip(0), indexing="xy"), -1)
-    return grid_figure(vae.decode(z).mean, "The decoded plane, at the quantiles of p(z)", gap=0)
+    c, title = None, f"The decoded plane{_of_layer(vae)}, at the quantiles of N(0, 1)"
+    if vae.condition.classes:
+        c = vae.condition.given(torch.tensor([label or 0]), 1, z.device)
+        title = f"The decoded plane{_of_layer(vae)} with c = {label or 0}, at the quantiles of N(0, 1)"
+    z = vae.latent_prior.completed(vae.condition.moved(z, c))
+    return grid_figure(vae.decode(z, c).mean, title, gap=0)
 
 
 def latent_scatter(codes: Tensor, labels: Tensor) -> Figure:
@@ -148,11 +188,15 @@ def to_array(figure: Figure) -> np.ndarray:
 
 
 def save(picture: np.ndarray, path: Path) -> Path:
-    """A PNG, written beside and renamed."""
+    """A PNG, written beside and renamed; never through a link that someone put there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    Image.fromarray(picture).save(beside, format="png")
-    return beside.replace(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with beside.open("xb") as file:
+            Image.fromarray(picture).save(file, format="png")
+        return beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _principal_components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -173,6 +217,10 @@ def _plain(ax: object) -> None:
 def _subscript(index: int) -> str:
     """Counted from 1, as in the bars."""
     return "".join("₀₁₂₃₄₅₆₇₈₉"[int(digit)] for digit in str(index + 1))
+
+
+def _of_layer(vae: VAE) -> str:
+    return "" if vae.latent_prior.top_dim == vae.latent_dim else " of the top layer"
 
 
 def _device(vae: VAE) -> torch.device:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
+import secrets
 from pathlib import Path
 from typing import Any
 
 
 def write_text(path: Path, text: str) -> None:
-    """Written beside and renamed, so that no reader meets half a file."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    """Written beside and renamed, so that no reader meets half a file; never through a link that someone put there."""
+    beside = beside_of(path)
+    try:
+        with beside.open("x", encoding="utf-8") as file:
+            file.write(text)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def beside_of(path: Path) -> Path:
+    """A name for a half-written `path` that nobody can have guessed; to be opened with mode "x"."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def write_json(path: Path, content: Any) -> None:

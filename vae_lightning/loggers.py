@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 
-HPARAMS_METRICS = ("elbo", "reconstruction", "kl", "active_units")
+from vae_lightning.results import HPARAMS_METRICS
+
+EVENTS = "events.out.tfevents*"
 
 
 class TensorBoard(TensorBoardLogger):
@@ -28,6 +31,17 @@ class TensorBoard(TensorBoardLogger):
     def __init__(self, save_dir: str | Path, label: str | None = None) -> None:
         super().__init__(save_dir, name="", version=folder_name(label or ""), default_hp_metric=False)
         self._writers: dict[str, SummaryWriter] = {}
+
+    def go_on_from(self, step: int) -> None:
+        """Tells a TensorBoard that is watching to forget what it saw of later steps: they come again."""
+        self._kwargs["purge_step"] = step + 1
+
+    @rank_zero_only
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each event file of the run, once all that waits has been written."""
+        self.save()
+        folder = Path(self.save_dir)
+        return {str(path.relative_to(folder)): flushed_size(path) for path in event_files(folder)}
 
     @property
     def log_dir(self) -> str:
@@ -55,9 +69,10 @@ class TensorBoard(TensorBoardLogger):
         self.experiment.add_image(name, picture, step, dataformats="HWC")
 
     @rank_zero_only
-    def log_hparams(self, params: dict[str, Any]) -> None:
-        """The HParams tab's row of this run; its metrics come by `log_results`."""
-        self.log_hyperparams(params, {f"hp/{name}": float("nan") for name in HPARAMS_METRICS}, step=0)
+    def log_hparams(self, params: dict[str, Any], has_elbo: bool = True) -> None:
+        """The HParams tab's row of this run; its metrics come by `log_results`, those of the ELBO where there is one."""
+        names = [name for name in HPARAMS_METRICS if has_elbo or name not in ("elbo", "kl")]
+        self.log_hyperparams(params, {f"hp/{name}": float("nan") for name in names}, step=0)
 
     @rank_zero_only
     def log_results(self, metrics: dict[str, float], step: int) -> None:
@@ -75,7 +90,7 @@ class TensorBoard(TensorBoardLogger):
 
     def _writer(self, split: str) -> SummaryWriter:
         if split not in self._writers:
-            self._writers[split] = SummaryWriter(str(Path(self.log_dir) / split))
+            self._writers[split] = SummaryWriter(str(Path(self.log_dir) / split), **self._kwargs)
         return self._writers[split]
 
 
@@ -91,6 +106,7 @@ class MetricsCSV(Logger):
     repeated.
     """
 
+    # what every run has; whatever else its objective reports follows, as the first row has it
     COLUMNS = ("kind", "epoch", "step", "elbo", "reconstruction", "kl", "loss", "beta", "lr", "active_units")
 
     def __init__(self, save_dir: str | Path) -> None:
@@ -115,10 +131,58 @@ class MetricsCSV(Logger):
             values = {name.partition("/")[2]: value for name, value in metrics.items() if name.startswith(f"{kind}/")}
             self._append({"kind": kind, "epoch": metrics.get("epoch"), "step": step, **values})
 
+    @rank_zero_only
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the file."""
+        return {self.path.name: flushed_size(self.path)} if self.path.exists() else {}
+
     def _append(self, row: dict[str, Any]) -> None:
-        new = not self.path.exists()
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, self.COLUMNS, extrasaction="ignore", restval="")
-            if new:
+        more = [name for name in row if name not in (*self.COLUMNS, "images_per_second")]
+        with self.path.open("a+", newline="") as file:
+            file.seek(0)
+            header = file.readline().split()
+            columns = header[0].split(",") if header else [*self.COLUMNS, *more]
+            writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
+            if not header:
                 writer.writeheader()
             writer.writerow(row)
+
+
+def set_aside(logger: Logger) -> None:
+    """Renames what Lightning's CSVLogger wrote before a resume (csv to csv_1, csv_2 …), which it would delete."""
+    if isinstance(logger, CSVLogger) and Path(logger.log_dir).is_dir():
+        folder, n = Path(logger.log_dir), 1
+        while folder.with_name(f"{folder.name}_{n}").exists():
+            n += 1
+        folder.rename(folder.with_name(f"{folder.name}_{n}"))
+
+
+def event_files(folder: Path) -> list[Path]:
+    """TensorBoard's files of a run: its own, and those of the writers below it; with a label, all of them one folder deeper."""
+    return sorted(path for depth in ("", "*/", "*/*/") for path in folder.glob(f"{depth}{EVENTS}"))
+
+
+def flushed_size(path: Path) -> int:
+    """Bytes of a file that are on the disk for certain."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    return path.stat().st_size
+
+
+def cut_back(folder: Path, sizes: dict[str, int]) -> list[str]:
+    """Cuts the journals of a run back to what they were when a checkpoint was written: the rest will be written again.
+
+    Files begun since are removed. Only files that lie in the folder are touched, whatever `sizes` names. Returns the names of
+    those that are shorter than they were.
+    """
+    short = []
+    for path in [folder / "metrics.csv", *event_files(folder)]:
+        name = str(path.relative_to(folder))
+        if name in sizes:
+            if not path.exists() or path.stat().st_size < sizes[name]:
+                short.append(name)
+            else:
+                os.truncate(path, sizes[name])
+        else:
+            path.unlink(missing_ok=True)
+    return short

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR
+from typing import TYPE_CHECKING
 
 from vae_lightning.errors import InvalidValue, check_choice, check_number
 from vae_lightning.schedules import UNITS, RunLength, check_length
+
+if TYPE_CHECKING:  # so that arguments are checked before torch is there
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
 
 class LRSchedule:
@@ -35,6 +37,8 @@ class Cosine(LRSchedule):
         self.final = check_number("final", final, 0, 1)
 
     def build(self, optimizer: Optimizer, run: RunLength) -> LRScheduler:
+        from torch.optim.lr_scheduler import LambdaLR
+
         return LambdaLR(optimizer, CosineFactor(self.final, run.steps_per("fraction")))
 
 
@@ -62,5 +66,7 @@ class MultiStep(LRSchedule):
         self.gamma = check_number("gamma", gamma, 0, 1, above=True)
 
     def build(self, optimizer: Optimizer, run: RunLength) -> LRScheduler:
+        from torch.optim.lr_scheduler import MultiStepLR
+
         steps = sorted(round(milestone * run.steps_per(self.unit)) for milestone in self.milestones)
         return MultiStepLR(optimizer, milestones=steps, gamma=self.gamma)

@@ -2,51 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
 
+class NotFinite(NamedTuple):
+    """Where a NaN or an infinity was first met: the step, and the names of the values that were not finite there."""
+
+    step: int
+    names: tuple[str, ...]
+
+
 class Means:
-    """Weighted means of named scalars.
+    """Weighted means of named scalars, whose names are those of the first values added.
 
     `add` only keeps references to tensors on their device (a metric logged at each step costs a tenth of the step); `totals`
-    brings them to the host at once, as float64 sums.
+    brings them to the host at once. The float64 sums are added up one step after the other, so that they are the same
+    whenever, and however often, they are read. `not_finite` is set by `totals`.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = tuple(names)
-        self.sums = torch.zeros(len(self.names) + 1, dtype=torch.float64)
+    def __init__(self) -> None:
+        self.names: tuple[str, ...] = ()
+        self.sums: list[float] = []
+        self.not_finite: NotFinite | None = None
         self._waiting: list[Tensor] = []
         self._weights: list[int] = []
+        self._steps: list[int] = []
 
-    def add(self, values: Iterable[Tensor], count: int) -> None:
-        """The means of `count` images, one for each name."""
-        self._waiting.extend(value.detach() for value in values)
+    def add(self, values: Mapping[str, Tensor], count: int, step: int = 0) -> None:
+        """The means of `count` images at a training step."""
+        if not self.names:
+            self.names = tuple(values)
+            self.sums = [0.0] * (len(self.names) + 1)
+        self._waiting.extend(values[name].detach() for name in self.names)
         self._weights.append(count)
+        self._steps.append(step)
 
     def totals(self) -> Tensor:
         """float64 (names + 1,): the sum over images of each metric, then the number of images. One host-device sync."""
         if self._weights:
-            weights = torch.tensor(self._weights, dtype=torch.float64)
-            values = torch.stack(self._waiting).cpu().double().view(len(weights), len(self.names))
-            self.sums[:-1] += weights @ values
-            self.sums[-1] += weights.sum()
-            self._waiting.clear()
-            self._weights.clear()
-        return self.sums.clone()
+            rows = torch.stack(self._waiting).cpu().double().view(-1, len(self.names)).tolist()
+            for row, weight, step in zip(rows, self._weights, self._steps, strict=True):
+                for i, value in enumerate([*row, 1.0]):
+                    self.sums[i] += weight * value
+                if self.not_finite is None and not all(map(math.isfinite, row)):
+                    bad = (name for name, value in zip(self.names, row, strict=True) if not math.isfinite(value))
+                    self.not_finite = NotFinite(step, tuple(bad))
+            for waiting in (self._waiting, self._weights, self._steps):
+                waiting.clear()
+        return torch.tensor(self.sums, dtype=torch.float64)
 
     def means(self, totals: Tensor) -> dict[str, float]:
         """The named means that a difference or sum of `totals` stands for."""
         return dict(zip(self.names, (totals[:-1] / totals[-1]).tolist(), strict=True))
 
+    def state_dict(self) -> dict[str, Any]:
+        self.totals()
+        return {"names": list(self.names), "sums": list(self.sums)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.names, self.sums = tuple(state["names"]), list(state["sums"])
+
 
 def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
     """The sum of a float64 host tensor over all processes of the run."""
-    if not (dist.is_available() and dist.is_initialized()):
+    if not several_processes():
         return values
     summed = values.to(device)
     dist.all_reduce(summed)
     return summed.cpu()
+
+
+def gather_over_ranks(value: Any) -> list[Any]:
+    """What each process of the run has, in the order of their ranks."""
+    if not several_processes():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def several_processes() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

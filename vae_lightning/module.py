@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+import multiprocessing
 from collections.abc import Callable
 from typing import Any
 
@@ -14,18 +14,20 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from vae_lightning import quiet  # noqa: F401
+from vae_lightning.callbacks.step_limit import total_steps
 from vae_lightning.data.base import Batch
 from vae_lightning.data.binarization import bernoulli_pixels
-from vae_lightning.errors import RunError
 from vae_lightning.evaluation.elbo import SplitSums, pixels
 from vae_lightning.lr_schedules import LRSchedule
-from vae_lightning.metrics import Means, sum_over_ranks
+from vae_lightning.metrics import sum_over_ranks
 from vae_lightning.noise import Noise, StreamNoise, key
-from vae_lightning.objectives import ELBO
+from vae_lightning.objectives import Losses, Objective
+from vae_lightning.processes import end_with_parent
+from vae_lightning.recording import Recorder
+from vae_lightning.run_state import Resumed, run_state
+from vae_lightning.scheduled import ScheduledValue
 from vae_lightning.schedules import RunLength, Schedule
 from vae_lightning.vae import VAE
-
-TRAIN_METRICS = ("loss", "reconstruction", "kl")
 
 
 class VAEModule(LightningModule):
@@ -39,7 +41,7 @@ class VAEModule(LightningModule):
     def __init__(
         self,
         vae: VAE,
-        objective: ELBO,
+        objective: Objective,
         beta_schedule: Schedule,
         optimizer: Callable[..., Optimizer],
         lr_schedule: LRSchedule,
@@ -50,9 +52,10 @@ class VAEModule(LightningModule):
         self.vae, self.objective, self.beta_schedule = vae, objective, beta_schedule
         self.make_optimizer, self.lr_schedule = optimizer, lr_schedule
         self.dynamic, self.seed = dynamic, seed
-        self.shown: dict[str, float] = {}  # the last figures written, for the progress bar
-        self.history: dict[str, dict[str, float]] = {}  # the last figures of each kind, for the results
-        self.train_means = Means(TRAIN_METRICS)
+        self.uses_beta = objective.uses_beta(vae)
+        self.scheduled = {name: part for name, part in self.named_modules() if isinstance(part, ScheduledValue)}
+        self.recorder = Recorder(self)
+        self.resumed = Resumed()
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning notes each hook's name here, twenty times a step; nn.Module's own way is many times slower
@@ -62,6 +65,8 @@ class VAEModule(LightningModule):
             super().__setattr__(name, value)
 
     def setup(self, stage: str) -> None:
+        if multiprocessing.parent_process() is not None:
+            end_with_parent()
         # constants such as the prior's mean are alike in every process: DDP need not send them at each step
         constant = [name for name, _ in self.named_buffers() if name not in self.state_dict()]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, constant)
@@ -71,10 +76,12 @@ class VAEModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         noise = self.training_noise(batch, batch_idx)
         x = self.training_pixels(batch, noise)
-        losses = self.objective(self.vae, x, self.beta(), noise)
-        self.train_means.add(losses, len(x))
-        self.write_step()
-        return losses.loss
+        for value in self.scheduled.values():
+            value.move(self.trainer.global_step)
+        losses: Losses = self.objective(self.vae, x, self.beta_schedule(self.trainer.global_step), noise, batch.labels)
+        self.beta_schedule.observe(losses)
+        self.recorder.step(losses, len(x))
+        return losses["loss"]
 
     def training_noise(self, batch: Batch, batch_idx: int) -> Noise:
         """Noise that a resumed run, or another number of loader workers, draws again; each process draws its own."""
@@ -86,14 +93,20 @@ class VAEModule(LightningModule):
 
     def beta(self) -> float:
         """β in force."""
-        return self.beta_schedule(self.trainer.global_step)
+        return float(self.beta_schedule(self.trainer.global_step))
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.make_optimizer(self.parameters())
+        optimizer = self.make_optimizer(self.parameter_groups())
         scheduler = self.lr_schedule.build(optimizer, self.run_length())
         if scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """All parameters; those of the objective's that have settings of their own in groups of their own."""
+        groups = self.objective.parameter_groups()
+        apart = {id(parameter) for group in groups for parameter in group["params"]}
+        return [{"params": [parameter for parameter in self.parameters() if id(parameter) not in apart]}, *groups]
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
         """As `optimizer.zero_grad()`, without the profiler's record, which takes eight times as long."""
@@ -102,87 +115,47 @@ class VAEModule(LightningModule):
                 parameter.grad = None
 
     def run_length(self) -> RunLength:
-        steps = float(self.trainer.estimated_stepping_batches)
+        steps = total_steps(self.trainer)
         batches = self.trainer.num_training_batches
         return RunLength(steps, math.ceil(batches / self.trainer.accumulate_grad_batches) if batches < math.inf else math.inf)
 
+    def schedules(self) -> dict[str, Schedule]:
+        """β's and those of the model's and the objective's parts, by name."""
+        return {"beta": self.beta_schedule} | {name: value.schedule for name, value in self.scheduled.items()}
+
     def on_fit_start(self) -> None:
-        self.beta_schedule.begin(self.run_length())
+        for schedule in self.schedules().values():
+            schedule.begin(self.run_length())
         self.generator = torch.Generator(self.device)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["beta_schedule"] = self.beta_schedule.state_dict()
+    # ---------------------------------------------------------------- what is written, and kept
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.beta_schedule.load_state_dict(checkpoint["beta_schedule"])
-
-    # ---------------------------------------------------------------- what is written
+    def on_train_start(self) -> None:
+        self.recorder.begin()
+        self.resumed.check_layout(self)
+        self.resumed.set_random_states(self)
 
     def on_train_epoch_start(self) -> None:
-        self.train_means = Means(TRAIN_METRICS)
-        self._written = self.train_means.totals()
-        self._clock, self._seconds = time.perf_counter(), 0.0
-        self._written_step = self.trainer.global_step
-        self.log_every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-
-    def on_validation_start(self) -> None:
-        self._clock_off()
-
-    def on_validation_end(self) -> None:
-        self._clock = time.perf_counter()
-
-    def write_step(self) -> None:
-        """Every `log_every_n_steps` steps, the means since the last time."""
-        step = self.trainer.global_step + 1
-        if step % self.log_every == 0 and step != self._written_step:
-            totals = self._totals()
-            self._clock_off()
-            self.write("train_step", self._train_metrics(totals - self._written, totals[-1].item()), step)
-            self._written, self._written_step = totals, step
+        self.recorder.begin_epoch()
 
     def on_train_epoch_end(self) -> None:
-        totals = self._totals()
-        self._clock_off()
-        self.write("train", self._train_metrics(totals, totals[-1].item()), self.trainer.global_step)
+        self.recorder.end_epoch()
 
-    def _clock_off(self) -> None:
-        """Adds what training took since the clock was last read; validation, pictures and checkpoints do not count."""
-        now = time.perf_counter()
-        self._seconds += now - getattr(self, "_clock", now)
-        self._clock = now
+    def on_validation_start(self) -> None:
+        self.recorder.clock_off()
 
-    def write(self, kind: str, metrics: dict[str, float], step: int) -> None:
-        """Hands `kind/metric` to every logger. By hand, since `self.log` costs a tenth of a step for each metric."""
-        self.history[kind] = {**metrics, "step": step, "epoch": self.current_epoch}
-        self.shown = {name: metrics[name] for name in ("elbo", "reconstruction", "kl")} | {"beta": self.beta()}
-        named = {f"{kind}/{name}": value for name, value in metrics.items()}
-        for logger in self.loggers:
-            logger.log_metrics({**named, "epoch": self.current_epoch}, step)
+    def on_validation_end(self) -> None:
+        self.recorder.clock_on()
 
-    def _totals(self) -> Tensor:
-        return sum_over_ranks(self.train_means.totals(), self.device)
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.recorder.check_finite()
+        checkpoint["schedules"] = {name: schedule.state_dict() for name, schedule in self.schedules().items()}
+        checkpoint |= run_state(self)
 
-    def _train_metrics(self, totals: Tensor, images: float) -> dict[str, float]:
-        """Means of `totals`; the speed is that of the epoch so far, `images` in `_seconds`."""
-        means = self.train_means.means(totals)
-        if not all(math.isfinite(value) for value in means.values()):
-            raise RunError(self._not_finite(means))
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, Optimizer)
-        return {
-            "elbo": -(means["reconstruction"] + means["kl"]),
-            **means,
-            "beta": self.beta(),
-            "lr": float(optimizer.param_groups[0]["lr"]),
-            "images_per_second": images / max(self._seconds, 1e-9),
-        }
-
-    def _not_finite(self, means: dict[str, float]) -> str:
-        terms = ", ".join(f"{name} {value:g}" for name, value in means.items())
-        return (
-            f"The loss is no longer finite at step {self.trainer.global_step}, epoch {self.current_epoch} ({terms}): "
-            "lower optimizer.lr or set trainer.gradient_clip_val; trainer.detect_anomaly=true names the operation."
-        )
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name, schedule in self.schedules().items():
+            schedule.load_state_dict(checkpoint["schedules"][name])
+        self.resumed = Resumed.of(self, checkpoint)
 
     # ---------------------------------------------------------------- validation
 
@@ -198,4 +171,4 @@ class VAEModule(LightningModule):
         # for checkpoints and early stopping, which read the trainer's metrics
         self.log_dict({f"val/{name}": float(value) for name, value in metrics.items()}, logger=False)
         if not self.trainer.sanity_checking:
-            self.write("val", metrics, self.trainer.global_step)
+            self.recorder.write("val", metrics, self.trainer.global_step)

@@ -46,6 +46,16 @@ class StreamNoise:
         return torch.rand(*samples, *like.shape, generator=self.generator, dtype=like.dtype, device=like.device)
 
 
+class GlobalNoise:
+    """Noise from torch's global generator, for use by hand; training and evaluation give their own."""
+
+    def normal(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return torch.randn(*samples, *like.shape, dtype=like.dtype, device=like.device)
+
+    def uniform(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return torch.rand(*samples, *like.shape, dtype=like.dtype, device=like.device)
+
+
 class ExampleNoise:
     """Noise keyed by example: row i of every draw depends on `seed` and `examples[i]` alone.
 
@@ -77,6 +87,23 @@ class ExampleNoise:
         bits = _mix(per_example.view(1, -1, *[1] * len(event)) + counter)
         u = (_shift(bits, 12).double() + 0.5) * 2.0**-52
         return u.view(*samples, *like.shape)
+
+
+class PerSample:
+    """`noise` keyed by example, for a distribution without a batch: the last dimension of `samples` is the batch of examples."""
+
+    def __init__(self, noise: Noise) -> None:
+        self.noise = noise
+
+    def normal(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return self.noise.normal(*self._with_batch(like, samples))
+
+    def uniform(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return self.noise.uniform(*self._with_batch(like, samples))
+
+    @staticmethod
+    def _with_batch(like: Tensor, samples: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
+        return (like.expand(samples[-1], *like.shape), tuple(samples[:-1])) if samples else (like, ())
 
 
 def _signed(value: int) -> int:

@@ -16,6 +16,7 @@ for _message in (
     ".*The number of training batches.*",  # short epochs are written at their end
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*sync_dist=True.*",  # what is logged was summed over the processes already
+    ".*your dataloader is not resumable.*",  # its sampler skips what an interrupted epoch has had
     ".*LeafSpec.*is deprecated.*",  # Lightning 2.6 under torch 2.15
     ".*You have overridden `transfer_batch_to_device`.*",
 ):

@@ -7,23 +7,24 @@ import pickle
 import secrets
 import shutil
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from vae_lightning.build import build_vae
+from vae_lightning.checkpoint_files import is_whole
 from vae_lightning.data.base import DataFacts
-from vae_lightning.errors import RunError, UserError, check_choice
+from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, shown
 from vae_lightning.files import write_json as write_json
 from vae_lightning.files import write_text as write_text
+from vae_lightning.run_config import SCHEMA_VERSION as SCHEMA_VERSION
+from vae_lightning.run_config import read_config
 from vae_lightning.vae import VAE
 
-SCHEMA_VERSION = 1
 CHECKPOINTS = ("best", "last")
 
 
@@ -69,43 +70,79 @@ class Run:
         return DataFacts.from_dict(OmegaConf.to_container(self.config.facts))  # type: ignore[arg-type]
 
     def results(self) -> dict[str, Any]:
-        path = self.folder / "results.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        """What `results.json` holds; nothing where there is none. RunError where it is damaged."""
+        path = self.inside("results.json")
+        try:
+            results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{path} is damaged and cannot be read: move it away, and it will be written anew.") from error
+        if not isinstance(results, dict) or any(not isinstance(results.get(name, {}), dict) for name in ("train", "val", "test")):
+            raise RunError(f"{path} does not hold the results of a run: move it away, and it will be written anew.")
+        return results
+
+    def inside(self, name: str) -> Path:
+        """The place `name` in the run folder, to write to. UserError where a link makes it lie elsewhere."""
+        path = self.folder / name
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise UserError(f"{path} is a link that leads out of the run folder, to {path.resolve()}: nothing is written there.")
+        return path
 
 
-def find(path: str | Path, checkpoint: str = "best") -> Run:
-    """The run at `path`: its folder, anything in it, or a checkpoint file. UserError where there is none."""
-    given = Path(path).expanduser()
-    if not given.exists():
-        raise UserError(f"run={path}: there is no such file or folder.")
+def find(path: str | Path, checkpoint: str = "best", trust_run_code: bool = False) -> Run:
+    """The run at `path`: its folder, anything in it, or a checkpoint file. UserError where there is none.
+
+    trust_run_code: see `read_config`.
+    """
+    check_bool("trust_run_code", trust_run_code)
     check_choice("checkpoint", checkpoint, CHECKPOINTS)
-    start = given.absolute()
-    folder = next((f for f in (start, *start.parents) if (f / "config.yaml").is_file() and f.is_dir()), None)
-    if folder is None:
-        raise UserError(f"run={path} is no run folder: there is no config.yaml in it.{_runs_below(start)}")
+    folder = folder_of(path)
+    start = Path(path).expanduser().absolute()
     file = start if start.suffix == ".ckpt" else folder / "checkpoints" / f"{checkpoint}.ckpt"
     if not file.is_file():
         raise UserError(f"run={path} has no checkpoint {file.name} in {file.parent}: its training did not get that far.")
-    return Run(folder, _read_config(folder / "config.yaml"), file)
+    return Run(folder, read_config(folder / "config.yaml", trusted=trust_run_code), file)
 
 
-def load(path: str | Path, checkpoint: str = "best") -> VAE:
+def folder_of(path: str | Path, key: str = "run") -> Path:
+    """The run folder that is at `path` or around it. UserError, in terms of the argument `key`, where there is none."""
+    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+        raise InvalidValue(key, path, "the path of a run folder or of a checkpoint in it")
+    given = Path(path).expanduser()
+    try:
+        there = given.exists()
+    except OSError as error:
+        raise UserError(f"{key}={shown(path)} cannot be looked at ({error.strerror}).") from error
+    if not there:
+        raise UserError(f"{key}={shown(path)}: there is no such file or folder.")
+    start = given.absolute()
+    folder = next((f for f in (start, *start.parents) if f.is_dir() and (f / "config.yaml").is_file()), None)
+    if folder is None:
+        if (start / "config.yaml").exists():
+            raise UserError(f"{start / 'config.yaml'} is not a file, as the configuration of a run is.")
+        raise UserError(f"{key}={path} is no run folder: there is no config.yaml in it.{_runs_below(start)}")
+    return folder
+
+
+def load(path: str | Path, checkpoint: str = "best", trust_run_code: bool = False) -> VAE:
     """The trained VAE of a run folder (or of a checkpoint in it), on the CPU, ready for use.
 
-    UserError where the run is none, RunError where its checkpoint is damaged or does not fit its configuration.
+    UserError where the run is none or names code that does not ship (unless `trust_run_code`), RunError where its checkpoint is
+    damaged or does not fit its configuration.
     """
-    return load_vae(find(path, checkpoint))
+    return load_vae(find(path, checkpoint, trust_run_code))
 
 
 def load_vae(run: Run) -> VAE:
+    """The VAE of a run, its weights read; for use, not for training."""
     vae = build_vae(run.config, run.facts)
-    assert isinstance(vae, VAE)
     weights = {
         k.removeprefix("vae."): v for k, v in read_checkpoint(run.checkpoint)["state_dict"].items() if k.startswith("vae.")
     }
+    if not all(bool(torch.isfinite(v).all()) for v in weights.values() if v.is_floating_point()):
+        raise RunError(f"{run.checkpoint} holds weights that are not finite: its training failed; try the other checkpoint.")
     try:
         vae.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise RunError(f"{run.checkpoint} does not fit the model that {run.folder / 'config.yaml'} describes.") from error
     return vae.eval().requires_grad_(False)
 
@@ -113,28 +150,22 @@ def load_vae(run: Run) -> VAE:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint: tensors and plain data only, so that a downloaded one cannot run code."""
     try:
+        if zipfile.is_zipfile(path) and not is_whole(path):
+            raise RuntimeError("a checksum does not fit")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RunError(f"{path} holds more than tensors and plain data (or is damaged), and is not read.") from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # bytes at random make the reader stumble in every way there is
         raise RunError(f"{path} is damaged and cannot be read: try the other checkpoint beside it.") from error
-    if not isinstance(content, dict) or "state_dict" not in content:
+    weights = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(weights, dict) or not all(isinstance(k, str) and _is_weight(v) for k, v in weights.items()):
         raise RunError(f"{path} is no checkpoint of this framework.")
     return content
 
 
-def _read_config(path: Path) -> DictConfig:
-    try:
-        config = OmegaConf.load(path)
-    except (OSError, YAMLError, OmegaConfBaseException) as error:
-        raise RunError(f"{path} is damaged and cannot be read.") from error
-    if not isinstance(config, DictConfig) or "schema_version" not in config or "facts" not in config:
-        raise UserError(f"{path} is not the configuration of a run.")
-    if config.schema_version != SCHEMA_VERSION:
-        raise UserError(
-            f"{path} has schema_version={config.schema_version}, and this version of vae-lightning reads {SCHEMA_VERSION}."
-        )
-    return config
+def _is_weight(value: Any) -> bool:
+    """A dense tensor that is there, as every weight is."""
+    return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_meta and not value.is_quantized
 
 
 def _runs_below(start: Path) -> str:

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vae_lightning.errors import InvalidValue, check_choice, check_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UNITS = ("fraction", "epoch", "step")
 
@@ -32,7 +37,14 @@ class RunLength:
 
 
 class Schedule(ABC):
-    """A value for each training step. `begin` fixes what a unit is; `__call__(step)` is the value in force at that step."""
+    """A value for each training step. `begin` fixes what a unit is; `__call__(step)` is the value in force at that step.
+
+    `option` and `needs`: as of an objective's parts, what the posterior must be able to do.
+    """
+
+    option: ClassVar[str] = "beta_schedule"
+    needs: ClassVar[AbstractSet[str]] = frozenset()
+    by_feedback: ClassVar[bool] = False  # whether it acts on what it observes
 
     def __init__(self, unit: str = "fraction") -> None:
         self.unit = check_choice("unit", unit, UNITS)
@@ -43,7 +55,7 @@ class Schedule(ABC):
         if self.steps_per_unit is None:
             self.steps_per_unit = run.steps_per(self.unit)
 
-    def __call__(self, step: int) -> float:
+    def __call__(self, step: int) -> float | Tensor:
         if self.steps_per_unit is None:
             raise RuntimeError("Schedule.begin(run_length) comes before the first step.")
         return self.at(step / self.steps_per_unit)
@@ -51,6 +63,9 @@ class Schedule(ABC):
     @abstractmethod
     def at(self, time: float) -> float:
         """The value at `time` ≥ 0, counted in units."""
+
+    def observe(self, losses: Mapping[str, Tensor]) -> None:  # noqa: B027
+        """Told what each step measured; schedules by feedback act on it, on the device and without a sync."""
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps_per_unit": self.steps_per_unit}
@@ -89,6 +104,18 @@ class Cosine(Linear):
         return self.start + (self.value - self.start) * (1 - math.cos(math.pi * min(1.0, time / self.warmup))) / 2
 
 
+class Exponential(Schedule):
+    """start·(value/start)^min(1, t/length): by one factor in each step, from `start` to `value` at `length`, both above 0."""
+
+    def __init__(self, value: float = 0.5, start: float = 1.0, length: float = 0.5, unit: str = "fraction") -> None:
+        super().__init__(unit)
+        self.value, self.start = check_number("value", value, 0, above=True), check_number("start", start, 0, above=True)
+        self.length = check_length("length", length, unit)
+
+    def at(self, time: float) -> float:
+        return self.start * (self.value / self.start) ** min(1.0, time / self.length)
+
+
 class Cyclical(Schedule):
     """Cyclical annealing (Fu et al. 2019, eq. 6 and 7): every `period`, from `start` in a straight line to `value`.
 
@@ -107,6 +134,13 @@ class Cyclical(Schedule):
     def at(self, time: float) -> float:
         position = round(time / self.period, 9) % 1.0  # rounded, since 0.6 / 0.2 falls short of 3
         return self.start + (self.value - self.start) * min(1.0, position / self.ratio)
+
+
+def check_open(name: str, schedule: Schedule) -> Schedule:
+    """A schedule that needs no feedback, for a number that gets none (only β is told what each step measured)."""
+    if schedule.by_feedback:
+        raise InvalidValue(name, schedule.option, "a schedule without feedback")
+    return schedule
 
 
 def check_length(name: str, value: float, unit: str) -> float:

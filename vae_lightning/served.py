@@ -7,24 +7,39 @@ from collections.abc import Iterator
 import torch
 
 from vae_lightning.build import build_data
-from vae_lightning.data.base import SPLITS, Batch, Images
+from vae_lightning.data.base import BINARIZE, SPLITS, Batch, ImageData, Images
 from vae_lightning.data.binarization import prepare
 from vae_lightning.errors import RunError, UserError, check_choice
 from vae_lightning.runs import Run
 
 
-def load_split(run: Run, split: str, root: str | None = None) -> Images:
-    """One split, binarised as the run's validation and test images are (training images too: drawn once, by example)."""
-    check_choice("split", split, SPLITS)
+def load_data(run: Run, root: str | None = None) -> ImageData:
+    """The run's data set, looked for in `root` where one is given."""
     config = run.config.copy()
     if root is not None:
         if "root" not in config.data:
             raise UserError(f"data.root={root} would have no effect: data={config.choices.data} has no root; leave it out.")
         config.data.root = root
-    data = build_data(config)
-    images = prepare({split: data.splits()[split]}, config.binarization, data.split_seed)[split]
-    if tuple(images.images.shape[1:]) != run.facts.shape:
-        raise RunError(f"The images are {tuple(images.images.shape[1:])}, but the run was trained on {run.facts.shape}.")
+    elif "download" in config.data:
+        config.data.download = False  # nothing is written to a folder that only the run names
+    return build_data(config)
+
+
+def load_split(run: Run, split: str, root: str | None = None, data: ImageData | None = None) -> Images:
+    """One split, binarised as the run's validation and test images are (training images too: drawn once, by example).
+
+    `data`: what `load_data` gave, if it was asked already.
+    """
+    check_choice("split", split, SPLITS)
+    check_choice("binarization", run.config.binarization, BINARIZE)
+    data = load_data(run, root) if data is None else data
+    images = prepare({split: data.splits()[split]}, run.config.binarization, data.split_seed)[split]
+    shape = tuple(images.images.shape[1:])
+    if shape != run.facts.shape:
+        raise RunError(
+            f"The images of data={run.config.choices.data} are {_by(shape)} (channels × height × width), and the run was "
+            f"trained on {_by(run.facts.shape)}: set data.root to where its own lie."
+        )
     return images
 
 
@@ -46,3 +61,7 @@ def choose_device(name: str) -> torch.device:
 def is_grey_bernoulli(run: Run, support: str) -> bool:
     """Grey pixels under a likelihood of binary ones: its figures are no log-likelihoods."""
     return support == "binary" and str(run.config.binarization) == "none"
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import build, quiet, runs  # noqa: F401
+from vae_lightning.abilities import DENSITY
 from vae_lightning.callbacks.figures import draw_all, publish
+from vae_lightning.callbacks.step_limit import StepLimit
+from vae_lightning.checkpoint_files import LAST
 from vae_lightning.console import Report, composition, paths, relative, results_table
 from vae_lightning.data.base import Images
 from vae_lightning.data.binarization import resolve
@@ -24,35 +28,55 @@ from vae_lightning.data.datamodule import VAEDataModule
 from vae_lightning.data.sampler import OrderedBatches
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
+from vae_lightning.faults import explained, go_on, quiet_writers
+from vae_lightning.interrupts import Interrupted, interrupts
 from vae_lightning.lean import NoProfiler, lean_steps
-from vae_lightning.loggers import MetricsCSV, TensorBoard
+from vae_lightning.loggers import MetricsCSV, TensorBoard, set_aside
 from vae_lightning.module import VAEModule
 from vae_lightning.noise import key
+from vae_lightning.processes import sole_owner
+from vae_lightning.resume import Start, take_up
 from vae_lightning.sweeps.callbacks import callbacks_of
 from vae_lightning.sweeps.ddp import strategy_in_sweep
 
 TABLE_ROWS = ("elbo", "reconstruction", "kl", "active_units")
 
 
-def fit(config: DictConfig, folder: Path, in_sweep: bool) -> float:
-    """Trains, evaluates the best checkpoint on val and test, draws and writes; the best validation ELBO.
+def fit(config: DictConfig, folder: Path, in_sweep: bool, start: Start | None = None) -> float:
+    """Trains, evaluates the best checkpoint on val and test, draws and writes; the best validation figure (see `score`).
 
-    Processes that DDP starts come through here too; the first one alone prints and writes.
+    Goes on from `start`, if it is given. Processes that DDP starts come through here too; the first one alone prints and writes.
     """
-    started = time.perf_counter()
     report = Report(quiet=in_sweep)  # a sweep says itself what becomes of its jobs
-    try:
-        module, data = assemble(config)
-        trainer = make_trainer(config, folder, in_sweep)
-        if is_first_process():
-            begin(config, folder, module, data, trainer, report)
-        with lean_steps():
-            trainer.fit(module, datamodule=data)
-        if not trainer.is_global_zero:
-            return module.history["val"]["elbo"] if "val" in module.history else float("nan")
-        return finish(config, folder, module, data, trainer, report, started)
-    finally:
-        report.close()
+    with interrupts.watched(), quiet_writers(), sole_owner(folder) if is_first_process() else nullcontext():
+        try:
+            # twice, since a signal tells of a dead worker, perhaps while the first error is being explained
+            with explained(folder), explained(folder):
+                return _fit(config, folder, in_sweep, start, report)
+        except Interrupted as interrupted:
+            if is_first_process():
+                report.say(f"Stopped by {interrupted.signal}.{go_on(folder)}")
+            raise
+        finally:
+            report.close()
+
+
+def _fit(config: DictConfig, folder: Path, in_sweep: bool, start: Start | None, report: Report) -> float:
+    began = time.perf_counter()
+    module, data = assemble(config)
+    module.recorder.began = began
+    notes = [] if start is None or not is_first_process() else take_up(start)
+    trainer = make_trainer(config, folder, in_sweep, start)
+    if is_first_process():
+        begin(config, folder, module, data, trainer, report, start)
+        for note in notes:
+            report.say(note)
+    with lean_steps(), interrupts.forwarded(trainer.strategy.launcher):
+        trainer.fit(module, datamodule=data, ckpt_path=start and folder / "checkpoints" / LAST)
+    if not trainer.is_global_zero:
+        val = module.recorder.history.get("val")
+        return score(val) if val else float("nan")
+    return finish(config, folder, module, data, trainer, report)
 
 
 def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
@@ -66,12 +90,36 @@ def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
     except InvalidValue as error:
         raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
     config.facts, config.schema_version, config.binarization = facts.as_dict(), runs.SCHEMA_VERSION, mode
+    if DENSITY not in vae.posterior.abilities:
+        watch_reconstruction(config)
+    vae.latent_prior.start(data.splits()["train"].images)
     module = build.build_module(config, vae, dynamic=mode == "dynamic")
-    return module, VAEDataModule(data, mode, config.seed)
+    served = VAEDataModule(data, mode, config.seed)
+    if vae.likelihood.bias_from_data:
+        served.setup("fit")
+        vae.start_at(mean_image(served.splits["train"]))
+    return module, served
 
 
-def make_trainer(config: DictConfig, folder: Path, in_sweep: bool) -> Trainer:
-    loggers = [make_logger(config, name, folder) for name in config.logger]
+def mean_image(images: Images) -> torch.Tensor:
+    """The mean of a split's images, (channels, height, width), float32 in [0, 1]."""
+    return (images.images.sum(0).double() / (255 * len(images))).float()
+
+
+def watch_reconstruction(config: DictConfig) -> None:
+    """Callbacks that watch val/elbo watch val/reconstruction instead, since there is no ELBO (a plain auto-encoder)."""
+    for callback in config.callbacks.values():
+        if callback.get("monitor") == "val/elbo":
+            callback.monitor, callback.mode = "val/reconstruction", "min"
+
+
+def make_trainer(config: DictConfig, folder: Path, in_sweep: bool, start: Start | None = None) -> Trainer:
+    loggers = build.build_loggers(config, folder)
+    for logger in loggers:
+        if start is not None and is_first_process():
+            set_aside(logger)
+        if start is not None and hasattr(logger, "go_on_from"):
+            logger.go_on_from(start.step)
     callbacks = make_callbacks(config, folder)
     if in_sweep:
         callbacks = [*(c for c in callbacks if not isinstance(c, ProgressBar)), *callbacks_of(folder)]
@@ -83,13 +131,11 @@ def make_trainer(config: DictConfig, folder: Path, in_sweep: bool) -> Trainer:
     }
     if in_sweep:
         more["strategy"] = strategy_in_sweep(config.trainer.strategy)
+    limit = config.trainer.max_steps
+    if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
+        callbacks.append(StepLimit(limit))
+        more |= {"max_steps": -1, "max_epochs": -1 if config.trainer.max_epochs is None else config.trainer.max_epochs}
     return build.build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
-
-
-def make_logger(config: DictConfig, name: str, folder: Path) -> Any:
-    """A logger on this run folder; one that has a label gets that of the sweep's job."""
-    label = {"label": config.label} if "label" in config and config.logger[name].get("label", "") is None else {}
-    return build.make(config, f"logger.{name}", save_dir=str(folder), **label)
 
 
 def make_callbacks(config: DictConfig, folder: Path) -> list[Callback]:
@@ -99,10 +145,10 @@ def make_callbacks(config: DictConfig, folder: Path) -> list[Callback]:
         off.append(Checkpoint)
     if config.trainer.enable_progress_bar is False:
         off.append(ProgressBar)
-    callbacks = [build.make(config, f"callbacks.{name}") for name in config.callbacks]
+    callbacks = build.build_callbacks(config)
     callbacks = [callback for callback in callbacks if not isinstance(callback, tuple(off))]
     for callback in callbacks:
-        if isinstance(callback, ModelCheckpoint):
+        if isinstance(callback, ModelCheckpoint):  # one's own, beside ours
             callback.dirpath = str(folder / "checkpoints")
     return callbacks
 
@@ -111,9 +157,18 @@ def is_first_process() -> bool:
     return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
 
 
-def begin(config: DictConfig, folder: Path, module: VAEModule, data: VAEDataModule, trainer: Trainer, report: Report) -> None:
-    """Writes `config.yaml` and prints what was composed."""
-    runs.write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
+def begin(
+    config: DictConfig,
+    folder: Path,
+    module: VAEModule,
+    data: VAEDataModule,
+    trainer: Trainer,
+    report: Report,
+    start: Start | None = None,
+) -> None:
+    """Writes `config.yaml` (of a run that goes on it is there) and prints what was composed."""
+    if start is None:
+        runs.write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
     if not config.trainer.fast_dev_run:
         report.keep(folder)
     sizes = {name: len(split) for name, split in data.data.splits().items()}
@@ -128,13 +183,16 @@ def begin(config: DictConfig, folder: Path, module: VAEModule, data: VAEDataModu
                 "batch": f"{per_process}" if world == 1 else f"{per_process} × {world} processes = {per_process * world}",
                 "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}",
                 "run": relative(folder) if not config.trainer.fast_dev_run else "fast_dev_run: nothing is kept",
+                **({} if start is None else {"goes on": f"at step {start.step}, after {start.epoch} epochs"}),
             },
         )
     )
+    if start is not None:
+        return
     params = hparams(config)
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoard):
-            logger.log_hparams(params)
+            logger.log_hparams(params, DENSITY in module.vae.posterior.abilities)
         else:
             logger.log_hyperparams(params)
 
@@ -164,10 +222,10 @@ def finish(
     data: VAEDataModule,
     trainer: Trainer,
     report: Report,
-    started: float,
 ) -> float:
     """Val and test figures of the best checkpoint, the last pictures, `results.json` and the closing table."""
     checkpoint = best_checkpoint(folder)
+    progress = end_of_training(folder, module, trainer)
     if checkpoint is not None:
         weights = runs.read_checkpoint(checkpoint)["state_dict"]
         module.load_state_dict(weights)
@@ -175,16 +233,31 @@ def finish(
     data.setup("fit")
     sums = {name: split_sums(vae, data.splits[name], name, data.data.eval_batch_size) for name in ("val", "test")}
     metrics = {name: s.metrics() for name, s in sums.items()}
-    step = trainer.global_step
+    step = progress["steps"]
     if not config.trainer.fast_dev_run:
         pictures = publish(draw_all(vae, data.splits["val"], sums["val"]), folder, trainer.loggers, step)
-        results = collect_results(config, module, trainer, sums, time.perf_counter() - started)
+        results = collect_results(config, module, trainer, sums, progress)
         runs.write_json(folder / "results.json", {**results, "checkpoint": relative_to(checkpoint, folder)})
         log_results(trainer, metrics["test"], step)
     report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, TABLE_ROWS))
     if not config.trainer.fast_dev_run:
         report.say(closing_paths(folder, checkpoint, pictures))
-    return float(metrics["val"]["elbo"])
+    return score(metrics["val"])
+
+
+def score(metrics: dict[str, Any]) -> float:
+    """What a search maximises: the ELBO; −reconstruction where there is none."""
+    return float(metrics["elbo"] if "elbo" in metrics else -metrics["reconstruction"])
+
+
+def end_of_training(folder: Path, module: VAEModule, trainer: Trainer) -> dict[str, int]:
+    """Epochs and steps done. Where training ran in processes of its own, they and the figures are in its last checkpoint."""
+    last = folder / "checkpoints" / LAST
+    if trainer.global_step == 0 and last.exists():
+        content = runs.read_checkpoint(last)
+        module.recorder.load_state_dict(content["recorder"], None, 0.0)
+        return {"epochs": content["position"]["epoch"], "steps": content["global_step"]}
+    return {"epochs": trainer.current_epoch, "steps": trainer.global_step}
 
 
 def best_checkpoint(folder: Path) -> Path | None:
@@ -203,22 +276,21 @@ def split_sums(vae: Any, split: Images, name: str, batch_size: int) -> SplitSums
 
 
 def collect_results(
-    config: DictConfig, module: VAEModule, trainer: Trainer, sums: dict[str, SplitSums], seconds: float
+    config: DictConfig, module: VAEModule, trainer: Trainer, sums: dict[str, SplitSums], progress: dict[str, int]
 ) -> dict[str, Any]:
     """What `results.json` holds."""
-    train = module.history.get("train", {})
+    train = module.recorder.history.get("train", {})
     splits = {name: {**s.metrics(), "kl_per_dimension": s.kl_per_dimension()} for name, s in sums.items()}
     return {
         "schema_version": runs.SCHEMA_VERSION,
         "name": config.name,
         **splits,
         "train": {k: v for k, v in train.items() if k not in ("images_per_second", "lr")},
-        "beta": module.shown.get("beta"),
+        "beta": module.recorder.shown.get("beta"),
         "binarization": config.binarization,
         "seed": config.seed,
-        "epochs": trainer.current_epoch,
-        "steps": trainer.global_step,
-        "seconds": round(seconds, 2),
+        **progress,
+        "seconds": round(module.recorder.elapsed(), 2),
         "images_per_second": round(train["images_per_second"]) if "images_per_second" in train else None,
         "device": str(trainer.strategy.root_device),
         "precision": str(trainer.precision),

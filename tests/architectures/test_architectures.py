@@ -9,11 +9,11 @@ from torch import nn
 
 from tests.linear_gaussian import random_images
 from vae_lightning.architectures import MLP, Architecture, Conv, ResNet
-from vae_lightning.architectures.layers import ACTIVATIONS, activation, halvings, output_padding
+from vae_lightning.architectures.layers import ACTIVATIONS, activation, halvings, last_bias, output_padding
 from vae_lightning.architectures.resnet import ResidualBlock
-from vae_lightning.errors import InvalidValue
+from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.likelihoods import Bernoulli
-from vae_lightning.objectives import ELBO
+from vae_lightning.objectives import Objective
 from vae_lightning.posteriors import Diagonal
 from vae_lightning.priors import StandardNormal
 from vae_lightning.vae import VAE
@@ -23,6 +23,9 @@ ARCHITECTURES = {
     "mlp": MLP([16, 8], "tanh"),
     "conv": Conv([4, 8, 8], 16, "gelu"),
     "resnet": ResNet([4, 8, 8], 2, "silu"),
+    "gated mlp": MLP([16, 8], "gated"),
+    "gated conv": Conv([4, 8, 8], [16, 12], "gated"),
+    "conv of kernel 5": Conv([4, 8], 16, kernel=5),
     "default mlp": MLP(),
     "default conv": Conv(),
     "default resnet": ResNet(),
@@ -39,7 +42,7 @@ def test_shapes_and_finite_gradients_for_every_parameter(architecture: Architect
     x = random_images(4, shape)
     assert vae.encoder(x).shape == (4, 6)
     assert vae.decoder(torch.randn(4, 3)).shape == (4, *shape)
-    ELBO()(vae, x.round()).loss.backward()
+    Objective()(vae, x.round())["loss"].backward()
     for name, parameter in vae.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -87,6 +90,76 @@ def test_conv_halves_once_for_each_entry_of_channels() -> None:
     assert widths(encoder) == [(8 * 7 * 7, 10), (10, 6)]
 
 
+def test_several_hidden_layers_of_conv_are_mirrored() -> None:
+    conv = Conv([4, 8], hidden=[10, 9])
+    assert widths(conv.encoder((1, 28, 28), 6)) == [(8 * 7 * 7, 10), (10, 9), (9, 6)]
+    assert widths(conv.decoder(2, (1, 28, 28))) == [(2, 9), (9, 10), (10, 8 * 7 * 7)]
+
+
+def test_a_gated_unit_is_a_linear_map_times_the_sigmoid_of_another() -> None:
+    encoder, x = MLP([5], "gated").encoder((1, 2, 3), 4), torch.randn(7, 1, 2, 3)
+    layer, last = (m for m in encoder.modules() if isinstance(m, nn.Linear))
+    (w, v), (b, c) = layer.weight.chunk(2), layer.bias.chunk(2)
+    flat = x.flatten(1)
+    hidden = (flat @ w.T + b) * torch.sigmoid(flat @ v.T + c)
+    torch.testing.assert_close(encoder(x), hidden @ last.weight.T + last.bias)
+
+
+def test_gated_convolutions_keep_the_widths_asked_for() -> None:
+    conv = Conv([4, 8], hidden=10, activation="gated")
+    for network in (conv.encoder((1, 28, 28), 6), conv.decoder(2, (1, 28, 28))):
+        assert not any(type(m) in ACTIVATIONS.values() for m in network.modules())
+        assert sum(isinstance(m, nn.GLU) for m in network.modules()) == 3
+    assert widths(conv.encoder((1, 28, 28), 6)) == [(8 * 7 * 7, 20), (10, 6)]
+    assert widths(conv.decoder(2, (1, 28, 28))) == [(2, 20), (10, 2 * 8 * 7 * 7)]
+
+
+def test_the_networks_of_the_disentanglement_papers() -> None:
+    """Kim and Mnih (2018), table 2 of the appendix; images of 64×64, 10 latents."""
+    conv = Conv([32, 32, 64, 64], hidden=256, activation="relu", kernel=4)
+    encoder, decoder = conv.encoder((1, 64, 64), 20), conv.decoder(10, (1, 64, 64))
+    assert [tuple(p.shape) for p in encoder.parameters() if p.ndim == 4] == [
+        (32, 1, 4, 4), (32, 32, 4, 4), (64, 32, 4, 4), (64, 64, 4, 4),
+    ]  # fmt: skip
+    assert widths(encoder) == [(64 * 4 * 4, 256), (256, 20)]
+    assert widths(decoder) == [(10, 256), (256, 64 * 4 * 4)]
+    assert encoder(torch.zeros(2, 1, 64, 64)).shape == (2, 20)
+    assert decoder(torch.zeros(2, 10)).shape == (2, 1, 64, 64)
+
+
+def test_an_even_kernel_takes_any_size_that_leaves_something() -> None:
+    conv = Conv([4, 8], 6, kernel=4)
+    for shape in ((1, 28, 28), (3, 17, 5), (2, 4, 7)):
+        assert conv.decoder(2, shape)(conv.encoder(shape, 2)(torch.zeros(3, *shape))).shape == (3, *shape)
+    with pytest.raises(UserError, match=r"^model\.kernel=4: nothing is left of an image of 3×9"):
+        conv.encoder((1, 3, 9), 2)
+    with pytest.raises(UserError, match=r"^model\.kernel=4"):
+        conv.decoder(2, (1, 3, 9))
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 4, 5, 6, 7])
+def test_convolutions_of_every_kernel_and_their_transposes_meet(kernel: int) -> None:
+    padding = (kernel - 1) // 2
+    for size in ((28, 28), (17, 9), (64, 48)):
+        large, small = halvings(*size, times=1, kernel=kernel)
+        assert nn.Conv2d(1, 1, kernel, stride=2, padding=padding)(torch.zeros(1, 1, *large)).shape[2:] == small
+        more = output_padding(small, large, kernel)
+        up = nn.ConvTranspose2d(1, 1, kernel, stride=2, padding=padding, output_padding=more)
+        assert up(torch.zeros(1, 1, *small)).shape[2:] == large
+
+
+@pytest.mark.parametrize("architecture", [MLP([8]), MLP([8], "gated"), Conv([3], 8), Conv([3], 8, "gated"), ResNet([3])])
+def test_the_last_bias_is_that_of_the_output(architecture: Architecture) -> None:
+    decoder = architecture.decoder(2, (3, 4, 4))
+    bias, z = last_bias(decoder), torch.randn(5, 2)
+    before = decoder(z)
+    assert bias is not None
+    assert len(bias) in (3, 48)
+    with torch.no_grad():
+        bias.add_(0.5)
+    torch.testing.assert_close(decoder(z), before + 0.5)
+
+
 def test_resnet_has_the_blocks_asked_for() -> None:
     resnet = ResNet([4, 8], blocks=3)
     for network in (resnet.encoder((1, 28, 28), 6), resnet.decoder(3, (1, 28, 28))):
@@ -129,7 +202,11 @@ def test_the_activation_asked_for_is_the_one_used(kind: type[Any], name: str) ->
         (MLP, {"activation": "rleu"}),
         (Conv, {"channels": [-1]}),
         (Conv, {"hidden": 0}),
+        (Conv, {"hidden": [16, 0]}),
+        (Conv, {"hidden": True}),
+        (Conv, {"kernel": 1}),
         (Conv, {"activation": None}),
+        (ResNet, {"activation": "gated"}),
         (ResNet, {"channels": []}),
         (ResNet, {"blocks": 0}),
         (ResNet, {"activation": "swish"}),

@@ -8,6 +8,7 @@ import torch
 from tests.linear_gaussian import LinearGaussian, random_batch
 from vae_lightning.bounds import elbo_terms
 from vae_lightning.data.base import Batch
+from vae_lightning.distributions import DiagonalNormal
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo, evaluation_noise, pixels
 
 
@@ -64,6 +65,7 @@ def test_kl_per_dimension_adds_up_to_the_kl() -> None:
     model, batch = LinearGaussian(exact=False), random_batch(20)
     sums = evaluate_elbo(model.vae, [batch], "val")
     q = model.vae.encode(pixels(batch.images))
+    assert isinstance(q, DiagonalNormal)
     expected = 0.5 * (q.mean**2 + q.variance - q.variance.log() - 1).mean(0)
     assert sums.kl_per_dimension() == pytest.approx(expected.tolist())
     assert sum(sums.kl_per_dimension() or []) == pytest.approx(sums.metrics()["kl"])

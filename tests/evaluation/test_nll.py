@@ -8,7 +8,7 @@ import torch
 from tests.linear_gaussian import LinearGaussian, random_batch
 from vae_lightning.data.base import Batch
 from vae_lightning.evaluation.elbo import evaluate_elbo, pixels
-from vae_lightning.evaluation.nll import evaluate_nll
+from vae_lightning.evaluation.nll import evaluate_nll, samples_within
 
 
 def test_it_is_exact_where_q_is_the_exact_posterior() -> None:
@@ -27,6 +27,75 @@ def test_it_converges_to_the_exact_value_from_above() -> None:
     excess = [result.nll - exact for result in results]
     assert excess[0] > excess[1] > excess[2] > -0.01
     assert abs(excess[2]) < min(0.01, 2 * results[2].standard_error)
+
+
+def test_it_is_within_its_errors_of_the_exact_log_p() -> None:
+    """Against the same images' exact log p(x) its Monte Carlo error counts, against that of all data its standard error too."""
+    model, data = LinearGaussian(exact=False), random_batch(1200)
+    exact = -model.log_p(pixels(data.images))
+    batch = Batch(*(part[:400] for part in data))
+    result = evaluate_nll(model.vae, [batch], "test", samples=2000)
+    assert abs(result.nll - exact[:400].mean().item()) < 4 * result.monte_carlo_error
+    assert result.monte_carlo_error < 0.02 * result.standard_error + 0.01
+    assert abs(result.nll - exact.mean().item()) < 4 * result.standard_error
+
+
+def test_the_monte_carlo_error_is_the_spread_over_other_noise() -> None:
+    model, batch = LinearGaussian(exact=False), random_batch(20)
+    results = [evaluate_nll(model.vae, [batch], f"test{i}", samples=200) for i in range(60)]
+    spread = torch.tensor([result.nll for result in results]).std().item()
+    assert results[0].monte_carlo_error == pytest.approx(spread, rel=0.4)
+
+
+def test_the_bound_at_fewer_samples_comes_from_the_same_samples() -> None:
+    model, batch = LinearGaussian(exact=False), random_batch(10)
+    result = evaluate_nll(model.vae, [batch], "test", samples=30, chunk=64)
+    assert list(result.by_samples) == [1, 2, 5, 10, 20, 30]
+    for k, values in result.by_samples.items():
+        torch.testing.assert_close(values, evaluate_nll(model.vae, [batch], "test", samples=k).values)
+    assert torch.equal(result.by_samples[30], result.values)
+
+
+def test_the_effective_sample_size_is_k_for_equal_weights_and_less_for_others() -> None:
+    batch = random_batch(10)
+    exact = evaluate_nll(LinearGaussian(exact=True).vae, [batch], "test", samples=40)
+    torch.testing.assert_close(exact.effective, torch.full((10,), 40.0, dtype=torch.float64), rtol=1e-4, atol=0)
+    beside = evaluate_nll(LinearGaussian(exact=False).vae, [batch], "test", samples=40).effective
+    assert 1 <= beside.min() <= beside.max() < 40
+
+
+def test_an_nll_that_still_falls_is_said_to() -> None:
+    model, batch = LinearGaussian(exact=False), random_batch(50)
+    assert "has not converged: from 1 to 2 samples" in evaluate_nll(model.vae, [batch], "test", samples=2).figures().notes[0]
+    assert evaluate_nll(model.vae, [batch], "test", samples=1000).figures().notes == []
+    figures = evaluate_nll(model.vae, [batch], "test", samples=1).figures()
+    assert (figures.values["nll_samples"], figures.notes) == (1, [])
+
+
+@pytest.mark.parametrize("size", [3, 64])
+def test_what_is_decoded_at_once_is_bounded_whatever_k(size: int) -> None:
+    model, batch = LinearGaussian(exact=False), random_batch(64)
+    decoded = []
+    model.vae.decoder.register_forward_hook(lambda module, inputs, output: decoded.append(len(output)))
+    for samples in (5, 200):
+        evaluate_nll(model.vae, [batch], "test", samples, chunk=size)
+    assert max(decoded) <= size
+    assert sum(decoded) == 64 * 205
+
+
+def test_k_fits_the_time_and_depends_on_nothing_else() -> None:
+    vae = LinearGaussian().vae
+    ks = [samples_within(vae, images, 60) for images in (100, 1_000_000, 10_000_000, 10**9)]
+    assert ks[0] == 5000
+    assert 5000 > ks[1] > ks[2] > ks[3] == 10
+    assert samples_within(vae, 1_000_000, 600) > ks[1]
+    assert samples_within(vae, 1_000_000, 60) == ks[1]
+
+
+def test_progress_is_told_every_image() -> None:
+    done: list[int] = []
+    evaluate_nll(LinearGaussian().vae, [random_batch(10), random_batch(5)], "test", 3, 4, done.append)
+    assert sum(done) == 15
 
 
 def test_it_is_at_most_the_negative_elbo() -> None:

@@ -207,7 +207,7 @@ def test_every_sampler_samples(sweeps: Sweeps) -> None:
 
     from omegaconf import OmegaConf
 
-    from vae_lightning import build
+    from vae_lightning.instantiation import make
 
     for path in (REPOSITORY / "conf/hydra/sweeper/sampler").glob("*.yaml"):
         if path.stem == "cmaes":
@@ -215,7 +215,7 @@ def test_every_sampler_samples(sweeps: Sweeps) -> None:
         node = {**yaml.safe_load(path.read_text()), **({"n_startup_trials": 3} if path.stem in ("gp", "tpe") else {})}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            study = optuna.create_study(sampler=build.make(OmegaConf.create({"sampler": node}), "sampler"))
+            study = optuna.create_study(sampler=make(OmegaConf.create({"sampler": node}), "sampler"))
             for _ in range(5):
                 trial = study.ask({"x": FloatDistribution(-1, 1), "n": IntDistribution(1, 4)})
                 study.tell(trial, trial.params["x"] ** 2)

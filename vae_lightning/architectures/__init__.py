@@ -2,7 +2,8 @@
 
 An architecture is any object with two methods, for images of shape (channels, height, width):
 `encoder(image_shape, features)` → a module (batch, *image_shape) → (batch, features), and
-`decoder(latent_dim, out_shape)` → a module (batch, latent_dim) → (batch, *out_shape).
+`decoder(latent_dim, out_shape)` → a module (batch, latent_dim) → (batch, *out_shape). A decoder whose last registered layer with
+a bias gives the output (one number per output, or per channel) can begin from the data's mean image (`VAE.start_at`).
 """
 
 from __future__ import annotations

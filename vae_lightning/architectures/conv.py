@@ -3,45 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from torch import nn
 
-from vae_lightning.architectures.layers import activation, check_activation, halvings, output_padding
+from vae_lightning.architectures.layers import activation, check_activation, connected, fan_out, halvings, output_padding
 from vae_lightning.errors import check_int, check_ints
 
 
 class Conv:
-    """One convolution (kernel 3, stride 2) for each of `channels`, each halving height and width, then `hidden` units.
+    """One convolution (stride 2) for each of `channels`, each halving height and width, then fully connected `hidden` units.
 
-    Any image size and channel count: sizes are inferred, and the decoder meets each on its way back.
+    Any image size and channel count: sizes are inferred, and the decoder meets each on its way back. `hidden`: a width, or a list
+    of widths; the decoder has them in reverse. The network of Kim and Mnih (2018) and Locatello et al. (2019) for images of 64×64
+    is channels=[32,32,64,64], kernel=4, activation=relu; that of Burgess et al. (2018) channels=[32,32,32,32], hidden=[256,256].
+    `activation=gated`: units h = (W x + b) ⊙ sigmoid(V x + c) (Dauphin et al. 2017), in convolutions too.
     """
 
-    def __init__(self, channels: Sequence[int] = (32, 64), hidden: int = 256, activation: str = "gelu") -> None:
+    def __init__(
+        self,
+        channels: Sequence[int] = (32, 64),
+        hidden: int | Sequence[int] = 256,
+        activation: str = "gelu",
+        kernel: int = 3,
+    ) -> None:
         self.channels = check_ints("channels", channels)
-        self.hidden = check_int("hidden", hidden)
-        self.activation = check_activation(activation)
+        self.hidden = check_ints("hidden", hidden) if isinstance(hidden, Sequence) else (check_int("hidden", hidden),)
+        self.kernel = check_int("kernel", kernel, 2)
+        self.padding = (self.kernel - 1) // 2
+        self.activation = check_activation(activation, gated=True)
 
     def encoder(self, image_shape: tuple[int, int, int], features: int) -> nn.Module:
         inputs, height, width = image_shape
-        height, width = halvings(height, width, len(self.channels))[-1]
+        smallest = halvings(height, width, len(self.channels), self.kernel)[-1]
         layers: list[nn.Module] = []
         for outputs in self.channels:
-            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), activation(self.activation)]
+            layers += [
+                nn.Conv2d(inputs, self._fan_out(outputs), self.kernel, stride=2, padding=self.padding),
+                activation(self.activation),
+            ]
             inputs = outputs
-        layers += [nn.Flatten(), nn.Linear(inputs * height * width, self.hidden), activation(self.activation)]
-        return nn.Sequential(*layers, nn.Linear(self.hidden, features))
+        layers += [nn.Flatten(), *connected(inputs * prod(smallest), self.hidden, self.activation)]
+        return nn.Sequential(*layers, nn.Linear(self.hidden[-1], features))
 
     def decoder(self, latent_dim: int, out_shape: tuple[int, int, int]) -> nn.Module:
         outputs, height, width = out_shape
-        sizes = halvings(height, width, len(self.channels))[::-1]
-        first = (self.channels[-1], *sizes[0])
-        layers: list[nn.Module] = [nn.Linear(latent_dim, self.hidden), activation(self.activation)]
-        layers += [nn.Linear(self.hidden, first[0] * first[1] * first[2]), nn.Unflatten(1, first)]
+        sizes = halvings(height, width, len(self.channels), self.kernel)[::-1]
+        first = (self._fan_out(self.channels[-1]), *sizes[0])
+        layers = connected(latent_dim, self.hidden[::-1], self.activation)
+        layers += [nn.Linear(self.hidden[0], prod(first)), nn.Unflatten(1, first)]
         widths = [*self.channels[::-1], outputs]
         for i in range(len(self.channels)):
-            padding = output_padding(sizes[i], sizes[i + 1])
+            last = i == len(self.channels) - 1
             layers += [
                 activation(self.activation),
-                nn.ConvTranspose2d(widths[i], widths[i + 1], 3, stride=2, padding=1, output_padding=padding),
+                nn.ConvTranspose2d(
+                    widths[i],
+                    widths[i + 1] if last else self._fan_out(widths[i + 1]),
+                    self.kernel,
+                    stride=2,
+                    padding=self.padding,
+                    output_padding=output_padding(sizes[i], sizes[i + 1], self.kernel),
+                ),
             ]
         return nn.Sequential(*layers)
+
+    def _fan_out(self, width: int) -> int:
+        return fan_out(self.activation, width)

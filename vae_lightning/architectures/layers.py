@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
-from vae_lightning.errors import check_choice
+from vae_lightning.errors import UserError, check_choice
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -17,22 +19,56 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-def check_activation(name: str) -> str:
-    return check_choice("activation", name, ACTIVATIONS)
+GATED = "gated"  # h = (W x + b) ⊙ sigmoid(V x + c) (Dauphin et al. 2017), W and V as one layer of twice the width
+
+
+def check_activation(name: str, gated: bool = False) -> str:
+    """An activation of single numbers, or with `gated` also the gated unit, for which `fan_out` widens the layer before it."""
+    return check_choice("activation", name, [*ACTIVATIONS, GATED] if gated else ACTIVATIONS)
 
 
 def activation(name: str) -> nn.Module:
-    return ACTIVATIONS[name]()
+    return nn.GLU(dim=1) if name == GATED else ACTIVATIONS[name]()
 
 
-def halvings(height: int, width: int, times: int) -> list[tuple[int, int]]:
-    """(height, width) before and after each convolution of kernel 3, stride 2, padding 1, which maps n to ceil(n/2)."""
+def fan_out(name: str, width: int) -> int:
+    """The width of a layer after which the activation leaves `width`."""
+    return 2 * width if name == GATED else width
+
+
+def connected(inputs: int, widths: Sequence[int], name: str) -> list[nn.Module]:
+    """Fully connected layers of `widths` units, each with its activation."""
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers += [nn.Linear(inputs, fan_out(name, width)), activation(name)]
+        inputs = width
+    return layers
+
+
+def halvings(height: int, width: int, times: int, kernel: int = 3) -> list[tuple[int, int]]:
+    """(height, width) before and after each convolution of stride 2 and padding ⌊(kernel − 1)/2⌋.
+
+    n → ⌈n/2⌉ for an odd kernel and ⌊n/2⌋ for an even one. UserError where nothing is left of the image.
+    """
+    up = kernel % 2
     sizes = [(height, width)]
     for _ in range(times):
-        sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
+        sizes.append(((sizes[-1][0] + up) // 2, (sizes[-1][1] + up) // 2))
+    if min(sizes[-1]) == 0:
+        raise UserError(
+            f"model.kernel={kernel}: nothing is left of an image of {height}×{width} after {times} halvings that round down; "
+            "use an odd kernel or fewer model.channels."
+        )
     return sizes
 
 
-def output_padding(small: tuple[int, int], large: tuple[int, int]) -> tuple[int, int]:
-    """What a transposed convolution of kernel 3, stride 2, padding 1 has to add to undo a halving: n → 2n − 1 + padding."""
-    return large[0] - (2 * small[0] - 1), large[1] - (2 * small[1] - 1)
+def output_padding(small: tuple[int, int], large: tuple[int, int], kernel: int = 3) -> tuple[int, int]:
+    """What the transposed convolution of such a one has to add to undo a halving: n → 2n − (kernel odd) + padding."""
+    up = kernel % 2
+    return large[0] - (2 * small[0] - up), large[1] - (2 * small[1] - up)
+
+
+def last_bias(network: nn.Module) -> nn.Parameter | None:
+    """The bias of the last layer (as registered) that has one."""
+    biases = [parameter for name, parameter in network.named_parameters() if name.rpartition(".")[2] == "bias"]
+    return biases[-1] if biases else None

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 
 from vae_lightning import figures
+from vae_lightning.abilities import REAL_SPACE
 from vae_lightning.errors import check_int
 from vae_lightning.evaluation.elbo import pixels
 from vae_lightning.loggers import TensorBoard
@@ -47,16 +48,19 @@ def draw_all(vae: Any, split: Any, sums: Any) -> dict[str, Figure]:
     """Every picture by name, from the first images of a validation split and its `SplitSums`."""
     device = next(vae.parameters()).device
     x = pixels(split.images[:SCATTER_IMAGES].to(device))
+    c = split.labels[:SCATTER_IMAGES].to(device)
     kl = sums.kl_per_dimension()
     drawn = {
-        "reconstructions": figures.reconstructions(vae, x[:40]),
+        "reconstructions": figures.reconstructions(vae, x[:40], c=c[:40]),
         "samples": figures.samples(vae),
-        "traversals": figures.traversals(vae, x[0], kl),
-        "latent_scatter": figures.latent_scatter(vae.encode(x).mean, split.labels[:SCATTER_IMAGES]),
+        "latent_scatter": figures.latent_scatter(vae.encode(x, c).mean, split.labels[:SCATTER_IMAGES]),
     }
+    real = REAL_SPACE in vae.posterior.abilities
+    if real:
+        drawn["traversals"] = figures.traversals(vae, x[0], kl, c=c[:1])
     if kl is not None:
         drawn["kl_per_dimension"] = figures.kl_bars(kl, sums.metrics()["active_units"])
-    if vae.latent_dim == 2:
+    if real and vae.latent_prior.top_dim == 2:
         drawn["manifold"] = figures.manifold(vae)
     return drawn
 

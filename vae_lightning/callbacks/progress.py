@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from vae_lightning.callbacks.step_limit import total_steps
 from vae_lightning.errors import check_number
 
 
@@ -56,7 +57,8 @@ class TrainingProgress(ProgressBar):
         if self._progress is not None:
             self._draw(trainer, pl_module)
         elif getattr(self, "_enabled", True) and trainer.is_global_zero:
-            shown = describe(pl_module.history.get("val") or pl_module.shown, pl_module.beta())
+            recorder = pl_module.recorder
+            shown = describe(recorder.history.get("val") or recorder.shown, _beta(pl_module))
             Console(stderr=True, highlight=False, soft_wrap=True).print(f"epoch {self._epoch(trainer)}  {shown}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -68,7 +70,8 @@ class TrainingProgress(ProgressBar):
     def _draw(self, trainer: Trainer, pl_module: Any) -> None:
         assert self._progress is not None
         done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
-        figures = describe(pl_module.shown, pl_module.beta()) if pl_module.shown else ""
+        shown = pl_module.recorder.shown
+        figures = describe(shown, _beta(pl_module)) if shown else ""
         self._progress.update(self._task, completed=done, epoch=self._epoch(trainer), figures=figures)
         self._progress.refresh()
 
@@ -84,11 +87,16 @@ class TrainingProgress(ProgressBar):
 
     @staticmethod
     def _total(trainer: Trainer) -> float | None:
-        steps = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+        steps = total_steps(trainer) * trainer.accumulate_grad_batches
         return None if steps == float("inf") else steps
 
 
-def describe(metrics: dict[str, float], beta: float) -> str:
-    """`elbo −101.2 = −(reconstruction 78.9 + kl 22.3)  β 1`: the three terms, nats per image."""
+def _beta(module: Any) -> float | None:
+    """β in force, where it does anything."""
+    return module.beta() if module.uses_beta else None
+
+
+def describe(metrics: dict[str, float], beta: float | None) -> str:
+    """`elbo −101.2  reconstruction 78.9  kl 22.3  β 1`: those terms that there are, nats per image."""
     parts = [f"{name} {metrics[name]:.2f}" for name in ("elbo", "reconstruction", "kl") if name in metrics]
-    return "  ".join([*parts, f"β {beta:.3g}"])
+    return "  ".join(parts if beta is None else [*parts, f"β {beta:.3g}"])

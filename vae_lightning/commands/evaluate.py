@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, ListConfig
 
-from vae_lightning.cli import run_app
-from vae_lightning.errors import check_choice, check_int
+from vae_lightning.cli import find_own_modules, run_app
+from vae_lightning.errors import UserError, check_bool, check_choice, check_int, check_number, nearest
 
-ROWS = ("elbo", "reconstruction", "kl", "active_units", "nll", "nll_standard_error", "nll_samples")
+CHEAP = ("nll", "latents", "reconstructions", "probes", "disentanglement")  # measured unless `measures` says otherwise
+MEASURES = (*CHEAP, "ais", "samples")
+LEAST = {"nll.samples": 0, "samples.seed": 0, "samples.images": 100, "latents.images": 2, "disentanglement.images": 100}
+MAY_BE_NULL = ("nll.samples", "nll.images", "latents.images", "probes.images", "disentanglement.images", "samples.cache")
+ROWS = (
+    "elbo", "reconstruction", "kl", "nll", "nll_samples", "nll_effective_samples", "bits_per_dim", "elbo_bits_per_dim",
+    "ais", "ais_gap", "active_units", "mutual_information", "mutual_information_upper", "marginal_kl", "total_correlation",
+    "dimension_wise_kl", "aggregate_correlation", "mse", "ssim", "linear_probe_accuracy", "knn_accuracy", "chance_accuracy",
+    "clustering_nmi", "mig", "modularity", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness",
+    "factor_vae_score", "beta_vae_score", "frechet_distance", "frechet_distance_floor", "precision", "precision_floor",
+    "recall", "recall_floor",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -18,73 +30,100 @@ def main() -> None:
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
-    """The ELBO and its terms, active units and the importance-sampled NLL of one split; also written to `results.json`."""
-    check_choice("split", config.split, ("train", "val", "test"))
-    check_int("batch_size", config.batch_size)
-    check_int("nll.samples", config.nll.samples, 0)
-    check_int("nll.chunk", config.nll.chunk)
-    if config.nll.images is not None:
-        check_int("nll.images", config.nll.images)
+    """The ELBO and what `config.measures` lists, on one split; also written to `results.json` and TensorBoard."""
+    chosen = _chosen(config.measures)
+    _check(config, CHEAP if chosen is None else chosen, list(HydraConfig.get().overrides.task))
+    if check_bool("trust_run_code", config.trust_run_code):
+        find_own_modules()
     from vae_lightning import runs, served
     from vae_lightning.console import Report, composition, paths, relative, results_table
-    from vae_lightning.evaluation.elbo import evaluate_elbo
+    from vae_lightning.evaluation.codes import add_bits_per_dim, elbo_figures, encode_split
+    from vae_lightning.evaluation.latents import unit_figures
+    from vae_lightning.measuring import Subject
+    from vae_lightning.results import add_to_results, add_to_tensorboard, write_per_image
 
-    run = runs.find(config.run, config.checkpoint)
+    run = runs.find(config.run, config.checkpoint, config.trust_run_code)
+    run.results()  # damaged ones are met before the work, not after
     device = served.choose_device(config.device)
     vae = runs.load_vae(run).to(device)
-    split = served.load_split(run, config.split, config.data.root)
+    data = served.load_data(run, config.data.root)
+    split = served.load_split(run, config.split, data=data)
     facts = {"images": f"{config.split} {len(split):,}", "device": device.type, "checkpoint": relative(run.checkpoint)}
     report = Report()
     report.say(composition(run.config, vae, facts))
 
-    sums = evaluate_elbo(vae, served.batches(split, config.batch_size, device), config.split)
-    metrics = sums.metrics() | _nll(config, run, vae, split, device, report)
-    report.say(results_table("results", {config.split: metrics}, ROWS))
-    name = config.split if run.checkpoint.stem == "best" else f"{config.split}_{run.checkpoint.stem}"
-    path = _write(run, name, metrics | {"kl_per_dimension": sums.kl_per_dimension()})
-    report.say(paths([("results", path)]))
-    return metrics
+    codes = encode_split(vae, served.batches(split, config.batch_size, device), config.split)
+    found = elbo_figures(codes)
+    found.update(unit_figures(codes))
+    subject = Subject(run, config, vae, device, data, split, codes)
+    names = [n for n in CHEAP if n != "disentanglement" or split.factors is not None] if chosen is None else chosen
+    for name in names:
+        if name != "nll" or config.nll.samples != 0:
+            found.update(_measured(name, subject, report))
+    add_bits_per_dim(found, vae)
+
+    for note in found.notes:
+        report.say(note)
+    report.say(results_table("results", {config.split: found.values}, ROWS))
+    entry = config.split if run.checkpoint.stem == "best" else f"{config.split}_{run.checkpoint.stem}"
+    made = [("results", add_to_results(run, entry, found.values))]
+    add_to_tensorboard(run, entry)
+    if config.per_image:
+        made.append(("per image", write_per_image(run, entry, subject.per_image())))
+    report.say(paths(made))
+    return found.values
 
 
-def _nll(config: DictConfig, run: Any, vae: Any, split: Any, device: Any, report: Any) -> dict[str, Any]:
-    """nll, its standard error and number of samples; nothing where the run has no likelihood or none was asked for."""
+def _measured(name: str, subject: Any, report: Any) -> Any:
+    """What one measure gives; where the composition lacks what it takes, a sentence."""
     from rich.progress import Progress
 
-    from vae_lightning import served
-    from vae_lightning.evaluation.nll import evaluate_nll
+    from vae_lightning.evaluation.measured import Measured
+    from vae_lightning.measuring import MEASURES as measures
 
-    if config.nll.samples == 0:
-        return {}
-    if served.is_grey_bernoulli(run, vae.likelihood.support):
-        report.say("No nll: grey pixels under a Bernoulli are no likelihood (train with data.binarize=auto for one).")
-        return {}
-    count = len(split) if config.nll.images is None else min(config.nll.images, len(split))
-    with Progress(console=report.console, transient=True) as progress:
-        task = progress.add_task(f"nll, {config.nll.samples} samples", total=count)
-        nll = evaluate_nll(
-            vae,
-            served.batches(split, config.batch_size, device, count),
-            config.split,
-            config.nll.samples,
-            config.nll.chunk,
-            lambda images: progress.advance(task, images),
-        )
-    found = {"nll": nll.nll, "nll_standard_error": nll.standard_error, "nll_samples": nll.samples}
-    return found if count == len(split) else found | {"nll_images": count}
+    with Progress(console=report.console, transient=True, disable=not report.console.is_terminal) as progress:
+        task = progress.add_task(name, total=None)
+
+        def advance(images: int, total: int) -> None:
+            progress.update(task, advance=images, total=total)
+
+        subject.advance = advance
+        try:
+            found: Measured = measures[name](subject)
+        except NotImplementedError:
+            return Measured(notes=[f"No {name}: this composition has no density, or another thing that it takes."])
+    return found
 
 
-def _write(run: Any, name: str, metrics: dict[str, Any]) -> Path:
-    """Adds the split's figures to the run's `results.json`."""
-    from vae_lightning.errors import RunError
-    from vae_lightning.runs import write_json
+def _chosen(measures: Any) -> list[str] | None:
+    """The list that `measures` names; None for all that are cheap."""
+    if measures is None:
+        return None
+    names = list(measures) if isinstance(measures, ListConfig) else [measures]
+    for name in names:
+        if name not in MEASURES:
+            raise UserError(f"measures={name}: no such measure.{nearest(str(name), MEASURES)} Allowed: {', '.join(MEASURES)}.")
+    return names
 
-    path = run.folder / "results.json"
-    try:
-        results = run.results()
-        write_json(path, {**results, name: {**results.get(name, {}), **metrics}})
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be written ({error}).") from error
-    return path
+
+def _check(config: DictConfig, names: Sequence[str], overrides: Sequence[str]) -> None:
+    """Numbers in range, and no key set of what will not be measured."""
+    check_choice("split", config.split, ("train", "val", "test"))
+    check_int("batch_size", config.batch_size)
+    check_bool("per_image", config.per_image)
+    for override in overrides:
+        name = override.lstrip("+").partition(".")[0]
+        if name in MEASURES and name not in names and override != "nll.samples=0":
+            raise UserError(f"{override} would have no effect: {name} is not measured; add it to measures.")
+    for name in MEASURES:
+        for key, value in config.get(name, {}).items():
+            path = f"{name}.{key}"
+            if key == "cache":
+                continue
+            if key == "seconds":
+                check_number(path, value, 0, above=True)
+            elif value is not None or path not in MAY_BE_NULL:
+                check_int(path, value, LEAST.get(path, 1))
 
 
 if __name__ == "__main__":

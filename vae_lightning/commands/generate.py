@@ -9,9 +9,10 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from vae_lightning.cli import run_app
-from vae_lightning.errors import UserError, check_choice, check_int, check_number, nearest
+from vae_lightning.cli import find_own_modules, run_app
+from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, check_int, check_number, nearest
 
+THROUGH_REAL_SPACE = ("traversals", "interpolations", "manifold")  # drawn along straight lines
 WHAT = ("samples", "reconstructions", "traversals", "interpolations", "latent_scatter", "manifold")
 
 
@@ -23,23 +24,42 @@ def generate(config: DictConfig) -> list[Path]:
     """Draws what `config.what` lists into the run's `generated/` folder; the paths."""
     what = _chosen(config.what)
     _check(config, what or WHAT, list(HydraConfig.get().overrides.task))
+    if check_bool("trust_run_code", config.trust_run_code):
+        find_own_modules()
     from vae_lightning import figures, runs, served
+    from vae_lightning.abilities import REAL_SPACE
     from vae_lightning.console import Report, composition, paths, relative
 
-    run = runs.find(config.run, config.checkpoint)
+    run = runs.find(config.run, config.checkpoint, config.trust_run_code)
     device = served.choose_device(config.device)
     vae = runs.load_vae(run).to(device)
+    _check_labels(config, vae.condition)
     drawings = _drawings(config, run, vae, device)
     report = Report()
     report.say(composition(run.config, vae, {"device": device.type, "checkpoint": relative(run.checkpoint)}))
     if what is None:
-        what = [name for name in WHAT if name != "manifold" or vae.latent_dim == 2]
-    elif "manifold" in what and vae.latent_dim != 2:
-        raise UserError(f"what=manifold draws a two-dimensional latent space, and this run has latent_dim={vae.latent_dim}.")
-    folder = Path(config.folder).expanduser() if config.folder else run.folder / "generated"
-    made = [figures.save(figures.to_array(drawings[name]()), folder.absolute() / f"{name}.png") for name in what]
+        left_out = {"manifold"} if vae.latent_prior.top_dim != 2 else set()
+        if REAL_SPACE not in vae.posterior.abilities:
+            left_out |= set(THROUGH_REAL_SPACE)
+        what = [name for name in WHAT if name not in left_out]
+    elif REAL_SPACE not in vae.posterior.abilities and (straight := [name for name in what if name in THROUGH_REAL_SPACE]):
+        raise UserError(f"what={straight[0]} does not go with {vae.posterior.option}: it needs {REAL_SPACE}.")
+    elif "manifold" in what and vae.latent_prior.top_dim != 2:
+        dim = vae.latent_prior.top_dim
+        raise UserError(f"what=manifold draws a two-dimensional latent space, and this run has latent_dim={dim}.")
+    folder = Path(config.folder).expanduser().absolute() if config.folder else run.inside("generated")
+    made = [_save(figures.to_array(drawings[name]()), folder / f"{name}.png") for name in what]
     report.say(paths([("picture", path) for path in made]))
     return made
+
+
+def _save(picture: Any, path: Path) -> Path:
+    from vae_lightning import figures
+
+    try:
+        return figures.save(picture, path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror}): set folder to one that can.") from error
 
 
 def _chosen(what: Any) -> list[str] | None:
@@ -47,6 +67,8 @@ def _chosen(what: Any) -> list[str] | None:
     if what is None:
         return None
     names = list(what) if isinstance(what, ListConfig) else [what]
+    if not names:
+        raise InvalidValue("what", what, f"null or a list of {', '.join(WHAT)}")
     for name in names:
         if name not in WHAT:
             raise UserError(f"what={name}: no such picture.{nearest(str(name), WHAT)} Allowed: {', '.join(WHAT)}.")
@@ -61,12 +83,26 @@ def _check(config: DictConfig, what: Sequence[str], overrides: Sequence[str]) ->
             raise UserError(f"{override} would have no effect: what={','.join(what)} leaves {name} out.")
     for name in WHAT:
         for key, value in config[name].items():
+            if value is None and key in ("rows", "label"):
+                continue
             if key == "reach":
                 check_number(f"{name}.{key}", value, 0, above=True)
             else:
-                check_int(f"{name}.{key}", value, 0 if key == "image" else 1)
+                check_int(f"{name}.{key}", value, 0 if key in ("image", "label") else 1)
     check_int("seed", config.seed, 0)
+    if config.folder is not None and (not isinstance(config.folder, str) or not config.folder):
+        raise InvalidValue("folder", config.folder, "a folder, or null for the run's own")
     check_choice("split", config.split, ("train", "val", "test"))
+
+
+def _check_labels(config: DictConfig, condition: Any) -> None:
+    """The labels asked for are classes of the run's."""
+    for name in ("samples", "manifold"):
+        label = config[name].label
+        if label is not None and not condition.classes:
+            raise UserError(f"{name}.label={label} would have no effect: this run has {condition.option}; leave it out.")
+        if label is not None and label >= condition.classes:
+            raise UserError(f"{name}.label={label}: must be one of the classes 0 to {condition.classes - 1}.")
 
 
 def _drawings(config: DictConfig, run: Any, vae: Any, device: Any) -> dict[str, Callable[[], Any]]:
@@ -87,30 +123,35 @@ def _drawings(config: DictConfig, run: Any, vae: Any, device: Any) -> dict[str, 
             raise UserError(f"{count} images from place {first} on were asked for, and {config.split} has {len(split())}.")
         return pixels(split().images[first : first + count].to(device))
 
+    def labels(first: int, count: int) -> Any:
+        return split().labels[first : first + count].to(device)
+
     def traversals() -> Any:
         kl = evaluate_elbo(vae, served.batches(split(), 500, device, 2000), config.split).kl_per_dimension()
         c = config.traversals
-        return figures.traversals(vae, images(c.image, 1)[0], kl, c.reach, c.columns)
+        return figures.traversals(vae, images(c.image, 1)[0], kl, c.reach, c.columns, c=labels(c.image, 1))
 
     def interpolations() -> Any:
         rows = config.interpolations.rows
-        pairs = images(0, 2 * rows)
-        return figures.interpolations(vae, pairs[:rows], pairs[rows:], config.interpolations.columns)
+        pairs, c = images(0, 2 * rows), labels(0, 2 * rows)
+        return figures.interpolations(vae, pairs[:rows], pairs[rows:], config.interpolations.columns, c[:rows], c[rows:])
 
     def latent_scatter() -> Any:
         count = min(config.latent_scatter.count, len(split()))
         with torch.no_grad():
-            return figures.latent_scatter(vae.encode(images(0, count)).mean, split().labels[:count])
+            return figures.latent_scatter(vae.encode(images(0, count), labels(0, count)).mean, split().labels[:count])
+
+    def reconstructions() -> Any:
+        count = config.reconstructions.count
+        return figures.reconstructions(vae, images(0, count), config.reconstructions.columns, labels(0, count))
 
     return {
-        "samples": lambda: figures.samples(vae, config.samples.rows, config.samples.columns, config.seed),
-        "reconstructions": lambda: figures.reconstructions(
-            vae, images(0, config.reconstructions.count), config.reconstructions.columns
-        ),
+        "samples": lambda: figures.samples(vae, config.samples.rows, config.samples.columns, config.seed, config.samples.label),
+        "reconstructions": reconstructions,
         "traversals": traversals,
         "interpolations": interpolations,
         "latent_scatter": latent_scatter,
-        "manifold": lambda: figures.manifold(vae, config.manifold.side),
+        "manifold": lambda: figures.manifold(vae, config.manifold.side, config.manifold.label),
     }
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from vae_lightning.cli import run_app
+from vae_lightning.composing import quoted
 from vae_lightning.errors import UserError, check_choice, check_int
 from vae_lightning.sweeps import record
-from vae_lightning.sweeps.resume import quoted
 
 
 def main() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.cli import run_app, run_name
-from vae_lightning.errors import InvalidValue, UserError, check_int, check_number
+from vae_lightning.build import check_values
+from vae_lightning.cli import find_own_modules, run_app, with_messages
+from vae_lightning.command_line import run_name
+from vae_lightning.errors import InvalidValue, UserError, check_int, check_number, shown
+from vae_lightning.processes import end_with_parent
 from vae_lightning.sweeps.job import job_folder, label_of
 
 RUN_FOLDER = "VAE_LIGHTNING_RUN_FOLDER"  # tells the processes that DDP starts where their run is
@@ -22,6 +28,11 @@ KNOBS = ("beta", "latent_dim")
 
 
 def main() -> None:
+    if RUN_FOLDER in os.environ:
+        end_with_parent()  # which is the one that began the run
+    if resumes(sys.argv[1:]):
+        with_messages(lambda: resume(sys.argv[1:]))
+        return
     from vae_lightning.sweeps import job
     from vae_lightning.sweeps.sweepers import register_all
 
@@ -31,12 +42,20 @@ def main() -> None:
 
 def train(config: DictConfig) -> float:
     """Trains what `config` describes; the best validation ELBO."""
+    if config.resume is not None:
+        raise UserError(f"resume={config.resume}: is given on the command line only.")
+    find_own_modules()
     check_numbers(config)
-    refuse_unused_knobs(config, list(HydraConfig.get().overrides.task))
+    refuse_unused_knobs(config, given_overrides())
+    check_values(config)
+    from vae_lightning.requeue import requeued_run
     from vae_lightning.sweeps.resume import continue_run, was_interrupted
     from vae_lightning.training import fit  # torch and Lightning, from here on
 
     config = complete(config)
+    again = None if in_sweep() or RUN_FOLDER in os.environ else requeued_run(Path(config.output_dir).expanduser().absolute())
+    if again is not None:
+        return go_on_with(str(again), [], trust_run_code=True) or float("nan")
     folder, owner = run_folder(config)
     try:
         return continue_run(folder) if was_interrupted(folder) else fit(config, folder, in_sweep())
@@ -44,9 +63,54 @@ def train(config: DictConfig) -> float:
         if owner:
             os.environ.pop(RUN_FOLDER, None)
             # nothing is left of what never began
-            if config.trainer.fast_dev_run or not (folder / "metrics.csv").exists():
+            if config.trainer.fast_dev_run or not ((folder / "metrics.csv").exists() or (folder / "checkpoints").exists()):
                 shutil.rmtree(folder, ignore_errors=True)
                 _remove_empty(folder.parent)
+
+
+def resumes(arguments: Sequence[str]) -> bool:
+    return any(argument.startswith("resume=") and argument != "resume=null" for argument in arguments)
+
+
+def resume(arguments: Sequence[str]) -> float | None:
+    """`resume=<run> [overrides]`: goes on in the run's folder, by its own configuration; None where it is finished."""
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    if flags:
+        raise UserError(f"{flags[0]}: resume= goes with overrides of keys only; leave it out.")
+    paths = [argument.partition("=")[2].strip("'\"") for argument in arguments if argument.startswith("resume=")]
+    if len(paths) > 1:
+        raise UserError("resume= is given twice: a command goes on with one run.")
+    trust = "trust_run_code=true" in arguments
+    own = ("resume=", "hydra.", "trust_run_code=")
+    return go_on_with(paths[0], [a for a in arguments if not a.startswith(own)], trust)
+
+
+def go_on_with(path: str, overrides: Sequence[str], trust_run_code: bool = False) -> float | None:
+    """trust_run_code: see `vae_lightning.run_config.read_config`."""
+    if trust_run_code:
+        find_own_modules()
+    from vae_lightning import resume as resuming  # torch, from here on
+
+    start = resuming.find(path, overrides, trust_run_code)
+    finished = resuming.finished(start)
+    if finished is not None:
+        sys.stdout.write(f"{finished}\n")
+        return None
+    from vae_lightning.runs import write_text
+    from vae_lightning.training import fit
+
+    owner = RUN_FOLDER not in os.environ
+    before = (start.folder / "config.yaml").read_text(encoding="utf-8")
+    os.environ[RUN_FOLDER] = str(start.folder)
+    try:
+        return fit(start.config, start.folder, False, start)
+    except UserError as error:
+        if owner and error.status == 2:  # nothing was done with what was asked for
+            write_text(start.folder / "config.yaml", before)
+        raise
+    finally:
+        if owner:
+            os.environ.pop(RUN_FOLDER, None)
 
 
 def check_numbers(config: DictConfig) -> None:
@@ -54,10 +118,14 @@ def check_numbers(config: DictConfig) -> None:
     check_int("latent_dim", config.latent_dim)
     check_number("beta", config.beta, 0)
     check_int("seed", config.seed, 0)
-    if config.name is not None and (not isinstance(config.name, str) or not config.name or _leaves_folder(config.name)):
+    if config.name is not None and (not _is_path(config.name) or _leaves_folder(config.name)):
         raise InvalidValue("name", config.name, "the name of a folder below output_dir")
-    if not isinstance(config.output_dir, str) or not config.output_dir:
+    if not _is_path(config.output_dir):
         raise InvalidValue("output_dir", config.output_dir, "a folder")
+
+
+def _is_path(name: Any) -> bool:
+    return isinstance(name, str) and bool(name) and not any(unicodedata.category(c) == "Cc" for c in name)
 
 
 def _leaves_folder(name: str) -> bool:
@@ -75,6 +143,7 @@ def refuse_unused_knobs(config: DictConfig, overrides: list[str]) -> None:
 
 def run_folder(config: DictConfig) -> tuple[Path, bool]:
     """The folder of this run, and whether this process made it (those that DDP starts are told by the first)."""
+    from vae_lightning.requeue import note_job
     from vae_lightning.runs import create_folder, timestamp
 
     if RUN_FOLDER in os.environ:
@@ -85,9 +154,16 @@ def run_folder(config: DictConfig) -> tuple[Path, bool]:
         folder = job_folder()
         folder.mkdir(parents=True, exist_ok=True)
     else:
-        folder = create_folder(Path(config.output_dir).expanduser().absolute() / config.name, timestamp())
+        output_dir = Path(config.output_dir).expanduser().absolute()
+        folder = create_folder(output_dir / config.name, timestamp())
+        note_job(output_dir, folder)
     os.environ[RUN_FOLDER] = str(folder)
     return folder, True
+
+
+def given_overrides() -> list[str]:
+    """The overrides as they were typed."""
+    return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[return-value]
 
 
 def in_sweep() -> bool:
@@ -104,10 +180,16 @@ def complete(config: DictConfig) -> DictConfig:
         whole["label"] = label_of(job_folder())
     whole |= {
         "choices": choices,
-        "overrides": list(hydra.overrides.task),
+        "overrides": [_in_force(text, whole) for text in given_overrides()],
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     return OmegaConf.create(whole)
+
+
+def _in_force(override: str, whole: dict[str, Any]) -> str:
+    """An override as it was typed; with its value where it held an interpolation, of which a run's configuration holds none."""
+    key = override.lstrip("+").partition("=")[0]
+    return override if "${" not in override else f"{key}={shown(OmegaConf.select(OmegaConf.create(whole), key))}"
 
 
 def _remove_empty(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -13,11 +13,15 @@ from torch import Tensor
 from vae_lightning.errors import InvalidValue, RunError, check_bool, check_choice, check_int
 
 SPLITS = ("train", "val", "test")
+MOST_WORKERS = 256  # each is a process: a slip of the finger must not start thousands
 BINARIZE = ("auto", "dynamic", "static", "threshold", "none")
 
 
 class Batch(NamedTuple):
-    """`images` uint8 (batch, C, H, W); `labels` and `examples` (the place in the split, which keys the noise) int64 (batch,)."""
+    """`images` uint8 (batch, C, H, W); `labels` and `examples` (the place in the split, which keys the noise) int64 (batch,).
+
+    The label of an image that has none is −1.
+    """
 
     images: Tensor
     labels: Tensor
@@ -29,10 +33,13 @@ class Batch(NamedTuple):
 
 
 class Images(torch.utils.data.Dataset[Batch]):
-    """One split. Indexed with a tensor of places, it answers with a whole batch in one index operation."""
+    """One split. Indexed with a tensor of places, it answers with a whole batch in one index operation.
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images, labels
+    factors: the ground truth that the images were made from, where it is known: int64 (N, factors), each from 0 on.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, factors: Tensor | None = None) -> None:
+        self.images, self.labels, self.factors = images, labels, factors
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,19 +53,21 @@ class Images(torch.utils.data.Dataset[Batch]):
 class DataFacts:
     """What a model needs to know of its data, kept in the run so that it can be rebuilt without them.
 
-    shape: (channels, height, width); mean: of all training pixels, in [0, 1]; train_size: number of training images.
+    shape: (channels, height, width); mean: of all training pixels, in [0, 1]; train_size: number of training images;
+    classes: how many labels there are, 0 to classes − 1, or None where some image has none.
     """
 
     shape: tuple[int, int, int]
     mean: float
     train_size: int
+    classes: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "shape": list(self.shape)}
 
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> DataFacts:
-        return cls(tuple(facts["shape"]), float(facts["mean"]), int(facts["train_size"]))
+        return cls(tuple(facts["shape"]), float(facts["mean"]), int(facts["train_size"]), facts.get("classes"))
 
 
 class ImageData(ABC):
@@ -68,7 +77,11 @@ class ImageData(ABC):
     differ in `seed` see the same images); binarize: see `data.binarization`; batch_size: per process; eval_batch_size changes
     speed and memory only; num_workers: of the DataLoaders (0 is fastest, since a batch is one index operation);
     drop_last: leave out a last training batch that is not full.
+
+    A data set whose splits carry `factors` says in `categorical_factors`, for each, whether its values are names, not quantities.
     """
+
+    categorical_factors: ClassVar[tuple[bool, ...]] = ()
 
     def __init__(
         self,
@@ -85,7 +98,7 @@ class ImageData(ABC):
         self.binarize = check_choice("binarize", binarize, BINARIZE)
         self.batch_size = check_int("batch_size", batch_size)
         self.eval_batch_size = check_int("eval_batch_size", eval_batch_size)
-        self.num_workers = check_int("num_workers", num_workers, 0)
+        self.num_workers = check_int("num_workers", num_workers, 0, MOST_WORKERS)
         self.drop_last = check_bool("drop_last", drop_last)
         self._splits: dict[str, Images] | None = None
 
@@ -94,9 +107,9 @@ class ImageData(ABC):
         """The three splits by name; called once."""
 
     def splits(self) -> dict[str, Images]:
-        """`{"train": …, "val": …, "test": …}`, loaded when first asked for."""
+        """`{"train": …, "val": …, "test": …}`, loaded when first asked for. RunError where they do not go together."""
         if self._splits is None:
-            self._splits = self.load()
+            self._splits = _checked(self.load(), type(self).__name__)
         return self._splits
 
     def adopt(self, splits: dict[str, Images]) -> None:
@@ -105,8 +118,22 @@ class ImageData(ABC):
 
     def facts(self) -> DataFacts:
         train = self.splits()["train"]
+        labels = torch.cat([split.labels for split in self.splits().values()])
+        classes = int(labels.max()) + 1 if labels.min() >= 0 else None
         channels, height, width = train.images.shape[1:]
-        return DataFacts((channels, height, width), train.images.float().mean().item() / 255, len(train))
+        total = int(train.images.numpy().sum(dtype=np.int64))  # exact, and without a copy in float32
+        return DataFacts((channels, height, width), total / train.images.numel() / 255, len(train), classes)
+
+
+def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:
+    """Whether a model that is trained on one split can be measured on the others."""
+    if set(splits) != set(SPLITS):
+        raise RunError(f"{name} loads the splits {', '.join(splits) or 'none'} instead of {', '.join(SPLITS)}.")
+    shapes = {split: tuple(images.images.shape[1:]) for split, images in splits.items()}
+    if len(set(shapes.values())) > 1 or any(len(images) == 0 for images in splits.values()):
+        found = ", ".join(f"{split} {len(splits[split])} × {shape}" for split, shape in shapes.items())
+        raise RunError(f"The splits of {name} must all hold images, of one shape (channels, height, width), not {found}.")
+    return splits
 
 
 def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> dict[str, np.ndarray]:
@@ -144,6 +171,8 @@ def images_from_arrays(images: np.ndarray, labels: np.ndarray) -> Images:
         raise RunError(f"Images must be uint8 of shape (N, H, W) or (N, H, W, C), not {images.dtype} {images.shape}.")
     if len(images) != len(labels):
         raise RunError(f"There are {len(images)} images but {len(labels)} labels.")
+    if labels.ndim != 1:
+        raise RunError(f"Labels must be one integer for each image, not an array of shape {labels.shape}.")
     pixels = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # torch warns of a read-only array
     pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
     return Images(pixels, torch.from_numpy(labels.astype(np.int64)))

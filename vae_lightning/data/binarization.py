@@ -25,7 +25,7 @@ def resolve(binarize: str, binary_likelihood: bool) -> str:
     if binarize == "auto":
         return "dynamic" if binary_likelihood else "none"
     if binarize != "none" and not binary_likelihood:
-        raise InvalidValue("binarize", binarize, "auto or none, since this likelihood is a density of grey pixels")
+        raise InvalidValue("binarize", binarize, "auto or none, since this likelihood is one of grey pixels")
     return binarize
 
 
@@ -44,8 +44,8 @@ def _prepare_split(split: Images, mode: str, seed: int, name: str) -> Images:
     if mode == "none":
         return split
     if mode == "threshold":
-        return Images((split.images >= 128).to(torch.uint8) * 255, split.labels)
-    return Images(_binarize_once(split.images, key(seed, "binarize", SPLITS.index(name))), split.labels)
+        return Images((split.images >= 128).to(torch.uint8) * 255, split.labels, split.factors)
+    return Images(_binarize_once(split.images, key(seed, "binarize", SPLITS.index(name))), split.labels, split.factors)
 
 
 def bernoulli_pixels(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -64,7 +64,11 @@ def bernoulli_pixels(images: Tensor, generator: torch.Generator) -> Tensor:
 def _binarize_once(images: Tensor, seed: int) -> Tensor:
     chunks = []
     for first in range(0, len(images), _CHUNK):
-        grey = images[first : first + _CHUNK].float() / 255
+        part = images[first : first + _CHUNK]
+        if ((part == 0) | (part == 255)).all():  # nothing to draw
+            chunks.append(part)
+            continue
+        grey = part.float() / 255
         examples = torch.arange(first, first + len(grey))
         chunks.append((ExampleNoise(examples, seed).uniform(grey) < grey).to(torch.uint8) * 255)
     return torch.cat(chunks)

@@ -11,6 +11,9 @@ from torch.utils.data import DataLoader
 from vae_lightning.data.base import Batch, ImageData, Images
 from vae_lightning.data.binarization import prepare
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
+from vae_lightning.errors import InvalidValue
+from vae_lightning.noise import key
+from vae_lightning.position import Position, position
 
 
 class VAEDataModule(LightningDataModule):
@@ -23,32 +26,58 @@ class VAEDataModule(LightningDataModule):
         super().__init__()
         self.data, self.mode, self.seed = data, mode, seed
         self.splits: dict[str, Images] = {}
+        self.start = Position(0, 0)
 
     def setup(self, stage: str) -> None:
         if not self.splits:
             self.splits = prepare(self.data.splits(), self.mode, self.data.split_seed, training=True)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        rank, world, epoch = self._place()
+        """From the place on where the run is: the first batches may be fetched before the first `set_epoch`."""
+        rank, world = self._rank()
+        # the trainer learns only later, from the checkpoint, where it is
+        place = max(self.start, Position(0 if self.trainer is None else position(self.trainer).epoch, 0))
+        size, batch_size = len(self.splits["train"]), self.data.batch_size
         if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
             # the same batches in the same order
-            return self._loader("train", OrderedBatches(len(self.splits["train"]), self.data.batch_size, rank, world))
-        sampler = ShuffledBatches(
-            len(self.splits["train"]), self.data.batch_size, self.seed, epoch, rank, world, self.data.drop_last
-        )
+            return self._loader("train", OrderedBatches(size, batch_size, rank, world, place.epoch, place.batch))
+        sampler = ShuffledBatches(size, batch_size, self.seed, place.epoch, rank, world, self.data.drop_last, place.batch)
+        if len(sampler) == 0:
+            raise InvalidValue(
+                "data.batch_size", batch_size, f"at most {size // world} with data.drop_last=true, to fill a batch"
+            )
+        self._check_interval(len(sampler))
         return self._loader("train", sampler)
 
+    def _check_interval(self, batches: int) -> None:
+        """Lightning would find it only now too, and in many lines."""
+        trainer: Any = self.trainer
+        if trainer is None or trainer.check_val_every_n_epoch is None or not isinstance(trainer.val_check_interval, int):
+            return
+        limit = trainer.limit_train_batches
+        used = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        if trainer.val_check_interval > used:
+            raise InvalidValue(
+                "trainer.val_check_interval", trainer.val_check_interval, f"at most {used}, the batches of an epoch"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the data."""
+        return {} if self.trainer is None else position(self.trainer)._asdict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.start = Position(**state_dict)
+
     def val_dataloader(self) -> DataLoader[Batch]:
-        rank, world, _ = self._place()
+        rank, world = self._rank()
         return self._loader("val", OrderedBatches(len(self.splits["val"]), self.data.eval_batch_size, rank, world))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch if device.type == "cpu" else batch.to(device)
 
-    def _place(self) -> tuple[int, int, int]:
-        """(rank, number of processes, epoch)."""
-        trainer = self.trainer
-        return (0, 1, 0) if trainer is None else (trainer.global_rank, trainer.world_size, trainer.current_epoch)
+    def _rank(self) -> tuple[int, int]:
+        """(rank, number of processes)."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _loader(self, split: str, sampler: Any) -> DataLoader[Any]:
         return DataLoader(
@@ -59,5 +88,5 @@ class VAEDataModule(LightningDataModule):
             persistent_workers=False,
             pin_memory=torch.cuda.is_available(),
             # a generator of its own: starting an epoch does not advance torch's global one
-            generator=torch.Generator().manual_seed(self.seed),
+            generator=torch.Generator().manual_seed(key(self.seed, "loader")),
         )

@@ -1,8 +1,10 @@
-"""The IDX format of MNIST: a big-endian header that says type and sizes, then the bytes."""
+"""The IDX format of MNIST: a big-endian header that says type and sizes, then the bytes; as it is, or packed by gzip."""
 
 from __future__ import annotations
 
+import gzip
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +12,34 @@ import numpy as np
 from vae_lightning.errors import RunError
 
 
-def read_idx(path: Path) -> np.ndarray:
-    """The array of an uncompressed IDX file of unsigned bytes. RunError where the file is cut short, too long or none."""
-    content = path.read_bytes()
+def find_idx(path: Path) -> Path | None:
+    """`path`, or `path` with .gz behind it where only that is there; None where neither is."""
+    packed = path.with_name(f"{path.name}.gz")
+    return path if path.exists() else packed if packed.exists() else None
+
+
+def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
+    """The array (of `rank` dimensions) of an IDX file of unsigned bytes. RunError where it is cut short, too long or none."""
+    content = _content(path)
     if len(content) < 4 or content[:3] != b"\x00\x00\x08" or len(content) < 4 + 4 * content[3]:
         raise RunError(f"{path} is no IDX file of unsigned bytes (it has {len(content)} bytes): delete it and load it again.")
-    rank = content[3]
-    sizes = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
-    start, promised = 4 + 4 * rank, int(np.prod(sizes, dtype=object))
+    sizes = struct.unpack(f">{content[3]}I", content[4 : 4 + 4 * content[3]])
+    if rank is not None and len(sizes) != rank:
+        raise RunError(f"{path} holds an array of {len(sizes)} dimensions instead of {rank}: delete it and load it again.")
+    start, promised = 4 + 4 * len(sizes), int(np.prod(sizes, dtype=object))
     if len(content) - start != promised:
         raise RunError(
             f"{path} is damaged: its header promises {promised} bytes of data and {len(content) - start} are there: "
             "delete it and load it again."
         )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(sizes)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise RunError(f"{path} is damaged ({error}): delete it and load it again.") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}).") from error

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from vae_lightning.data.base import ImageData, Images, images_from_arrays, stratified_split
-from vae_lightning.data.idx import read_idx
+from vae_lightning.data.idx import find_idx, read_idx
 from vae_lightning.errors import InvalidValue, RunError, check_bool
 
 FILES = {
@@ -43,15 +44,20 @@ class MNIST(ImageData):
     def load(self) -> dict[str, Images]:
         raw = self.root / self.folder / "raw"
         self._fetch(raw)
-        images, labels = (read_idx(raw / name) for name in FILES["train"])
-        places = stratified_split(labels, {"val": self.val_size}, self.split_seed)
-        splits = {name: images_from_arrays(images[i], labels[i]) for name, i in places.items()}
-        test_images, test_labels = (read_idx(raw / name) for name in FILES["test"])
-        return {**splits, "test": images_from_arrays(test_images, test_labels)}
+        train, test = (self._read(raw, *names) for names in FILES.values())
+        places = stratified_split(train.labels.numpy(), {"val": self.val_size}, self.split_seed)
+        return {**{name: Images(train.images[i], train.labels[i]) for name, i in places.items()}, "test": test}
+
+    def _read(self, raw: Path, images: str, labels: str) -> Images:
+        """A pair of files; as many labels as images, and some of them."""
+        arrays = [read_idx(find_idx(raw / name) or raw / name, rank) for name, rank in ((images, 3), (labels, 1))]
+        if len(arrays[0]) != len(arrays[1]) or arrays[0].size == 0:
+            raise RunError(f"{raw / images} holds {len(arrays[0])} images, and {raw / labels} {len(arrays[1])} labels.")
+        return images_from_arrays(*arrays)
 
     def _fetch(self, raw: Path) -> None:
         """Downloads what is absent; one sentence that names file, folder and the way round where that fails."""
-        absent = [name for pair in FILES.values() for name in pair if not (raw / name).exists()]
+        absent = [name for pair in FILES.values() for name in pair if find_idx(raw / name) is None]
         if not absent:
             return
         reason = "data.download=false forbids to download it"
@@ -61,8 +67,12 @@ class MNIST(ImageData):
             try:
                 getattr(datasets, self.folder)(str(self.root), download=True)
                 return
-            except (OSError, RuntimeError):
-                reason = "the download failed (is there a network?)"
+            except PermissionError as error:
+                reason = f"{error.filename} cannot be written ({error.strerror})"
+            except (OSError, RuntimeError) as error:
+                read_only = isinstance(error, OSError) and error.errno == errno.EROFS
+                failed = f"the download failed ({getattr(error, 'strerror', None) or 'is there a network?'})"
+                reason = f"{raw} is read-only" if read_only else failed
         raise RunError(
             f"{', '.join(absent)} not found in {raw.absolute()}, and {reason}: set data.root to the folder that holds "
             f"{self.folder}/raw, or use data=mnist5k, which needs no download."

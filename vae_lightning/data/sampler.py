@@ -16,7 +16,8 @@ class ShuffledBatches(Sampler[Tensor]):
 
     With several processes, `rank` of `world` takes every world-th place, each the same number (up to world − 1 images of the
     permutation's end are left for another epoch), so that together they see the batches that one process with a
-    world-times larger batch would see.
+    world-times larger batch would see. `skip`: batches of `epoch` that a run which goes on has had already; the length stays that
+    of a whole epoch.
     """
 
     def __init__(
@@ -28,13 +29,15 @@ class ShuffledBatches(Sampler[Tensor]):
         rank: int = 0,
         world: int = 1,
         drop_last: bool = False,
+        skip: int = 0,
     ) -> None:
         self.share = size // world
         self.size, self.batch_size, self.seed = size, batch_size, seed
         self.epoch, self.rank, self.world, self.drop_last = epoch, rank, world, drop_last
+        self.skip = skip
 
     def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+        self.epoch, self.skip = epoch, self.skip if epoch == self.epoch else 0
 
     def __len__(self) -> int:
         full, rest = divmod(self.share, self.batch_size)
@@ -44,18 +47,25 @@ class ShuffledBatches(Sampler[Tensor]):
         generator = torch.Generator().manual_seed(key(self.seed, "shuffle", self.epoch))
         order = torch.randperm(self.size, generator=generator)
         mine = order[self.rank : self.share * self.world : self.world]
-        return iter(mine.split(self.batch_size)[: len(self)])
+        return iter(mine.split(self.batch_size)[self.skip : len(self)])
 
 
 class OrderedBatches(SequentialSampler):
-    """Every image once, in order, without padding: `rank` of `world` takes every world-th image."""
+    """Every image once, in order, without padding: `rank` of `world` takes every world-th image.
 
-    def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
+    `epoch` and `skip` as for `ShuffledBatches`.
+    """
+
+    def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1, epoch: int = 0, skip: int = 0) -> None:
         super().__init__(range(size))
+        self.epoch, self.skip = epoch, skip
         self.batches = torch.arange(size)[rank::world].split(batch_size)  # none where there are fewer images than ranks
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch, self.skip = epoch, self.skip if epoch == self.epoch else 0
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
-        return iter(self.batches)
+        return iter(self.batches[self.skip :])

@@ -15,6 +15,7 @@ from vae_lightning.noise import ExampleNoise, key
 from vae_lightning.vae import VAE
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 4.1
+METRICS = ("elbo", "reconstruction", "kl", "active_units")  # what `SplitSums.metrics` gives
 
 
 def pixels(images: Tensor) -> Tensor:
@@ -37,6 +38,7 @@ class SplitSums:
     latent_dim: int
     split: str
     factorised: bool = True
+    has_kl: bool = True
 
     def __post_init__(self) -> None:
         self.sums = torch.zeros(3 + 3 * self.latent_dim, dtype=torch.float64)
@@ -45,23 +47,25 @@ class SplitSums:
     def add(self, vae: VAE, batch: Batch) -> None:
         """Adds a batch; in float32 even where training uses mixed precision, so that every figure is made alike."""
         with torch.autocast(batch.images.device.type, enabled=False):
-            terms = elbo_terms(vae, pixels(batch.images), evaluation_noise(batch, self.split))
-            per_dimension = kl_per_dimension(terms.q, vae.prior())
+            terms = elbo_terms(vae, pixels(batch.images), evaluation_noise(batch, self.split), c=batch.labels)
+            per_dimension = kl_per_dimension(terms.q, vae.prior(batch.labels))
         mean = terms.q.mean.double()
         if per_dimension is None:
             self.factorised, per_dimension = False, torch.zeros_like(mean)
+        self.has_kl = terms.has_kl
+        kl = terms.kl if terms.has_kl else torch.zeros_like(terms.reconstruction)
         images = mean.new_tensor([len(mean)])
-        totals = torch.stack([terms.reconstruction, terms.kl], 1).double().sum(0)
+        totals = torch.stack([terms.reconstruction, kl], 1).double().sum(0)
         parts = [images, totals, per_dimension.double().sum(0), mean.sum(0), mean.square().sum(0)]
         self.sums += torch.cat(parts).cpu()
 
     def metrics(self) -> dict[str, float]:
-        """elbo, reconstruction, kl in nats per image, and the number of active units."""
+        """elbo, reconstruction, kl in nats per image, and the number of active units; what is undefined is absent."""
         _, reconstruction, kl = (self.sums[:3] / self.sums[0]).tolist()
         return {
-            "elbo": -(reconstruction + kl),
+            **({"elbo": -(reconstruction + kl)} if self.has_kl else {}),
             "reconstruction": reconstruction,
-            "kl": kl,
+            **({"kl": kl} if self.has_kl else {}),
             "active_units": int((self.posterior_variance() > ACTIVE_VARIANCE).sum()),
         }
 

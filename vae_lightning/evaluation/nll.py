@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,17 +12,65 @@ from torch import Tensor
 from vae_lightning.bounds import log_weights
 from vae_lightning.data.base import Batch
 from vae_lightning.evaluation.elbo import evaluation_noise, pixels
+from vae_lightning.evaluation.measured import ERROR, Measured, mean_error
 from vae_lightning.noise import ExampleNoise
 from vae_lightning.vae import VAE
+
+GPU_SAMPLES = 5000  # as papers report it
+FALLS = 0.1  # nats by which the last step of k may still lower the nll unmentioned
+# What an image and sample is taken to cost on a CPU, so that k depends on the model and not on what else the machine
+# does: seconds for each floating-point operation of matrix products and convolutions, and for each pixel and channel.
+FLOP_SECONDS, PIXEL_SECONDS = 1 / 20e9, 10e-9
 
 
 @dataclass(frozen=True)
 class NLL:
-    """`nll`: mean over images of −log (1/k) Σ w, nats per image, lower is better; `standard_error` of that mean over images."""
+    """Of N images: `values` is −log (1/k) Σ w of each, nats, float64 (N,); k = `samples`.
 
-    nll: float
-    standard_error: float
+    by_samples: the same for the first 1, 2, 5, 10 … k samples, each (N,); effective: (Σw)²/Σw² of each image, between 1 and k.
+    """
+
+    values: Tensor
+    by_samples: dict[int, Tensor]
+    effective: Tensor
     samples: int
+
+    @property
+    def nll(self) -> float:
+        """The mean over images, nats per image, lower is better."""
+        return self.values.mean().item()
+
+    @property
+    def standard_error(self) -> float:
+        """Of that mean over images: what another test set of this size would change."""
+        return mean_error(self.values)
+
+    @property
+    def monte_carlo_error(self) -> float:
+        """What other noise would change: √Σ_i Var_i / N with Var_i = 1/ESS_i − 1/k, the delta method's variance of log (1/k) Σ w.
+
+        Too small where few samples carry the weight; `by_samples` and `effective` show whether they do.
+        """
+        variance = (1 / self.effective - 1 / self.samples).clamp_min(0)
+        return variance.sum().sqrt().item() / len(self.values)
+
+    def figures(self) -> Measured:
+        found = Measured()
+        found.add_mean("nll", self.values)
+        found.values["nll_samples"] = self.samples
+        found.values["nll_monte_carlo_error"] = self.monte_carlo_error
+        found.add_mean("nll_effective_samples", self.effective)
+        found.values["nll_effective_samples_lowest"] = self.effective.min().item()
+        curve = {k: values.mean().item() for k, values in self.by_samples.items()}
+        found.values["nll_by_samples"] = {str(k): value for k, value in curve.items()}
+        found.values["nll_by_samples" + ERROR] = {str(k): mean_error(values) for k, values in self.by_samples.items()}
+        before, last = ([self.samples, *curve])[-2:]
+        fall = curve.get(before, math.nan) - curve[last]
+        if fall > FALLS:
+            found.notes.append(
+                f"The nll has not converged: from {before} to {last} samples it fell by {fall:.2f} nats; take more nll.samples."
+            )
+        return found
 
 
 @torch.no_grad()
@@ -31,30 +79,72 @@ def evaluate_nll(
     batches: Iterable[Batch],
     split: str,
     samples: int,
-    chunk: int = 50,
+    chunk: int = 2000,
     progress: Callable[[int], None] = lambda images: None,
 ) -> NLL:
     """log p(x) ≈ log (1/k) Σ_i p(x|z_i) p(z_i) / q(z_i|x), z_i ~ q(z|x) (Burda et al. 2016, section 5), k = `samples`.
 
-    A lower bound on log p(x) in expectation, tight as k grows. `chunk` samples of a batch are in memory at once; it changes
-    nothing in the figures, since noise is keyed by (example, sample). `progress` is told how many images were done.
+    A lower bound on log p(x) in expectation, tight as k grows. At most `chunk` decoded images (images × samples) are in memory
+    at once; it changes nothing in the figures, since noise is keyed by (example, sample). `progress` is told how many images
+    were done. NotImplementedError where q has no density.
     """
-    log_p = []
-    for batch in batches:
-        log_p.append(_log_marginal(vae, batch, split, samples, chunk))
+    ladder = sample_ladder(samples)
+    bounds, effective = [], []
+    for batch in _at_most(batches, chunk):
+        log_p, size = _importance(vae, batch, split, ladder, max(1, chunk // len(batch.images)))
+        bounds.append(log_p)
+        effective.append(size)
         progress(len(batch.images))
-    values = -torch.cat(log_p)
-    error = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return NLL(values.mean().item(), error, samples)
+    values = -torch.cat(bounds, 1)
+    return NLL(values[-1], dict(zip(ladder, values, strict=True)), torch.cat(effective), samples)
 
 
-def _log_marginal(vae: VAE, batch: Batch, split: str, samples: int, chunk: int) -> Tensor:
-    """log (1/k) Σ_i w_i of each image, float64 on the host."""
+def sample_ladder(samples: int) -> list[int]:
+    """1, 2, 5, 10, 20, 50 … up to and with `samples`."""
+    steps = [m * 10**e for e in range(len(str(samples))) for m in (1, 2, 5)]
+    return [k for k in steps if k < samples] + [samples]
+
+
+def samples_within(vae: VAE, images: int, seconds: float) -> int:
+    """k of the ladder 10, 20, 50 … 5000 with which `images` images take about `seconds` on a CPU.
+
+    From the model's number of operations, not from a stopwatch: the same run has the same k, and so the same figures.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    device = next(vae.parameters()).device
+    tried = 8
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        place = torch.zeros(1, dtype=torch.long, device=device)
+        batch = Batch(torch.zeros(1, *vae.shape, dtype=torch.uint8, device=device), place, place)
+        log_weights(vae, pixels(batch.images), tried, evaluation_noise(batch, "test", "nll"), place)
+    cost = counter.get_total_flops() / tried * FLOP_SECONDS + math.prod(vae.shape) * PIXEL_SECONDS
+    affordable = seconds / (images * cost)
+    return max([k for k in sample_ladder(GPU_SAMPLES) if 10 <= k <= affordable], default=10)
+
+
+def _at_most(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
+    """The same images in batches of at most `size`."""
+    for batch in batches:
+        yield from map(Batch._make, zip(*(part.split(size) for part in batch), strict=True))
+
+
+def _importance(vae: VAE, batch: Batch, split: str, ladder: Sequence[int], at_once: int) -> tuple[Tensor, Tensor]:
+    """log (1/k) Σ_i w_i for each k of the ladder, (rungs, batch), and (Σw)²/Σw², (batch,), float64 on the host.
+
+    The sums run on over chunks of samples, so that memory does not grow with k.
+    """
     x = pixels(batch.images)
-    parts = []
-    for first in range(0, samples, chunk):
-        keyed = evaluation_noise(batch, split, "nll")
-        noise = ExampleNoise(keyed.examples, keyed.seed, first_sample=first)
-        log_w = log_weights(vae, x, min(chunk, samples - first), noise)
-        parts.append(torch.logsumexp(log_w.double(), 0))
-    return (torch.logsumexp(torch.stack(parts), 0) - math.log(samples)).cpu()
+    keyed = evaluation_noise(batch, split, "nll")
+    total = x.new_full((len(x),), -math.inf, dtype=torch.float64)
+    squares, bounds, done = total.clone(), [], 0
+    for rung in ladder:
+        while done < rung:
+            count = min(at_once, rung - done)
+            noise = ExampleNoise(keyed.examples, keyed.seed, first_sample=done)
+            log_w = log_weights(vae, x, count, noise, batch.labels).double()
+            total = torch.logaddexp(total, torch.logsumexp(log_w, 0))
+            squares = torch.logaddexp(squares, torch.logsumexp(2 * log_w, 0))
+            done += count
+        bounds.append(total - math.log(rung))
+    return torch.stack(bounds).cpu(), (2 * total - squares).exp().cpu()

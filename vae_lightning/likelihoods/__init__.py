@@ -6,6 +6,24 @@ the data are binarised) and `forward(parameters)` → a `torch.distributions.Dis
 
 from vae_lightning.likelihoods.base import Likelihood
 from vae_lightning.likelihoods.bernoulli import Bernoulli
+from vae_lightning.likelihoods.categorical import Categorical
+from vae_lightning.likelihoods.continuous_bernoulli import ContinuousBernoulli
+from vae_lightning.likelihoods.discretized_logistic import DiscretizedLogistic
 from vae_lightning.likelihoods.gaussian import Gaussian
+from vae_lightning.likelihoods.gaussian_learned import GaussianLearned
+from vae_lightning.likelihoods.gaussian_optimal import GaussianOptimal
+from vae_lightning.likelihoods.gaussian_per_pixel import GaussianPerPixel
+from vae_lightning.likelihoods.laplace import Laplace
 
-__all__ = ["Bernoulli", "Gaussian", "Likelihood"]
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "ContinuousBernoulli",
+    "DiscretizedLogistic",
+    "Gaussian",
+    "GaussianLearned",
+    "GaussianOptimal",
+    "GaussianPerPixel",
+    "Laplace",
+    "Likelihood",
+]

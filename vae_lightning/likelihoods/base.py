@@ -7,15 +7,26 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_lightning.errors import check_bool
+
 
 class Likelihood(nn.Module):
-    """p(x|z) for images of `shape` (channels, height, width)."""
+    """p(x|z) for images of `shape` (channels, height, width), whose pixels x come as float in [0, 1].
 
+    `support`: "binary" where x is 0 or 1, "real" for grey and coloured pixels, which are never binarised.
+    `discrete_levels`: n where x is one of the levels k/(n − 1) and log_prob is a log-probability of these (at most 0, and
+    bits/dim are defined); None where x is continuous and log_prob a log-density (or where x is binary).
+    `bias_from_data`: whether training begins from the data's mean image (`initial_parameters`, `VAE.start_at`).
+    """
+
+    option: ClassVar[str]
     support: ClassVar[Literal["binary", "real"]]
+    discrete_levels: ClassVar[int | None] = None
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
+    def __init__(self, shape: tuple[int, int, int], bias_from_data: bool = False) -> None:
         super().__init__()
         self.shape = shape
+        self.bias_from_data = check_bool("bias_from_data", bias_from_data)
 
     @property
     def out_shape(self) -> tuple[int, int, int]:
@@ -25,3 +36,7 @@ class Likelihood(nn.Module):
     def forward(self, parameters: Tensor) -> Distribution:
         """(..., *out_shape) → p(x|z), batch_shape (...), event_shape (channels, height, width)."""
         raise NotImplementedError
+
+    def initial_parameters(self, mean_image: Tensor) -> Tensor | None:
+        """The decoder's output (*out_shape) under which E[x|z] is about `mean_image` (*shape); None where there is none."""
+        return None

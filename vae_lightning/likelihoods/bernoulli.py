@@ -10,17 +10,24 @@ from torch.distributions import Distribution, Independent
 
 from vae_lightning.likelihoods.base import Likelihood
 
+MEAN_MARGIN = 1e-3  # of means that are 0 or 1, whose logits are not finite
+
 
 class Bernoulli(Likelihood):
     """log p(x|z) = Σ_i x_i log π_i + (1 − x_i) log(1 − π_i), with π = sigmoid(decoder(z)) (Kingma and Welling 2014, eq. 11).
 
     In nats per image. Under grey x in [0, 1] it is no likelihood (it has no normaliser), though tutorials use it so.
+    bias_from_data: the decoder's last bias starts at the logit of the mean training image (Burda et al. 2016, in their code).
     """
 
+    option = "likelihood=bernoulli"
     support = "binary"
 
     def forward(self, parameters: Tensor) -> Distribution:
         return BernoulliImage(parameters.float())  # float32 also under mixed precision
+
+    def initial_parameters(self, mean_image: Tensor) -> Tensor:
+        return mean_image.logit(MEAN_MARGIN)
 
 
 class BernoulliImage(Independent):

@@ -1,5 +1,5 @@
-"""What is maximised: modules (vae, images, β, noise) → `Losses`, plain torch."""
+"""What is maximised: a bound on log p(x), a gradient estimator for it, the form of its KL, and a penalty, each on its own."""
 
-from vae_lightning.objectives.elbo import ELBO, Losses
+from vae_lightning.objectives.objective import Losses, Objective
 
-__all__ = ["ELBO", "Losses"]
+__all__ = ["Losses", "Objective"]

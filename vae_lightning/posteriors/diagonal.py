@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vae_lightning.distributions import DiagonalNormal
 from vae_lightning.errors import check_int
+from vae_lightning.posteriors.base import Posterior
 
 
-class Diagonal(nn.Module):
+class Diagonal(Posterior):
     """q_φ(z|x) = N(μ_φ(x), diag σ²_φ(x)); the encoder gives μ and log σ² (Kingma and Welling 2014, eq. 9)."""
+
+    option = "posterior=diagonal"
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()

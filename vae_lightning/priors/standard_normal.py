@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vae_lightning.distributions import DiagonalNormal
 from vae_lightning.errors import check_int
+from vae_lightning.priors.base import Encode, Prior
 
 
-class StandardNormal(nn.Module):
+class StandardNormal(Prior):
     """p(z) = N(0, I), event_shape (latent_dim,)."""
 
+    option = "prior=standard_normal"
     mean: Tensor
     scale: Tensor
 
@@ -21,5 +23,5 @@ class StandardNormal(nn.Module):
         self.register_buffer("mean", torch.zeros(latent_dim), persistent=False)
         self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
 
-    def forward(self) -> DiagonalNormal:
+    def forward(self, encode: Encode | None = None) -> DiagonalNormal:
         return DiagonalNormal(self.mean, self.scale)

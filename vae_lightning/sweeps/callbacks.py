@@ -26,7 +26,9 @@ class JobProgress(Callback):
         if not trainer.is_global_zero or now < self._due:
             return
         self._due = now + self.seconds
-        val = {k: v for k, v in pl_module.history.get("val", {}).items() if isinstance(v, int | float) and math.isfinite(v)}
+        val = {
+            k: v for k, v in pl_module.recorder.history.get("val", {}).items() if isinstance(v, int | float) and math.isfinite(v)
+        }
         last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
         record.update_state(
             self.sweep,

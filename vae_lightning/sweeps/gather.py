@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from vae_lightning.build import SERVING
 from vae_lightning.files import read_json
+from vae_lightning.shipped import special_entries
 from vae_lightning.sweeps import record
 from vae_lightning.sweeps.record import Job, Sweep
 
@@ -115,15 +116,16 @@ def kind_of(config: dict[str, Any]) -> str:
     options = {f"data.{name}" for name in config.get("data", {}) if name not in (*SERVING, "root", "download", "_target_")}
     given = [text for text in config.get("overrides", []) if text.partition("=")[0].lstrip("+") in options]
     pixels = _grey(config) if mode == "none" else f"{mode} binarisation"
-    return ", ".join([str(choices.get("data")), *given, str(choices.get("likelihood")), pixels])
+    labels = [] if choices.get("condition", "none") == "none" else [f"condition={choices['condition']}"]  # log p(x|c)
+    return ", ".join([str(choices.get("data")), *given, str(choices.get("likelihood")), pixels, *labels])
 
 
 def _grey(config: dict[str, Any]) -> str:
     """Grey pixels, and whether the likelihood is one of them."""
-    try:
-        likelihood = get_class(config["likelihood"]["_target_"])
-    except (ImportError, ValueError, KeyError):  # an option of one's own that is not here
+    target = config.get("likelihood", {}).get("_target_")
+    if (("likelihood",), "_target_", target) not in special_entries():  # code of one's own, which a report does not run
         return "grey pixels"
+    likelihood = get_class(target)
     return GREY if getattr(likelihood, "support", None) == "binary" else "grey pixels"
 
 

@@ -105,4 +105,8 @@ def cores() -> int:
 
 
 def _traceback(error: BaseException) -> str | None:
-    return None if isinstance(error, UserError) else "".join(traceback.format_exception(error))
+    """None where a wrong value is all there is to say; a sentence that other code is the reason of keeps the way to it."""
+    deepest = error
+    while deepest.__cause__ is not None:
+        deepest = deepest.__cause__
+    return None if isinstance(deepest, UserError) else "".join(traceback.format_exception(error))

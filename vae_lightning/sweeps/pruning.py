@@ -12,8 +12,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from vae_lightning import build
 from vae_lightning.errors import UserError
+from vae_lightning.instantiation import make
 from vae_lightning.sweeps import record
 from vae_lightning.sweeps.job import Pruned
 
@@ -34,7 +34,7 @@ class Pruning(Callback):
 
     def trial(self) -> optuna.Trial:
         if self._trial is None:
-            pruner = build.make(HydraConfig.instance().cfg, "hydra.sweeper.pruner")  # type: ignore[arg-type]
+            pruner = make(HydraConfig.instance().cfg, "hydra.sweeper.pruner")  # type: ignore[arg-type]
             storage = storage_of(address_of(self.sweep, self.search))
             study = optuna.load_study(study_name=self.search["study_name"], storage=storage, pruner=pruner)
             self._trial = optuna.Trial(study, self.trial_id)

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from vae_lightning.checkpoint_files import LAST, PREVIOUS, is_whole
+from vae_lightning.composing import quoted
 from vae_lightning.errors import UserError
 from vae_lightning.sweeps import record
 
@@ -30,26 +32,25 @@ def arguments_of(arguments: Sequence[str]) -> list[str] | None:
     return ["--multirun", *sweep.arguments, *others, f"hydra.sweep.dir={quoted(str(sweep.folder))}"]
 
 
-def quoted(text: str) -> str:
-    """As Hydra's grammar takes any text."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 def was_interrupted(folder: Path) -> bool:
     """Whether a run began in this folder and did not end."""
     return (folder / "config.yaml").exists() and not (folder / "results.json").exists()
 
 
 def continue_run(folder: Path) -> float:
-    """Goes on with the interrupted run of `folder`, in its place; the best validation ELBO.
+    """Goes on with the interrupted run of `folder`, in its place; the best validation figure (see `training.score`).
 
-    The one place that knows how: for now the run is trained anew from its own configuration, to the same figures.
+    From its last whole checkpoint, exactly as if it had never stopped; anew, by its own configuration, where it has none yet.
     """
-    from omegaconf import OmegaConf
-
+    from vae_lightning import resume
+    from vae_lightning.run_config import read_config
     from vae_lightning.runs import empty_folder
     from vae_lightning.training import fit
 
-    config = OmegaConf.load(folder / "config.yaml")
+    checkpoint = next((path for name in (LAST, PREVIOUS) if is_whole(path := folder / "checkpoints" / name)), None)
+    if checkpoint is not None:
+        start = resume.find(str(checkpoint), [], trust_run_code=True)  # the sweep is one's own
+        return fit(start.config, folder, True, start)
+    config = read_config(folder / "config.yaml", trusted=True)
     empty_folder(folder)
-    return fit(config, folder, in_sweep=True)  # type: ignore[arg-type]
+    return fit(config, folder, True)

@@ -11,9 +11,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import TrialState
 
-from vae_lightning import build
 from vae_lightning.errors import RunError, UserError, check_choice, check_int
 from vae_lightning.files import read_json
+from vae_lightning.instantiation import make
 from vae_lightning.noise import key as seed_of
 from vae_lightning.sweeps import space
 from vae_lightning.sweeps.pruning import address_of, storage_of
@@ -103,7 +103,7 @@ class OptunaSweeper(RecordedSweeper):
         if self.seed is not None:
             with open_dict(config):
                 config.hydra.sweeper.sampler.seed = seed_of(self.seed, "sampler", len(study.get_trials(deepcopy=False))) % 2**31
-        study.sampler = build.make(config, "hydra.sweeper.sampler")
+        study.sampler = make(config, "hydra.sweeper.sampler")
         return study
 
     def ask(self, overrides: dict[str, Override], count: int) -> list[Job]:

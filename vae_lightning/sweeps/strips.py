@@ -48,16 +48,17 @@ def strips(labelled: Sequence[tuple[str, Path]], images: int = 8, root: str | No
                 batch = next(served.batches(served.load_split(run, "val", root), images, torch.device("cpu"), images))
                 x = pixels(batch.images)
             if run.facts.shape == tuple(x.shape[1:]):
-                found.append(_strip(label, runs.load_vae(run), x))
+                found.append(_strip(label, runs.load_vae(run), x, batch.labels))
         except UserError:
             continue
     return None if x is None or not found else Strips(data_uri(x), found, (x.shape[-1] * len(x), x.shape[-2]))
 
 
 @torch.no_grad()
-def _strip(label: str, vae: runs.VAE, x: Tensor) -> Strip:
-    samples = vae.sample(len(x), StreamNoise(torch.Generator(), key(0, "samples")))
-    return Strip(label, data_uri(vae.reconstruct(x)), data_uri(samples))
+def _strip(label: str, vae: runs.VAE, x: Tensor, labels: Tensor) -> Strip:
+    c = labels if vae.condition.classes else None
+    samples = vae.sample(len(x), StreamNoise(torch.Generator(), key(0, "samples")), c)
+    return Strip(label, data_uri(vae.reconstruct(x, c)), data_uri(samples))
 
 
 def data_uri(images: Tensor) -> str:

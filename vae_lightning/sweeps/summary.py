@@ -15,7 +15,16 @@ from rich.table import Table
 from vae_lightning.errors import UserError
 from vae_lightning.sweeps.gather import Gathered, RunRow
 
-HIGHER_IS_BETTER = ("elbo", "bound", "active_units", "log_likelihood", "accuracy", "images_per_second")
+HIGHER_IS_BETTER = (
+    "elbo",
+    "bound",
+    "active_units",
+    "log_likelihood",
+    "accuracy",
+    "mutual_information",
+    "mig",
+    "images_per_second",
+)
 LOWER_IS_BETTER = ("reconstruction", "kl", "nll", "loss", "bits_per_dim", "fid", "kid", "mse")
 FRONT = ("elbo", "bound", "nll", "reconstruction", "kl", "active_units")  # in the terminal
 

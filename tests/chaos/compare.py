@@ -1,0 +1,65 @@
+"""Whether two run folders hold the same figures, weights and states, bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+FIGURES = ("val", "test", "train", "beta", "epochs", "steps", "checkpoint", "seed", "binarization")
+# clocks, and files whose names hold the time
+CLOCKS = ("seconds", "images_per_second", "files")
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """What differs: metrics.csv, the figures of results.json, every entry of both checkpoints, TensorBoard's scalars."""
+    found = []
+    if (one / "metrics.csv").read_bytes() != (other / "metrics.csv").read_bytes():
+        found.append("metrics.csv")
+    first, second = (json.loads((folder / "results.json").read_text()) for folder in (one, other))
+    found += [f"results.json: {name}" for name in FIGURES if first.get(name) != second.get(name)]
+    for name in ("best.ckpt", "last.ckpt"):
+        contents = [torch.load(folder / "checkpoints" / name, weights_only=True) for folder in (one, other)]
+        found += [f"{name}: {place}" for place in unequal(*contents)]
+    scalars = [tensorboard_scalars(folder) for folder in (one, other)]
+    found += [f"TensorBoard: {scalar}" for scalar in (scalars[0] - scalars[1]) + (scalars[1] - scalars[0])]
+    return [text[:300] for text in found[:20]]
+
+
+def unequal(a: Any, b: Any, place: str = "") -> list[str]:
+    """Places at which two nested containers differ; tensors are compared by their bytes, so that NaN equals NaN."""
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        same = a.shape == b.shape and a.dtype == b.dtype and a.numpy().tobytes() == b.numpy().tobytes()
+        return [] if same else [place]
+    if isinstance(a, dict) and isinstance(b, dict):
+        if a.keys() != b.keys():
+            return [f"{place}: keys {sorted(map(str, a.keys() ^ b.keys()))}"]
+        return [p for key in a if key not in CLOCKS for p in unequal(a[key], b[key], f"{place}/{key}")]
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        if all(isinstance(x, int) for x in (*a, *b)) and a != b:
+            return [place]
+        if len(a) != len(b):
+            return [f"{place}: lengths {len(a)} and {len(b)}"]
+        return [p for i, (x, y) in enumerate(zip(a, b, strict=True)) for p in unequal(x, y, f"{place}/{i}")]
+    return [] if a == b or (a != a and b != b) else [f"{place}: {a!r} and {b!r}"]
+
+
+def tensorboard_scalars(folder: Path) -> Counter[tuple[str, str, int, float]]:
+    """How often each scalar (writer, tag, step, value) stands in the raw event files; a repetition would show as 2."""
+    counted: Counter[tuple[str, str, int, float]] = Counter()
+    for path in folder.rglob("events.out.tfevents*"):
+        for event in EventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                if value.HasField("tensor") and value.tensor.float_val and not value.tag.endswith("images_per_second"):
+                    number = value.tensor.float_val[0]
+                    if number == number:  # the HParams tab's first figures are NaN
+                        counted[str(path.parent.relative_to(folder)), value.tag, event.step, number] += 1
+    return counted
+
+
+def last_step(folder: Path) -> int:
+    return int(json.loads((folder / "results.json").read_text())["steps"])

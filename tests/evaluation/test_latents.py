@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from tests.evaluation.test_aggregate import SCALE, SHIFT, WEIGHT, gaussian_vae, normal_images
+from tests.linear_gaussian import LinearGaussian, random_batch
+from vae_lightning.architectures import MLP
+from vae_lightning.data.base import Batch
+from vae_lightning.evaluation.codes import Codes, add_bits_per_dim, elbo_figures, encode_split
+from vae_lightning.evaluation.elbo import evaluate_elbo, pixels
+from vae_lightning.evaluation.latents import evaluate_latents, moment_figures, unit_figures
+from vae_lightning.evaluation.measured import Measured, bootstrap_error, group_error, mean_error, spread_places
+from vae_lightning.likelihoods import Gaussian
+from vae_lightning.posteriors import PlainCode
+from vae_lightning.priors import StandardNormal
+from vae_lightning.vae import VAE
+
+
+def parts(batch: Batch, size: int) -> Iterator[Batch]:
+    return map(Batch._make, zip(*(part.split(size) for part in batch), strict=True))
+
+
+def test_the_figures_of_the_elbo_are_those_that_training_logs() -> None:
+    model, batch = LinearGaussian(exact=False), random_batch(20)
+    trained = evaluate_elbo(model.vae, [batch], "test")
+    codes = encode_split(model.vae, parts(batch, 7), "test")
+    values = elbo_figures(codes).values
+    for name in ("elbo", "reconstruction", "kl"):
+        assert values[name] == pytest.approx(trained.metrics()[name], rel=1e-6)
+    assert codes.elbo is not None
+    assert values["elbo_standard_error"] == pytest.approx(codes.elbo.std().item() / 20**0.5)
+    assert (values["rate"], values["distortion"]) == (values["kl"], values["reconstruction"])
+    units = unit_figures(codes).values
+    assert units["active_units"] == trained.metrics()["active_units"]
+    assert units["kl_per_dimension"] == pytest.approx(trained.kl_per_dimension())
+
+
+def test_codes_depend_neither_on_batch_size_nor_on_order() -> None:
+    model, batch = LinearGaussian(exact=False), random_batch(20)
+    whole, order = encode_split(model.vae, [batch], "test"), torch.randperm(20)
+    other = encode_split(model.vae, parts(Batch(*(part[order] for part in batch)), 6), "test")
+    for name in ("examples", "reconstruction", "kl", "kl_per_dimension", "mean", "sample"):
+        torch.testing.assert_close(getattr(other, name), getattr(whole, name)[order], rtol=1e-5, atol=1e-5)
+
+
+def test_without_a_density_there_is_a_reconstruction_and_a_sentence() -> None:
+    vae, batch = VAE(MLP([8]), PlainCode(2), StandardNormal(2), Gaussian((1, 2, 3))), random_batch(20)
+    codes = encode_split(vae, [batch], "test")
+    found = elbo_figures(codes)
+    assert set(found.values) == {"reconstruction", "reconstruction_standard_error"}
+    x = pixels(batch.images)
+    expected = -vae.decode(vae.encode(x).mean).log_prob(x).mean().item()
+    assert found.values["reconstruction"] == pytest.approx(expected)
+    assert "no density" in found.notes[0]
+    latents = evaluate_latents(vae, [batch], codes, "test")
+    assert {"mutual_information", "kl_per_dimension"}.isdisjoint(latents.values)
+    assert "active_units" in latents.values
+    assert "No mutual information: this posterior has no density over a latent vector." in latents.notes
+
+
+def planted(mean: np.ndarray) -> Codes:
+    size = len(mean)
+    codes = torch.from_numpy(mean).float()
+    zeros = torch.zeros(size)
+    return Codes(torch.arange(size), zeros.long(), zeros, zeros, None, codes, codes)
+
+
+def test_active_units_have_the_spread_of_a_bootstrap_and_a_sentence_where_some_carry_nothing() -> None:
+    rng = np.random.default_rng(0)
+    clear = unit_figures(planted(rng.normal(size=(400, 4)) * [1, 1, 0.01, 0.01]))
+    assert (clear.values["active_units"], clear.values["active_units_standard_error"]) == (2, 0)
+    assert clear.notes[0].startswith("2 of 4 latent dimensions carry nothing")
+    all_active = unit_figures(planted(rng.normal(size=(400, 4))))
+    assert (all_active.values["active_units"], all_active.notes) == (4, [])
+    at_the_edge = unit_figures(planted(rng.normal(size=(400, 4)) * [1, 1, 1, 0.1]))
+    assert 0.2 < at_the_edge.values["active_units_standard_error"] < 0.7
+
+
+def test_moments_are_those_of_the_aggregate_posterior() -> None:
+    codes = encode_split(gaussian_vae(), normal_images(4000), "test")
+    values = moment_figures(codes).values
+    covariance = WEIGHT @ WEIGHT.T * (30 / 255) ** 2 + (SCALE**2).diag()
+    deviation = covariance.diag().sqrt()
+    assert values["aggregate_mean"] == pytest.approx(SHIFT.tolist(), abs=0.06)
+    assert values["aggregate_standard_deviation"] == pytest.approx(deviation.tolist(), rel=0.05)
+    expected = (covariance[0, 1] / deviation.prod()).item()
+    error = values["aggregate_correlation_standard_error"]
+    assert values["aggregate_correlation"] == pytest.approx(expected, abs=4 * error)
+    assert error < 0.02
+
+
+def test_all_figures_come_together() -> None:
+    batches = normal_images(200)
+    found = evaluate_latents(gaussian_vae(), batches, encode_split(gaussian_vae(), batches, "test"), "test", points=50)
+    assert {"active_units", "kl_per_dimension", "aggregate_mean", "mutual_information", "total_correlation"} <= set(found.values)
+
+
+def test_bits_per_dim_only_where_the_likelihood_is_of_8_bit_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    vae = LinearGaussian().vae  # 6 pixels
+    found = Measured({"nll": 12.0, "nll_standard_error": 0.6, "elbo": -18.0, "elbo_standard_error": 1.2})
+    add_bits_per_dim(found, vae)
+    assert "bits_per_dim" not in found.values
+    monkeypatch.setattr(type(vae.likelihood), "discrete_levels", 256)
+    add_bits_per_dim(found, vae)
+    assert found.values["bits_per_dim"] == pytest.approx(2 / np.log(2))
+    assert found.values["bits_per_dim_standard_error"] == pytest.approx(0.1 / np.log(2))
+    assert found.values["elbo_bits_per_dim"] == pytest.approx(3 / np.log(2))
+
+
+def test_errors_of_a_mean_agree() -> None:
+    values = torch.randn(3000).exp()
+    exact = mean_error(values)
+
+    def mean(places: np.ndarray) -> float:
+        return values[torch.from_numpy(places)].mean().item()
+
+    assert bootstrap_error(mean, 3000) == pytest.approx(exact, rel=0.2)
+    assert bootstrap_error(mean, 3000) == bootstrap_error(mean, 3000)
+    assert group_error(lambda places: {"mean": mean(places)}, 3000, 60)["mean"] == pytest.approx(exact, rel=0.3)
+    assert group_error(lambda places: {"mean": mean(places)}, 9) == {}
+
+
+def test_places_are_spread() -> None:
+    assert spread_places(10, 5).tolist() == [0, 2, 4, 6, 8]
+    assert spread_places(3, 5).tolist() == spread_places(3, None).tolist() == [0, 1, 2]

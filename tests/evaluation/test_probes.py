@@ -1,0 +1,69 @@
+"""On planted codes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from vae_lightning.evaluation.probes import evaluate_probes
+
+NAMES = ("linear_probe_accuracy", "knn_accuracy", "clustering_nmi")
+
+
+def planted(size: int, distance: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Codes around the corners of a triangle of side `distance`, σ = 1, in 4 dimensions; labels say which corner."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(size) % 3
+    corners = torch.zeros(3, 4)
+    corners[:, :3] = distance / 2**0.5 * torch.eye(3)
+    return corners[labels] + torch.randn(size, 4, generator=generator), labels
+
+
+def measured(distance: float) -> dict[str, float]:
+    return evaluate_probes(*planted(600, distance, 0), *planted(600, distance, 1)).values
+
+
+def test_codes_that_tell_the_labels_give_one() -> None:
+    values = measured(20)
+    assert [values[name] for name in NAMES] == pytest.approx([1, 1, 1])
+    assert [values[f"{name}_standard_error"] for name in NAMES] == pytest.approx([0, 0, 0], abs=1e-9)
+
+
+def test_codes_that_tell_nothing_give_chance() -> None:
+    values = measured(0)
+    assert values["chance_accuracy"] == pytest.approx(1 / 3)
+    for name in NAMES[:2]:
+        assert values[name] == pytest.approx(1 / 3, abs=4 * values[f"{name}_standard_error"])
+        assert values[f"{name}_standard_error"] == pytest.approx((2 / 9 / 600) ** 0.5, rel=0.1)
+    assert values["clustering_nmi"] < 0.02
+
+
+def test_between_the_two_the_linear_probe_is_near_the_best_there_is() -> None:
+    values = measured(2)
+    # the best rule for corners at distance 2 is to take the nearest one
+    x, labels = planted(100_000, 2, 2)
+    corners = torch.zeros(3, 4)
+    corners[:, :3] = 2 / 2**0.5 * torch.eye(3)
+    best = (torch.cdist(x, corners).argmin(1) == labels).float().mean().item()
+    assert values["linear_probe_accuracy"] == pytest.approx(best, abs=4 * values["linear_probe_accuracy_standard_error"])
+    assert 0.5 < values["knn_accuracy"] < best + 0.06
+    assert 0.05 < values["clustering_nmi"] < 0.6
+
+
+def test_it_is_seeded() -> None:
+    assert measured(1) == measured(1)
+
+
+def test_what_is_learned_comes_from_the_training_codes_alone() -> None:
+    train, test = planted(600, 20, 0), planted(600, 20, 1)
+    wrong = evaluate_probes(*train, test[0], (test[1] + 1) % 3).values
+    assert [wrong[name] for name in NAMES] == pytest.approx([0, 0, 1])
+
+
+def test_one_label_has_no_probes() -> None:
+    codes, labels = planted(30, 1, 0)
+    found = evaluate_probes(codes, torch.zeros_like(labels), codes, labels)
+    assert (found.values, found.notes[0][:9]) == ({}, "No probes")
+    codes[0, 0] = torch.nan
+    assert evaluate_probes(codes, labels, codes, labels).values == {}

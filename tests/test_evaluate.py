@@ -1,0 +1,123 @@
+"""`evaluate.py`: the groups of measures, where their figures go, and that they are the same each time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.running import SHORT, Runner
+from vae_lightning.commands import evaluate as command
+from vae_lightning.console import _figure
+
+FEW = (
+    "nll.samples=6", "nll.images=60", "latents.points=100", "latents.images=200", "probes.images=300", "ais.images=6",
+    "ais.steps=5", "ais.chains=2", "ais.leapfrog=2", "ais.simulated=6", "samples.images=200", "samples.classifier_steps=5",
+    "samples.cache=cache",
+)  # fmt: skip
+ALL = ("measures=[nll,latents,reconstructions,probes,ais,samples]", *FEW)
+SPRITES = ("data=sprites", "data.images=1200", "data.size=32", "data.val_size=100", "data.test_size=300")
+
+
+def results(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "results.json").read_text())
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (-107.416, None, "-107.42"),
+        (-107.416, 0.75, "-107.42 ± 0.75"),
+        (-107.416, 1.7, "-107.4 ± 1.7"),
+        (744.7, 43.9, "744.7 ± 43.9"),
+        (0.9481, 0.0102, "0.948 ± 0.010"),
+        (0.9481, 0.0000102, "0.9481 ± 0.0000"),
+        (16, 0.0, "16 ± 0.00"),
+        (None, None, ""),
+    ],
+)
+def test_the_error_decides_how_many_decimals_are_shown(value: float | None, error: float | None, shown: str) -> None:
+    assert _figure(value, error) == shown
+
+
+def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -> None:
+    folder = runner.trained(*SHORT, "logger=tensorboard")
+    outcome = runner("evaluate", f"run={folder}", *ALL, "per_image=true")
+    assert outcome.status == 0, outcome.err
+    first = results(folder)["test"]
+    in_table = [row for row in command.ROWS if row in first]
+    assert {"elbo", "nll", "ais", "active_units", "mutual_information", "ssim", "knn_accuracy", "recall"} <= set(in_table)
+    lines = outcome.out.splitlines()
+    for row in in_table:
+        assert any(line.startswith(f"{row} ") for line in lines), row
+    without_error = {row for row in in_table if f"{row}_standard_error" not in first}
+    assert without_error <= {"nll_samples", "chance_accuracy", "mutual_information_ceiling"}
+
+    with np.load(folder / "per_image_test.npz") as arrays:
+        images = dict(arrays)
+    assert set(images) == {"examples", "labels", "elbo", "reconstruction", "kl", "nll", "codes"}
+    assert images["elbo"].mean() == pytest.approx(first["elbo"])
+    assert np.isfinite(images["nll"]).sum() == first["nll_images"] == 60
+    assert np.nanmean(images["nll"]) == pytest.approx(first["nll"])
+    assert images["codes"].shape == (500, 3)
+
+    found = scalars(folder)
+    step = results(folder)["steps"]
+    assert found["test/nll"] == [(step, pytest.approx(first["nll"], rel=1e-6))]
+    assert found["hp/nll"][-1] == (step, pytest.approx(first["nll"], rel=1e-6))
+
+    assert runner("evaluate", f"run={folder}", *ALL, "batch_size=33", "nll.chunk=17").status == 0
+    second = results(folder)["test"]
+    for name, value in first.items():
+        if isinstance(value, float):
+            assert second[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+    assert second["samples_classifier"] == first["samples_classifier"]
+    assert len(scalars(folder)["test/ssim"]) == 1, "an earlier evaluation is replaced"
+    assert not list(folder.glob("**/.*"))
+
+
+def test_sprites_are_scored_for_disentanglement(runner: Runner) -> None:
+    folder = runner.trained(*SHORT, *SPRITES, "logger=none")
+    outcome = runner("evaluate", f"run={folder}", "nll.samples=0", "probes.images=200", "per_image=true", "split=val")
+    assert outcome.status == 0, outcome.err
+    found = results(folder)["val"]
+    assert {"mig", "sap", "modularity", "dci_disentanglement", "factor_vae_score", "beta_vae_score", "ssim"} <= set(found)
+    assert "nll" not in found
+    assert "factor_vae_score" in outcome.out
+    with np.load(folder / "per_image_val.npz") as arrays:
+        assert arrays["factors"].shape == (100, 5)
+    assert not list(folder.glob("events*"))
+
+
+def test_what_cannot_be_measured_is_left_out_with_a_sentence(runner: Runner) -> None:
+    folder = runner.trained(*SHORT, "logger=none")
+    outcome = runner("evaluate", f"run={folder}", "split=train", "measures=[probes,samples,disentanglement]")
+    assert outcome.status == 0, outcome.err
+    for sentence in ("No probes: they are learned on", "No samples: they are compared", "No disentanglement: the factors"):
+        assert sentence in outcome.out
+    assert "linear_probe_accuracy" not in results(folder)["train"]
+    assert runner("evaluate", f"run={folder}", "measures=reconstructions").status == 0
+    outcomes = [
+        (["measures=nlls"], "measures=nlls: no such measure. Did you mean 'nll'?"),
+        (["measures=[]", "nll.seconds=3"], "nll.seconds=3 would have no effect: nll is not measured; add it to measures."),
+        (["ais.steps=7"], "ais.steps=7 would have no effect"),
+        (["measures=ais", "ais.steps=0"], "ais.steps=0"),
+        (["nll.seconds=0"], "nll.seconds=0"),
+        (["latents.images=1"], "latents.images=1"),
+        (["per_image=1"], "per_image=1: must be true or false."),
+    ]
+    for arguments, sentence in outcomes:
+        outcome = runner("evaluate", f"run={folder}", *arguments)
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1), arguments
+        assert sentence in outcome.err

@@ -1,0 +1,213 @@
+"""A run that is killed and resumed ends bit for bit where the one left alone does."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from tests.chaos import compare, faults, forks
+from tests.chaos.faults import SHORT, at_step, kill_self
+from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
+from vae_lightning.random_states import random_states, restore_random_states
+from vae_lightning.runs import create_folder
+
+EVERYTHING = ("beta=4", "beta_schedule=cyclical", "lr_schedule=multistep", "data.num_workers=1", "trainer.precision=bf16-mixed")
+EARLY = (
+    "callbacks=early_stopping", "callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=15",
+    "trainer.max_epochs=20", "trainer.limit_train_batches=40", "callbacks.last.every_n_minutes=0.002",
+)  # fmt: skip
+
+
+def alone(folder: Path, *overrides: str) -> Path:
+    folder.mkdir()
+    status, out = forks.run(folder, *SHORT, *overrides)
+    assert status == 0, out
+    return forks.only_run(folder)
+
+
+def killed(folder: Path, *overrides: str, at: tuple[int, ...]) -> Path:
+    """Killed after so many steps of its first process, of the one that resumes it, and so on; then left to end."""
+    folder.mkdir()
+    arguments: tuple[str, ...] = (*SHORT, *overrides)
+    for step in at:
+        status, out = forks.run(folder, *arguments, plant=at_step(step, kill_self()))
+        assert status == 137, out
+        arguments = (f"resume={forks.only_run(folder)}",)
+    status, out = forks.run(folder, *arguments)
+    assert status == 0, out
+    return forks.only_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "at"),
+    [
+        # in the middle of the first epoch, on the epoch's first and last batch, and just after a resume
+        (EVERYTHING, (8, 12, 4, 1, 17)),
+        (("trainer.accumulate_grad_batches=3", "trainer.max_steps=17", "trainer.val_check_interval=0.5"), (31, 16)),
+    ],
+    ids=["cyclical, milestones, worker, bf16", "accumulation, max_steps, validation in mid-epoch"],
+)
+def test_a_killed_run_ends_where_the_one_left_alone_does(tmp_path: Path, overrides: tuple[str, ...], at: tuple[int, ...]) -> None:
+    left, resumed = alone(tmp_path / "a", *overrides), killed(tmp_path / "b", *overrides, at=at)
+    assert compare.differences(left, resumed) == []
+    history = yaml.safe_load((resumed / "config.yaml").read_text())["resumes"]
+    assert len(history) == len(at)
+
+
+def test_early_stopping_stays_stopped_and_a_finished_run_says_so(tmp_path: Path) -> None:
+    left, resumed = alone(tmp_path / "a", *EARLY), killed(tmp_path / "b", *EARLY, at=(50, 30))
+    assert compare.differences(left, resumed) == []
+    assert compare.last_step(left) < 20 * 40
+    status, out = forks.run(tmp_path / "b", f"resume={resumed}")
+    assert (status, out.count("\n")) == (0, 1)
+    assert "early stopping ended it" in out
+    status, out = forks.run(tmp_path / "b", f"resume={resumed}", "callbacks.early_stopping.patience=2")
+    assert status == 0, out
+    assert compare.last_step(resumed) > compare.last_step(left)
+
+
+def test_prolonging_goes_on_with_the_first_horizon(tmp_path: Path) -> None:
+    run = alone(tmp_path / "a", "beta_schedule=linear", "lr_schedule=multistep")
+    before = (run / "metrics.csv").read_text()
+    status, out = forks.run(tmp_path, f"resume={run}")
+    assert status == 0
+    assert "is finished (3 epochs, 60 steps): trainer.max_epochs=6 prolongs it" in out
+    status, out = forks.run(tmp_path, f"resume={run}", "trainer.max_epochs=4", "data.num_workers=1", "logger=none")
+    assert status == 0, out
+    after = (run / "metrics.csv").read_text()
+    assert after.startswith(before)
+    last = after.splitlines()[-1].split(",")
+    assert last[:3] == ["train", "3", "80"]
+    assert float(last[8]) == pytest.approx(0.002 / 100), "the milestones at 1/2 and 3/4 of the first 60 steps"
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert (config["trainer"]["max_epochs"], config["logger"], config["choices"]["logger"]) == (4, {}, "none")
+    assert config["trainer"]["limit_train_batches"] == 20
+    assert config["resumes"][0]["overrides"] == ["trainer.max_epochs=4", "data.num_workers=1", "logger=none"]
+
+
+def test_what_a_resume_refuses(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    assert forks.run(tmp_path / "b", *SHORT, plant=at_step(33, kill_self()))[0] == 137
+    run = forks.only_run(tmp_path / "b")
+    config = (run / "config.yaml").read_text()
+    for arguments, words in (
+        (("latent_dim=4",), "latent_dim=4: latent_dim is fixed once a run has begun (here latent_dim=3)"),
+        (("model=conv",), "model=conv: model is fixed once a run has begun (here model=mlp)"),
+        (("seed=1", "trainer.max_epochs=9"), "seed=1: seed is fixed"),
+        (("optimizer.lr=0.1",), "optimizer.lr is fixed"),
+        (("output_dir=elsewhere",), "output_dir is fixed"),
+        (("trainer.max_epoch=9",), "Did you mean 'trainer.max_epochs'?"),
+        (("callbacks=minimall",), "Did you mean 'minimal'?"),
+        (("data.batch_size=32",), "data.batch_size=32: was 64 when the checkpoint was written, after 10 batches of epoch 1"),
+        (("+new=1",), "can be changed, not added"),
+        (("-m",), "-m: resume="),
+        (("trainer.fast_dev_run=true",), "fast_dev_run"),
+    ):
+        status, out = forks.run(tmp_path, f"resume={run}", *arguments)
+        assert (status, out.count("error: "), "Traceback" in out) == (2, 1, False), out
+        assert words in out
+        assert (run / "config.yaml").read_text() == config
+    # what is as it was is no change
+    status, out = forks.run(tmp_path, f"resume={run}", "latent_dim=3", "model=mlp")
+    assert status == 0, out
+    (run / "checkpoints" / "last.ckpt").unlink()
+    for path in (run / "checkpoints").iterdir():
+        path.unlink()
+    status, out = forks.run(tmp_path, f"resume={run}")
+    assert (status, "has no checkpoint" in out) == (2, True)
+
+
+def test_a_cut_checkpoint_is_named_and_the_one_before_it_goes_on(tmp_path: Path) -> None:
+    run = alone(tmp_path / "a")
+    last = run / "checkpoints" / "last.ckpt"
+    whole, chance = last.read_bytes(), random.Random(0)
+    places = [0, 1, 30, len(whole) - 1, len(whole) - 22, *(chance.randrange(len(whole)) for _ in range(20))]
+    for place in places:
+        last.write_bytes(whole[:place])
+        assert faults.is_named(run), place
+    for place in (chance.randrange(len(whole)) for _ in range(20)):
+        last.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        assert not faults.is_misread(run, whole), place
+    last.write_bytes(whole[:-5])
+    status, out = forks.run(tmp_path, f"resume={run}", "trainer.max_epochs=4")
+    assert (status, "last.ckpt is damaged" in out, "previous.ckpt" in out) == (1, True, True), out
+    status, out = forks.run(tmp_path, f"resume={run / 'checkpoints' / 'previous.ckpt'}")
+    assert status == 0, out
+    assert compare.differences(alone(tmp_path / "c"), run) == []
+
+
+def test_two_processes_are_killed_and_resumed(tmp_path: Path) -> None:
+    faults.FAULTS["ddp: the second process dies"](tmp_path)
+
+
+def test_stopping_on_request(tmp_path: Path) -> None:
+    for name in ("SIGTERM", "Ctrl-C", "SLURM requeue"):
+        (tmp_path / name).mkdir()
+        faults.FAULTS[name](tmp_path / name)
+
+
+def test_a_run_is_trained_by_one_command_at_a_time(tmp_path: Path) -> None:
+    from vae_lightning import processes
+    from vae_lightning.errors import RunError
+
+    second = processes.sole_owner(tmp_path, patience=0.2)
+    with processes.sole_owner(tmp_path), pytest.raises(RunError, match="Another process is training"), second:
+        pass
+    with processes.sole_owner(tmp_path, patience=0):
+        pass
+
+
+def test_ten_runs_of_one_second_have_ten_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = iter(range(10**6))
+    monkeypatch.setattr("secrets.token_hex", lambda n: f"{next(names) // 7:04x}")  # the same id for seven of them
+    made: list[Path] = []
+    threads = [threading.Thread(target=lambda: made.append(create_folder(tmp_path, "now"))) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == len(made) == 10
+
+
+def test_global_random_states_go_through_plain_data(tmp_path: Path) -> None:
+    torch.save(random_states(), tmp_path / "states.pt")
+
+    def drawn() -> list[float]:
+        return [random.random(), float(np.random.rand()), random.gauss(0, 1), float(np.random.randn()), torch.rand(()).item()]  # noqa: NPY002
+
+    first = drawn()
+    restore_random_states(torch.load(tmp_path / "states.pt", weights_only=True))
+    assert drawn() == first
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_batches_go_on_where_they_were_left_for_one_epoch_only(rank: int) -> None:
+    for make in (
+        lambda skip: ShuffledBatches(100, 7, seed=3, epoch=2, rank=rank, world=2, skip=skip),
+        lambda skip: OrderedBatches(100, 7, rank=rank, world=2, epoch=2, skip=skip),
+    ):
+        whole, rest = make(0), make(3)
+        assert len(whole) == len(rest) == len(list(whole))
+        rest.set_epoch(2)
+        assert [b.tolist() for b in rest] == [b.tolist() for b in whole][3:]
+        for sampler in (whole, rest):
+            sampler.set_epoch(3)
+        assert [b.tolist() for b in rest] == [b.tolist() for b in whole]
+
+
+def test_signals_end_a_command_that_does_not_train() -> None:
+    from vae_lightning.interrupts import Interrupted, interrupts
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Interrupted) as stopped, interrupts.watched():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert (stopped.value.code, stopped.value.signal) == (143, "SIGTERM")
+    assert signal.getsignal(signal.SIGTERM) is before

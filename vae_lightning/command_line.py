@@ -1,0 +1,211 @@
+"""The command line, checked before Hydra composes it: what is wrong ends as one sentence. Imports no torch: it must be quick."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vae_lightning.composing import composed, composing, one_sentence, search_path
+from vae_lightning.errors import UserError, nearest, shown
+from vae_lightning.shipped import conf_dir, entries
+from vae_lightning.sweeps.extras import check_sweeper, refuse_missing_launcher
+
+
+def run_name(name: str | None, data: str, model: str) -> str:
+    """The name of a run that was given none: `<data>-<model>`."""
+    return f"{data}-{model}" if name is None else name
+
+
+def check_command_line(arguments: Sequence[str], config_name: str) -> Path | None:
+    """Raises UserError for what Hydra would refuse at length: unknown options and keys, overrides that do not parse.
+
+    Returns the folder of a sweep, which is to be added to the arguments; None where it is none, or has a folder.
+    """
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign,assignment]
+    parsed = parser.parse_args(list(arguments))
+    if parsed.help or parsed.hydra_help or parsed.shell_completion:
+        return None
+    name = parsed.config_name or config_name
+    with composing(search_path(parsed)):
+        loader = GlobalHydra.instance().config_loader()
+        overrides = [parse(text, loader) for text in parsed.overrides]
+        if not parsed.multirun:
+            refuse_sweeps(overrides)
+        for override in overrides:
+            check_option(override, loader)
+        if parsed.multirun and config_name == "train":
+            overrides += _swept_by_file(name, overrides, loader)
+        plain = [override for override in overrides if not is_group(override, loader)]
+        for variant in _variants(overrides, loader):
+            groups = [text for text, override in variant if override not in plain]
+            check_keys(composed(name, groups), plain, loader)
+            _check_unused(composed(name, [text for text, _ in variant]), name, loader.list_groups(""))
+        first = [text for text, _ in next(_variants(overrides, loader))]
+        return _sweep_folder(name, first) if parsed.multirun and not parsed.cfg and config_name == "train" else None
+
+
+def _refuse(message: str) -> None:
+    raise UserError(f"{message}; --help lists what there is.")
+
+
+def _sweep_folder(config_name: str, overrides: Sequence[str]) -> Path | None:
+    """The folder of this sweep, unless one was given."""
+    if any(text.lstrip("+").startswith("hydra.sweep.dir=") for text in overrides):
+        return None
+    config = compose(config_name, overrides=list(overrides), return_hydra_config=True)
+    name = run_name(config.name, config.hydra.runtime.choices["data"], config.hydra.runtime.choices["model"])
+    return Path(config.output_dir) / "sweeps" / name / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
+
+
+def parse(text: str, loader: Any) -> Override:
+    try:
+        return OverridesParser.create(config_loader=loader).parse_override(text)
+    except HydraException as error:
+        hint = "quote a value that holds spaces, commas or = (key='\"a=b\"')" if "=" in text else "overrides are key=value"
+        raise UserError(f"{text!r} cannot be read as an override: {hint}.") from error
+
+
+def refuse_sweeps(overrides: Sequence[Override]) -> None:
+    for override in overrides:
+        if override.is_sweep_override():
+            text = override.input_line
+            raise UserError(f"{text} lists several values: add -m to run them all, or write a list as {_as_list(text)}.")
+
+
+def _as_list(text: str | None) -> str:
+    key, _, value = (text or "").partition("=")
+    return f"{key}=[{value}]"
+
+
+def is_group(override: Override, loader: Any) -> bool:
+    return not override.is_delete() and bool(loader.get_group_options(group_of(override)))
+
+
+def group_of(override: Override) -> str:
+    return override.get_key_element().split("@")[0].lstrip("+~")
+
+
+def check_option(override: Override, loader: Any) -> None:
+    """The chosen options of a group exist."""
+    if not is_group(override, loader):
+        return
+    group = group_of(override)
+    options = loader.get_group_options(group)
+    chosen = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
+    for value in chosen:
+        for option in value if isinstance(value, list) else [value]:
+            text = option.text if isinstance(option, QuotedString) else str(option)
+            if group == "hydra/launcher":
+                refuse_missing_launcher(text)
+            if option is None or text == "null":
+                raise UserError(f"{group}=null: no such option (~{group} leaves {group} out). Allowed: {', '.join(options)}.")
+            if text not in options:
+                raise UserError(f"{group}={text}: no such option.{nearest(text, options)} Allowed: {', '.join(options)}.")
+
+
+def _swept_by_file(config_name: str, overrides: Sequence[Override], loader: Any) -> list[Override]:
+    """The overrides that the chosen `sweep` brings in `hydra.sweeper.params`, without those that the command line has too."""
+    typed = {override.get_key_element() for override in overrides}
+    variant = next(_variants(overrides, loader))
+    first = [text for text, override in variant if is_group(override, loader) or override.key_or_group.startswith("hydra.")]
+    try:
+        hydra = compose(config_name, overrides=first, return_hydra_config=True).hydra
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UserError(one_sentence(error)) from error
+    check_sweeper(hydra)
+    params = hydra.sweeper.get("params") or {}
+    found = [parse(f"{key}={value}", loader) for key, value in params.items() if key not in typed]
+    for override in found:
+        check_option(override, loader)
+    return found
+
+
+def _variants(overrides: Sequence[Override], loader: Any) -> Iterator[list[tuple[str, Override]]]:
+    """The command line with the first value of each sweep; then, one swept group at a time, with each other option."""
+    values = {
+        i: list(override.sweep_string_iterator())
+        for i, override in enumerate(overrides)
+        if override.is_sweep_override() and not override.is_interval_sweep()
+    }
+
+    def line(chosen: dict[int, int]) -> list[tuple[str, Override]]:
+        texts = []
+        for i, override in enumerate(overrides):
+            if i in values:
+                texts.append((f"{override.get_key_element()}={values[i][chosen.get(i, 0)]}", override))
+            elif not override.is_sweep_override():
+                texts.append((override.input_line or "", override))
+        return texts
+
+    yield line({})
+    for i, choices in values.items():
+        if not is_group(overrides[i], loader):
+            continue  # other values bring no other keys
+        for place in range(1, len(choices)):
+            yield line({i: place})
+
+
+def check_keys(config: DictConfig, plain: Sequence[Override], loader: Any) -> None:
+    """Every plain key is there to be set."""
+    for override in plain:
+        key = override.key_or_group
+        if override.is_add() or override.is_force_add() or key.startswith("hydra"):
+            continue
+        known = list(_keys(config))
+        if key not in known:
+            words = [*known, *loader.list_groups("")]
+            leaf = key.rpartition(".")[2]
+            near = nearest(key, words) or nearest(leaf, {k.rpartition(".")[2] for k in known})
+            raise UserError(f"{override.input_line}: there is no key {key!r}.{near} {_siblings(key, config)}")
+
+
+def _check_unused(config: DictConfig, config_name: str, groups: Sequence[str]) -> None:
+    """Every key outside of the groups, whose constructors check theirs, is one of the program's, or another refers to it.
+
+    So that a file of one's own, or `+key=value`, sets nothing that is then ignored.
+    """
+    path = conf_dir() / f"{config_name}.yaml"
+    if not path.is_file():
+        return
+    own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known = {".".join([*place, str(key)]) for place, key, _ in entries(own)}
+    text = OmegaConf.to_yaml(config, resolve=False)
+    for key in _keys(config):
+        top = key.partition(".")[0]
+        if top not in groups and top != "hydra" and key not in known and f"${{{key}" not in text:
+            value = OmegaConf.to_container(config, resolve=False)
+            for part in key.split("."):
+                value = value[part]  # type: ignore[call-overload,index]
+            raise UserError(f"{key}={shown(value)}: there is no key {key!r}, and nothing uses it.{nearest(key, known)}")
+
+
+def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name in config:
+        key = f"{prefix}{name!s}"
+        yield key
+        node = config._get_node(name)
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():
+            yield from _keys(node, f"{key}.")
+
+
+def _siblings(key: str, config: DictConfig) -> str:
+    parent = key.rpartition(".")[0]
+    node = OmegaConf.select(config, parent) if parent else config
+    if not isinstance(node, DictConfig):
+        node, parent = config, ""
+    names = [str(name) for name in node if not str(name).startswith("_") and name != "hydra"]
+    return f"Keys{f' of {parent}' if parent else ''}: {', '.join(names)}."

@@ -1,0 +1,118 @@
+"""The aggregate posterior q(z) = (1/N) Σ_n q(z|x_n): what the codes of a whole split are distributed like."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from vae_lightning.data.base import Batch
+from vae_lightning.distributions import LatentDistribution
+from vae_lightning.evaluation.elbo import evaluation_noise, pixels
+from vae_lightning.evaluation.measured import Measured, spread_places
+from vae_lightning.vae import VAE
+
+_NUMBERS = 4_000_000  # densities (points × images × dimensions) in memory at once
+NEAR = 0.5  # nats below log N from which on the mutual information is said to be at its ceiling
+
+
+@torch.no_grad()
+def aggregate_figures(vae: VAE, batches: Sequence[Batch], split: str, points: int = 2000) -> Measured:
+    """How E_x KL(q(z|x) ‖ p(z)) divides (Hoffman and Johnson 2016; Chen et al. 2018, eq. 2), in nats:
+
+    mutual_information  I(n;z) = E log q(z|x_n) − log q(z), of z and which of the N images it came from; at most log N.
+                        In expectation at most I(x;z) of all data, and nearer with more images;
+    mutual_information_upper  the same with x_n left out of q(z): in expectation at least I(x;z) (Poole et al. 2019, eq. 13);
+    marginal_kl         KL(q(z) ‖ p(z)) = E log q(z) − log p(z);
+    total_correlation   KL(q(z) ‖ Π_j q(z_j)) = E log q(z) − Σ_j log q(z_j);
+    dimension_wise_kl   Σ_j KL(q(z_j) ‖ p(z_j)).
+
+    Expectations are means over `points` draws z ~ q(z|x), each from another image, spread over the split, and densities are
+    exact mixtures over all N images. The last two are for factorised posteriors (and the last for factorised priors).
+    NotImplementedError where q has no density.
+    """
+    size = sum(len(batch.images) for batch in batches)
+    if size < 2:
+        return Measured(notes=["No mutual information: it takes at least two images."])
+    z, example, own = _points(vae, batches, split, spread_places(size, points))
+    without = _mixture(vae, batches, z, example)  # own first column: joint; then one column per dimension, if factorised
+    log_q = torch.logaddexp(without, own) - math.log(size)
+    log_q_without = without - math.log(size - 1)
+    log_p = torch.cat([part.double().cpu() for part in _prior_densities(vae, z)], 1)
+
+    found = Measured()
+    found.add_mean("mutual_information", own[:, 0] - log_q[:, 0])
+    found.add_mean("mutual_information_upper", own[:, 0] - log_q_without[:, 0])
+    found.values["mutual_information_ceiling"] = math.log(size)
+    found.add_mean("marginal_kl", log_q[:, 0] - log_p[:, 0])
+    if own.shape[1] > 1:
+        found.add_mean("total_correlation", log_q[:, 0] - log_q[:, 1:].sum(1))
+        if log_p.shape[1] > 1:
+            found.add_mean("dimension_wise_kl", (log_q[:, 1:] - log_p[:, 1:]).sum(1))
+    else:
+        found.notes.append("No total correlation: this posterior has no densities of single dimensions.")
+    if math.log(size) - found.values["mutual_information"] < NEAR:
+        found.notes.append(
+            f"The mutual information is at its ceiling, log {size:,} = {math.log(size):.2f} nats: the posteriors of these images "
+            "hardly overlap, and total correlation and marginal KL say more of the number of images than of the model."
+        )
+    return found
+
+
+def _points(vae: VAE, batches: Sequence[Batch], split: str, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """z (points, latent_dim), the examples they were drawn for, and log q(z|x) of its own image, (points, columns)."""
+    chosen, first = [], 0
+    for batch in batches:
+        mine = places[(places >= first) & (places < first + len(batch.images))] - first
+        first += len(batch.images)
+        if len(mine):
+            picked = Batch(*(part[mine.to(part.device)] for part in batch))
+            q = vae.encode(pixels(picked.images))
+            z = q.rsample((), noise=evaluation_noise(picked, split, "aggregate"))
+            chosen.append((z, picked.examples, _densities(q, z).double().cpu()))
+    z, examples, own = (torch.cat(parts) for parts in zip(*chosen, strict=True))
+    return z, examples, own
+
+
+def _mixture(vae: VAE, batches: Sequence[Batch], z: Tensor, examples: Tensor) -> Tensor:
+    """log Σ_n q(z|x_n) over all images but the point's own, float64 (points, columns)."""
+    total: Tensor | None = None
+    for batch in batches:
+        q = vae.encode(pixels(batch.images))
+        images = len(batch.images)
+        rows = max(1, _NUMBERS // (images * z.shape[-1]))
+        parts = []
+        for part, example in zip(z.split(rows), examples.split(rows), strict=True):
+            density = _densities(q, part.unsqueeze(1).expand(-1, images, -1))
+            density = density.masked_fill((example.unsqueeze(1) == batch.examples).unsqueeze(-1), -math.inf)
+            parts.append(torch.logsumexp(density, 1).double().cpu())
+        mine = torch.cat(parts)
+        total = mine if total is None else torch.logaddexp(total, mine)
+    assert total is not None
+    return total
+
+
+def _densities(q: LatentDistribution, z: Tensor) -> Tensor:
+    """log q(z), then log q(z_j) of each dimension where q factorises: (..., 1 + latent_dim) or (..., 1)."""
+    base = factors(q)
+    if base is None:
+        return q.log_prob(z).unsqueeze(-1)
+    each = base.log_prob(z)
+    return torch.cat([each.sum(-1, keepdim=True), each], -1)
+
+
+def _prior_densities(vae: VAE, z: Tensor) -> list[Tensor]:
+    prior = vae.prior()
+    base = factors(prior)
+    return [prior.log_prob(z).unsqueeze(1), *([] if base is None else [base.log_prob(z)])]
+
+
+def factors(q: object) -> Distribution | None:
+    """The distribution of single dimensions, where q is a product of them; else None."""
+    if isinstance(q, Independent) and q.reinterpreted_batch_ndims == 1:
+        base: Distribution = q.base_dist
+        return base
+    return None

@@ -1,0 +1,112 @@
+"""One pass over a split: the terms of the ELBO and the code of each image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_lightning.bounds import elbo_terms
+from vae_lightning.data.base import Batch
+from vae_lightning.distributions import kl_per_dimension
+from vae_lightning.evaluation.elbo import evaluation_noise, pixels
+from vae_lightning.evaluation.measured import Measured
+from vae_lightning.vae import VAE
+
+
+@dataclass
+class Codes:
+    """Of N images, on the host: their places and labels, −log p(x|z) for one z ~ q(z|x), and what the posterior has besides.
+
+    examples, labels: (N,); reconstruction: (N,), nats, float64; kl: KL(q(z|x) ‖ p(z)), (N,), None where q has no density;
+    kl_per_dimension: (N, latent_dim), None where q or p does not factorise; mean: E[z|x], (N, latent_dim), and sample: one
+    z ~ q(z|x), (N, latent_dim); None where a latent is no vector.
+    """
+
+    examples: Tensor
+    labels: Tensor
+    reconstruction: Tensor
+    kl: Tensor | None
+    kl_per_dimension: Tensor | None
+    mean: Tensor | None
+    sample: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @property
+    def elbo(self) -> Tensor | None:
+        """−(reconstruction + kl) of each image, at β = 1."""
+        return None if self.kl is None else -(self.reconstruction + self.kl)
+
+
+@torch.no_grad()
+def encode_split(vae: VAE, batches: Iterable[Batch], split: str) -> Codes:
+    """The codes of every image, in float32 with noise that is fixed by example, as training's validation has them."""
+    parts = [_encode_batch(vae, batch, split) for batch in batches]
+    return Codes(*(_joined([getattr(part, f.name) for part in parts]) for f in fields(Codes)))
+
+
+def _encode_batch(vae: VAE, batch: Batch, split: str) -> Codes:
+    x = pixels(batch.images)
+    with torch.autocast(batch.images.device.type, enabled=False):
+        terms = elbo_terms(vae, x, evaluation_noise(batch, split), c=batch.labels)
+        q, z, reconstruction = terms.q, terms.z[0], terms.reconstruction
+        kl = terms.kl if terms.has_kl else None
+        per_dimension = None if kl is None else kl_per_dimension(q, terms.p)
+        mean = _mean(q)
+    vector = isinstance(z, Tensor) and z.ndim == 2
+    parts = (kl if kl is None else kl.double(), per_dimension, mean, z if vector else None)
+    there = (part if part is None else part.cpu() for part in parts)
+    return Codes(batch.examples.cpu(), batch.labels.cpu(), reconstruction.double().cpu(), *there)
+
+
+def _mean(q: Any) -> Tensor | None:
+    """E[z|x], (batch, latent_dim); None where q does not know it."""
+    try:
+        mean = q.mean
+    except NotImplementedError:
+        return None
+    return mean if isinstance(mean, Tensor) and mean.ndim == 2 else None
+
+
+def _joined(parts: list[Tensor | None]) -> Any:
+    return None if any(part is None for part in parts) else torch.cat([part for part in parts if part is not None])
+
+
+def elbo_figures(codes: Codes) -> Measured:
+    """elbo, reconstruction and kl in nats per image, with standard errors over images.
+
+    `rate` and `distortion` are Alemi et al.'s (2018) names of kl and reconstruction: entropy − distortion ≤ I(x;z) ≤ rate.
+    Without a density of q there is a reconstruction only.
+    """
+    found = Measured()
+    if codes.elbo is None or codes.kl is None:
+        found.add_mean("reconstruction", codes.reconstruction)
+        found.notes.append("No elbo, kl or nll: this posterior has no density.")
+        return found
+    found.add_mean("elbo", codes.elbo)
+    found.add_mean("reconstruction", codes.reconstruction)
+    found.add_mean("kl", codes.kl)
+    for other, name in (("rate", "kl"), ("distortion", "reconstruction")):
+        found.values[other] = found.values[name]
+    return found
+
+
+def bits_per_dim(nats: float, shape: tuple[int, int, int]) -> float:
+    """Nats per image as bits per pixel and channel: nats / (C·H·W·ln 2). For likelihoods of 8-bit values only."""
+    return nats / (math.prod(shape) * math.log(2))
+
+
+def add_bits_per_dim(found: Measured, vae: VAE) -> None:
+    """Bits/dim beside nll and elbo, where the likelihood says that its log-probabilities are those of 8-bit values."""
+    if vae.likelihood.discrete_levels != 256:
+        return
+    for name, source, sign in (("bits_per_dim", "nll", 1), ("elbo_bits_per_dim", "elbo", -1)):
+        if source in found.values:
+            error = found.values.get(f"{source}_standard_error", math.nan)
+            found.add(name, sign * bits_per_dim(found.values[source], vae.shape), bits_per_dim(error, vae.shape))

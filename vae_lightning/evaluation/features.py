@@ -1,0 +1,126 @@
+"""The feature space that samples are compared in: a small classifier, trained once for each data set, seeded and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vae_lightning.data.base import Images
+from vae_lightning.evaluation.elbo import pixels
+from vae_lightning.noise import key
+
+VERSION = 1  # of the recipe below: raise it with any change, and kept weights are no longer used
+FEATURES, BATCH, LR = 64, 128, 2e-3
+
+
+class Classifier(nn.Module):
+    """Three convolutions, 64 features (what is compared), and the labels."""
+
+    def __init__(self, shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        channels, height, width = shape
+        for _ in range(3):
+            height, width = -(-height // 2), -(-width // 2)
+        layers: list[nn.Module] = []
+        for width_in, width_out in ((channels, 16), (16, 32), (32, 64)):
+            layers += [nn.Conv2d(width_in, width_out, 3, stride=2, padding=1), nn.ReLU()]
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * height * width, FEATURES))
+        self.head = nn.Linear(FEATURES, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(F.relu(self.body(x)))
+
+    @torch.no_grad()
+    def features(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) in [0, 1] → (N, 64), before the last rectifier, on the host in float64."""
+        return self.body(x).double().cpu()
+
+
+def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = None) -> tuple[Classifier, str]:
+    """The classifier of these training images, on the CPU, and the SHA-256 of its weights.
+
+    From the folder `cache` (None: vae_lightning in the user's cache folder) where it was trained before on the same images with
+    the same `steps`, else trained on the CPU, and kept. Weights may differ between machines by rounding, and so
+    distances: compare those of one hash.
+    """
+    path = cache_folder(cache) / f"classifier-{fingerprint(train, steps)}.pt"
+    model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]
+    kept = _read(path)
+    try:
+        if kept is not None and kept["sha256"] == weights_hash(kept["weights"]):
+            model.load_state_dict(kept["weights"])
+            return model.eval().requires_grad_(False), kept["sha256"]
+    except (RuntimeError, KeyError, TypeError, AttributeError):
+        pass  # not what was written: train again
+    model = train_classifier(train, steps)
+    digest = weights_hash(model.state_dict())
+    _write(path, {"weights": model.state_dict(), "sha256": digest})
+    return model, digest
+
+
+def train_classifier(train: Images, steps: int) -> Classifier:
+    """Adam on the cross-entropy of the labels, learning rate down to 0 along half a cosine; the same weights at each call."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(key("classifier", VERSION))
+        model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(key("classifier", VERSION, "batches"))
+    optimizer = torch.optim.Adam(model.parameters(), lr=LR)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        batch = train[torch.randint(len(train), (min(BATCH, len(train)),), generator=generator)]
+        optimizer.zero_grad()
+        F.cross_entropy(model(pixels(batch.images)), batch.labels).backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval().requires_grad_(False)
+
+
+def cache_folder(cache: str | Path | None) -> Path:
+    if cache is not None:
+        return Path(cache).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vae_lightning"
+
+
+def fingerprint(train: Images, steps: int) -> str:
+    """Of the images, their labels and the recipe."""
+    digest = hashlib.sha256(repr((VERSION, steps, tuple(train.images.shape))).encode())
+    for part in (train.images, train.labels):
+        digest.update(part.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def weights_hash(weights: dict[str, Tensor]) -> str:
+    """SHA-256 of names and values."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """What was kept; None where there is nothing, or nothing whole."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Written beside and renamed; a folder that cannot be written to costs the next evaluation its time, and no more."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(content, beside)
+        beside.replace(path)
+    except (OSError, RuntimeError):
+        with suppress(OSError):
+            beside.unlink()

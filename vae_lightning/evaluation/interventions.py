@@ -1,0 +1,75 @@
+"""Disentanglement scores that hold one factor fixed and look at which codes stay: FactorVAE's and β-VAE's."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from vae_lightning.noise import key
+
+VOTES = 800  # to learn from, and as many to measure with
+FIXED = 64  # images that share a factor's value
+SILENT = 0.05  # variance below which Kim and Mnih leave a dimension out
+
+
+def factor_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
+    """Accuracy of the majority vote "dimension of least scaled variance → factor held fixed" (Kim and Mnih 2018, section 4).
+
+    A vote: images drawn, with repetition, from those that share one value of one factor, and the dimension whose variance, as
+    a share of its variance over all images, is least. Dimensions of variance below 0.05 are left out (at 0 where none is left).
+    1/factors is chance.
+    """
+    variance = z.var(0)
+    used = variance > SILENT
+    if not used.any():
+        return 0.0
+    scaled = z[:, used] / np.sqrt(variance[used])
+    rng = np.random.default_rng(key(seed, "factor_vae_score"))
+    dimension, factor = np.array([_vote(scaled, v, rng) for _ in range(2 * VOTES)]).T
+    table = np.zeros((scaled.shape[1], v.shape[1]))
+    np.add.at(table, (dimension[:VOTES], factor[:VOTES]), 1)
+    return float((table.argmax(1)[dimension[VOTES:]] == factor[VOTES:]).mean())
+
+
+def _vote(z: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+    factor = int(rng.integers(v.shape[1]))
+    return int(z[_sharing(v, factor, FIXED, rng)].var(0).argmin()), factor
+
+
+def beta_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
+    """Accuracy of a linear classifier of which factor is shared, from mean |z − z'| over pairs (Higgins et al. 2017, section 3).
+
+    In an example all pairs share the same factor, each pair a value of its own. Codes are scaled to variance 1 (those of
+    variance below 0.05 left out). 1/factors is chance.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    variance = z.var(0)
+    used = variance > SILENT
+    if not used.any():
+        return 0.0
+    scaled = z[:, used] / np.sqrt(variance[used])
+    rng = np.random.default_rng(key(seed, "beta_vae_score"))
+    factor = rng.integers(v.shape[1], size=2 * VOTES)
+    differences = np.array([_difference(scaled, v, int(k), rng) for k in factor])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 1,000 iterations are enough
+        probe = LogisticRegression(C=100, max_iter=1000, random_state=seed).fit(differences[:VOTES], factor[:VOTES])
+    return float(probe.score(differences[VOTES:], factor[VOTES:]))
+
+
+def _difference(z: np.ndarray, v: np.ndarray, factor: int, rng: np.random.Generator) -> np.ndarray:
+    """Mean over FIXED pairs of |z − z'|, (latent_dim,), the two of a pair sharing the factor's value."""
+    first = rng.integers(0, len(z), FIXED)
+    order = np.argsort(v[:, factor], kind="stable")
+    starts = np.searchsorted(v[order, factor], v[first, factor], "left")
+    ends = np.searchsorted(v[order, factor], v[first, factor], "right")
+    second = order[rng.integers(starts, ends)]
+    return np.asarray(np.abs(z[first] - z[second]).mean(0))
+
+
+def _sharing(v: np.ndarray, factor: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Places of `count` images with the same value of the factor, that of an image drawn at random."""
+    value = v[rng.integers(len(v)), factor]
+    return np.asarray(rng.choice(np.flatnonzero(v[:, factor] == value), count))

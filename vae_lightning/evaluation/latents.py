@@ -1,0 +1,73 @@
+"""What each latent dimension carries: active units, KL per dimension, moments; and the aggregate posterior's divergences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from vae_lightning.data.base import Batch
+from vae_lightning.evaluation.aggregate import aggregate_figures
+from vae_lightning.evaluation.codes import Codes
+from vae_lightning.evaluation.elbo import ACTIVE_VARIANCE
+from vae_lightning.evaluation.measured import ERROR, Measured, bootstrap_error, mean_error
+from vae_lightning.vae import VAE
+
+
+def evaluate_latents(vae: VAE, batches: Sequence[Batch], codes: Codes, split: str, points: int = 2000) -> Measured:
+    """All figures of the latent space; what the posterior or the prior lacks is left out, with a sentence."""
+    found = unit_figures(codes)
+    found.update(moment_figures(codes))
+    if codes.kl is not None and codes.sample is not None:
+        found.update(aggregate_figures(vae, batches, split, points))
+    else:
+        found.notes.append("No mutual information: this posterior has no density over a latent vector.")
+    return found
+
+
+def unit_figures(codes: Codes) -> Measured:
+    """active_units: dimensions with Var_x(E[z_j|x]) > 0.01 (Burda et al. 2016, section 4.1); kl_per_dimension: nats, a list."""
+    found = Measured()
+    if codes.kl_per_dimension is not None:
+        found.values["kl_per_dimension"] = codes.kl_per_dimension.double().mean(0).tolist()
+        found.values["kl_per_dimension" + ERROR] = [mean_error(column) for column in codes.kl_per_dimension.T]
+    if codes.mean is None:
+        found.notes.append("No active units: this posterior has no mean vector.")
+        return found
+    mean = codes.mean.double().numpy()
+
+    def active(places: np.ndarray) -> float:
+        return float((mean[places].var(0) > ACTIVE_VARIANCE).sum())
+
+    count, dimensions = int(active(np.arange(len(mean)))), mean.shape[1]
+    found.values["active_units"] = count
+    found.values["active_units" + ERROR] = bootstrap_error(active, len(mean))
+    if count < dimensions:
+        found.notes.append(
+            f"{dimensions - count} of {dimensions} latent dimensions carry nothing: over the images, the variance of the mean "
+            f"code is at most {ACTIVE_VARIANCE:g} there."
+        )
+    return found
+
+
+def moment_figures(codes: Codes) -> Measured:
+    """Mean and standard deviation of each dimension of z ~ q(z) = E_x q(z|x), as lists, which N(0, I) has at 0 and 1;
+
+    aggregate_correlation: the largest |correlation| between two dimensions, where there are two.
+    """
+    if codes.sample is None or len(codes) < 3:
+        return Measured()
+    z = codes.sample.double()
+    found = Measured({"aggregate_mean": z.mean(0).tolist(), "aggregate_standard_deviation": z.std(0).tolist()})
+    if z.shape[1] > 1:
+        found.values["aggregate_correlation"] = _largest_correlation(z)
+        # of a single correlation ρ: (1 − ρ²)/√(N − 1)
+        found.values["aggregate_correlation" + ERROR] = (1 - _largest_correlation(z) ** 2) / (len(z) - 1) ** 0.5
+    return found
+
+
+def _largest_correlation(z: Tensor) -> float:
+    correlation = np.corrcoef(z.numpy().T)
+    np.fill_diagonal(correlation, 0)
+    return float(np.nanmax(np.abs(correlation)))

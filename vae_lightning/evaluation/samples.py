@@ -1,0 +1,80 @@
+"""Samples beside real images, in a feature space: Fréchet distance, precision and recall."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vae_lightning.evaluation.measured import Measured
+from vae_lightning.noise import ExampleNoise, PerSample, key
+from vae_lightning.vae import VAE
+
+NEIGHBOURS = 3  # Kynkäänniemi et al. 2019, section 3
+GROUPS = 10  # of the jackknife
+_ROWS = 500  # of a matrix of distances in memory at once
+
+
+@torch.no_grad()
+def draw_features(vae: VAE, features: Callable[[Tensor], Tensor], count: int, seed: int, batch_size: int) -> Tensor:
+    """Features (count, F) of images E[x|z], z ~ p(z), clipped to [0, 1]; each z depends on `seed` and its place alone."""
+    device = next(vae.parameters()).device
+    parts = []
+    for places in torch.arange(count, device=device).split(batch_size):
+        noise = PerSample(ExampleNoise(places, key("evaluation", "samples", seed)))
+        classes = vae.condition.classes
+        images = vae.sample(len(places), noise, places % classes if classes else None)
+        parts.append(features(images.float().clamp(0, 1).cpu()))
+    return torch.cat(parts)
+
+
+def compare(real: Tensor, drawn: Tensor, other: Tensor) -> Measured:
+    """Of features (N, F) of test images, samples and other real images (training images), as many of each:
+
+    frechet_distance of samples and real images; precision: the share of samples that lie among real images, and recall: the
+    share of real images that lie among samples (see `share_within`); `…_floor`: the same of the other real images in place of
+    the samples, which is what a perfect model would give with this number of images. The distance is biased upwards by
+    few images: compare it with its floor, and with runs measured with as many.
+    """
+    count = min(len(real), len(drawn), len(other))
+    real, drawn, other = real[:count], drawn[:count], other[:count]
+    found = Measured()
+    for suffix, images in (("", drawn), ("_floor", other)):
+        distance, error = frechet_with_error(real.numpy(), images.numpy())
+        found.add(f"frechet_distance{suffix}", distance, error)
+        for name, inside in (("precision", share_within(images, real)), ("recall", share_within(real, images))):
+            share = inside.double().mean().item()
+            found.add(f"{name}{suffix}", share, math.sqrt(share * (1 - share) / len(inside)))
+    found.values["samples_images"] = count
+    return found
+
+
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """|μ_a − μ_b|² + tr(C_a + C_b − 2 (C_a C_b)^½) of features (N, F) (Heusel et al. 2017, eq. 6), float64."""
+    c_a, c_b = np.cov(a.T), np.cov(b.T)
+    values, vectors = np.linalg.eigh(c_a)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T  # C_a^½, so that C_a^½ C_b C_a^½ is symmetric
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ c_b @ root), 0)).sum()
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c_a) + np.trace(c_b) - 2 * cross)
+
+
+def frechet_with_error(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """The distance and its standard error by the jackknife: each tenth of the images left out in turn (Efron 1982)."""
+    whole = frechet_distance(a, b)
+    if len(a) < 2 * GROUPS:
+        return whole, math.nan
+    group = np.arange(len(a)) % GROUPS
+    left_out = np.array([frechet_distance(a[group != g], b[group != g]) for g in range(GROUPS)])
+    return whole, float(np.sqrt((GROUPS - 1) / GROUPS * ((left_out - left_out.mean()) ** 2).sum()))
+
+
+def share_within(points: Tensor, cloud: Tensor) -> Tensor:
+    """Whether each point lies no further from some point of the cloud than that one's third neighbour in the cloud, (N,).
+
+    (Kynkäänniemi et al. 2019, eq. 1 and 2.)
+    """
+    radius = torch.cat([torch.cdist(part, cloud).kthvalue(NEIGHBOURS + 1).values for part in cloud.split(_ROWS)])
+    return torch.cat([(torch.cdist(part, cloud) <= radius).any(1) for part in points.split(_ROWS)])

@@ -1,0 +1,183 @@
+"""The measures that `evaluate.py` offers, by name: each is given what it takes of a run, and its own keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from vae_lightning import served
+from vae_lightning.abilities import DENSITY, DENSITY_ANYWHERE, REAL_SPACE
+from vae_lightning.data.base import Batch, ImageData, Images
+from vae_lightning.evaluation.codes import Codes, encode_split
+from vae_lightning.evaluation.elbo import pixels
+from vae_lightning.evaluation.measured import Measured, spread_places
+from vae_lightning.runs import Run
+from vae_lightning.vae import VAE
+
+
+@dataclass
+class Subject:
+    """What is measured: the run's VAE on one split, as `config` (that of evaluate.py) asks. `codes` are those of the split.
+
+    advance: told how many images a long measure has done, and of how many. nll: of each image, nan where it was not measured.
+    """
+
+    run: Run
+    config: DictConfig
+    vae: VAE
+    device: torch.device
+    data: ImageData
+    split: Images
+    codes: Codes
+    advance: Callable[[int, int], None] = lambda images, total: None
+    nll: torch.Tensor | None = None
+
+    def batches(self, images: int | None = None, split: Images | None = None) -> list[Batch]:
+        """`images` of the split (all: None), spread over it, on the device."""
+        whole = self.split if split is None else split
+        places = spread_places(len(whole), images)
+        return [whole[part].to(self.device) for part in places.split(self.config.batch_size)]
+
+    def count(self, images: int | None) -> int:
+        return len(self.split) if images is None else min(images, len(self.split))
+
+    def per_image(self) -> dict[str, np.ndarray]:
+        """What there is of each image: examples, labels, elbo, reconstruction, kl, nll, codes, factors."""
+        codes = self.codes
+        arrays = {"examples": codes.examples, "labels": codes.labels, "elbo": codes.elbo, "kl": codes.kl, "codes": codes.mean}
+        arrays |= {"reconstruction": codes.reconstruction, "nll": self.nll, "factors": self.split.factors}
+        return {name: array.numpy() for name, array in arrays.items() if array is not None}
+
+    def is_grey(self) -> bool:
+        return served.is_grey_bernoulli(self.run, self.vae.likelihood.support)
+
+
+def nll(subject: Subject) -> Measured:
+    from vae_lightning.evaluation.nll import GPU_SAMPLES, evaluate_nll, samples_within
+
+    settings = subject.config.nll
+    if DENSITY not in subject.vae.posterior.abilities:
+        return Measured(notes=[f"No nll: {subject.vae.posterior.option} has no density."])
+    if subject.is_grey():
+        return Measured(
+            notes=["No nll: grey pixels under a Bernoulli are no likelihood (train with data.binarize=auto for one)."]
+        )
+    count = subject.count(settings.images)
+    samples = settings.samples
+    if samples is None:
+        on_gpu = subject.device.type == "cuda"
+        samples = GPU_SAMPLES if on_gpu else samples_within(subject.vae, count, settings.seconds)
+    batches = subject.batches(count)
+    result = evaluate_nll(
+        subject.vae, batches, subject.config.split, samples, settings.chunk, lambda images: subject.advance(images, count)
+    )
+    subject.nll = torch.full((len(subject.split),), torch.nan, dtype=torch.float64)
+    subject.nll[spread_places(len(subject.split), count)] = result.values
+    found = result.figures()
+    found.values["nll_images"] = count
+    return found
+
+
+def latents(subject: Subject) -> Measured:
+    from vae_lightning.evaluation.latents import evaluate_latents
+
+    settings = subject.config.latents
+    reason = ""
+    if subject.vae.condition.classes:
+        reason = f"with {subject.vae.condition.option} there is no one aggregate posterior"
+    elif DENSITY_ANYWHERE not in subject.vae.posterior.abilities:
+        reason = f"{subject.vae.posterior.option} has no density at any z"
+    if reason:
+        found = evaluate_latents(subject.vae, [], replace(subject.codes, sample=None), subject.config.split)
+        found.notes = [f"No mutual information or total correlation: {reason}."]
+        return found
+    return evaluate_latents(subject.vae, subject.batches(settings.images), subject.codes, subject.config.split, settings.points)
+
+
+def reconstructions(subject: Subject) -> Measured:
+    from vae_lightning.evaluation.reconstructions import evaluate_reconstructions
+
+    return evaluate_reconstructions(subject.vae, subject.batches())
+
+
+def probes(subject: Subject) -> Measured:
+    from vae_lightning.evaluation.probes import evaluate_probes
+
+    if subject.config.split == "train":
+        return Measured(notes=["No probes: they are learned on the training images, so measure them with split=test or val."])
+    train = served.load_split(subject.run, "train", data=subject.data)
+    codes = encode_split(subject.vae, subject.batches(subject.config.probes.images, train), "train")
+    if codes.mean is None or subject.codes.mean is None:
+        return Measured(notes=["No probes: this posterior has no mean vector."])
+    return evaluate_probes(codes.mean, codes.labels, subject.codes.mean, subject.codes.labels)
+
+
+def disentanglement(subject: Subject) -> Measured:
+    from vae_lightning.evaluation.disentanglement import evaluate_disentanglement
+
+    factors = subject.split.factors
+    if factors is None:
+        return Measured(notes=["No disentanglement: the factors of these images are not known (data=sprites has them)."])
+    if subject.codes.mean is None:
+        return Measured(notes=["No disentanglement: this posterior has no mean vector."])
+    places = spread_places(len(subject.split), subject.config.disentanglement.images)
+    return evaluate_disentanglement(subject.codes.mean[places], factors[places], subject.data.categorical_factors)
+
+
+def ais(subject: Subject) -> Measured:
+    from vae_lightning.evaluation.ais import evaluate_ais
+
+    settings = subject.config.ais
+    if subject.is_grey():
+        return Measured(notes=["No ais: grey pixels under a Bernoulli are no likelihood."])
+    if not {DENSITY, REAL_SPACE} <= subject.vae.posterior.abilities or subject.vae.condition.classes:
+        return Measured(notes=[f"No ais: it needs {DENSITY} and {REAL_SPACE}, and no condition."])
+    count = subject.count(settings.images)
+    return evaluate_ais(
+        subject.vae,
+        subject.batches(count),
+        subject.config.split,
+        settings.chains,
+        settings.steps,
+        settings.leapfrog,
+        settings.simulated,
+        lambda images: subject.advance(images, count),
+    )
+
+
+def samples(subject: Subject) -> Measured:
+    """Against the images as they were before they were binarised, since E[x|z] is grey."""
+    from vae_lightning.evaluation.features import load_classifier
+    from vae_lightning.evaluation.samples import compare, draw_features
+
+    settings = subject.config.samples
+    split = subject.config.split
+    if split == "train":
+        return Measured(notes=["No samples: they are compared with images that were not trained on, so use split=test or val."])
+    grey = subject.data.splits()
+    classifier, digest = load_classifier(grey["train"], settings.classifier_steps, settings.cache)
+    count = min(settings.images, len(grey[split]), len(grey["train"]))
+
+    def real(name: str) -> torch.Tensor:
+        places = spread_places(len(grey[name]), count).split(subject.config.batch_size)
+        return torch.cat([classifier.features(pixels(grey[name][part].images)) for part in places])
+
+    drawn = draw_features(subject.vae, classifier.features, count, settings.seed, subject.config.batch_size)
+    found = compare(real(split), drawn, real("train"))
+    found.values["samples_classifier"] = digest
+    return found
+
+
+MEASURES: dict[str, Callable[[Subject], Measured]] = {
+    "nll": nll,
+    "latents": latents,
+    "reconstructions": reconstructions,
+    "probes": probes,
+    "disentanglement": disentanglement,
+    "ais": ais,
+    "samples": samples,
+}
