@@ -9,14 +9,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from tests.chaos.compare import tensorboard_scalars
 from tests.running import REPOSITORY
 from tests.sweeps.sweeping import QUIET, TINY, Sweeps
 from vae_lightning import training
+from vae_lightning.runs import read_checkpoint
 from vae_lightning.sweeps import record
+from vae_lightning.sweeps.callbacks import JobProgress
 
 
 def test_a_job_that_fails_is_recorded_and_the_others_go_on(sweeps: Sweeps) -> None:
@@ -83,6 +87,33 @@ def test_an_interrupted_sweep_resumed_equals_one_that_was_not(sweeps: Sweeps) ->
     assert [r["test"] for r in sweeps.results()] == [r["test"] for r in whole]
 
 
+def test_a_job_interrupted_within_its_training_goes_on_exactly(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its last checkpoint, in its folder; its journals, TensorBoard's under its label among them, hold nothing twice."""
+    tiny = [text for text in TINY if not text.startswith(("logger", "trainer.max_epochs"))]
+    arguments = ("-m", *tiny, "trainer.max_epochs=3", "beta=1,2", QUIET)
+    assert sweeps(*arguments, "name=whole").status == 0
+    (whole,) = sweeps.folder.glob("001_*")
+    real = JobProgress.on_train_epoch_end
+
+    def stopped(self: JobProgress, trainer: Any, module: Any) -> None:
+        real(self, trainer, module)
+        if self.number == 1 and trainer.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobProgress, "on_train_epoch_end", stopped)
+        assert sweeps(*arguments, "name=halved").status == 130
+    assert sweeps.states() == ["done", "interrupted"]
+    (halved,) = sweeps.folder.glob("001_*")
+    assert sweeps(f"resume_sweep={sweeps.folder}").status == 0
+    (entry,) = yaml.safe_load((halved / "config.yaml").read_text())["resumes"]
+    assert 0 < entry["step"] < 9
+    assert (halved / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+    scalars = tensorboard_scalars(halved)
+    assert any(writer == "beta=2/val" for writer, *_ in scalars)
+    assert scalars == tensorboard_scalars(whole)
+
+
 @pytest.mark.slow
 def test_a_killed_sweep_loses_no_finished_job(sweeps: Sweeps) -> None:
     """A real process, really killed, within its second job."""
@@ -91,7 +122,7 @@ def test_a_killed_sweep_loses_no_finished_job(sweeps: Sweeps) -> None:
     process = subprocess.Popen(command, cwd=sweeps.runner.cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 240
-        while not list(sweeps.runner.cwd.glob("outputs/sweeps/*/*/001_*/metrics.csv")):
+        while not list(sweeps.runner.cwd.glob("outputs/sweeps/*/*/001_*/checkpoints/previous.ckpt")):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -104,11 +135,13 @@ def test_a_killed_sweep_loses_no_finished_job(sweeps: Sweeps) -> None:
     first = sweep.folder / sweep.jobs[0].folder / "results.json"
     before = first.stat().st_mtime_ns
     kept = sweep.folder / sweep.jobs[1].folder / "config.yaml"
-    kept.write_text(kept.read_text().replace("max_epochs: 4000", "max_epochs: 5"))
+    epochs = read_checkpoint(kept.with_name("checkpoints") / "last.ckpt")["position"]["epoch"] + 2
+    kept.write_text(kept.read_text().replace("max_epochs: 4000", f"max_epochs: {epochs}"))
     assert sweeps(f"resume_sweep={sweeps.folder}").status == 0
     assert sweeps.states() == ["done"] * 3
     assert first.stat().st_mtime_ns == before
-    assert json.loads((kept.parent / "results.json").read_text())["epochs"] == 5, "it went on from its own folder"
+    assert json.loads((kept.parent / "results.json").read_text())["epochs"] == epochs, "it went on from its own folder"
+    assert yaml.safe_load(kept.read_text())["resumes"][0]["epoch"] == epochs - 2
 
 
 def test_two_sweeps_at_once_share_nothing(sweeps: Sweeps) -> None:
