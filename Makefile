@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train evaluate generate export tensorboard test lint format lock bench chaos clean
+.PHONY: help install train evaluate generate export tensorboard test lint format lock docs docs-figures bench chaos clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,12 @@ format: install ## puts the code into its format
 lock: install ## writes requirements.lock anew from pyproject.toml, without a registry's address
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --extra dev --no-emit-index-url --no-header \
 	  --no-annotate pyproject.toml --output-file requirements.lock
+
+docs: install ## puts code and figures into the pages of docs/
+	$(BIN)/python docs/include.py
+
+docs-figures: install ## draws the pictures of docs/how_it_works.md anew (minutes)
+	$(BIN)/python docs/figures.py $(ARGS)
 
 bench: install ## training speed beside a bare loop, torchvision's loader and pythae (installed into .venv)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[bench]'
