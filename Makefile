@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train evaluate generate export report tensorboard test test-slow lint format lock bench bench-sweep chaos clean
+.PHONY: help install train evaluate generate explore export report tensorboard test test-slow lint format lock docs docs-figures \
+  bench bench-sweep chaos clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -29,6 +30,9 @@ evaluate: install ## measures a run: make evaluate ARGS="run=outputs/…"
 
 generate: install ## draws a run: make generate ARGS="run=outputs/…"
 	$(BIN)/python generate.py $(ARGS)
+
+explore: install ## a page in which a run's decoder runs: make explore ARGS="run=outputs/…"
+	$(BIN)/python explore.py $(ARGS)
 
 export: install ## writes a run's encoder and decoder as ONNX and safetensors: make export ARGS="run=outputs/…"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[export]'
@@ -59,6 +63,12 @@ format: install ## puts the code into its format
 lock: install ## writes requirements.lock anew from pyproject.toml, without a registry's address
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --extra dev --no-emit-index-url --no-header \
 	  --no-annotate pyproject.toml --output-file requirements.lock
+
+docs: install ## puts code and figures into the pages of docs/
+	$(BIN)/python docs/include.py
+
+docs-figures: install ## draws the pictures of docs/how_it_works.md anew (minutes)
+	$(BIN)/python docs/figures.py $(ARGS)
 
 bench: install ## training speed beside a bare loop, torchvision's loader and pythae (installed into .venv)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[bench]'

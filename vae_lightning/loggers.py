@@ -81,6 +81,16 @@ class TensorBoard(TensorBoardLogger):
                 self.experiment.add_scalar(f"hp/{name}", metrics[name], step)
         self.save()
 
+    def let_go(self) -> None:
+        """Closes the files before processes are forked, since the threads that write them do not live on there.
+
+        The next figure opens new ones. Without this a forked process waits for ever for what was still to be written.
+        """
+        for writer in (*self._writers.values(), *([] if self._experiment is None else [self._experiment])):
+            writer.close()
+        self._writers.clear()
+        self._experiment = None
+
     @rank_zero_only
     def finalize(self, status: str) -> None:
         for writer in self._writers.values():

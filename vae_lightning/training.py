@@ -14,6 +14,7 @@ import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import build, quiet, runs  # noqa: F401
@@ -71,6 +72,10 @@ def _fit(config: DictConfig, folder: Path, in_sweep: bool, start: Start | None, 
         begin(config, folder, module, data, trainer, report, start)
         for note in notes:
             report.say(note)
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoard):
+                logger.let_go()
     with lean_steps(), interrupts.forwarded(trainer.strategy.launcher):
         trainer.fit(module, datamodule=data, ckpt_path=start and folder / "checkpoints" / LAST)
     if not trainer.is_global_zero:

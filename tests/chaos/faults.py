@@ -400,7 +400,7 @@ def requeued_by_slurm(folder: Path) -> str:
     """The signal that SLURM sends before the time is over: a checkpoint between two steps, and Lightning's own requeue."""
     programs = folder / "bin"
     programs.mkdir()
-    (programs / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {folder}/requeued\n')
+    (programs / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> "{folder}/requeued"\n')
     (programs / "scontrol").chmod(0o755)
 
     def plant() -> None:

@@ -13,7 +13,8 @@ from vae_lightning.cli import find_own_modules, run_app
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, check_int, check_number, nearest
 
 THROUGH_REAL_SPACE = ("traversals", "interpolations", "manifold")  # drawn along straight lines
-WHAT = ("samples", "reconstructions", "traversals", "interpolations", "latent_scatter", "manifold")
+FILM = "training_film"  # made of what training kept, not of the trained model
+WHAT = ("samples", "reconstructions", "traversals", "interpolations", "latent_scatter", "manifold", FILM)
 
 
 def main() -> None:
@@ -29,6 +30,7 @@ def generate(config: DictConfig) -> list[Path]:
     from vae_lightning import figures, runs, served
     from vae_lightning.abilities import REAL_SPACE
     from vae_lightning.console import Report, composition, paths, relative
+    from vae_lightning.film import read_frames, training_film
 
     run = runs.find(config.run, config.checkpoint, config.trust_run_code)
     device = served.choose_device(config.device)
@@ -39,6 +41,8 @@ def generate(config: DictConfig) -> list[Path]:
     report.say(composition(run.config, vae, {"device": device.type, "checkpoint": relative(run.checkpoint)}))
     if what is None:
         left_out = {"manifold"} if vae.latent_prior.top_dim != 2 else set()
+        if not (run.folder / "film").is_dir():
+            left_out.add(FILM)
         if REAL_SPACE not in vae.posterior.abilities:
             left_out |= set(THROUGH_REAL_SPACE)
         what = [name for name in WHAT if name not in left_out]
@@ -48,7 +52,9 @@ def generate(config: DictConfig) -> list[Path]:
         dim = vae.latent_prior.top_dim
         raise UserError(f"what=manifold draws a two-dimensional latent space, and this run has latent_dim={dim}.")
     folder = Path(config.folder).expanduser().absolute() if config.folder else run.inside("generated")
-    made = [_save(figures.to_array(drawings[name]()), folder / f"{name}.png") for name in what]
+    made = [_save(figures.to_array(drawings[name]()), folder / f"{name}.png") for name in what if name != FILM]
+    if FILM in what:
+        made.append(training_film(read_frames(run.folder), folder / f"{FILM}.gif", config.training_film.seconds))
     report.say(paths([("picture", path) for path in made]))
     return made
 
@@ -85,7 +91,7 @@ def _check(config: DictConfig, what: Sequence[str], overrides: Sequence[str]) ->
         for key, value in config[name].items():
             if value is None and key in ("rows", "label"):
                 continue
-            if key == "reach":
+            if key in ("reach", "seconds"):
                 check_number(f"{name}.{key}", value, 0, above=True)
             else:
                 check_int(f"{name}.{key}", value, 0 if key in ("image", "label") else 1)

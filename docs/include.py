@@ -1,0 +1,94 @@
+"""Fills the pages of docs/ with code from the source and with what docs/walkthrough.py prints: `make docs`.
+
+In a page, `<!-- code vae_lightning/vae.py VAE.encode -->`, `<!-- cell sample -->` and `<!-- output sample -->` each stand
+before a fenced block, which is replaced by that function, by that cell of docs/walkthrough.py, or by what the cell prints.
+`--check` changes nothing and fails where a page is not what it would be made (figures in outputs may differ).
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import re
+import sys
+import textwrap
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+WALKTHROUGH = ROOT / "docs" / "walkthrough.py"
+BLOCK = re.compile(r"<!-- (code|cell|output) (.+?) -->\n```(\w+)\n.*?```\n", re.DOTALL)
+
+
+def function_source(path: str, name: str) -> str:
+    """The text of a function, class or method of a file, without its indentation."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    node: ast.AST = ast.parse(text)
+    for part in name.split("."):
+        node = next(child for child in ast.iter_child_nodes(node) if getattr(child, "name", None) == part)
+    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return textwrap.dedent("\n".join(text.splitlines()[first - 1 : node.end_lineno])) + "\n"
+
+
+def cells() -> dict[str, str]:
+    """The cells of the walk-through by name."""
+    parts = re.split(r"^# %% (.+)\n", WALKTHROUGH.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return {name: body.strip("\n") + "\n" for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+@cache
+def outputs() -> dict[str, str]:
+    """What each cell prints, the whole script run once."""
+    namespace: dict[str, object] = {"__name__": "walkthrough"}
+    printed = {}
+    for name, body in cells().items():
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(compile(body, f"cell {name}", "exec"), namespace)  # our own file, whose cells these are
+        printed[name] = out.getvalue()
+    return printed
+
+
+def filled(text: str, output: Callable[[str], str]) -> str:
+    """A page with every block made anew; `output`: what a cell prints."""
+
+    def block(match: re.Match[str]) -> str:
+        kind, what, language = match.groups()
+        content = {
+            "code": lambda: function_source(*what.split()),
+            "cell": lambda: cells()[what],
+            "output": lambda: output(what),
+        }[kind]()
+        return f"<!-- {kind} {what} -->\n```{language}\n{content}```\n"
+
+    return BLOCK.sub(block, text)
+
+
+def pages() -> list[Path]:
+    """The pages that hold such blocks."""
+    return [path for path in sorted((ROOT / "docs").glob("*.md")) if BLOCK.search(path.read_text(encoding="utf-8"))]
+
+
+def without_figures(text: str) -> str:
+    """The text with its numbers masked: they differ a little from machine to machine."""
+    return re.sub(r"[-−+]?\d[\d,.]*", "#", re.sub(r" +", " ", text))
+
+
+def main(check: bool) -> int:
+    stale = []
+    for path in pages():
+        before = path.read_text(encoding="utf-8")
+        after = filled(before, lambda name: outputs()[name])
+        if check and without_figures(before) != without_figures(after):
+            stale.append(path.name)
+        elif not check:
+            path.write_text(after, encoding="utf-8")
+    if stale:
+        sys.stderr.write(f"error: {', '.join(stale)}: not what the source says; run make docs.\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))
