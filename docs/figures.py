@@ -259,14 +259,13 @@ def autoencoder() -> Figure:
         for radius in (1, 2):
             row[0].add_patch(Ellipse((0, 0), 2 * radius, 2 * radius, fill=False, color=INK, lw=1))
         row[0].set_aspect("equal", adjustable="datalim")
-        row[0].set(title=f"{name}: codes of test digits", xlabel="z₁", ylabel="z₂")
+        row[0].set(title=f"{name}: codes of test digits; circles: N(0, I)", xlabel="z₁", ylabel="z₂")
         pairs = torch.stack([x[:8], vae.reconstruct(x[:8])], 1).flatten(0, 1)
         show(row[1], strip(pairs, 2), "x and x̂")
         show(row[2], strip(vae.decode(z).mean, 10), "decoded from z ~ N(0, I)")
     axes[0, 0].legend(
         frameon=False, fontsize=8, markerscale=2, loc="center left", bbox_to_anchor=(1, 0.5), title="digit", title_fontsize=8
     )
-    figure.text(0.01, 0.005, "circles: 1 and 2 standard deviations of N(0, I)", fontsize=8.5)
     return figure
 
 
@@ -274,9 +273,9 @@ def collapse() -> Figure:
     """KL per latent dimension at β = 4: as it comes, with a warm-up, with free bits."""
     runs = {
         "β = 1": train(Diagonal(16)),
-        "β = 4: most dimensions collapse": train(Diagonal(16), beta=always(4.0)),
+        "β = 4: more collapse": train(Diagonal(16), beta=always(4.0)),
         "β = 4 after a slow warm-up": train(Diagonal(16), beta=lambda time: 4 * min(1.0, time / 0.75)),
-        "β = 4, the first 0.5 nats of a dimension free": train(Diagonal(16), Objective(kl=FreeBits(0.5)), always(4.0)),
+        "β = 4, 0.5 nats each are free": train(Diagonal(16), Objective(kl=FreeBits(0.5)), always(4.0)),
     }
     figure = Figure(figsize=(9.0, 2.8), layout="constrained")
     for ax, (title, vae) in zip(figure.subplots(1, 4, sharey=True), runs.items(), strict=True):

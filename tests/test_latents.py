@@ -38,7 +38,7 @@ def test_a_plain_auto_encoder_has_no_kl_elbo_or_nll_anywhere(runner: Runner) -> 
     assert (config.callbacks.early_stopping.monitor, config.callbacks.early_stopping.mode) == ("val/reconstruction", "min")
     state = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["callbacks"]["best"]
     values = [float(row["reconstruction"]) for row in metrics_rows(folder) if row["kind"] == "val"]
-    assert state["best_model_score"].item() == pytest.approx(min(values))
+    assert float(state["best"]) == pytest.approx(min(values))
     events = EventAccumulator(str(folder)).Reload().Tags()["scalars"]
     assert "hp/reconstruction" in events
     assert not any(tag.endswith(("/elbo", "/kl", "/beta")) for tag in events)
@@ -59,7 +59,7 @@ def test_codes_that_are_no_real_vectors_are_drawn_without_straight_lines(runner:
     drawn = {path.stem for path in (folder / "figures").glob("*")}
     assert drawn == {"samples", "reconstructions", "latent_scatter"}
     assert runner("generate", f"run={folder}").status == 0
-    assert {path.stem for path in (folder / "generated").glob("*")} == drawn
+    assert {path.stem for path in (folder / "generated").glob("*")} - {"training_film"} == drawn
     outcome = runner("generate", f"run={folder}", "what=traversals")
     assert outcome.status == 2
     assert "what=traversals does not go with posterior=joint" in outcome.err

@@ -29,7 +29,8 @@ def check_arguments(key: str, path: str, target: Callable[..., Any], values: Map
     partial = bool(values.get("_partial_"))
     values = {name: value for name, value in values.items() if not is_special(name)}
     _check_names(key, target, parameters, values, given, partial)
-    ours = target.__module__.startswith("vae_lightning.")
+    checks_itself = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
+    ours = str(getattr(checks_itself, "__module__", "")).startswith("vae_lightning.")
     hints = {} if ours else _hints(target)
     for name, value in values.items():
         if name in hints and not fits(value, hints[name]):
@@ -112,7 +113,9 @@ def _alternatives(hint: Any) -> list[str]:
     """The words of what can be typed on a command line, null last; none for other classes."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        ordered = sorted(inner, key=lambda part: part is type(None))
+        # typing remembers the order in which a union was first written anywhere
+        order = [int, float, bool, str]
+        ordered = sorted(inner, key=lambda part: (part is type(None), order.index(part) if part in order else len(order)))
         return [word for part in ordered for word in _alternatives(part)]
     if origin is Literal:
         return [str(part) for part in inner]

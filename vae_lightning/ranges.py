@@ -96,7 +96,7 @@ RANGES: dict[str, dict[str, Check]] = {
         "gradient_clip_algorithm": _choice("norm", "value"),
         "reload_dataloaders_every_n_epochs": at_least(0),
     },
-    "lightning.pytorch.callbacks.EarlyStopping": {"min_delta": _number(0), "patience": at_least(0), "mode": _MODE},
+    "vae_lightning.callbacks.early_stopping.EarlyStopping": {"min_delta": _number(0), "patience": at_least(0), "mode": _MODE},
     "lightning.pytorch.loggers.CSVLogger": {"flush_logs_every_n_steps": at_least(1)},
     "torch.optim.SGD": {"momentum": _number(0), "weight_decay": _number(0)},
     "torch.optim.Adam": {"eps": _number(0), "weight_decay": _number(0)},

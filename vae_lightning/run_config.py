@@ -93,6 +93,8 @@ def _check_whole(config: DictConfig, path: Path) -> None:
         "facts.shape": ListConfig, "facts.mean": int | float, "facts.train_size": int, "name": str, "binarization": str,
         **dict.fromkeys((*AXES, "trainer"), DictConfig), **{f"choices.{axis}": str for axis in (*AXES, "trainer")},
     }  # fmt: skip
+    if "hierarchy" not in config:  # of a run from before there were any
+        types = {key: kind for key, kind in types.items() if not key.endswith("hierarchy")}
     for key, kind in types.items():
         if not isinstance(OmegaConf.select(config, key), kind):
             raise UserError(f"{path} is not the whole configuration of a run: {key} is missing, or not what a run has there.")

@@ -54,13 +54,13 @@ class Child:
         return self.status is not None
 
 
-mnist5k._digits = cache(mnist5k._digits)
+digits = cache(mnist5k._digits)
 
 
 @cache
 def warm_up() -> None:
     """What children would do alike, once: the digits, Hydra's search for plugins, and a look at all that was imported."""
-    mnist5k._digits()
+    digits()
     Plugins.instance()
     gc.collect()
     gc.freeze()
@@ -78,6 +78,7 @@ def start(cwd: Path, *arguments: str, command: str = "train", plant: Callable[[]
     status = 1
     try:
         os.setpgid(0, 0)
+        mnist5k._digits = digits
         os.chdir(cwd)
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):

@@ -41,7 +41,7 @@ def generate(config: DictConfig) -> list[Path]:
     report.say(composition(run.config, vae, {"device": device.type, "checkpoint": relative(run.checkpoint)}))
     if what is None:
         left_out = {"manifold"} if vae.latent_prior.top_dim != 2 else set()
-        if not (run.folder / "film").is_dir():
+        if len(list((run.folder / "film").glob("[0-9]*.npz"))) < 2:
             left_out.add(FILM)
         if REAL_SPACE not in vae.posterior.abilities:
             left_out |= set(THROUGH_REAL_SPACE)
