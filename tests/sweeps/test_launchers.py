@@ -83,7 +83,7 @@ def test_launchers_of_clusters_run_on_one_machine(tmp_path: Path, launcher: str)
 def test_slurm_composes_and_hands_its_settings_to_submitit() -> None:
     from hydra import compose, initialize_config_dir
     from hydra.core.plugins import Plugins
-    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher  # type: ignore[import-untyped]
+    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 
     with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
         overrides = ["hydra/launcher=slurm", "hydra.launcher.partition=gpu", "hydra.sweep.dir=there"]
