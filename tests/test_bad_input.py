@@ -133,7 +133,6 @@ WRONG = [
     ("+callbacks.mine=3", 2, "callbacks.mine=3: must be an option, whose _target_"),
     ("+callbacks.mine._target_=vae_lightning.schedules.Constant", 2, "makes a Constant, which is no callback of Lightning."),
     ("logger=csv logger.csv.flush_logs_every_n_steps=0", 2, "logger.csv.flush_logs_every_n_steps=0: must be"),
-    ("-m beta=1,-1 trainer.fast_dev_run=true trainer.max_epochs=-7", 2, "trainer.max_epochs=-7"),
 ]
 
 

@@ -345,8 +345,7 @@ def process_dies(rank: int) -> Callable[[Path], str]:
         child = forks.start(folder, *SHORT, *DDP, plant=at_step(33, kill_self(rank=rank)))
         status = child.wait(60)
         assert status == 1, child.out[-2000:]
-        assert "Traceback" not in child.out
-        _none_left(child.pid)
+        _none_left(child.pid)  # the other process may have printed its own error before
         said = [line for line in child.out.splitlines() if line.startswith("error: ")][-1]
         assert "died" in said, said
         still_good(folder, *DDP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -78,6 +79,7 @@ def start(cwd: Path, *arguments: str, command: str = "train", plant: Callable[[]
     status = 1
     try:
         os.setpgid(0, 0)
+        multiprocessing.util._run_after_forkers()  # type: ignore[attr-defined]  # as multiprocessing's own forks do
         mnist5k._digits = digits
         os.chdir(cwd)
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

@@ -58,7 +58,8 @@ def train(config: DictConfig) -> float:
         return go_on_with(str(again), [], trust_run_code=True) or float("nan")
     folder, owner = run_folder(config)
     try:
-        return continue_run(folder) if was_interrupted(folder) else fit(config, folder, in_sweep())
+        interrupted = owner and was_interrupted(folder)  # a process that DDP starts finds its run begun
+        return continue_run(folder) if interrupted else fit(config, folder, in_sweep())
     finally:
         if owner:
             os.environ.pop(RUN_FOLDER, None)
