@@ -30,6 +30,7 @@ from vae_lightning.data.sampler import OrderedBatches
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
 from vae_lightning.faults import explained, go_on, quiet_writers
+from vae_lightning.hardware import hardware
 from vae_lightning.interrupts import Interrupted, interrupts
 from vae_lightning.lean import NoProfiler, lean_steps
 from vae_lightning.loggers import MetricsCSV, TensorBoard, set_aside
@@ -298,6 +299,7 @@ def collect_results(
         "seconds": round(module.recorder.elapsed(), 2),
         "images_per_second": round(train["images_per_second"]) if "images_per_second" in train else None,
         "device": str(trainer.strategy.root_device),
+        "hardware": hardware(trainer.strategy.root_device),
         "precision": str(trainer.precision),
         "versions": versions(),
         "git_commit": git_commit(),
