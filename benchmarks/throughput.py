@@ -35,10 +35,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from vae_lightning import training
 from vae_lightning.data.mnist import MNIST
 from vae_lightning.lean import lean_steps
 from vae_lightning.shipped import conf_dir
+from vae_lightning.training import assembly
 
 BATCH, HIDDEN, LATENT = 128, 400, 20
 PRECISIONS = {"float32": "32-true", "bf16": "bf16-mixed"}
@@ -115,8 +115,8 @@ def framework(root: Path, images: int, precision: str, binarize: str = "none") -
     resolved = DictConfig(OmegaConf.to_container(DictConfig(whole), resolve=True))
     resolved.choices, resolved.overrides = {k: v for k, v in choices.items() if "/" not in k}, []
     with tempfile.TemporaryDirectory() as folder, splits_loaded_once(root, images):
-        module, data = training.assemble(resolved)
-        trainer = training.make_trainer(resolved, Path(folder), in_sweep=False)
+        module, data = assembly.assemble(resolved)
+        trainer = assembly.make_trainer(resolved, Path(folder), in_sweep=False)
         with lean_steps():
             trainer.fit(module, datamodule=data)
         return module.recorder.history["train"]["images_per_second"]

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from hydra.core.plugins import Plugins
 
-from vae_lightning import training  # so that children have it
 from vae_lightning.data import mnist5k
+from vae_lightning.training import closing  # so that children have it
 
 
 @dataclass
@@ -102,7 +102,7 @@ def _run(command: str, arguments: Sequence[str], plant: Callable[[], None] | Non
     from importlib import import_module
 
     torch.set_num_threads(1)
-    training.draw_all = lambda *args: {}  # a second of work at the end, with nothing to lose
+    closing.draw_all = lambda *args: {}  # a second of work at the end, with nothing to lose
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
     sys.argv = [f"{command}.py", *arguments]

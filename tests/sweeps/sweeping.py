@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from tests.running import Outcome, Runner
 from vae_lightning.sweeps import record
+from vae_lightning.training import run
 
 # a job of these takes a third of a second
 TINY: tuple[str, ...] = (
@@ -28,7 +31,7 @@ class Sweeps:
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
-        runner.monkeypatch.setattr("vae_lightning.training.draw_all", lambda *_: {})
+        runner.monkeypatch.setattr("vae_lightning.training.closing.draw_all", lambda *_: {})
 
     def __call__(self, *arguments: str, command: str = "train") -> Outcome:
         return self.runner(command, *arguments)
@@ -45,6 +48,22 @@ class Sweeps:
     def results(self) -> list[dict[str, Any]]:
         sweep = record.load(self.folder)
         return [json.loads((self.folder / job.folder / "results.json").read_text()) for job in sweep.jobs]
+
+
+@contextmanager
+def interrupted_after_training(number: int) -> Iterator[None]:
+    """Ctrl-C comes in the job that is the `number`th to be trained, before its figures are written."""
+    finish, calls = run.finish, []
+
+    def interrupted(given: run.Run) -> float:
+        calls.append(given)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return finish(given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "finish", interrupted)
+        yield
 
 
 @pytest.fixture

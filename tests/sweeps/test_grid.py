@@ -16,8 +16,7 @@ import yaml
 
 from tests.chaos.compare import tensorboard_scalars
 from tests.running import REPOSITORY
-from tests.sweeps.sweeping import QUIET, TINY, Sweeps
-from vae_lightning import training
+from tests.sweeps.sweeping import QUIET, TINY, Sweeps, interrupted_after_training
 from vae_lightning.runs import read_checkpoint
 from vae_lightning.sweeps import record
 from vae_lightning.sweeps.callbacks import JobProgress
@@ -66,17 +65,7 @@ def test_an_interrupted_sweep_resumed_equals_one_that_was_not(sweeps: Sweeps) ->
     arguments = ("-m", *TINY, "beta=1,2", "seed=0,1")
     assert sweeps(*arguments, QUIET, "name=whole").status == 0
     whole = sweeps.results()
-    calls = []
-    real = training.finish
-
-    def interrupted(*given: object) -> float:
-        calls.append(given)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(*given)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "finish", interrupted)
+    with interrupted_after_training(2):
         outcome = sweeps(*arguments, QUIET, "name=halved")
     assert outcome.status == 130
     assert "resume_sweep=outputs/sweeps/halved/" in outcome.out

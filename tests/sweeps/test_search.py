@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from tests.running import REPOSITORY
-from tests.sweeps.sweeping import QUIET, TINY, Sweeps
-from vae_lightning import training
+from tests.sweeps.sweeping import QUIET, TINY, Sweeps, interrupted_after_training
 from vae_lightning.errors import UserError
 from vae_lightning.sweeps import record
 
@@ -68,17 +67,7 @@ def test_a_resumed_search_goes_on_as_if_never_interrupted(sweeps: Sweeps) -> Non
     arguments = (*arguments, "hydra/sweeper/sampler=tpe", "hydra.sweeper.sampler.n_startup_trials=2")
     assert sweeps(*arguments, "name=whole").status == 0
     whole, figures = record.load(sweeps.folder), [r["val"]["elbo"] for r in sweeps.results()]
-    calls = []
-    real = training.finish
-
-    def interrupted(*given: object) -> float:
-        calls.append(given)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return real(*given)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "finish", interrupted)
+    with interrupted_after_training(4):
         assert sweeps(*arguments, "name=halved").status == 130
     assert sweeps.states() == ["done"] * 3 + ["interrupted"]
     assert sweeps(f"resume_sweep={sweeps.folder}").status == 0

@@ -50,7 +50,7 @@ def train(config: DictConfig) -> float:
     check_values(config)
     from vae_lightning.requeue import requeued_run
     from vae_lightning.sweeps.resume import continue_run, was_interrupted
-    from vae_lightning.training import fit  # torch and Lightning, from here on
+    from vae_lightning.training.run import fit  # torch and Lightning, from here on
 
     config = complete(config)
     again = None if in_sweep() or RUN_FOLDER in os.environ else requeued_run(Path(config.output_dir).expanduser().absolute())
@@ -98,7 +98,7 @@ def go_on_with(path: str, overrides: Sequence[str], trust_run_code: bool = False
         sys.stdout.write(f"{finished}\n")
         return None
     from vae_lightning.runs import write_text
-    from vae_lightning.training import fit
+    from vae_lightning.training.run import fit
 
     owner = RUN_FOLDER not in os.environ
     before = (start.folder / "config.yaml").read_text(encoding="utf-8")

@@ -13,6 +13,13 @@ FIXED = 64  # images that share a factor's value
 SILENT = 0.05  # variance below which Kim and Mnih leave a dimension out
 
 
+def _scaled(z: np.ndarray) -> np.ndarray:
+    """Codes (N, dimensions) at variance 1, without the dimensions that are silent."""
+    variance = z.var(0)
+    used = variance > SILENT
+    return z[:, used] / np.sqrt(variance[used])
+
+
 def factor_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
     """Accuracy of the majority vote "dimension of least scaled variance → factor held fixed" (Kim and Mnih 2018, section 4).
 
@@ -20,11 +27,9 @@ def factor_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
     a share of its variance over all images, is least. Dimensions of variance below 0.05 are left out (at 0 where none is left).
     1/factors is chance.
     """
-    variance = z.var(0)
-    used = variance > SILENT
-    if not used.any():
+    scaled = _scaled(z)
+    if scaled.shape[1] == 0:
         return 0.0
-    scaled = z[:, used] / np.sqrt(variance[used])
     rng = np.random.default_rng(key(seed, "factor_vae_score"))
     dimension, factor = np.array([_vote(scaled, v, rng) for _ in range(2 * VOTES)]).T
     table = np.zeros((scaled.shape[1], v.shape[1]))
@@ -45,11 +50,9 @@ def beta_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
     """
     from sklearn.linear_model import LogisticRegression
 
-    variance = z.var(0)
-    used = variance > SILENT
-    if not used.any():
+    scaled = _scaled(z)
+    if scaled.shape[1] == 0:
         return 0.0
-    scaled = z[:, used] / np.sqrt(variance[used])
     rng = np.random.default_rng(key(seed, "beta_vae_score"))
     factor = rng.integers(v.shape[1], size=2 * VOTES)
     differences = np.array([_difference(scaled, v, int(k), rng) for k in factor])

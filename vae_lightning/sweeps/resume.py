@@ -38,14 +38,14 @@ def was_interrupted(folder: Path) -> bool:
 
 
 def continue_run(folder: Path) -> float:
-    """Goes on with the interrupted run of `folder`, in its place; the best validation figure (see `training.score`).
+    """Goes on with the interrupted run of `folder`, in its place; the best validation figure (see `training.closing.score`).
 
     From its last whole checkpoint, exactly as if it had never stopped; anew, by its own configuration, where it has none yet.
     """
     from vae_lightning import resume
     from vae_lightning.run_config import read_config
     from vae_lightning.runs import empty_folder
-    from vae_lightning.training import fit
+    from vae_lightning.training.run import fit
 
     checkpoint = next((path for name in (LAST, PREVIOUS) if is_whole(path := folder / "checkpoints" / name)), None)
     if checkpoint is not None:

@@ -1,0 +1,1 @@
+"""One training run, from a complete configuration to `results.json`."""

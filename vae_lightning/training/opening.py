@@ -1,0 +1,64 @@
+"""What a run writes and prints before its first step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning import build, runs
+from vae_lightning.abilities import DENSITY
+from vae_lightning.console import composition, relative
+from vae_lightning.loggers import TensorBoard
+from vae_lightning.module import VAEModule
+from vae_lightning.resume import Start
+from vae_lightning.training.parts import Run
+
+
+def begin(run: Run, start: Start | None = None) -> None:
+    """Writes `config.yaml` (of a run that goes on it is there) and prints what was composed."""
+    if start is None:
+        runs.write_text(run.folder / "config.yaml", OmegaConf.to_yaml(run.config))
+    if not run.config.trainer.fast_dev_run:
+        run.report.keep(run.folder)
+    run.report.say(composition(run.config, run.module.vae, circumstances(run, start)))
+    if start is not None:
+        return
+    params = hparams(run.config)
+    for logger in run.trainer.loggers:
+        if isinstance(logger, TensorBoard):
+            logger.log_hparams(params, DENSITY in run.module.vae.posterior.abilities)
+        else:
+            logger.log_hyperparams(params)
+
+
+def circumstances(run: Run, start: Start | None) -> dict[str, str]:
+    """What a run prints below the axes, by label: images, batch, device and where it is kept."""
+    config, data, trainer = run.config, run.data.data, run.trainer
+    sizes = ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items())
+    batch, world = data.batch_size, trainer.world_size
+    return {
+        "images": f"{sizes} ({pixel_words(run.data.mode, run.module)})",
+        "batch": f"{batch}" if world == 1 else f"{batch} × {world} processes = {batch * world}",
+        "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}",
+        "run": relative(run.folder) if not config.trainer.fast_dev_run else "fast_dev_run: nothing is kept",
+        **({} if start is None else {"goes on": f"at step {start.step}, after {start.epoch} epochs"}),
+    }
+
+
+def pixel_words(mode: str, module: VAEModule) -> str:
+    if mode == "none":
+        grey = module.vae.likelihood.support == "binary"
+        return "grey pixels under a Bernoulli: no likelihood, not comparable" if grey else "grey pixels"
+    return {"dynamic": "dynamically binarised", "static": "statically binarised", "threshold": "binarised at 128"}[mode]
+
+
+def hparams(config: DictConfig) -> dict[str, Any]:
+    """What the HParams tab compares: the option of each axis, the numbers, and whatever was overridden."""
+    params: dict[str, Any] = {axis: config.choices[axis] for axis in build.AXES}
+    params |= {"latent_dim": config.latent_dim, "beta": config.beta, "seed": config.seed, "lr": config.optimizer.lr}
+    for override in config.overrides:
+        name, _, value = override.lstrip("+").partition("=")
+        found = OmegaConf.select(config, name)
+        params[name] = found if isinstance(found, int | float | str) else value
+    return {name: value for name, value in params.items() if isinstance(value, int | float | str)}
