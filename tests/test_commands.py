@@ -26,6 +26,7 @@ def test_a_run_folder_holds_what_the_design_says(runner: Runner) -> None:
         "reconstructions", "samples", "traversals", "latent_scatter", "kl_per_dimension",
     }  # fmt: skip
     assert list(folder.glob("events.out.tfevents*"))
+    assert (folder / "projector_config.pbtxt").exists()
     assert not list(folder.glob("**/.*")), "nothing half-written is left"
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert (config["schema_version"], config["beta"], config["choices"]["model"]) == (1, 2, "mlp")

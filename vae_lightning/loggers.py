@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 
+from vae_lightning.errors import check_int
 from vae_lightning.results import HPARAMS_METRICS
 
 EVENTS = "events.out.tfevents*"
@@ -23,13 +24,15 @@ class TensorBoard(TensorBoardLogger):
 
     `train/elbo` and `val/elbo` become the tag `epoch/elbo` of the writers `train` and `val`, so that TensorBoard draws them on
     one chart; `train_step/elbo` becomes `step/elbo`. TensorBoard calls runs by their folders: with a `label`, the events lie in a
-    folder of that name in the run's, so that the runs of a sweep are called by their overrides.
+    folder of that name in the run's, so that the runs of a sweep are called by their overrides. The codes of the first
+    `projector_images` test images go to the projector when the run ends (0 for none).
     """
 
     _KINDS: ClassVar = {"train": ("train", "epoch"), "val": ("val", "epoch"), "train_step": ("train", "step")}
 
-    def __init__(self, save_dir: str | Path, label: str | None = None) -> None:
+    def __init__(self, save_dir: str | Path, label: str | None = None, projector_images: int = 1000) -> None:
         super().__init__(save_dir, name="", version=folder_name(label or ""), default_hp_metric=False)
+        self.projector_images = check_int("projector_images", projector_images, 0)
         self._writers: dict[str, SummaryWriter] = {}
 
     def go_on_from(self, step: int) -> None:

@@ -16,6 +16,7 @@ from vae_lightning.data.sampler import OrderedBatches
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
 from vae_lightning.loggers import TensorBoard
 from vae_lightning.module import VAEModule
+from vae_lightning.projector import write_projection
 from vae_lightning.training.parts import Run
 from vae_lightning.training.provenance import git_commit, hardware, versions
 
@@ -39,6 +40,9 @@ def finish(run: Run) -> float:
         results = {**collect_results(run, sums, progress), "checkpoint": relative_to(checkpoint, folder)}
         runs.write_json(folder / "results.json", results)
         log_results(run.trainer, metrics["test"], progress["steps"])
+        for logger in loggers:
+            if isinstance(logger, TensorBoard) and logger.projector_images > 0:
+                write_projection(vae, data.splits["test"], Path(logger.log_dir), logger.projector_images)
     run.report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, TABLE_ROWS))
     if kept:
         run.report.say(closing_paths(folder, checkpoint, pictures))

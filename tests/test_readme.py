@@ -1,0 +1,84 @@
+"""README.md and README.ja.md say the same: headings, commands, options, links and figures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.running import REPOSITORY
+
+ENGLISH, JAPANESE = REPOSITORY / "README.md", REPOSITORY / "README.ja.md"
+# the language links, and the pages that exist in both languages
+LANGUAGES = {"README.md", "README.ja.md"}
+
+
+class Section(NamedTuple):
+    """What a section holds that is the same in any language."""
+
+    level: int
+    blocks: list[str]
+    codes: list[str]
+    links: list[str]
+    figures: list[str]
+    rows: int
+
+
+def sections(page: Path) -> list[Section]:
+    return [section(part) for part in re.split(r"^(?=#+ )", without_comments(page.read_text(encoding="utf-8")), flags=re.M)]
+
+
+def without_comments(text: str) -> str:
+    """A page whose blocks of commands and code have no comments."""
+    return re.sub(r"^```.*?^```$", lambda block: re.sub(r" +# .*$", "", block[0], flags=re.M), text, flags=re.M | re.S)
+
+
+def section(text: str) -> Section:
+    blocks, prose = re.findall(r"^```.*?^```$", text, flags=re.M | re.S), re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    # a command may be broken into two lines, and Japanese has its words in another order
+    codes = sorted(re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", prose))
+    links = sorted(set(re.findall(r"\]\(([^)]+)\)", prose)) - LANGUAGES)
+    figures = re.findall(r"−?\d[\d.]* ± [\d.]+", prose)
+    heading = re.match(r"#*", text)
+    assert heading is not None
+    return Section(len(heading[0]), blocks, codes, links, figures, len(re.findall(r"^\|", prose, flags=re.M)))
+
+
+def test_both_languages_say_the_same() -> None:
+    english, japanese = sections(ENGLISH), sections(JAPANESE)
+    assert [s.level for s in english] == [s.level for s in japanese]
+    for ours, theirs in zip(english, japanese, strict=True):
+        assert ours == theirs
+
+
+def test_each_language_leads_to_the_other() -> None:
+    for page, other in ((ENGLISH, JAPANESE), (JAPANESE, ENGLISH)):
+        assert f"]({other.name})" in page.read_text(encoding="utf-8")[:200]
+
+
+@pytest.mark.parametrize("page", [ENGLISH, JAPANESE], ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    assert len(links) > 15
+    for link in links:
+        assert (REPOSITORY / link).exists(), link
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ("## スイープ\n", ""),  # a section
+        ("latent_dim=16 beta=4 beta_schedule", "latent_dim=16 beta_schedule"),  # a command
+        ("`laplace`、", ""),  # an option
+        ("−107.4 ± 0.8", "−106.4 ± 0.8"),  # a figure
+        ("(docs/speed.md)", "(docs/reliability.md)"),  # a link
+    ],
+)
+def test_a_difference_is_noticed(said: str, instead: str, tmp_path: Path) -> None:
+    text = JAPANESE.read_text(encoding="utf-8")
+    assert said in text
+    changed = tmp_path / "README.ja.md"
+    changed.write_text(text.replace(said, instead, 1), encoding="utf-8")
+    assert sections(changed) != sections(ENGLISH)
