@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import runpy
 import sys
+from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from tests.running import REPOSITORY, Runner
@@ -18,6 +20,21 @@ COMMANDS = [
 QUICK = ("trainer.max_epochs=1", "trainer.limit_train_batches=2", "~callbacks.pictures")
 
 
+def write(runner: Runner, *paths: str) -> None:
+    """Writes these files of the page into the folder of the commands."""
+    for path in paths:
+        (runner.cwd / path).parent.mkdir(parents=True, exist_ok=True)
+        (runner.cwd / path).write_text(FILES[path], encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Another test may have a module of the same name."""
+    yield
+    for path in FILES:
+        sys.modules.pop(path.removesuffix(".py"), None)
+
+
 def test_the_page_holds_what_it_is_to_hold() -> None:
     assert {path.split("/")[1] for path in FILES if path.endswith(".yaml")} == {
         *("model", "likelihood", "prior", "data", "beta_schedule", "callbacks"),
@@ -27,9 +44,7 @@ def test_the_page_holds_what_it_is_to_hold() -> None:
 
 def test_every_file_and_command_of_the_page_works(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(runner.cwd))  # where Python finds modules of the folder it is started in
-    for path, content in FILES.items():
-        (runner.cwd / path).parent.mkdir(parents=True, exist_ok=True)
-        (runner.cwd / path).write_text(content, encoding="utf-8")
+    write(runner, *FILES)
     for command in COMMANDS:
         _, script, *arguments = command.split()
         if script != "train.py":
@@ -40,15 +55,33 @@ def test_every_file_and_command_of_the_page_works(runner: Runner, monkeypatch: p
         option = arguments[2].partition("=")[2]
         assert option in outcome.out or option == "with_codes"
     assert list(runner.cwd.glob("outputs/**/val_codes.npy"))
-    for path in FILES:  # another test may have a module of the same name
-        sys.modules.pop(path.removesuffix(".py"), None)
+
+
+@pytest.mark.parametrize(("model", "shape"), [("mlp", (64, 48)), ("conv", (32, 32, 3)), ("resnet", (64, 48))], ids=str)
+def test_images_of_any_size_work_from_training_to_the_explorer(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, model: str, shape: tuple[int, ...]
+) -> None:
+    """Found by hydra.searchpath, which goes into the run, so that other commands need not be told."""
+    monkeypatch.syspath_prepend(str(runner.cwd))
+    write(runner, "own_data.py", "conf_mine/data/arrays.yaml")
+    rng = np.random.default_rng(0)
+    np.save(runner.cwd / "images.npy", rng.integers(0, 256, (60, *shape), dtype=np.uint8))
+    np.save(runner.cwd / "labels.npy", np.arange(60) % 2)
+    found = f"hydra.searchpath=[file://{runner.cwd}/conf_mine]"
+    own = ("data=arrays", "data.val_size=10", "data.test_size=10", f"model={model}", "likelihood=gaussian", "latent_dim=2")
+    folder = runner.trained(found, *own, *QUICK)
+    for command, *more in (
+        ("evaluate", "nll.samples=3", "measures=[nll]"),
+        ("generate", "what=[samples,manifold]"),
+        ("explore",),
+    ):
+        outcome = runner(command, f"run={folder}", "trust_run_code=true", *more)
+        assert outcome.status == 0, (command, outcome.err)
 
 
 def test_arguments_of_ones_own_are_checked_and_named(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(runner.cwd))
-    for path in ("tiny.py", "conf_mine/model/tiny.yaml"):
-        (runner.cwd / path).parent.mkdir(parents=True, exist_ok=True)
-        (runner.cwd / path).write_text(FILES[path], encoding="utf-8")
+    write(runner, "tiny.py", "conf_mine/model/tiny.yaml")
     outcome = runner("train", "--config-dir", "conf_mine", "model=tiny", "model.width=0")
     assert (outcome.status, outcome.err) == (2, "error: model.width=0: must be an integer of at least 1.\n")
     outcome = runner("train", "--config-dir", "conf_mine", "model=tyny")

@@ -397,3 +397,9 @@ def test_the_first_words_of_a_session_are_not_the_runs(folder: Path) -> None:
     out = io.StringIO()
     Console(file=out).print(aligned("[link=x]name[/link]", [("a", "[bold]b", "")]))
     assert "[link=x]name[/link]" in out.getvalue()
+
+
+def test_trust_is_true_or_false(runner: Runner) -> None:
+    outcome = runner("train", "resume=outputs/some", "trust_run_code=perhaps")
+    assert outcome.status == 2
+    assert outcome.err == "error: trust_run_code=perhaps: must be one of true, false.\n"

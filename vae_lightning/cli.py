@@ -19,7 +19,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from vae_lightning.command_line import check_command_line
 from vae_lightning.composing import VERSION_BASE, one_sentence, quoted
-from vae_lightning.errors import MEMORY, UserError, out_of_memory
+from vae_lightning.errors import MEMORY, UserError, check_bool, out_of_memory
 from vae_lightning.shipped import conf_dir
 from vae_lightning.sweeps.resume import arguments_of
 
@@ -94,6 +94,14 @@ def find_own_modules() -> None:
     """
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
+
+
+def trusts_run_code(config: DictConfig) -> bool:
+    """Whether the run's code is trusted; it is then also found where the command is typed."""
+    trusted = check_bool("trust_run_code", config.trust_run_code)
+    if trusted:
+        find_own_modules()
+    return trusted
 
 
 def with_messages(action: Callable[[], Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from vae_lightning.cli import find_own_modules, run_app
+from vae_lightning.cli import run_app, trusts_run_code
 from vae_lightning.errors import UserError, check_bool, check_choice, check_int, check_number, nearest
 
 CHEAP = ("nll", "latents", "reconstructions", "probes", "disentanglement")  # measured unless `measures` says otherwise
@@ -33,8 +33,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     """The ELBO and what `config.measures` lists, on one split; also written to `results.json` and TensorBoard."""
     chosen = _chosen(config.measures)
     _check(config, CHEAP if chosen is None else chosen, list(HydraConfig.get().overrides.task))
-    if check_bool("trust_run_code", config.trust_run_code):
-        find_own_modules()
+    trusted = trusts_run_code(config)
     from vae_lightning import runs, served
     from vae_lightning.console import Report, composition, paths, relative, results_table
     from vae_lightning.evaluation.codes import add_bits_per_dim, elbo_figures, encode_split
@@ -42,7 +41,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     from vae_lightning.measuring import Subject
     from vae_lightning.results import add_to_results, add_to_tensorboard, write_per_image
 
-    run = runs.find(config.run, config.checkpoint, config.trust_run_code)
+    run = runs.find(config.run, config.checkpoint, trusted)
     run.results()  # damaged ones are met before the work, not after
     device = served.choose_device(config.device)
     vae = runs.load_vae(run).to(device)

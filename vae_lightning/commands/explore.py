@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from vae_lightning.cli import run_app
+from vae_lightning.cli import run_app, trusts_run_code
 from vae_lightning.errors import check_choice, check_int
 
 
@@ -19,13 +19,14 @@ def explore(config: DictConfig) -> Path:
     check_choice("split", config.split, ("train", "val", "test"))
     check_int("images", config.images)
     check_int("starts", config.starts)
+    trusted = trusts_run_code(config)
     import torch
 
     from vae_lightning import explorer, runs, served
     from vae_lightning.console import Report, composition, paths, relative
     from vae_lightning.evaluation.elbo import evaluate_elbo, pixels
 
-    run = runs.find(config.run, config.checkpoint)
+    run = runs.find(config.run, config.checkpoint, trusted)
     vae = runs.load_vae(run)
     split = served.load_split(run, config.split, config.data.root)
     report = Report()

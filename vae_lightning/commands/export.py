@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from vae_lightning.cli import run_app
+from vae_lightning.cli import run_app, trusts_run_code
 from vae_lightning.errors import UserError, nearest
 
 FORMATS = ("onnx", "safetensors")
@@ -23,10 +23,11 @@ def export(config: DictConfig) -> list[Path]:
     for name in formats:
         if name not in FORMATS:
             raise UserError(f"formats={name}: no such format.{nearest(str(name), FORMATS)} Allowed: {', '.join(FORMATS)}.")
+    trusted = trusts_run_code(config)
     from vae_lightning import exporting, runs
     from vae_lightning.console import Report, composition, paths, relative
 
-    run = runs.find(config.run, config.checkpoint)
+    run = runs.find(config.run, config.checkpoint, trusted)
     vae = runs.load_vae(run)
     report = Report()
     report.say(composition(run.config, vae, {"checkpoint": relative(run.checkpoint)}))

@@ -9,8 +9,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from vae_lightning.cli import find_own_modules, run_app
-from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, check_int, check_number, nearest
+from vae_lightning.cli import run_app, trusts_run_code
+from vae_lightning.errors import InvalidValue, RunError, UserError, check_choice, check_int, check_number, nearest
 
 THROUGH_REAL_SPACE = ("traversals", "interpolations", "manifold")  # drawn along straight lines
 FILM = "training_film"  # made of what training kept, not of the trained model
@@ -25,14 +25,13 @@ def generate(config: DictConfig) -> list[Path]:
     """Draws what `config.what` lists into the run's `generated/` folder; the paths."""
     what = _chosen(config.what)
     _check(config, what or WHAT, list(HydraConfig.get().overrides.task))
-    if check_bool("trust_run_code", config.trust_run_code):
-        find_own_modules()
+    trusted = trusts_run_code(config)
     from vae_lightning import figures, runs, served
     from vae_lightning.abilities import REAL_SPACE
     from vae_lightning.console import Report, composition, paths, relative
     from vae_lightning.film import read_frames, training_film
 
-    run = runs.find(config.run, config.checkpoint, config.trust_run_code)
+    run = runs.find(config.run, config.checkpoint, trusted)
     device = served.choose_device(config.device)
     vae = runs.load_vae(run).to(device)
     _check_labels(config, vae.condition)

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_lightning.build import check_values
 from vae_lightning.cli import find_own_modules, run_app, with_messages
 from vae_lightning.command_line import run_name
-from vae_lightning.errors import InvalidValue, UserError, check_int, check_number, shown
+from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, shown
 from vae_lightning.processes import end_with_parent
 from vae_lightning.sweeps.job import job_folder, label_of
 
@@ -81,9 +81,11 @@ def resume(arguments: Sequence[str]) -> float | None:
     paths = [argument.partition("=")[2].strip("'\"") for argument in arguments if argument.startswith("resume=")]
     if len(paths) > 1:
         raise UserError("resume= is given twice: a command goes on with one run.")
-    trust = "trust_run_code=true" in arguments
+    trust = [argument.partition("=")[2].lower() for argument in arguments if argument.startswith("trust_run_code=")]
+    for value in trust:
+        check_choice("trust_run_code", value, ("true", "false"))
     own = ("resume=", "hydra.", "trust_run_code=")
-    return go_on_with(paths[0], [a for a in arguments if not a.startswith(own)], trust)
+    return go_on_with(paths[0], [a for a in arguments if not a.startswith(own)], trust[-1:] == ["true"])
 
 
 def go_on_with(path: str, overrides: Sequence[str], trust_run_code: bool = False) -> float | None:
