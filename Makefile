@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train evaluate generate explore export report tensorboard test test-slow lint format lock docs docs-figures \
+.PHONY: help install train evaluate generate explore export report tensorboard test test-slow lint format lock docs docs-figures results \
   bench bench-sweep chaos clean
 
 help: ## what there is
@@ -69,6 +69,9 @@ docs: install ## puts code and figures into the pages of docs/
 
 docs-figures: install ## draws the pictures of docs/how_it_works.md anew (minutes)
 	$(BIN)/python docs/figures.py $(ARGS)
+
+results: install ## writes docs/results.md from the runs of published recipes: make results ARGS="runs=outputs"
+	$(BIN)/python -m vae_lightning.published $(ARGS)
 
 bench: install ## training speed beside a bare loop, torchvision's loader and pythae (installed into .venv)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[bench]'

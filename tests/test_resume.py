@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -60,6 +61,22 @@ def test_a_killed_run_ends_where_the_one_left_alone_does(tmp_path: Path, overrid
     assert compare.differences(left, resumed) == []
     history = yaml.safe_load((resumed / "config.yaml").read_text())["resumes"]
     assert len(history) == len(at)
+
+
+def test_a_resumed_run_is_evaluated_to_the_same_figures(tmp_path: Path) -> None:
+    few = ("nll.samples=3", "nll.images=60", "measures=[nll,latents,reconstructions]", "latents.images=100", "latents.points=50")
+    found = []
+    for run in (alone(tmp_path / "a"), killed(tmp_path / "b", at=(25,))):
+        status, out = forks.run(tmp_path, f"run={run}", *few, "per_image=true", command="evaluate")
+        assert status == 0, out
+        with np.load(run / "per_image_test.npz") as arrays:
+            found.append((json.loads((run / "results.json").read_text())["test"], dict(arrays)))
+    (figures, images), (resumed_figures, resumed_images) = found
+    assert figures["nll"] > 0
+    assert resumed_figures == figures
+    assert images.keys() == resumed_images.keys()
+    for name in images:
+        np.testing.assert_array_equal(resumed_images[name], images[name])
 
 
 def test_early_stopping_stays_stopped_and_a_finished_run_says_so(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from vae_lightning.errors import MEMORY, UserError, check_bool, out_of_memory
 from vae_lightning.shipped import conf_dir
 from vae_lightning.sweeps.resume import arguments_of
 
-PATH_KEYS = ("run", "resume", "resume_sweep")  # their values are paths, taken as typed
+PATH_KEYS = ("run", "runs", "page", "resume", "resume_sweep")  # their values are paths, taken as typed
 
 
 def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[..., Any] | None = None) -> None:

@@ -31,6 +31,7 @@ KINDS = ("bottom_up", "top_down", "ladder")
 HIERARCHIES = {
     "bottom_up": TwoLayer(5, [6]),
     "top_down": TwoLayer(5, [6, 7], inference="top_down", decoder_sees="all"),
+    "gated": TwoLayer(5, [6, 7], activation="gated", inference="top_down"),
     "ladder": Ladder([5], [6]),
     "ladder of three": Ladder([5, 4], [6, 7]),
 }

@@ -27,8 +27,9 @@ def check_activation(name: str, gated: bool = False) -> str:
     return check_choice("activation", name, [*ACTIVATIONS, GATED] if gated else ACTIVATIONS)
 
 
-def activation(name: str) -> nn.Module:
-    return nn.GLU(dim=1) if name == GATED else ACTIVATIONS[name]()
+def activation(name: str, dim: int = 1) -> nn.Module:
+    """dim: of the units, which gated ones halve."""
+    return nn.GLU(dim) if name == GATED else ACTIVATIONS[name]()
 
 
 def fan_out(name: str, width: int) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from vae_lightning.architectures.layers import activation
+from vae_lightning.architectures.layers import activation, fan_out
 from vae_lightning.distributions import DiagonalNormal
 from vae_lightning.layered import beside
 
@@ -16,10 +16,10 @@ Network = Callable[[Tensor], Tensor]
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int, activation_name: str) -> nn.Sequential:
-    """inputs → hidden[0] → hidden[1] → … → outputs."""
+    """(..., inputs) → hidden[0] → hidden[1] → … → (..., outputs)."""
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [nn.Linear(inputs, width), activation(activation_name)]
+        layers += [nn.Linear(inputs, fan_out(activation_name, width)), activation(activation_name, -1)]
         inputs = width
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 

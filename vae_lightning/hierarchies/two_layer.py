@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from vae_lightning.architectures.layers import ACTIVATIONS, check_activation
+from vae_lightning.architectures.layers import activation as unit
+from vae_lightning.architectures.layers import check_activation, fan_out
 from vae_lightning.errors import check_choice, check_int, check_ints
 from vae_lightning.hierarchies.base import LAYERED, Hierarchy, TopDown
 from vae_lightning.hierarchies.networks import Given, gaussian, mlp
@@ -36,7 +37,7 @@ class TwoLayer(Hierarchy):
         decoder_sees: str = "z1",
     ) -> None:
         self.z1_dim, self.hidden = check_int("z1_dim", z1_dim), check_ints("hidden", hidden)
-        self.activation = check_activation(activation)
+        self.activation = check_activation(activation, gated=True)
         self.inference = check_choice("inference", inference, ("bottom_up", "top_down"))
         self.decoder_sees = check_choice("decoder_sees", decoder_sees, ("z1", "all"))
 
@@ -92,8 +93,8 @@ class TopDownPosterior(TwoLayerPosterior):
     """q(z2|x) q(z1|x, z2); the encoder gives μ and log σ² of z2, and hidden[0] features of x for z1."""
 
     def between(self, hidden: Sequence[int], activation: str) -> nn.Module:
-        self.width, self.activation = hidden[0], ACTIVATIONS[activation]()
-        return mlp(self.width + self.sizes[1], hidden, 2 * self.sizes[0], activation)
+        self.width, self.activation = fan_out(activation, hidden[0]), unit(activation, -1)
+        return mlp(hidden[0] + self.sizes[1], hidden, 2 * self.sizes[0], activation)
 
     @property
     def features(self) -> int:

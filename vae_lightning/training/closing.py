@@ -18,7 +18,7 @@ from vae_lightning.loggers import TensorBoard
 from vae_lightning.module import VAEModule
 from vae_lightning.projector import write_projection
 from vae_lightning.training.parts import Run
-from vae_lightning.training.provenance import git_commit, versions
+from vae_lightning.training.provenance import git_commit, hardware, versions
 
 TABLE_ROWS = ("elbo", "reconstruction", "kl", "active_units")
 
@@ -96,6 +96,7 @@ def collect_results(run: Run, sums: dict[str, SplitSums], progress: dict[str, in
         "seconds": round(recorder.elapsed(), 2),
         "images_per_second": round(train["images_per_second"]) if "images_per_second" in train else None,
         "device": str(trainer.strategy.root_device),
+        "hardware": hardware(trainer.strategy.root_device),
         "precision": str(trainer.precision),
         "versions": versions(),
         "git_commit": git_commit(),

@@ -1,0 +1,202 @@
+"""The page of results, from made-up run folders."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from vae_lightning.build import AXES
+from vae_lightning.published import __main__ as command
+from vae_lightning.published.attempts import attempts, recipe_config, run_folders
+from vae_lightning.published.figures import Gap, figure_of, paired_gap
+from vae_lightning.published.page import page
+from vae_lightning.published.recipes import recipes
+from vae_lightning.run_config import SCHEMA_VERSION
+
+KNOWN = recipes()
+STANDARD, VAMP = "tomczak2018_standard", "tomczak2018_vamp"
+
+
+def run(root: Path, recipe: str, seed: int = 0, figures: dict[str, Any] | None = None, **more: Any) -> Path:
+    """A run folder of `recipe` as it would be after training and evaluation. more: started, images, entry, and keys to change."""
+    folder = root / recipe / f"{seed}_{more.get('started', '2026')}"
+    folder.mkdir(parents=True)
+    config = json.loads(json.dumps(recipe_config(recipe)))
+    config |= {"seed": seed, "schema_version": SCHEMA_VERSION, "binarization": "dynamic", "started": more.get("started", "2026")}
+    config |= {"choices": {**dict.fromkeys((*AXES, "trainer"), "x"), "experiment": recipe}, "resume": None}
+    config["facts"] = {"shape": [1, 28, 28], "mean": 0.13, "train_size": 50000, "classes": 10}
+    config["data"]["root"] = "elsewhere"
+    for key, value in more.get("keys", {}).items():
+        group, _, name = key.partition(".")
+        config[group][name] = value
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    entry = more.get("entry", KNOWN[recipe].entry)
+    results = {"seconds": 90.0, "hardware": "an abacus", "git_commit": "0123abc", entry: {"elbo": -99.0, **(figures or {})}}
+    if figures is not None:
+        (folder / "results.json").write_text(json.dumps(results))
+    if "images" in more:
+        np.savez(folder / f"per_image_{entry}.npz", examples=np.arange(len(more["images"])), nll=np.array(more["images"]))
+    return folder
+
+
+def nll(value: float, error: float = 0.3, samples: int = 5000) -> dict[str, Any]:
+    return {"nll": value, "nll_standard_error": error, "nll_samples": samples}
+
+
+def row(text: str, start: str) -> list[str]:
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {start} |") and "`" not in line]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def page_of(root: Path) -> str:
+    found, _ = attempts(run_folders(root), KNOWN)
+    return page(KNOWN, found)
+
+
+def test_recipes_without_a_run_say_so(tmp_path: Path) -> None:
+    text = page(KNOWN, {})
+    for name in KNOWN:
+        assert row(text, name)[5] == "not run"
+        assert f"`python train.py experiment={name}`" in text
+    assert row(text, f"{STANDARD} → {VAMP}") == [f"{STANDARD} → {VAMP}", "full", "2.05 (at least 1.5)", "not run", "", ""]
+
+
+def test_one_seed_inside_and_outside(tmp_path: Path) -> None:
+    run(tmp_path, STANDARD, figures=nll(84.8))
+    run(tmp_path, VAMP, seed=3, figures=nll(81.9, 0.25, 100))
+    text = page_of(tmp_path)
+    assert row(text, STANDARD) == [STANDARD, "full", "nll, k = 5000", "84.45", "± 0.4", "84.80 ± 0.30", "inside", "0"]
+    assert row(text, VAMP)[2:] == ["nll, k = 100", "82.40", "± 0.4", "81.90 ± 0.25", "**outside**", "3"]
+    made = next(line for line in text.splitlines() if line.startswith(f"| {VAMP} | `"))
+    for part in (f"`python train.py experiment={VAMP} seed=3`", "nll.samples=5000", "0123abc", "an abacus", "| 1.5 |"):
+        assert part in made
+
+
+def test_several_seeds_have_an_error_over_seeds_too(tmp_path: Path) -> None:
+    values = [-105.0, -106.0, -105.4]
+    for seed, elbo in enumerate(values):
+        figures = {"elbo": elbo, "elbo_standard_error": 0.2 + 0.1 * seed}
+        run(tmp_path, "pytorch_example", seed, figures, entry="test_last")
+    found, _ = attempts(run_folders(tmp_path), KNOWN)
+    figure = figure_of(found["pytorch_example"])
+    assert figure is not None
+    assert figure.mean == pytest.approx(-statistics.fmean(values))
+    assert figure.over_images == pytest.approx(0.3)
+    assert figure.over_seeds == pytest.approx(statistics.stdev(values) / math.sqrt(3))
+    text = page(KNOWN, found)
+    assert row(text, "pytorch_example")[5:] == ["105.47 ± 0.30 (images) ± 0.29 (seeds)", "inside", "0, 1, 2"]
+    assert "`python train.py -m experiment=pytorch_example seed=0,1,2`" in text
+
+
+def test_a_budget_is_held_against_its_own_target(tmp_path: Path) -> None:
+    run(tmp_path, f"{STANDARD}_budget", figures=nll(92.4, samples=100))
+    assert row(page_of(tmp_path), f"{STANDARD}_budget")[1:7] == [
+        "budget", "nll, k = 100", "84.45", "at most 92.45", "92.40 ± 0.30", "inside",
+    ]  # fmt: skip
+    assert row(page_of(tmp_path), STANDARD)[5] == "not run"
+
+
+def test_what_training_alone_wrote_is_no_evaluation(tmp_path: Path) -> None:
+    run(tmp_path, "kingma2014_z20", figures={})
+    assert row(page_of(tmp_path), "kingma2014_z20")[5] == "not evaluated"
+
+
+def test_the_paired_gap_and_its_error(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.normal(84, 25, 400)  # what images have in common
+    better = {seed: hard - 1.8 + rng.normal(0, 2, 400) for seed in (0, 1)}
+    for seed, values in better.items():
+        run(tmp_path, STANDARD, seed, nll(hard.mean()), images=hard.tolist())
+        run(tmp_path, VAMP, seed, nll(values.mean()), images=values.tolist())
+    run(tmp_path, VAMP, 7, nll(80.0), images=hard.tolist())  # has no other of its seed
+    found, _ = attempts(run_folders(tmp_path), KNOWN)
+    gap = paired_gap(KNOWN[VAMP], KNOWN[STANDARD], found)
+    assert isinstance(gap, Gap)
+    each = hard - (better[0] + better[1]) / 2
+    assert gap.figure.mean == pytest.approx(each.mean())
+    assert gap.figure.over_images == pytest.approx(each.std(ddof=1) / 20)
+    assert gap.figure.over_images < 0.15 < 25 / 20, "unpaired it would be far larger"
+    differences = [(hard - better[seed]).mean() for seed in (0, 1)]
+    assert gap.figure.over_seeds == pytest.approx(abs(differences[0] - differences[1]) / 2)
+    assert gap.figure.seeds == (0, 1)
+    assert gap.holds
+    cells = row(page(KNOWN, found), f"{STANDARD} → {VAMP}")
+    assert cells[1:3] == ["full", "2.05 (at least 1.5)"]
+    assert cells[3].startswith(f"{gap.figure.mean:.2f} ± {gap.figure.over_images:.2f} (images)")
+    assert cells[4:] == ["inside", "400"]
+
+
+def test_a_full_pair_has_to_reach_its_gap_and_a_budget_to_be_above_zero(tmp_path: Path) -> None:
+    wobble = [(-1.0) ** i for i in range(100)]
+    for suffix in ("", "_budget"):
+        run(tmp_path, STANDARD + suffix, figures=nll(90), images=[90.0] * 100)
+        run(tmp_path, VAMP + suffix, figures=nll(89), images=[89.0 + w for w in wobble])
+    text = page_of(tmp_path)
+    assert row(text, f"{STANDARD} → {VAMP}")[3:5] == ["1.00 ± 0.10", "**outside**"]
+    assert row(text, f"{STANDARD}_budget → {VAMP}_budget")[3:5] == ["1.00 ± 0.10", "inside"]
+    run(tmp_path, f"{VAMP}_budget", started="2027", figures=nll(90), images=[89.85 + w for w in wobble])
+    assert row(page_of(tmp_path), f"{STANDARD}_budget → {VAMP}_budget")[3:5] == ["0.15 ± 0.10", "**outside**"]
+
+
+def test_images_that_only_one_was_measured_on_are_left_out_and_other_k_refused(tmp_path: Path) -> None:
+    run(tmp_path, STANDARD, figures=nll(90), images=[90.0, math.nan, 92.0, 95.0])
+    better = run(tmp_path, VAMP, figures=nll(89), images=[89.0, 0.0, 91.5, 93.0])
+    assert row(page_of(tmp_path), f"{STANDARD} → {VAMP}")[3::2] == ["1.17 ± 0.44", "3"]
+    results = json.loads((better / "results.json").read_text())
+    results["test"]["nll_samples"] = 100
+    (better / "results.json").write_text(json.dumps(results))
+    assert row(page_of(tmp_path), f"{STANDARD} → {VAMP}")[3] == "nll_samples differ (100, 5000)"
+
+
+def test_a_run_that_is_not_of_the_recipe_is_left_out_with_a_sentence(tmp_path: Path) -> None:
+    other = run(tmp_path, STANDARD, 1, nll(60), keys={"optimizer.lr": 0.1, "trainer.max_epochs": 3})
+    unfinished = run(tmp_path, STANDARD, 2)
+    run(tmp_path, STANDARD, 3, nll(84.4), keys={"data.root": "x", "trainer.devices": 1, "optimizer.fused": False})
+    found, notes = attempts(run_folders(tmp_path), KNOWN)
+    assert [attempt.seed for attempt in found[STANDARD]] == [3]
+    assert notes == [
+        f"{other.name} is left out: it is no run of {STANDARD}, since trainer.max_epochs, optimizer.lr differ.",
+        f"{unfinished.name} is left out: its training has not ended.",
+    ]
+
+
+def test_of_one_seed_the_latest_that_was_evaluated_counts(tmp_path: Path) -> None:
+    for started, figures in (("2026-01", nll(90)), ("2026-02", nll(84.5)), ("2026-03", {})):
+        run(tmp_path, STANDARD, 0, figures, started=started)
+    assert row(page_of(tmp_path), STANDARD)[5] == "84.50 ± 0.30"
+
+
+def test_the_command_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path / "runs=a b", STANDARD, figures=nll(84.4))
+    target = tmp_path / "results.md"
+
+    def called(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["published", *arguments])
+        try:
+            command.main()
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        return 0
+
+    assert called(f"runs={tmp_path / 'runs=a b'}", f"page={target}") == 0
+    assert f"1 of {len(KNOWN)} recipes, 1 run\n" in capsys.readouterr().out
+    assert row(target.read_text(), STANDARD)[5] == "84.40 ± 0.30"
+    assert called(f"runs={tmp_path / 'none'}", f"page={target}") == 2
+    assert capsys.readouterr().err == f"error: runs={tmp_path / 'none'}: there is no such folder.\n"
+    assert called(f"runs={tmp_path}", f"page={tmp_path / 'no' / 'results.md'}") == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_the_page_that_ships_is_one_of_these_recipes() -> None:
+    """A recipe that is added or a value that is changed asks for the page to be written anew."""
+    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    for name in KNOWN:
+        assert row(text, name)[1:5:2] == row(page(KNOWN, {}), name)[1:5:2]

@@ -1,0 +1,28 @@
+"""What `results.json` says of software and hardware."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import pytest
+import torch
+
+from vae_lightning.training import provenance
+
+
+def test_the_processor_and_its_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = tmp_path / "cpuinfo"
+    facts.write_text("processor\t: 0\nmodel name\t: Abacus 3000 @ 2 Hz\n\nprocessor\t: 1\nmodel name\t: Other\n")
+    monkeypatch.setattr(provenance, "CPU_FACTS", facts)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert provenance.hardware(torch.device("cpu")) == "Abacus 3000 @ 2 Hz, 2 threads"
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(provenance, "CPU_FACTS", tmp_path / "none")
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    assert provenance.hardware(torch.device("cpu")) == "arm64, 1 thread"
+
+
+def test_a_gpu_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+    assert provenance.hardware(torch.device("cuda", 1)) == "GPU 1"

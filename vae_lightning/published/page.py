@@ -1,0 +1,133 @@
+"""docs/results.md: one row for each recipe, run or not, the paired gaps, and how each figure was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from vae_lightning.published.attempts import Attempt
+from vae_lightning.published.figures import Figure, Gap, figure_of, paired_gap
+from vae_lightning.published.recipes import Recipe
+
+NOT_RUN, NOT_EVALUATED = "not run", "not evaluated"
+Found = Mapping[str, Sequence[Attempt]]
+HEAD = """# Published results, and ours
+
+Written by `python -m vae_lightning.published runs=…` from the folders of the runs; not to be edited by hand.
+
+Nats per image on the test set, lower is better. `nll` is −log p(x) by importance sampling with k samples (an upper bound in
+expectation, lower with more samples), `-elbo` the negative ELBO at β = 1. Ours is the mean over seeds ± its standard error
+over test images and, where there are several seeds, ± that over seeds. A full recipe is inside where ours lies within the
+tolerance of the published value.
+
+A budget variant is a shorter run of the same recipe, for a machine that cannot do the full one. It does not reproduce the
+published value, and its target is ours: at most the published value plus an allowance. What it can show is the gap between
+two of them.
+"""
+GAPS = """
+## Paired gaps
+
+How much lower the second one's figure is than the first one's, image by image, so that what images have in common cancels:
+the mean over test images ± the standard error of these differences (and ± that over seeds, where there are several pairs).
+A full pair has to reach the gap in brackets, a pair of budget variants has to be above 0 by two standard errors.
+"""
+MADE = """
+## How each was made
+
+`data.root` is left out of the commands. A commit with + had changes that were not committed.
+"""
+
+
+def page(recipes: Mapping[str, Recipe], found: Found) -> str:
+    """The whole page, in Markdown."""
+    parts = [HEAD, _table(_columns(), [_row(recipe, found) for recipe in recipes.values()]), GAPS]
+    parts.append(_table(("from → to", "which", "published gap", "ours", "verdict", "images"), _gap_rows(recipes, found)))
+    parts.append(MADE)
+    columns = ("recipe", "train", "evaluate", "commit", "hardware", "minutes of training")
+    parts.append(_table(columns, [_made(recipe, found.get(recipe.name, ())) for recipe in recipes.values()]))
+    parts += ["\n## Where the published values stand\n\n", *(_source(r) for r in recipes.values() if not r.is_budget)]
+    parts += ["\n## The budgets\n\n", *(_budget(r) for r in recipes.values() if r.is_budget)]
+    return "".join(parts)
+
+
+def _columns() -> Sequence[str]:
+    return ("recipe", "which", "metric", "published", "target", "ours", "verdict", "seeds")
+
+
+def _row(recipe: Recipe, found: Found) -> Sequence[str]:
+    runs = found.get(recipe.name, ())
+    figure = figure_of(runs)
+    if figure is None:
+        ours, verdict, seeds = NOT_EVALUATED if runs else NOT_RUN, "", ""
+    else:
+        verdict = "inside" if recipe.holds(figure.mean) else "**outside**"
+        ours, seeds = _figure(figure), ", ".join(map(str, figure.seeds))
+    return (recipe.name, _which(recipe), _metric(recipe, runs), f"{recipe.published:.2f}", _target(recipe), ours, verdict, seeds)
+
+
+def _which(recipe: Recipe) -> str:
+    return "budget" if recipe.is_budget else "full"
+
+
+def _metric(recipe: Recipe, runs: Sequence[Attempt]) -> str:
+    samples = sorted({run.samples for run in runs if run.samples is not None})
+    return recipe.metric + (f", k = {', '.join(map(str, samples))}" if samples else "")
+
+
+def _target(recipe: Recipe) -> str:
+    return f"at most {recipe.published + recipe.allowance:.2f}" if recipe.allowance is not None else f"± {recipe.tolerance:g}"
+
+
+def _figure(figure: Figure) -> str:
+    seeds = "" if figure.over_seeds is None else f" (images) ± {figure.over_seeds:.2f} (seeds)"
+    return f"{figure.mean:.2f} ± {figure.over_images:.2f}{seeds}".replace("-", "−")
+
+
+def _gap_rows(recipes: Mapping[str, Recipe], found: Found) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = []
+    for better in recipes.values():
+        if better.pair is None:
+            continue
+        worse = recipes[better.pair]
+        gap = paired_gap(better, worse, {name: list(runs) for name, runs in found.items()})
+        least = "" if better.gap_at_least is None else f" (at least {better.gap_at_least:g})"
+        rows.append(
+            (
+                f"{worse.name} → {better.name}",
+                _which(better),
+                f"{worse.published - better.published:.2f}{least}",
+                *_gap_cells(gap),
+            )
+        )
+    return rows
+
+
+def _gap_cells(gap: Gap | str) -> Sequence[str]:
+    if isinstance(gap, str):
+        return gap, "", ""
+    return _figure(gap.figure), "inside" if gap.holds else "**outside**", f"{gap.images:,}"
+
+
+def _made(recipe: Recipe, runs: Sequence[Attempt]) -> Sequence[str]:
+    seeds = [run.seed for run in runs]
+    one = f"python train.py experiment={recipe.name}" + (f" seed={seeds[0]}" if seeds else "")
+    train = one if len(seeds) < 2 else f"python train.py -m experiment={recipe.name} seed={','.join(map(str, seeds))}"
+    minutes = ", ".join(f"{run.seconds / 60:.1f}" for run in runs)
+    cells = (f"`{train}`", f"`python evaluate.py run=… {recipe.evaluate}`")
+    return (recipe.name, *cells, _each(run.commit for run in runs), _each(run.hardware for run in runs), minutes)
+
+
+def _each(words: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(words))
+
+
+def _source(recipe: Recipe) -> str:
+    return f"- `{recipe.name}`: {recipe.paper}; {recipe.table}. Setting: {recipe.setting.rstrip('.')}.\n"
+
+
+def _budget(recipe: Recipe) -> str:
+    return f"- `{recipe.name}`: {recipe.setting}. Its allowance of {recipe.allowance:g} nats was chosen {recipe.chosen}.\n"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n" + "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
