@@ -131,7 +131,10 @@ MAKE = remembered()
 
 def built(choices: Iterable[Choice]) -> Any:
     """The LightningModule of a composition; UserError where it is refused."""
-    config = composition(choices)
+    return module_of(composition(choices))
+
+
+def module_of(config: DictConfig) -> Any:
     with mock.patch.object(build, "make", MAKE):
         return build.build_module(config, build.build_vae(config, FACTS), dynamic=False)
 
