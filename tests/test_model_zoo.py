@@ -54,6 +54,7 @@ def test_every_row_trains_three_steps(row: Row) -> None:
         losses["loss"].backward()
         optimizer.step()
         assert all(bool(value.isfinite()) for value in losses.values()), losses
+    assert set(losses) <= {*re.findall(r"`(\w+)`", page())}, "a figure that the page does not name"
     assert all(not torch.equal(old, new) for old, new in zip(before, module.vae.encoder.parameters(), strict=True))
 
 
