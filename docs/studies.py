@@ -69,7 +69,6 @@ STUDIES = {
             "vamp": "prior=vamp prior.pseudo_inputs=200",
         },
         {"NLL": "nll", **NATS, "active units of 40": "active_units"},
-        seeds=(0, 1),
         measures=("measures=[nll]", "nll.samples=200", "nll.images=1000"),
     ),
     "tc": Study(
@@ -82,7 +81,6 @@ STUDIES = {
             "beta_tc_8": "objective=beta_tc beta=8",
         },
         {"total correlation": "total_correlation", "mutual information": "mutual_information", **NATS},
-        seeds=(0, 1),
         measures=("measures=[latents]", "latents.images=10000", "latents.points=2000"),
     ),
 }

@@ -108,7 +108,7 @@ def vamp(figures: Figures, folder: Folder) -> Figure:
         torch.manual_seed(0)
         show(ax, strip(vae.sample(80), 10), f"{title}\nNLL {fmean(figures[setting]['nll']):.2f} nats")
     inputs = vae.latent_prior.pseudo_inputs.detach()[:80]
-    show(axes[2], strip(inputs, 10), "80 of its pseudo-inputs,\nlearned from noise")
+    show(axes[2], strip(inputs, 10), "80 of its pseudo-inputs,\nwhich began as noise")
     return figure
 
 
@@ -116,21 +116,19 @@ def tc(figures: Figures, folder: Folder) -> Figure:
     """Total correlation and mutual information, one point for each run."""
     figure = Figure(figsize=(8.2, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for kind, label, colour in (("elbo", "β-VAE", BLUE), ("beta_tc", "β-TC-VAE", ORANGE)):
-        of_kind = {s: runs for s, runs in figures.items() if s.startswith(kind) or s == "elbo_1"}
-        points = [
-            (float(s.rpartition("_")[2]), *run)
-            for s, runs in of_kind.items()
-            for run in zip(runs["total_correlation"], runs["mutual_information"], strict=True)
-        ]
-        beta, correlation, information = zip(*sorted(points), strict=True)
-        left.plot(beta, correlation, "o", color=colour, label=label)
+    kinds = {"elbo": ("β-VAE", BLUE), "beta_tc": ("β-TC-VAE", ORANGE)}
+    for setting, runs in figures.items():
+        kind, _, number = setting.rpartition("_")
+        label, colour = kinds[kind] if number != "1" else ("both at β = 1", INK)
+        correlation, information = runs["total_correlation"], runs["mutual_information"]
+        known = label in left.get_legend_handles_labels()[1]
+        left.plot([float(number)] * len(correlation), correlation, "o", color=colour, label="" if known else label)
         right.plot(information, correlation, "o", color=colour)
-        for b, x, y in sorted(points):
-            right.annotate(f"{b:g}", (y, x), xytext=(5, 3), textcoords="offset points", fontsize=8, color=INK)
+        for point in zip(information, correlation, strict=True):
+            right.annotate(number, point, xytext=(5, 3), textcoords="offset points", fontsize=8, color=INK)
     left.set(xlabel="β", ylabel="total correlation (nats)", title="at equal β")
     left.legend(frameon=False)
-    right.set(xlabel="mutual information (nats)", title="beside what the codes say of the image (numbers: β)")
+    right.set(xlabel="mutual information (nats)", title="beside what codes say of images (numbers: β)")
     return figure
 
 
