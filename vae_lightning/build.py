@@ -38,7 +38,7 @@ AXES = (
 
 
 # stands in, before there are data and a model, for what constructors ask of them
-BEFORE_DATA: dict[str, Any] = {"shape": (1, 1, 1), "mean": 0.5, "classes": 2, "numbers": 2}
+BEFORE_DATA: dict[str, Any] = {"shape": (1, 1, 1), "mean": 0.5, "classes": 2, "numbers": 2, "latent_dim": 2}
 
 
 def check_values(config: DictConfig) -> None:
@@ -129,7 +129,7 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     from vae_lightning.module import VAEModule
 
     check_optimizer(config)
-    objective = make(config, "objective")
+    objective = make(config, "objective", {"latent_dim": vae.latent_dim})
     objective.check(vae)
     objective.told(config.facts.train_size)
     beta_schedule = make(config, "beta_schedule")
@@ -137,7 +137,8 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     if not objective.uses_beta(vae) and (config.beta != 1 or config.choices.beta_schedule != "constant"):
         raise UserError(
             f"beta={config.beta} beta_schedule={config.choices.beta_schedule} would have no effect: in objective="
-            f"{config.choices.objective} with posterior={config.choices.posterior} nothing is weighed by it; leave them out."
+            f"{config.choices.objective} ({objective.parts_in_words()}) with {vae.posterior.option} nothing is weighed by it; "
+            "leave them out."
         )
     return VAEModule(
         vae,
