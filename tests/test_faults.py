@@ -29,6 +29,23 @@ def test_errors_of_the_program_keep_their_traceback(tmp_path: Path) -> None:
     assert explain(RuntimeError("shapes do not fit"), tmp_path) is None
 
 
+@pytest.mark.parametrize(
+    ("last_line", "status"),
+    [
+        ("vae_lightning.errors.UserError: said.", 2),
+        ("vae_lightning.errors.InvalidValue: said.", 2),
+        ("vae_lightning.errors.RunError: said.", 1),
+        ("vae_lightning.faults.ProcessLost: said.", 1),
+        ("ValueError: a bug", None),
+        ("vae_lightning.errors.RunError: said.\n\nDuring handling of it:\n\nValueError: a bug", None),
+    ],
+)
+def test_what_a_process_said_is_said_by_the_command(last_line: str, status: int | None, tmp_path: Path) -> None:
+    error = torch.multiprocessing.ProcessRaisedException(f"-- Process 1 terminated:\nTraceback …\n{last_line}\n", 1, 42)
+    fault = explain(error, tmp_path)
+    assert (fault and (str(fault), fault.status)) == (status and ("said.", status))
+
+
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
 def test_memory_names_what_to_lower(error: Exception, tmp_path: Path) -> None:
     sentence = str(explain(error, tmp_path))

@@ -144,7 +144,6 @@ def test_a_cut_checkpoint_is_named_and_the_one_before_it_goes_on(tmp_path: Path)
     assert compare.differences(alone(tmp_path / "c"), run) == []
 
 
-@pytest.mark.slow  # under load the sentence of the dead process is sometimes lost
 def test_two_processes_are_killed_and_resumed(tmp_path: Path) -> None:
     faults.FAULTS["ddp: the second process dies"](tmp_path)
 
