@@ -15,6 +15,7 @@ from vae_lightning.metrics import Means
 QUICK = (
     "files may not grow", "output folder without write permission", "event file cannot be made", "event file cannot be written",
     "read-only data folder", "unreadable data", "NaN in reconstruction", "NaN in kl", "NaN in loss", "NaN in weights",
+    "NaN in weights at the end of an epoch", "NaN in validation", "NaN in the final figures",
     "out of memory", "a loader worker dies",
 )  # fmt: skip
 

@@ -52,6 +52,25 @@ def at_step(step: int, action: Plant) -> Plant:
     return plant
 
 
+def in_validation(number: int, action: Plant) -> Plant:
+    """At the start of the validation with that number, of those of this process, do `action`."""
+
+    def plant() -> None:
+        from vae_lightning.module import VAEModule
+
+        original, count = VAEModule.on_validation_start, [0]
+
+        def on_validation_start(self):
+            count[0] += 1
+            if count[0] == number:
+                action()
+            original(self)
+
+        VAEModule.on_validation_start = on_validation_start  # type: ignore[method-assign]
+
+    return plant
+
+
 def kill_self(signum: int = signal.SIGKILL, rank: int | None = None) -> Plant:
     def kill() -> None:
         if rank is None or int(os.environ.get("LOCAL_RANK", "0")) == rank:
@@ -78,6 +97,26 @@ def poison(term: str, step: int) -> Plant:
             return {**losses, term: losses[term] * float("nan")}
 
         Objective.forward = forward  # type: ignore[method-assign]
+
+    return plant
+
+
+def poison_validation(term: str, call: int) -> Plant:
+    """Makes one term NaN when the figures of a split are taken for the `call`-th time."""
+
+    def plant() -> None:
+        from vae_lightning.evaluation import elbo
+
+        original, count = elbo.elbo_terms, [0]
+
+        def elbo_terms(*args, **kwargs):
+            terms = original(*args, **kwargs)
+            count[0] += 1
+            if count[0] == call:
+                object.__setattr__(terms, term, getattr(terms, term) * float("nan"))
+            return terms
+
+        elbo.elbo_terms = elbo_terms
 
     return plant
 
@@ -301,6 +340,33 @@ def nan_in(term: str) -> Callable[[Path], str]:
     return fault
 
 
+def nan_in_weights_at_the_end_of_an_epoch(folder: Path) -> str:
+    """Seen in the validation that follows, and told of the weights."""
+    said = failed(folder, plant=poison("weights", 40))
+    assert "at step 40, epoch 1: it began in weights" in said, said
+    return said
+
+
+def nan_in_validation(folder: Path) -> str:
+    said = failed(folder, plant=poison_validation("kl", 2))
+    assert "at step 40, epoch 1 of validation: it began in kl. " in said, said
+    assert "detect_anomaly" not in said, said
+    still_good(folder)
+    return said
+
+
+def nan_in_final_figures(folder: Path) -> str:
+    """Of three validations and two final measurements, the last: nothing but that is lost."""
+    said = failed(folder, plant=poison_validation("reconstruction", 5))
+    assert "in the final figures of test, after step 60, epoch 3: it began in reconstruction. " in said, said
+    assert "best.ckpt is kept" in said, said
+    run = forks.only_run(folder)
+    assert not (run / "results.json").exists()
+    assert forks.run(folder, f"resume={run}")[0] == 0
+    assert (run / "results.json").exists()
+    return said
+
+
 def out_of_memory(folder: Path) -> str:
     def ask_for_too_much() -> None:
         torch.empty(10**15)
@@ -508,6 +574,9 @@ FAULTS: dict[str, Callable[[Path], str]] = {
     "read-only data folder": closed_data,
     "unreadable data": unreadable_data,
     **{f"NaN in {term}": nan_in(term) for term in ("reconstruction", "kl", "loss", "weights")},
+    "NaN in weights at the end of an epoch": nan_in_weights_at_the_end_of_an_epoch,
+    "NaN in validation": nan_in_validation,
+    "NaN in the final figures": nan_in_final_figures,
     "out of memory": out_of_memory,
     "out of device memory": out_of_device_memory,
     "a loader worker dies": worker_dies,
