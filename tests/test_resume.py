@@ -57,7 +57,7 @@ def killed(folder: Path, *overrides: str, at: tuple[int | faults.Plant, ...]) ->
         (EVERYTHING, (8, 12, 4, 1, 17)),
         (
             ("trainer.accumulate_grad_batches=3", "trainer.max_steps=17", "trainer.val_check_interval=0.5"),
-            (31, in_validation(2, kill_self()), 16),
+            (31, in_validation(2, kill_self()), 12),
         ),
     ],
     ids=["cyclical, milestones, worker, bf16", "accumulation, max_steps, validation in mid-epoch"],
