@@ -67,7 +67,13 @@ def test_a_resumed_run_knows_its_best_score(mode: str, tmp_path: Path) -> None:
         return best.exists()
 
     before, after = BestCheckpoint(mode=mode), BestCheckpoint(mode=mode)
-    assert [validated(before, score) for score in (-5.0, -3.0, -4.0, float("nan"))] == [True, True, False, False]
+    assert [validated(before, score) for score in (float("nan"), -5.0, -3.0, -4.0, float("inf"))] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
     after.load_state_dict(before.state_dict())
     assert [validated(after, score) for score in (-4.0, -3.0, -2.0)] == [False, False, True]
 
@@ -88,6 +94,9 @@ def test_a_resumed_run_knows_how_long_it_has_waited() -> None:
     assert stops(resumed(before), -3.5), "no better than -3 a second time"
     assert not stops(resumed(before), -2.5)
     assert not stops(resumed(before, patience=3), -3.5)
+    callback, asked_by_another = resumed(before), trainer(-1.0, should_stop=True)
+    callback._run_early_stopping_check(asked_by_another)
+    assert (asked_by_another.should_stop, callback.stopped) == (True, False)
     ended = resumed(before)
     assert stops(ended, -3.5)
     again, more = trainer(), trainer()

@@ -73,6 +73,7 @@ CODE = [
     ("model._target_", ["os.mkdir", "harmed"]),
     ("model._target_", None),
     ("model._args_", [["harmed"]]),
+    ("model._args_", "vae_lightning.architectures.MLP"),  # ships here, but under another key
     ("model._partial_", True),
     ("model._recursive_", False),
     ("model._convert_", "none"),
