@@ -156,6 +156,7 @@ def test_what_ships_passes(group: str) -> None:
         "schema_version: 1\nname: 'a\nschema_version: 1",
         "[" * 3000,
         "{a: " * 3000,
+        "schema_version: 1\nunused: " + "[" * 50 + "]" * 50,
         "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nschema_version: 1",
         "a: &a {b: *a}",
         "schema_version: 1\nschema_version: 1",
