@@ -184,6 +184,7 @@ def test_yaml_that_builds_objects_or_is_damaged_is_not_read(
         (b"\xff\xfe\xff", "is damaged and cannot be read"),
         (b"schema_version: 2\n", "schema_version=2, and this version of vae-lightning reads 1"),
         (b"schema_version: 1\n", "is not the whole configuration of a run: facts.shape is missing"),
+        (b"schema_version: 1\nmany: [" + 50 * b"[1], " + b"]\n", "is not the whole configuration of a run"),
     ],
 )
 def test_what_is_no_configuration_of_a_run_is_named(tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -207,6 +208,7 @@ def test_what_is_no_configuration_of_a_run_is_named(tmp_path: Path, content: byt
         ("model.hidden", ["???"], "model: Missing value"),
         ("model.hidden", -3, "model.hidden=-3: must be"),
         ("model.width", 3, "MLP takes no such argument"),
+        ("overrides", ["two\nlines\tapart"], None),
         ("latent_dim", 4, None),  # only what was resolved counts: nothing is built from it
         ("posterior.latent_dim", 4, "does not go with"),
         ("model.hidden", [16], "does not fit the model"),
