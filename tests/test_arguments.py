@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pytest
 from omegaconf import OmegaConf
 
+from vae_lightning.architectures import MLP
 from vae_lightning.arguments import check_arguments, fits, in_words
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.instantiation import asked_for, is_out_of_memory, make, make_list, one_line, source_key
@@ -177,6 +178,23 @@ def test_arguments_are_checked_by_the_signature(values: dict[str, Any], given: t
 def test_what_takes_any_argument_is_let_alone() -> None:
     check_arguments("box", f"{HERE}.TakesAll", TakesAll, {"anything": 1}, ())
     check_arguments("box", "builtins.dict", dict, {"anything": 1}, ())
+
+
+def test_ranges_are_looked_up_by_the_exact_name_and_null_is_left_alone() -> None:
+    check_arguments("trainer", "lightning.pytorch.Trainer", TakesAll, {"gradient_clip_val": None}, ())
+    check_arguments("trainer", "lightning.pytorch.trainer.Trainer", TakesAll, {"gradient_clip_val": -1}, ())
+    with pytest.raises(InvalidValue, match="gradient_clip_val=-1"):
+        check_arguments("trainer", "lightning.pytorch.Trainer", TakesAll, {"gradient_clip_val": -1}, ())
+
+
+def test_our_own_classes_check_their_types_themselves() -> None:
+    class Mine(MLP):
+        """Of one's own, with a constructor that is ours."""
+
+    for target in (MLP, Mine):
+        check_arguments("model", "any", target, {"hidden": "three"}, ())
+        with pytest.raises(UserError, match="takes no such argument"):
+            check_arguments("model", "any", target, {"hiden": 3}, ())
 
 
 def test_what_a_constructor_asks_for_is_given_wherever_it_stands() -> None:
