@@ -72,10 +72,10 @@ def check_values(config: DictConfig) -> None:
 def check_pairs(config: DictConfig) -> None:
     """Values that are right each and cannot go together."""
     clip, precision = (OmegaConf.select(config, f"trainer.{name}") for name in ("gradient_clip_val", "precision"))
-    if clip and str(precision) in ("16", "bf16", "16-mixed", "bf16-mixed") and config.optimizer.get("fused"):
+    if clip and str(precision) in ("16", "16-mixed") and config.optimizer.get("fused"):
         raise UserError(
             f"trainer.gradient_clip_val={shown(clip)} and trainer.precision={precision} do not go with optimizer.fused=true, "
-            "which scales gradients itself: set optimizer.fused=false."
+            "which unscales gradients after they were clipped: set optimizer.fused=false, or trainer.precision=bf16-mixed."
         )
 
 
