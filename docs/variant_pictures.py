@@ -10,7 +10,8 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from figures import BLUE, GREEN, INK, ORANGE, save, show, strip
+from drawings.common import BLUE, GREEN, INK, ORANGE, show, strip
+from figures import save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -107,8 +108,8 @@ def vamp(figures: Figures, folder: Folder) -> Figure:
         vae = load(folder(setting, 0))
         torch.manual_seed(0)
         show(ax, strip(vae.sample(80), 10), f"{title}\nNLL {fmean(figures[setting]['nll']):.2f} nats")
-    inputs = vae.latent_prior.pseudo_inputs.detach()[:80]
-    show(axes[2], strip(inputs, 10), "80 of its pseudo-inputs,\nwhich began as noise")
+    inputs: Any = vae.latent_prior.pseudo_inputs
+    show(axes[2], strip(inputs.detach()[:80], 10), "80 of its pseudo-inputs,\nwhich began as noise")
     return figure
 
 
