@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train evaluate generate explore export report tensorboard test test-slow lint format lock docs docs-figures results \
+.PHONY: help install train evaluate generate explore export report tensorboard test test-slow lint format lock docs docs-figures docs-variants results \
   bench bench-sweep chaos clean
 
 help: ## what there is
@@ -64,14 +64,18 @@ lock: install ## writes requirements.lock anew from pyproject.toml, without a re
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --extra dev --no-emit-index-url --no-header \
 	  --no-annotate pyproject.toml --output-file requirements.lock
 
-docs: install ## puts code and figures into the pages of docs/
+docs: install ## puts code, figures and what goes with what into the pages of docs/
 	$(BIN)/python docs/include.py
+	$(BIN)/python docs/compositions.py
 
 docs-figures: install ## draws the pictures of docs/how_it_works.md anew (minutes)
 	$(BIN)/python docs/figures.py $(ARGS)
 
 results: install ## writes docs/results.md from the runs of published recipes: make results ARGS="runs=outputs"
 	$(BIN)/python -m vae_lightning.published $(ARGS)
+
+docs-variants: install ## trains, measures and draws what docs/variants.md shows (an hour): ARGS="--data ../shared/data"
+	$(BIN)/python docs/variants.py $(ARGS)
 
 bench: install ## training speed beside a bare loop, torchvision's loader and pythae (installed into .venv)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[bench]'

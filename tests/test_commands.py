@@ -226,6 +226,18 @@ def test_a_run_length_that_is_not_known_is_refused(runner: Runner) -> None:
     assert not list(runner.cwd.glob("outputs/**/*"))
 
 
+@pytest.mark.parametrize(("algorithm", "order"), [("norm", 2), ("value", float("inf"))])
+def test_gradients_are_clipped_in_bf16_though_the_optimizer_is_fused(runner: Runner, algorithm: str, order: float) -> None:
+    clip = ("trainer.gradient_clip_val=0.01", f"trainer.gradient_clip_algorithm={algorithm}")
+    steps = ("optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "lr_schedule=none")
+    folder = runner.trained(*SHORT, "trainer.precision=bf16-mixed", *steps, *clip)
+    before, after = (
+        torch.nn.utils.parameters_to_vector(torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"].values())
+        for name in ("previous.ckpt", "last.ckpt")
+    )
+    assert 0.001 < torch.linalg.vector_norm(after - before, order) <= 4 * 0.01 * 1.01, "four steps, each of 0.01 at most"
+
+
 def test_precision_bf16_trains_and_measures_in_float32(runner: Runner) -> None:
     mixed = runner.trained(*SHORT, "trainer.precision=bf16-mixed")
     exact = runner.trained(*SHORT)

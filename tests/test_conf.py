@@ -29,6 +29,8 @@ GROUPS = [group for group in GROUPS if group.partition("/")[0] not in ("hydra", 
 GIVEN = {
     "condition": {"classes"},
     "likelihood": {"shape"},
+    "objective": {"latent_dim"},
+    "objective/penalty": {"latent_dim"},
     "prior": {"shape", "mean", "numbers"},
     "logger": {"save_dir", "dir", "id", "anonymous", "experiment", "checkpoint_name", "add_file_policy"},
     "optimizer": {"params"},

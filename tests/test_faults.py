@@ -15,6 +15,7 @@ from vae_lightning.metrics import Means
 QUICK = (
     "files may not grow", "output folder without write permission", "event file cannot be made", "event file cannot be written",
     "read-only data folder", "unreadable data", "NaN in reconstruction", "NaN in kl", "NaN in loss", "NaN in weights",
+    "NaN in weights at the end of an epoch", "NaN in validation", "NaN in the final figures",
     "out of memory", "a loader worker dies",
 )  # fmt: skip
 
@@ -27,6 +28,23 @@ def test_fault(name: str, tmp_path: Path) -> None:
 def test_errors_of_the_program_keep_their_traceback(tmp_path: Path) -> None:
     assert explain(ValueError("a bug"), tmp_path) is None
     assert explain(RuntimeError("shapes do not fit"), tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("last_line", "status"),
+    [
+        ("vae_lightning.errors.UserError: said.", 2),
+        ("vae_lightning.errors.InvalidValue: said.", 2),
+        ("vae_lightning.errors.RunError: said.", 1),
+        ("vae_lightning.faults.ProcessLost: said.", 1),
+        ("ValueError: a bug", None),
+        ("vae_lightning.errors.RunError: said.\n\nDuring handling of it:\n\nValueError: a bug", None),
+    ],
+)
+def test_what_a_process_said_is_said_by_the_command(last_line: str, status: int | None, tmp_path: Path) -> None:
+    error = torch.multiprocessing.ProcessRaisedException(f"-- Process 1 terminated:\nTraceback …\n{last_line}\n", 1, 42)
+    fault = explain(error, tmp_path)
+    assert (fault and (str(fault), fault.status)) == (status and ("said.", status))
 
 
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])

@@ -73,6 +73,7 @@ CODE = [
     ("model._target_", ["os.mkdir", "harmed"]),
     ("model._target_", None),
     ("model._args_", [["harmed"]]),
+    ("model._args_", "vae_lightning.architectures.MLP"),  # ships here, but under another key
     ("model._partial_", True),
     ("model._recursive_", False),
     ("model._convert_", "none"),
@@ -155,6 +156,7 @@ def test_what_ships_passes(group: str) -> None:
         "schema_version: 1\nname: 'a\nschema_version: 1",
         "[" * 3000,
         "{a: " * 3000,
+        "schema_version: 1\nunused: " + "[" * 50 + "]" * 50,
         "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nschema_version: 1",
         "a: &a {b: *a}",
         "schema_version: 1\nschema_version: 1",
@@ -182,6 +184,7 @@ def test_yaml_that_builds_objects_or_is_damaged_is_not_read(
         (b"\xff\xfe\xff", "is damaged and cannot be read"),
         (b"schema_version: 2\n", "schema_version=2, and this version of vae-lightning reads 1"),
         (b"schema_version: 1\n", "is not the whole configuration of a run: facts.shape is missing"),
+        (b"schema_version: 1\nmany: [" + 50 * b"[1], " + b"]\n", "is not the whole configuration of a run"),
     ],
 )
 def test_what_is_no_configuration_of_a_run_is_named(tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -205,6 +208,7 @@ def test_what_is_no_configuration_of_a_run_is_named(tmp_path: Path, content: byt
         ("model.hidden", ["???"], "model: Missing value"),
         ("model.hidden", -3, "model.hidden=-3: must be"),
         ("model.width", 3, "MLP takes no such argument"),
+        ("overrides", ["two\nlines\tapart"], None),
         ("latent_dim", 4, None),  # only what was resolved counts: nothing is built from it
         ("posterior.latent_dim", 4, "does not go with"),
         ("model.hidden", [16], "does not fit the model"),

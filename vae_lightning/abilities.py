@@ -13,7 +13,7 @@ from vae_lightning.errors import UserError
 
 DENSITY = "a density q(z|x) at its own draws"
 DENSITY_ANYWHERE = "a density q(z|x) at any z"
-KL_PER_DIMENSION = "a KL divergence for each latent dimension"
+KL_PER_DIMENSION = "independent latent dimensions, each with a KL divergence of its own"
 REAL_SPACE = "latents in the whole of a real space"
 EVERYTHING = frozenset({DENSITY, DENSITY_ANYWHERE, KL_PER_DIMENSION, REAL_SPACE})
 

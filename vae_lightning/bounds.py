@@ -139,5 +139,5 @@ def log_weights(vae: VAE, x: Tensor, samples: int, noise: Noise | None = None, c
 
 
 def iwae(log_w: Tensor) -> Tensor:
-    """log (1/k) Σ_i w_i, shape (batch,): the importance-weighted bound (Burda et al. 2016, eq. 8), → log p(x) as k grows."""
+    """log (1/k) Σ_i w_i, shape (batch,): the importance-weighted bound (Burda et al. 2016, section 3), → log p(x) as k grows."""
     return torch.logsumexp(log_w, 0) - math.log(log_w.shape[0])

@@ -38,7 +38,7 @@ AXES = (
 
 
 # stands in, before there are data and a model, for what constructors ask of them
-BEFORE_DATA: dict[str, Any] = {"shape": (1, 1, 1), "mean": 0.5, "classes": 2, "numbers": 2}
+BEFORE_DATA: dict[str, Any] = {"shape": (1, 1, 1), "mean": 0.5, "classes": 2, "numbers": 2, "latent_dim": 2}
 
 
 def check_values(config: DictConfig) -> None:
@@ -72,10 +72,10 @@ def check_values(config: DictConfig) -> None:
 def check_pairs(config: DictConfig) -> None:
     """Values that are right each and cannot go together."""
     clip, precision = (OmegaConf.select(config, f"trainer.{name}") for name in ("gradient_clip_val", "precision"))
-    if clip and str(precision) in ("16", "bf16", "16-mixed", "bf16-mixed") and config.optimizer.get("fused"):
+    if clip and str(precision) in ("16", "16-mixed") and config.optimizer.get("fused"):
         raise UserError(
             f"trainer.gradient_clip_val={shown(clip)} and trainer.precision={precision} do not go with optimizer.fused=true, "
-            "which scales gradients itself: set optimizer.fused=false."
+            "which unscales gradients after they were clipped: set optimizer.fused=false, or trainer.precision=bf16-mixed."
         )
 
 
@@ -129,7 +129,7 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     from vae_lightning.module import VAEModule
 
     check_optimizer(config)
-    objective = make(config, "objective")
+    objective = make(config, "objective", {"latent_dim": vae.latent_dim})
     objective.check(vae)
     objective.told(config.facts.train_size)
     beta_schedule = make(config, "beta_schedule")
@@ -137,7 +137,8 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     if not objective.uses_beta(vae) and (config.beta != 1 or config.choices.beta_schedule != "constant"):
         raise UserError(
             f"beta={config.beta} beta_schedule={config.choices.beta_schedule} would have no effect: in objective="
-            f"{config.choices.objective} with posterior={config.choices.posterior} nothing is weighed by it; leave them out."
+            f"{config.choices.objective} ({objective.parts_in_words()}) with {vae.posterior.option} nothing is weighed by it; "
+            "leave them out."
         )
     return VAEModule(
         vae,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,10 @@ _LOST = (
 )
 
 
+class ProcessLost(RunError):
+    """Another process of the run went away; why, it may have said itself."""
+
+
 def explain(error: BaseException, folder: Path) -> UserError | None:
     """The sentence for a fault of the machine; None for an error of the program, which deserves its traceback."""
     while error.__class__ is RuntimeError and isinstance(error.__cause__ or error.__context__, OSError):
@@ -38,13 +41,20 @@ def explain(error: BaseException, folder: Path) -> UserError | None:
     if "DataLoader worker" in text or (isinstance(error, ConnectionError | EOFError) and not several_processes()):
         return RunError(f"A worker that loads data died ({_first_sentence(text)}): data.num_workers=0 needs none.{go_on(folder)}")
     if isinstance(error, RuntimeError) and any(words in text.lower() for words in _LOST):
-        return RunError(f"Another process of the run died ({_first_sentence(text)}); what it said is above.{go_on(folder)}")
+        return ProcessLost(f"Another process of the run died ({_first_sentence(text)}); what it said is above.{go_on(folder)}")
     if isinstance(error, torch.multiprocessing.ProcessRaisedException):
-        said = re.findall(r"vae_lightning\.errors\.\w+: (.*)", str(error))
-        return RunError(said[-1]) if said else None
+        return _told_by_process(str(error))
     if isinstance(error, torch.multiprocessing.ProcessExitedException):
         return RunError(f"A process of the run died ({_first_sentence(text)}).{go_on(folder)}")
     return None
+
+
+def _told_by_process(traceback: str) -> UserError | None:
+    """The sentence with which a process that DDP started ended, as its traceback's last line has it."""
+    kind, colon, sentence = traceback.rstrip().rpartition("\n")[2].partition(": ")
+    if not colon or not kind.startswith("vae_lightning."):
+        return None
+    return UserError(sentence) if kind.endswith((".UserError", ".InvalidValue")) else RunError(sentence)
 
 
 def _disk(error: OSError, folder: Path) -> str:

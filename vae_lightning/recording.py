@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,26 @@ from torch.optim import Optimizer
 
 from vae_lightning.errors import RunError
 from vae_lightning.metrics import Means, NotFinite, gather_over_ranks, sum_over_ranks
+
+TRAINING = "trainer.detect_anomaly=true names the operation, a lower optimizer.lr or trainer.gradient_clip_val may prevent it."
+VALIDATION = "the terms of training and the weights were finite: look at that split's images, or lower optimizer.lr."
+
+
+def terms(names: Sequence[str]) -> str:
+    """`reconstruction and kl`: the terms among `names`, without their sums where one of them is there."""
+    return " and ".join([name for name in names if name not in ("loss", "elbo")] or names)
+
+
+def refuse_not_finite(figures: Mapping[str, Mapping[str, float]], checkpoint: Path | None, progress: Mapping[str, int]) -> None:
+    """RunError where a final figure, by split and name, is not finite: no results are written of it."""
+    for split, values in figures.items():
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise RunError(
+                f"NaN or infinity in the final figures of {split}, after step {progress['steps']}, epoch {progress['epochs']}: "
+                f"it began in {terms(bad)}. No results.json is written{f', {checkpoint.name} is kept' if checkpoint else ''}; "
+                f"{VALIDATION}"
+            )
 
 
 class Recorder:
@@ -71,6 +92,7 @@ class Recorder:
         """Hands `kind/metric` to every logger. By hand, since `self.log` costs a tenth of a step for each metric."""
         bad = tuple(name for name, value in metrics.items() if not math.isfinite(value))
         if bad:
+            self.check_finite()  # what training saw comes first
             self._fail(self._message(NotFinite(step, bad), kind))
         epoch = self.module.current_epoch
         self.history[kind] = {**metrics, "step": step, "epoch": epoch}
@@ -117,14 +139,12 @@ class Recorder:
         raise RunError(message) if self.module.trainer.is_global_zero else SystemExit(0)
 
     def _message(self, bad: NotFinite, kind: str) -> str:
-        terms = [name for name in bad.names if name not in ("loss", "elbo")] or list(bad.names)
         whole = self.means.names and set(bad.names) >= set(self.means.names)
-        began = "all terms at once, so in the weights that the step before left" if whole else " and ".join(terms)
-        where = "" if kind in ("training", "train", "train_step") else f" of {kind}"
+        began = "all terms at once, so in the weights that the step before left" if whole else terms(bad.names)
+        where, remedy = (" of validation", VALIDATION) if kind == "val" else ("", TRAINING)
         return (
             f"NaN or infinity at step {bad.step}, epoch {self.module.current_epoch}{where}: it began in {began}. No "
-            "checkpoint was written since, the last one is good; trainer.detect_anomaly=true names the operation, a lower "
-            "optimizer.lr or trainer.gradient_clip_val may prevent it."
+            f"checkpoint was written since, the last one is good; {remedy}"
         )
 
     # ---------------------------------------------------------------- across a resume

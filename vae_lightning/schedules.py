@@ -117,7 +117,7 @@ class Exponential(Schedule):
 
 
 class Cyclical(Schedule):
-    """Cyclical annealing (Fu et al. 2019, eq. 6 and 7): every `period`, from `start` in a straight line to `value`.
+    """Cyclical annealing (Fu et al. 2019): every `period`, from `start` in a straight line to `value`.
 
     With τ = (t mod period)/period: β = start + (value − start)·min(1, τ/ratio), so the share `ratio` of each cycle rises and
     the rest stays at `value`. The paper's M = 4 cycles are period = 1/4 of the run, its R is `ratio`. A run ends at `value`.

@@ -238,7 +238,7 @@ LIMITS = """## What is not promised
 def main(seconds: Callable[[], float] = time.monotonic) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=250, help="in all setups together")
-    parser.add_argument("--minutes", type=float, default=240, help="after which no more are killed")
+    parser.add_argument("--minutes", type=float, default=30, help="after which no more are killed")
     parser.add_argument("--cuts", type=int, default=100, help="of a checkpoint, and as many flipped bytes")
     parser.add_argument("--jobs", type=int, default=1, help="processes that kill at the same time")
     parser.add_argument("--seed", type=int, default=0)

@@ -52,6 +52,25 @@ def at_step(step: int, action: Plant) -> Plant:
     return plant
 
 
+def in_validation(number: int, action: Plant) -> Plant:
+    """At the start of the validation with that number, of those of this process, do `action`."""
+
+    def plant() -> None:
+        from vae_lightning.module import VAEModule
+
+        original, count = VAEModule.on_validation_start, [0]
+
+        def on_validation_start(self):
+            count[0] += 1
+            if count[0] == number:
+                action()
+            original(self)
+
+        VAEModule.on_validation_start = on_validation_start  # type: ignore[method-assign]
+
+    return plant
+
+
 def kill_self(signum: int = signal.SIGKILL, rank: int | None = None) -> Plant:
     def kill() -> None:
         if rank is None or int(os.environ.get("LOCAL_RANK", "0")) == rank:
@@ -82,11 +101,31 @@ def poison(term: str, step: int) -> Plant:
     return plant
 
 
+def poison_validation(term: str, call: int) -> Plant:
+    """Makes one term NaN when the figures of a split are taken for the `call`-th time."""
+
+    def plant() -> None:
+        from vae_lightning.evaluation import elbo
+
+        original, count = elbo.elbo_terms, [0]
+
+        def elbo_terms(*args, **kwargs):
+            terms = original(*args, **kwargs)
+            count[0] += 1
+            if count[0] == call:
+                object.__setattr__(terms, term, getattr(terms, term) * float("nan"))
+            return terms
+
+        elbo.elbo_terms = elbo_terms
+
+    return plant
+
+
 # ---------------------------------------------------------------- what has to hold after each
 
 
 def failed(folder: Path, *overrides: str, plant: Plant | None = None, seconds: float = 60.0, status: int = 1) -> str:
-    """The one sentence with which the command ended, in time."""
+    """The one sentence with which the command ended, in time, and none of its processes with it left."""
     of_mnist5k = [text for text in SHORT if not text.startswith("data.")] if "data=mnist" in overrides else SHORT
     child = forks.start(folder, *of_mnist5k, *overrides, plant=plant)
     got = child.wait(seconds)
@@ -94,6 +133,7 @@ def failed(folder: Path, *overrides: str, plant: Plant | None = None, seconds: f
     assert got == status, (got, child.out[-2000:])
     assert len(errors) == 1, child.out[-2000:]
     assert "Traceback" not in child.out, child.out[-3000:]
+    _none_left(child.pid)
     return errors[0].removeprefix("error: ")
 
 
@@ -160,16 +200,16 @@ def full_disk(folder: Path) -> str:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def limited_files(folder: Path) -> str:
+def limited_files(folder: Path, *overrides: str) -> str:
     """No file may grow beyond 100 kB any more."""
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
-    said = failed(folder, plant=at_step(33, limit))
+    said = failed(folder, *overrides, plant=at_step(33, limit))
     assert "make room" in said, said
-    still_good(folder)
+    still_good(folder, *overrides)
     return said
 
 
@@ -300,6 +340,33 @@ def nan_in(term: str) -> Callable[[Path], str]:
     return fault
 
 
+def nan_in_weights_at_the_end_of_an_epoch(folder: Path) -> str:
+    """Seen in the validation that follows, and told of the weights."""
+    said = failed(folder, plant=poison("weights", 40))
+    assert "at step 40, epoch 1: it began in weights" in said, said
+    return said
+
+
+def nan_in_validation(folder: Path) -> str:
+    said = failed(folder, plant=poison_validation("kl", 2))
+    assert "at step 40, epoch 1 of validation: it began in kl. " in said, said
+    assert "detect_anomaly" not in said, said
+    still_good(folder)
+    return said
+
+
+def nan_in_final_figures(folder: Path) -> str:
+    """Of three validations and two final measurements, the last: nothing but that is lost."""
+    said = failed(folder, plant=poison_validation("reconstruction", 5))
+    assert "in the final figures of test, after step 60, epoch 3: it began in reconstruction. " in said, said
+    assert "best.ckpt is kept" in said, said
+    run = forks.only_run(folder)
+    assert not (run / "results.json").exists()
+    assert forks.run(folder, f"resume={run}")[0] == 0
+    assert (run / "results.json").exists()
+    return said
+
+
 def out_of_memory(folder: Path) -> str:
     def ask_for_too_much() -> None:
         torch.empty(10**15)
@@ -340,18 +407,48 @@ def worker_dies(folder: Path) -> str:
     return said
 
 
+def looks_late() -> None:
+    """The command looks after its processes a second late, as on a machine under load: by then both have met the fault."""
+    from torch.multiprocessing.spawn import ProcessContext
+
+    original = ProcessContext.join
+
+    def join(self, *args, **kwargs):
+        time.sleep(1)
+        return original(self, *args, **kwargs)
+
+    ProcessContext.join = join  # type: ignore[method-assign]
+
+
 def process_dies(rank: int) -> Callable[[Path], str]:
+    def plant() -> None:
+        looks_late()
+        at_step(33, kill_self(rank=rank))()
+
     def fault(folder: Path) -> str:
-        child = forks.start(folder, *SHORT, *DDP, plant=at_step(33, kill_self(rank=rank)))
-        status = child.wait(60)
-        assert status == 1, child.out[-2000:]
-        _none_left(child.pid)  # the other process may have printed its own error before
-        said = [line for line in child.out.splitlines() if line.startswith("error: ")][-1]
-        assert "died" in said, said
+        said = failed(folder, *DDP, plant=plant)
+        assert f"process {rank} terminated with signal SIGKILL" in said, said
         still_good(folder, *DDP)
-        return said.removeprefix("error: ")
+        return said
 
     return fault
+
+
+def process_is_refused(folder: Path) -> str:
+    """One of two processes runs out of memory; the other loses its connection to it."""
+
+    def ask_for_too_much() -> None:
+        if os.environ["LOCAL_RANK"] == "1":
+            torch.empty(10**15)
+
+    def plant() -> None:
+        looks_late()
+        at_step(33, ask_for_too_much)()
+
+    said = failed(folder, *DDP, plant=plant)
+    assert "data.batch_size" in said, said
+    still_good(folder, *DDP)
+    return said
 
 
 def command_dies(folder: Path) -> str:
@@ -477,11 +574,16 @@ FAULTS: dict[str, Callable[[Path], str]] = {
     "read-only data folder": closed_data,
     "unreadable data": unreadable_data,
     **{f"NaN in {term}": nan_in(term) for term in ("reconstruction", "kl", "loss", "weights")},
+    "NaN in weights at the end of an epoch": nan_in_weights_at_the_end_of_an_epoch,
+    "NaN in validation": nan_in_validation,
+    "NaN in the final figures": nan_in_final_figures,
     "out of memory": out_of_memory,
     "out of device memory": out_of_device_memory,
     "a loader worker dies": worker_dies,
     "ddp: the first process dies": process_dies(0),
     "ddp: the second process dies": process_dies(1),
+    "ddp: the second process is out of memory": process_is_refused,
+    "ddp: files may not grow": lambda folder: limited_files(folder, *DDP),
     "ddp: the command dies": command_dies,
     "SIGTERM": stopped_by(signal.SIGTERM),
     "Ctrl-C": stopped_by(signal.SIGINT),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,14 +53,14 @@ class Sweeps:
 
 
 @contextmanager
-def interrupted_after_training(number: int) -> Iterator[None]:
-    """Ctrl-C comes in the job that is the `number`th to be trained, before its figures are written."""
+def interrupted_after_training(number: int, signum: int = signal.SIGINT) -> Iterator[None]:
+    """Ctrl-C (or another signal) comes in the job that is the `number`th to be trained, before its figures are written."""
     finish, calls = run.finish, []
 
     def interrupted(given: run.Run) -> float:
         calls.append(given)
         if len(calls) == number:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signum)
         return finish(given)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -65,15 +65,26 @@ def test_an_interrupted_sweep_resumed_equals_one_that_was_not(sweeps: Sweeps) ->
     arguments = ("-m", *TINY, "beta=1,2", "seed=0,1")
     assert sweeps(*arguments, QUIET, "name=whole").status == 0
     whole = sweeps.results()
-    with interrupted_after_training(2):
+    with interrupted_after_training(2, signal.SIGTERM):
         outcome = sweeps(*arguments, QUIET, "name=halved")
-    assert outcome.status == 130
+    assert outcome.status == 143
     assert "resume_sweep=outputs/sweeps/halved/" in outcome.out
     assert sweeps.states() == ["done", "interrupted", "waiting", "waiting"]
     assert sweeps(f"resume_sweep={sweeps.folder}").status == 0
     assert sweeps.folder.parent.name == "halved"
     assert sweeps.states() == ["done"] * 4
     assert [r["test"] for r in sweeps.results()] == [r["test"] for r in whole]
+
+
+def test_a_sweep_that_is_terminated_while_nothing_trains_says_how_to_go_on(
+    sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("vae_lightning.sweeps.sweeper.launch", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    outcome = sweeps("-m", *TINY, "seed=0,1", QUIET)
+    assert (outcome.status, "resume_sweep=outputs/sweeps/" in outcome.out, outcome.err) == (143, True, "")
+    assert sweeps.states() == ["waiting", "waiting"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_job_interrupted_within_its_training_goes_on_exactly(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:

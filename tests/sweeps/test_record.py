@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,44 @@ def test_a_launcher_that_gives_up_is_started_again_for_the_rest(sweep: Sweep, ho
     states = [sweep.state(job) for job in sweep.jobs]
     assert [state["state"] for state in states] == ["done", "failed", "done", "done"]
     assert states[1]["error"] == (LOST if how == "running" else "It could not be launched: a worker was killed")
+
+
+def test_a_job_that_still_runs_when_its_launcher_gave_up_is_waited_for(sweep: Sweep) -> None:
+    class Leaving:
+        """Gives up for the first job while the second one runs, and has the others in its queue."""
+
+        def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> None:
+            if initial_job_idx:
+                return Breaking(sweep, {}).launch(job_overrides, initial_job_idx)
+            sweep.set_state(sweep.jobs[0], "done")
+            holds = threading.Event()
+            threading.Thread(target=self.second, args=(holds,)).start()
+            holds.wait()
+            raise RuntimeError("a worker was killed")
+
+        def second(self, holds: threading.Event) -> None:
+            with record.locked(record.lock_path(sweep.folder, 1)):
+                sweep.set_state(sweep.jobs[1], "running")
+                holds.set()
+                time.sleep(0.3)
+                sweep.set_state(sweep.jobs[1], "done")
+
+    launch(Leaving(), sweep, sweep.jobs)  # type: ignore[arg-type]
+    assert [sweep.state(job)["state"] for job in sweep.jobs] == ["done"] * 4
+
+
+@pytest.mark.parametrize(("before", "runs"), [("done", False), ("pruned", False), ("waiting", True), ("interrupted", True)])
+def test_a_finished_job_that_a_queue_still_held_is_not_run_again(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, before: str, runs: bool
+) -> None:
+    folder = sweep.jobs[2].folder
+    hydra = OmegaConf.create({"sweep": {"dir": str(sweep.folder), "subdir": folder}, "launcher": {}})
+    monkeypatch.setattr(job.HydraConfig, "get", lambda: hydra)
+    sweep.set_state(sweep.jobs[2], before)
+    called: list[Any] = []
+    job.run(called.append, OmegaConf.create())
+    assert bool(called) is runs
+    assert sweep.state(sweep.jobs[2])["state"] == ("done" if runs else before)
 
 
 def test_the_watch_says_what_becomes_of_jobs_and_keeps_the_record(sweep: Sweep) -> None:

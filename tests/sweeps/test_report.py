@@ -11,6 +11,7 @@ import statistics
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,7 +21,7 @@ from tests.sweeps.sweeping import TINY, Sweeps
 from vae_lightning.errors import UserError
 from vae_lightning.sweeps.gather import GREY, RunRow, gather, kind_of
 from vae_lightning.sweeps.record import Sweep
-from vae_lightning.sweeps.summary import markdown, rankings, show, summary_csv
+from vae_lightning.sweeps.summary import columns, markdown, rankings, show, summary_csv, terminal_table
 
 
 def made_up(folder: Path, runs: Sequence[dict]) -> Path:
@@ -111,6 +112,81 @@ def test_several_sweeps_are_one_where_their_settings_are(tmp_path: Path) -> None
     second = made_up(tmp_path / "b", [{"beta": 1, "seed": 1, "elbo": -102.0}, {"beta": 2, "seed": 1, "elbo": -99.0}])
     (ranking,) = rankings(gather([first, second]))
     assert [(g.settings, len(g.runs)) for g in ranking.groups] == [({"beta": 2}, 1), ({"beta": 1}, 2)]
+
+
+def test_a_key_that_one_sweep_leaves_alone_has_its_default_there(tmp_path: Path) -> None:
+    first = made_up(tmp_path / "a", [{"beta": 1, "elbo": -100.0}])
+    second = made_up(tmp_path / "b", [{"elbo": -102.0}, {"beta": 2, "elbo": 0, "state": "failed"}])
+    (config,) = second.glob("000_*/config.yaml")
+    config.write_text(config.read_text() + "beta: 8\nmodel: {hidden: [3]}\n")
+    gathered = gather([first, second])
+    assert (gathered.swept, [run.settings for run in gathered.runs]) == (["beta"], [{"beta": 1}, {"beta": 8}, {"beta": 2}])
+
+
+def test_only_what_was_overridden_and_is_a_number_is_read(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path / "s", ["-m"])
+    for beta, model in ((1, "mlp"), (2, "conv")):
+        texts = [f"+beta={beta}", f"model={model}", "~callbacks", "hydra.job.name=x", "sweep=seeds", "name="]
+        folder = sweep.folder / sweep.add(texts, "").folder
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(f"choices: {{model: {model}}}\nmodel: {{hidden: [3]}}\nbeta: {beta}\nname: null\n")
+        (folder / "results.json").write_text('{"test": {"elbo": -1, "is_best": true, "note": "x"}, "val": null}')
+        (folder / "metrics.csv").write_text("kind,epoch,step,elbo\nval,0,4,-9\ntrain,0,4,-7\nval,1,8,\n")
+        sweep.set_state(sweep.jobs[-1], "done")
+    sweep.save()
+    gathered = gather([sweep.folder])
+    assert gathered.swept == ["beta", "model"]
+    assert gathered.runs[1].settings == {"beta": 2, "model": "conv", "name": None}
+    assert gathered.runs[1].figures == {"test": {"elbo": -1.0}, "val": {}}
+    assert gathered.runs[1].curve("val", "elbo") == [(1, -9.0)]
+
+
+def test_kinds_name_what_figures_depend_on() -> None:
+    data = {"val_size": 1, "batch_size": 2, "root": "x", "download": False}
+    given = [f"data.{name}={value}" for name, value in data.items()]
+    config: dict[str, Any] = {
+        "choices": {"data": "mnist", "likelihood": "bernoulli"},
+        "data": data,
+        "overrides": [*given, "beta=3"],
+    }
+    config["binarization"] = "static"
+    assert kind_of(config) == "mnist, data.val_size=1, bernoulli, static binarisation"
+    config["choices"]["condition"] = "label"
+    assert kind_of(config).endswith("static binarisation, condition=label")
+    config |= {"binarization": "none", "likelihood": {"_target_": "os.system"}}  # not looked at
+    assert kind_of(config).endswith("bernoulli, grey pixels, condition=label")
+
+
+def test_tables_hold_what_is_looked_at_first(tmp_path: Path) -> None:
+    runs = [{"beta": beta, "name": "a|b", "elbo": -float(beta)} for beta in range(1, 23)]
+    gathered = gather([made_up(tmp_path / "s", [*runs, {"beta": 0, "name": "c", "elbo": None}])])
+    (ranking,) = rankings(gathered)
+    assert [g.settings["beta"] for g in rankings(gathered, direction="min")[0].groups][:2] == [22, 21]
+    assert columns(rankings(gathered, "nll")[0])[:2] == ["nll", "elbo"]
+    assert ranking.groups[-1].settings["beta"] == 0, "without the figure"
+    table = terminal_table(ranking, gathered.keys)
+    assert (table.row_count, "best 20 of 23" in str(table.title)) == (20, True)
+    assert [column.header for column in table.columns] == ["beta", "name", "runs", "elbo", "nll", "kl"]
+    text = markdown([ranking], gathered)
+    assert "| 1 | a\\|b | 1 | −1.00 | 0.00 | 3.00 | – |" in text
+    assert "cannot be compared" not in text
+    row = next(csv.DictReader(summary_csv(gathered).splitlines()))
+    assert (row["test/elbo"], row["comparable"], row["error"]) == ("-1.0", "mnist5k, bernoulli, dynamic binarisation", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("split=train", "split=train: must be one of val, test."),
+        ("images=-1", "images=-1: must be"),
+        ("direction=up", "direction=up: must be one of max, min."),
+        ("metric=new_metric", "add direction=max or direction=min."),
+    ],
+)
+def test_wrong_questions_are_refused(runner: Runner, tmp_path: Path, line: str, sentence: str) -> None:
+    folder = made_up(tmp_path / "a, b", [{"beta": 1, "elbo": -1.0}])  # one folder, as typed
+    outcome = runner("report", f"sweep={folder}", line)
+    assert (outcome.status, outcome.err.count("\n"), sentence in outcome.err) == (2, 1, True), outcome.err
 
 
 def test_settings_are_shown_as_they_are_typed() -> None:

@@ -51,7 +51,7 @@ class UniformSphere(Latent):
 
 
 class VonMisesFisher(Latent):
-    """q(z) = C_m(κ) exp(κ μᵀz) on ‖z‖ = 1 (Davidson et al. 2018, eq. 1 and 2): μ (batch, m), ‖μ‖ = 1, and κ > 0 (batch,).
+    """q(z) = C_m(κ) exp(κ μᵀz) on ‖z‖ = 1 (Davidson et al. 2018): μ (batch, m), ‖μ‖ = 1, and κ > 0 (batch,).
 
     A draw is z = ω·μ + √(1 − ω²)·v, v uniform among the directions at right angles to μ. ω = μᵀz is drawn by rejection (Wood
     1994), `ROUNDS` proposals at once: all fail with a probability of at most 2e-11, and then the last is taken. Its gradient is
@@ -98,7 +98,7 @@ class VonMisesFisher(Latent):
 
 @register_kl(VonMisesFisher, UniformSphere)
 def _kl_von_mises_fisher_uniform(q: VonMisesFisher, p: UniformSphere) -> Tensor:
-    """κ·A_m(κ) + log C_m(κ) + log |S^(m−1)| (Davidson et al. 2018, eq. 14), (batch,)."""
+    """κ·A_m(κ) + log C_m(κ) + log |S^(m−1)| (Davidson et al. 2018), (batch,)."""
     log_integral, cosine = q._normaliser
     return (q.concentration.double() * (cosine - 1) - log_integral + log_area(q.event_shape[0])).to(q.loc.dtype)
 

@@ -39,9 +39,12 @@ class Objective(nn.Module):
         self.bound, self.gradient = bound or ELBO(), gradient or Reparameterised()
         self.kl, self.penalty = kl or Plain(), penalty or NoPenalty()
         if self.kl.reweighs and not self.bound.has_kl_term:
-            raise UserError(f"{self.kl.option} does not go with {self.bound.option}: its bound has no KL term of its own.")
+            raise UserError(f"{self.kl.option} does not go with {self.bound.option}, which has no KL term of its own.")
         if self.kl.by_formula and self.gradient.log_q is not None:
-            raise UserError(f"{self.kl.option} does not go with {self.gradient.option}: it takes the KL by its formula.")
+            raise UserError(
+                f"{self.kl.option} does not go with {self.gradient.option}: it takes the KL by its formula, and that gradient "
+                "takes it from the draws."
+            )
         self.apart = self.bound.weighs_apart(self.gradient)
 
     def uses_beta(self, vae: VAE) -> bool:
@@ -65,6 +68,10 @@ class Objective(nn.Module):
 
     def parts(self) -> tuple[Part, ...]:
         return self.bound, self.gradient, self.kl, self.penalty
+
+    def parts_in_words(self) -> str:
+        """`bound=iwae gradient=dreg kl=plain penalty=none`."""
+        return " ".join(part.option.removeprefix("objective/") for part in self.parts())
 
     def forward(
         self, vae: VAE, x: Tensor, beta: float | Tensor = 1.0, noise: Noise | None = None, c: Tensor | None = None

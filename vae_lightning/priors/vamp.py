@@ -19,8 +19,8 @@ MARGIN = 0.01  # from 0 and 1, where the pseudo-inputs of a start from data woul
 
 
 class Vamp(Prior):
-    """p(z) = (1/K) Σ_k q_φ(z|u_k), the `pseudo_inputs` u_1 … u_K in [0, 1]^shape learned with the rest (Tomczak and Welling 2018,
-    eq. 9). With the training images for u it would be the aggregate posterior, the best prior there is (their eq. 6).
+    """p(z) = (1/K) Σ_k q_φ(z|u_k), the `pseudo_inputs` u_1 … u_K in [0, 1]^shape learned with the rest (Tomczak and Welling
+    2018). With the training images for u it would be the aggregate posterior, by their argument the best prior there is.
 
     starts_from: `noise`, pixels spread about the data's mean as in the authors' code; or `data`, training images drawn at random.
     numbers: of a code; shape, mean: of the images.

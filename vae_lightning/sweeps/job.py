@@ -28,8 +28,8 @@ def run(task: Callable[[DictConfig], Any], config: DictConfig) -> None:
     sweep, folder = Path(hydra.sweep.dir).absolute(), job_folder()
     number = int(folder.name.partition("_")[0])
     with record.locked(record.lock_path(sweep, number)) as free:
-        if not free:
-            return  # another process is at it
+        if not free or read_json(record.state_path(sweep, number)).get("state") in record.FINISHED:
+            return  # another process is at it, or was: a launcher that gave up may still have had it in its queue
         started = time.perf_counter()
         again = {"error": None, "traceback": None, "pruned": None}
         record.update_state(sweep, number, state="running", **again, **record.here(), threads=share_threads())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ def launch(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job]) -> None:
     while waiting:
         batch = waiting if together else waiting[:1]
         error = _launch(launcher, batch)
+        _wait_for_running(sweep, batch)
         for job in batch:
             _settle(sweep, job, error if len(batch) == 1 else None)
         left = [job for job in waiting if sweep.state(job)["state"] == "waiting"]
@@ -36,6 +38,12 @@ def _launch(launcher: Launcher, jobs: Sequence[Job]) -> Exception | None:
     except Exception as error:
         return error
     return None
+
+
+def _wait_for_running(sweep: Sweep, jobs: Sequence[Job], interval: float = 0.2) -> None:
+    """A launcher that gives up for one job may leave others running in their processes."""
+    while any(sweep.true_state(job)["state"] == "running" for job in jobs):
+        time.sleep(interval)
 
 
 def _settle(sweep: Sweep, job: Job, error: Exception | None) -> None:

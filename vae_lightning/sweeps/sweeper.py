@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hydra._internal.utils import get_args_parser
@@ -59,13 +63,13 @@ class RecordedSweeper(Sweeper):
             self.open(folder)
             console.print(f"sweep {os.path.relpath(folder)}", soft_wrap=True)
             try:
-                with Watch(self.record, self.total(overrides), console) as watch:
+                with terminable(), Watch(self.record, self.total(overrides), console) as watch:
                     self.run(overrides, watch)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interruption:
                 console.print(
                     f"interrupted; it goes on by: python train.py resume_sweep={os.path.relpath(folder)}", soft_wrap=True
                 )
-                sys.exit(130)
+                sys.exit(exit_status(interruption))
         self.close(console)
 
     def open(self, folder: Path) -> None:
@@ -126,6 +130,37 @@ class RecordedSweeper(Sweeper):
         if failed:
             again = f"resume_sweep={os.path.relpath(self.record.folder)} runs them again"
             raise RunError(f"{len(failed)} of {len(self.record.jobs)} jobs failed; {again}.")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a sweep as Ctrl-C does."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """For the time of a sweep; while a model trains in this process, `interrupts` takes over."""
+    if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
+        yield
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def exit_status(interruption: BaseException) -> int:
+    """As shells have it: 143 for SIGTERM, which may have come to a job first, 130 for Ctrl-C."""
+    asked: BaseException | None = interruption
+    while asked is not None:
+        if isinstance(asked, Terminated) or (isinstance(asked, SystemExit) and asked.code == 128 + signal.SIGTERM):
+            return 128 + signal.SIGTERM
+        asked = asked.__cause__
+    return 128 + signal.SIGINT
 
 
 def config_flags() -> list[str]:

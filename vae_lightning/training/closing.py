@@ -17,6 +17,7 @@ from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
 from vae_lightning.loggers import TensorBoard
 from vae_lightning.module import VAEModule
 from vae_lightning.projector import write_projection
+from vae_lightning.recording import refuse_not_finite
 from vae_lightning.training.parts import Run
 from vae_lightning.training.provenance import git_commit, hardware, versions
 
@@ -34,6 +35,7 @@ def finish(run: Run) -> float:
     data.setup("fit")
     sums = {name: split_sums(vae, data.splits[name], name, data.data.eval_batch_size) for name in ("val", "test")}
     metrics = {name: s.metrics() for name, s in sums.items()}
+    refuse_not_finite(metrics, checkpoint, progress)
     kept = not run.config.trainer.fast_dev_run
     if kept:
         pictures = publish(draw_all(vae, data.splits["val"], sums["val"]), folder, loggers, progress["steps"])

@@ -6,7 +6,6 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from omegaconf import DictConfig
 
 from vae_lightning import quiet  # noqa: F401
@@ -14,8 +13,8 @@ from vae_lightning.checkpoint_files import LAST
 from vae_lightning.console import Report
 from vae_lightning.faults import explained, go_on, quiet_writers
 from vae_lightning.interrupts import Interrupted, interrupts
+from vae_lightning.launching import prepare_processes
 from vae_lightning.lean import lean_steps
-from vae_lightning.loggers import TensorBoard
 from vae_lightning.processes import sole_owner
 from vae_lightning.resume import Start, take_up
 from vae_lightning.training.assembly import assemble, is_first_process, make_trainer
@@ -54,10 +53,7 @@ def _fit(config: DictConfig, folder: Path, in_sweep: bool, start: Start | None, 
         begin(run, start)
         for note in notes:
             report.say(note)
-    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoard):
-                logger.let_go()
+    prepare_processes(trainer, folder)
     with lean_steps(), interrupts.forwarded(trainer.strategy.launcher):
         trainer.fit(module, datamodule=data, ckpt_path=start and folder / "checkpoints" / LAST)
     if not trainer.is_global_zero:

@@ -9,7 +9,7 @@ from vae_lightning.objectives.bound.weighted import ImportanceWeighted
 
 
 class IWAE(ImportanceWeighted):
-    """log (1/k) Σ_i w_i with k = `samples` draws (Burda et al. 2016, eq. 8): grows with k and tends to log p(x).
+    """log (1/k) Σ_i w_i with k = `samples` draws (Burda et al. 2016, section 3): grows with k and tends to log p(x).
 
     Its gradient weighs the draws by w̃_i = w_i / Σ_j w_j.
     """

@@ -14,7 +14,7 @@ from vae_lightning.vae import VAE
 
 
 class DIP(Penalty):
-    """λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii − 1)², λ_od = `off_diagonal`, λ_d = `diagonal` (Kumar et al. 2018, eq. 6 and 7).
+    """λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii − 1)², λ_od = `off_diagonal`, λ_d = `diagonal` (Kumar et al. 2018).
 
     DIP-VAE-I: C = Cov_x[μ(x)] of the means E_q[z|x]; DIP-VAE-II: C = Cov_q(z)[z] = E_x[diag σ²(x)] + Cov_x[μ(x)], of the codes.
     Both over the batch. Reports `dip`, the penalty; no nats.

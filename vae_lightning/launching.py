@@ -1,0 +1,49 @@
+"""The processes that DDP forks or spawns: what went wrong in one of them is said by the command, once."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+
+from vae_lightning.faults import ProcessLost, explained
+from vae_lightning.interrupts import interrupts
+from vae_lightning.loggers import TensorBoard
+
+PATIENCE = 20.0  # seconds; the command hears of a dead process at once, unless the machine is overloaded
+
+
+class Launcher(_MultiProcessingLauncher):
+    """Lightning's, whose processes end with a sentence where the machine was at fault.
+
+    The command is told of the first process that it finds dead. Where one dies, the others lose their connection to it: they
+    wait until the command has found it and tells them to end, so that its error is told and not theirs.
+    """
+
+    folder: Path
+
+    def _wrapping_function(self, *arguments: Any, **keywords: Any) -> None:
+        try:
+            with explained(self.folder), explained(self.folder):  # twice: see `training.fit`
+                super()._wrapping_function(*arguments, **keywords)
+        except ProcessLost:
+            end = time.monotonic() + PATIENCE
+            while interrupts.received is None and time.monotonic() < end:
+                time.sleep(0.05)
+            raise
+
+
+def prepare_processes(trainer: Trainer, folder: Path) -> None:
+    """Where training will run in processes of its own, makes them explain themselves, and lets go of what they cannot share."""
+    launcher = trainer.strategy.launcher
+    if not isinstance(launcher, _MultiProcessingLauncher):
+        return
+    ours = Launcher(trainer.strategy, launcher._start_method)  # type: ignore[arg-type]
+    ours.folder = folder
+    trainer.strategy._launcher = ours
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoard):
+            logger.let_go()
