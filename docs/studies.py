@@ -74,13 +74,13 @@ STUDIES = {
     "tc": Study(
         "model.hidden=[256,128] latent_dim=10 trainer.max_epochs=8",
         {
-            "elbo_1": "objective=elbo beta=1",
             "elbo_2": "objective=elbo beta=2",
             "elbo_4": "objective=elbo beta=4",
             "beta_tc_4": "objective=beta_tc beta=4",
             "beta_tc_8": "objective=beta_tc beta=8",
         },
         {"total correlation": "total_correlation", "mutual information": "mutual_information", **NATS},
+        seeds=(0, 1),
         measures=("measures=[latents]", "latents.images=10000", "latents.points=2000"),
     ),
 }

@@ -120,7 +120,7 @@ def tc(figures: Figures, folder: Folder) -> Figure:
     kinds = {"elbo": ("β-VAE", BLUE), "beta_tc": ("β-TC-VAE", ORANGE)}
     for setting, runs in figures.items():
         kind, _, number = setting.rpartition("_")
-        label, colour = kinds[kind] if number != "1" else ("both at β = 1", INK)
+        label, colour = kinds[kind]
         correlation, information = runs["total_correlation"], runs["mutual_information"]
         known = label in left.get_legend_handles_labels()[1]
         left.plot([float(number)] * len(correlation), correlation, "o", color=colour, label="" if known else label)
