@@ -107,6 +107,14 @@ def test_runs_without_the_figure_come_last_and_unfinished_ones_are_told(tmp_path
     assert "- failed:" in markdown(found, gathered)
 
 
+def test_a_run_that_did_not_end_is_in_no_ranking(tmp_path: Path) -> None:
+    folder = made_up(tmp_path / "s", [{"beta": 1, "elbo": -9.0}, {"beta": 2, "elbo": 0, "state": "interrupted"}])
+    (done,), (left,) = folder.glob("000_*/config.yaml"), folder.glob("001_*")
+    shutil.copy(done, left / "config.yaml")
+    (ranking,) = rankings(gather([folder]))
+    assert len(ranking.groups) == 1
+
+
 def test_several_sweeps_are_one_where_their_settings_are(tmp_path: Path) -> None:
     first = made_up(tmp_path / "a", [{"beta": 1, "seed": 0, "elbo": -100.0}])
     second = made_up(tmp_path / "b", [{"beta": 1, "seed": 1, "elbo": -102.0}, {"beta": 2, "seed": 1, "elbo": -99.0}])
