@@ -50,6 +50,17 @@ def test_a_running_job_whose_process_is_gone_was_interrupted(sweep: Sweep) -> No
     assert sweep.true_state(first)["state"] == "done", "its results were written before its process was killed"
 
 
+def test_nothing_is_left_of_an_attempt_that_is_to_begin_anew(sweep: Sweep) -> None:
+    first = sweep.jobs[0]
+    (sweep.folder / first.folder).mkdir()
+    (sweep.folder / first.folder / "config.yaml").touch()
+    sweep.set_state(first, "failed", error="x")
+    sweep.reset(first)
+    assert not (sweep.folder / first.folder).exists()
+    assert sweep.state(first) == {"state": "waiting"}
+    sweep.reset(first)
+
+
 class Breaking:
     """A launcher that does jobs in order, and gives up as it is told: `dies` by number of job, leaving it running or waiting."""
 
