@@ -86,6 +86,31 @@ def test_a_resumed_run_is_evaluated_to_the_same_figures(tmp_path: Path) -> None:
         np.testing.assert_array_equal(resumed_images[name], images[name])
 
 
+def test_a_checkpoint_that_a_dying_process_wrote_last_is_gone_on_from(tmp_path: Path) -> None:
+    """It comes between the first look at the run and the moment in which its folder is free."""
+    (tmp_path / "b").mkdir()
+    assert forks.run(tmp_path / "b", *SHORT, plant=at_step(33, kill_self()))[0] == 137
+    run = forks.only_run(tmp_path / "b")
+    last = run / "checkpoints" / "last.ckpt"
+    later = last.read_bytes()
+    last.write_bytes(last.with_name("previous.ckpt").read_bytes())
+
+    def plant() -> None:
+        from vae_lightning.training import run as running
+
+        original = running.sole_owner
+
+        def sole_owner(folder: Path):
+            last.write_bytes(later)
+            return original(folder)
+
+        running.sole_owner = sole_owner  # type: ignore[assignment]
+
+    status, out = forks.run(tmp_path / "b", f"resume={run}", plant=plant)
+    assert status == 0, out
+    assert compare.differences(alone(tmp_path / "a"), run) == []
+
+
 def test_early_stopping_stays_stopped_and_a_finished_run_says_so(tmp_path: Path) -> None:
     left = alone(tmp_path / "a", *EARLY)
     assert 80 < compare.last_step(left) < 20 * 40

@@ -119,6 +119,11 @@ def early_stopped(start: Start) -> bool:
     )
 
 
+def as_it_is_now(start: Start) -> Start:
+    """Read again once the run folder is held: processes of a command that was killed may have written another until then."""
+    return start._replace(content=runs.read_checkpoint(start.checkpoint))
+
+
 def take_up(start: Start) -> list[str]:
     """Makes the folder what it was at the checkpoint; returns what is to be said of it.
 

@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from vae_lightning import build
+from vae_lightning.errors import RunError
 from vae_lightning.sweeps import ddp, extras, job, record
-from vae_lightning.sweeps.launch import LOST, launch
+from vae_lightning.sweeps.launch import LOST, launch, refuse_if_running
 from vae_lightning.sweeps.record import Sweep
 from vae_lightning.sweeps.watch import Watch, duration
 
@@ -49,6 +50,17 @@ def test_a_running_job_whose_process_is_gone_was_interrupted(sweep: Sweep) -> No
     assert sweep.true_state(first)["state"] == "done", "its results were written before its process was killed"
 
 
+def test_nothing_is_left_of_an_attempt_that_is_to_begin_anew(sweep: Sweep) -> None:
+    first = sweep.jobs[0]
+    (sweep.folder / first.folder).mkdir()
+    (sweep.folder / first.folder / "config.yaml").touch()
+    sweep.set_state(first, "failed", error="x")
+    sweep.reset(first)
+    assert not (sweep.folder / first.folder).exists()
+    assert sweep.state(first) == {"state": "waiting"}
+    sweep.reset(first)
+
+
 class Breaking:
     """A launcher that does jobs in order, and gives up as it is told: `dies` by number of job, leaving it running or waiting."""
 
@@ -73,6 +85,14 @@ def test_a_launcher_that_gives_up_is_started_again_for_the_rest(sweep: Sweep, ho
     states = [sweep.state(job) for job in sweep.jobs]
     assert [state["state"] for state in states] == ["done", "failed", "done", "done"]
     assert states[1]["error"] == (LOST if how == "running" else "It could not be launched: a worker was killed")
+
+
+def test_a_job_killed_after_its_results_were_written_is_done(sweep: Sweep) -> None:
+    folder = sweep.folder / sweep.jobs[1].folder
+    folder.mkdir()
+    (folder / "results.json").write_text("{}")
+    launch(Breaking(sweep, {1: "running"}), sweep, sweep.jobs)  # type: ignore[arg-type]
+    assert [sweep.state(job)["state"] for job in sweep.jobs] == ["done"] * 4
 
 
 def test_a_job_that_still_runs_when_its_launcher_gave_up_is_waited_for(sweep: Sweep) -> None:
@@ -108,6 +128,12 @@ def test_a_finished_job_that_a_queue_still_held_is_not_run_again(
     monkeypatch.setattr(job.HydraConfig, "get", lambda: hydra)
     sweep.set_state(sweep.jobs[2], before)
     called: list[Any] = []
+    with record.locked(record.lock_path(sweep.folder, 2)):
+        job.run(called.append, OmegaConf.create())
+        assert not called, "another process is at it"
+        with pytest.raises(RunError, match=f"are running still \\({folder} in process"):
+            refuse_if_running(sweep)
+    refuse_if_running(sweep)
     job.run(called.append, OmegaConf.create())
     assert bool(called) is runs
     assert sweep.state(sweep.jobs[2])["state"] == ("done" if runs else before)

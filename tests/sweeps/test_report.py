@@ -20,7 +20,7 @@ from tests.running import Runner
 from tests.sweeps.sweeping import TINY, Sweeps
 from vae_lightning.errors import UserError
 from vae_lightning.sweeps.gather import GREY, RunRow, gather, kind_of
-from vae_lightning.sweeps.record import Sweep
+from vae_lightning.sweeps.record import Sweep, update_state
 from vae_lightning.sweeps.summary import columns, markdown, rankings, show, summary_csv, terminal_table
 
 
@@ -105,6 +105,16 @@ def test_runs_without_the_figure_come_last_and_unfinished_ones_are_told(tmp_path
     assert [row["test/elbo"] for row in rows] == ["", "-90.0", "", ""]
     assert [row["beta"] for row in rows] == ["1", "2", "3", "4"]
     assert "- failed:" in markdown(found, gathered)
+
+
+def test_a_run_that_did_not_end_is_in_no_ranking(tmp_path: Path) -> None:
+    folder = made_up(tmp_path / "s", [{"beta": 1, "elbo": -9.0}, {"beta": 2, "elbo": 0, "state": "interrupted"}])
+    (done,), (left,) = folder.glob("000_*/config.yaml"), folder.glob("001_*")
+    shutil.copy(done, left / "config.yaml")
+    update_state(folder, 0, seconds=3.5)
+    gathered = gather([folder])
+    assert [[run.number for run in group.runs] for group in rankings(gathered)[0].groups] == [[0]]
+    assert [row["seconds"] for row in csv.DictReader(summary_csv(gathered).splitlines())] == ["3.5", ""]
 
 
 def test_several_sweeps_are_one_where_their_settings_are(tmp_path: Path) -> None:

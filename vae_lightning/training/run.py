@@ -16,7 +16,7 @@ from vae_lightning.interrupts import Interrupted, interrupts
 from vae_lightning.launching import prepare_processes
 from vae_lightning.lean import lean_steps
 from vae_lightning.processes import sole_owner
-from vae_lightning.resume import Start, take_up
+from vae_lightning.resume import Start, as_it_is_now, take_up
 from vae_lightning.training.assembly import assemble, is_first_process, make_trainer
 from vae_lightning.training.closing import finish, score
 from vae_lightning.training.opening import begin
@@ -46,6 +46,7 @@ def _fit(config: DictConfig, folder: Path, in_sweep: bool, start: Start | None, 
     began = time.perf_counter()
     module, data = assemble(config)
     module.recorder.began = began
+    start = start and as_it_is_now(start)
     notes = [] if start is None or not is_first_process() else take_up(start)
     trainer = make_trainer(config, folder, in_sweep, start)
     run = Run(config, folder, module, data, trainer, report)
