@@ -25,7 +25,8 @@ def aggregate_figures(vae: VAE, batches: Sequence[Batch], split: str, points: in
 
     mutual_information  I(n;z) = E log q(z|x_n) − log q(z), of z and which of the N images it came from; at most log N.
                         In expectation at most I(x;z) of all data, and nearer with more images;
-    mutual_information_upper  the same with x_n left out of q(z): in expectation at least I(x;z) (Poole et al. 2019, eq. 13);
+    mutual_information_upper  the same with x_n left out of q(z): in expectation at least I(x;z)
+                        (the leave-one-out bound of Poole et al. 2019);
     marginal_kl         KL(q(z) ‖ p(z)) = E log q(z) − log p(z);
     total_correlation   KL(q(z) ‖ Π_j q(z_j)) = E log q(z) − Σ_j log q(z_j);
     dimension_wise_kl   Σ_j KL(q(z_j) ‖ p(z_j)).
