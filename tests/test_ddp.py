@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos import forks
 from tests.running import REPOSITORY, SHORT, metrics_rows, run_script
+
+DDP = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=bf16-mixed")
 
 
 def test_two_processes_train_as_one_on_the_same_global_batch(tmp_path: Path) -> None:
@@ -40,10 +43,21 @@ def test_a_ddp_run_has_one_folder(tmp_path: Path) -> None:
     assert len(metrics_rows(folders[0])) == 4
 
 
+def one_folder_a_job(folder: Path) -> None:
+    folders = sorted(path.parent for path in folder.glob("outputs/sweeps/**/config.yaml"))
+    assert [path.name[:4] for path in folders] == ["000_", "001_"]
+    assert all((path / "results.json").exists() for path in folders)
+
+
+def test_a_sweep_of_forked_ddp_runs_runs_each_job_once(tmp_path: Path) -> None:
+    status, out = forks.run(tmp_path, "-m", *SHORT, *DDP, "trainer.strategy=ddp_fork", "trainer.devices=1,2")
+    assert status == 0, out
+    one_folder_a_job(tmp_path)
+
+
+@pytest.mark.slow
 def test_a_sweep_of_ddp_runs_runs_each_job_once(tmp_path: Path) -> None:
-    arguments = ["-m", *SHORT, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=1,2", "trainer.precision=bf16-mixed"]
-    outcome = run_script("train.py", arguments, tmp_path)
+    """Processes that are spawned import everything anew."""
+    outcome = run_script("train.py", ["-m", *SHORT, *DDP, "trainer.devices=1,2"], tmp_path)
     assert outcome.status == 0, outcome.err
-    folders = sorted(path.parent for path in tmp_path.glob("outputs/sweeps/**/config.yaml"))
-    assert [folder.name[:4] for folder in folders] == ["000_", "001_"]
-    assert all((folder / "results.json").exists() for folder in folders)
+    one_folder_a_job(tmp_path)

@@ -57,7 +57,7 @@ def test_every_file_and_command_of_the_page_works(runner: Runner, monkeypatch: p
     assert list(runner.cwd.glob("outputs/**/val_codes.npy"))
 
 
-@pytest.mark.parametrize(("model", "shape"), [("mlp", (64, 48)), ("conv", (32, 32, 3)), ("resnet", (64, 48))], ids=str)
+@pytest.mark.parametrize(("model", "shape"), [("mlp", (32, 32, 3)), ("conv", (64, 48)), ("resnet", (32, 32, 3))], ids=str)
 def test_images_of_any_size_work_from_training_to_the_explorer(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, model: str, shape: tuple[int, ...]
 ) -> None:

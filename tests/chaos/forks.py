@@ -102,6 +102,8 @@ def _run(command: str, arguments: Sequence[str], plant: Callable[[], None] | Non
     from importlib import import_module
 
     torch.set_num_threads(1)
+    # the tests' process may have looked for GPUs before it was forked, which a command of one's own has not
+    torch.cuda._is_in_bad_fork = lambda: False
     closing.draw_all = lambda *args: {}  # a second of work at the end, with nothing to lose
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
