@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.chaos.faults import FAULTS
+from vae_lightning.errors import UserError
 from vae_lightning.faults import explain
 from vae_lightning.metrics import Means
 
@@ -72,3 +74,10 @@ def test_sums_do_not_depend_on_when_they_are_read() -> None:
     again = Means()
     again.load_state_dict(often.state_dict())
     assert torch.equal(again.totals(), once.totals())
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, lambda text: torch.multiprocessing.ProcessRaisedException(text, 1, 42)])
+def test_parameters_without_a_gradient_under_ddp_are_explained(kind: Callable[[str], Exception], tmp_path: Path) -> None:
+    fault = explain(kind("… by setting `strategy=DDPStrategy(find_unused_parameters=True)`."), tmp_path)
+    assert isinstance(fault, UserError)
+    assert "append _find_unused_parameters_true to trainer.strategy" in str(fault)

@@ -42,6 +42,11 @@ def explain(error: BaseException, folder: Path) -> UserError | None:
         return RunError(f"A worker that loads data died ({_first_sentence(text)}): data.num_workers=0 needs none.{go_on(folder)}")
     if isinstance(error, RuntimeError) and any(words in text.lower() for words in _LOST):
         return ProcessLost(f"Another process of the run died ({_first_sentence(text)}); what it said is above.{go_on(folder)}")
+    if isinstance(error, RuntimeError | torch.multiprocessing.ProcessRaisedException) and "find_unused_parameters" in text:
+        return UserError(
+            "Some parameters have no part in the loss, and the processes of ddp wait for their gradients: append "
+            "_find_unused_parameters_true to trainer.strategy, as in ddp_find_unused_parameters_true."
+        )
     if isinstance(error, torch.multiprocessing.ProcessRaisedException):
         return _told_by_process(str(error))
     if isinstance(error, torch.multiprocessing.ProcessExitedException):

@@ -22,7 +22,7 @@ from vae_lightning.layered import Layered
 from vae_lightning.likelihoods import Bernoulli, Gaussian
 from vae_lightning.noise import StreamNoise
 from vae_lightning.objectives import Objective
-from vae_lightning.posteriors import Diagonal
+from vae_lightning.posteriors import Diagonal, PlainCode
 from vae_lightning.priors import Encode, Prior, StandardNormal
 from vae_lightning.vae import VAE
 
@@ -183,6 +183,15 @@ class Sphere(StandardNormal):
 
 class SpherePosterior(Diagonal):
     option, space = "posterior=sphere", "sphere"
+
+
+def test_a_prior_that_nothing_would_teach_is_refused_or_left_alone() -> None:
+    parts = (Linear(), PlainCode(2), StandardNormal(2), Gaussian(SHAPE))
+    with pytest.raises(UserError, match=r"condition=label does not go with posterior=delta: .*set condition\.prior_sees_c=false"):
+        VAE(*parts, Label(3))
+    vae = VAE(*parts, Label(3, prior_sees_c=False))
+    Objective()(vae, random_images(3), c=torch.arange(3))["loss"].backward()
+    assert all(parameter.grad is not None for parameter in vae.parameters()), "processes of ddp would wait for it"
 
 
 def test_latents_that_cannot_be_moved_are_refused_or_left_alone() -> None:

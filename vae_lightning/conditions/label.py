@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_lightning.abilities import DENSITY
 from vae_lightning.affine import affine
 from vae_lightning.conditions.base import Condition
 from vae_lightning.distributions import LatentDistribution
@@ -19,7 +20,8 @@ class Label(Condition):
 
     The encoder sees c as one more image channel, a learned plane for each class; the decoder sees it one-hot beside z; p(z|c) is
     p(z) moved, z = m_c + s_c·z₀ with z₀ ~ p(z), where m_c and s_c are learned and start at 0 and 1. prior_sees_c: false leaves
-    p(z) alone, as for latents that cannot be moved so. UserError where the data have no labels (`classes` is None).
+    p(z) alone, as for latents that cannot be moved so, or where no KL would teach m_c and s_c. UserError where the data have no
+    labels (`classes` is None).
     """
 
     option = "condition=label"
@@ -42,6 +44,11 @@ class Label(Condition):
         if posterior.space != "real":
             raise UserError(
                 f"{self.option} does not go with {prior.option}: its latents ({posterior.space}) cannot be moved for each class; "
+                "set condition.prior_sees_c=false."
+            )
+        if DENSITY not in posterior.abilities:
+            raise UserError(
+                f"{self.option} does not go with {posterior.option}: it has no KL that would teach p(z|c); "
                 "set condition.prior_sees_c=false."
             )
         self.shift = nn.Parameter(torch.zeros(self.classes, prior.top_dim))
