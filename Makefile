@@ -84,7 +84,7 @@ bench: install ## training speed beside a bare loop, torchvision's loader and py
 bench-sweep: install ## what a sweep costs beside its runs, and two hundred jobs in a row
 	$(BIN)/python benchmarks/sweep.py $(ARGS)
 
-chaos: install ## kills runs 250 times, breaks disks and checkpoints, and writes docs/reliability.md of it
+chaos: install ## kills runs 250 times, breaks disks and checkpoints, tries bad input, and writes docs/reliability.md of it
 	$(BIN)/python -m tests.chaos.campaign $(ARGS)
 
 clean: ## removes .venv and caches, never outputs

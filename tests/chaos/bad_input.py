@@ -1,0 +1,39 @@
+"""How much bad input the tests try, and what of it was not met as promised."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.running import REPOSITORY
+
+MODULES = ("tests/test_bad_input.py", "tests/test_run_config.py")
+
+
+class Tried(NamedTuple):
+    """One test: how many inputs it was given, and how many were not met as its name says."""
+
+    promise: str
+    inputs: int
+    failed: int
+
+
+def try_all(report: Path) -> list[Tried]:
+    """Runs the tests of bad input, which write `report`; a row for each that has several inputs, the others in one."""
+    command = [sys.executable, "-m", "pytest", "-q", *MODULES, f"--junitxml={report}"]
+    subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False, timeout=900)
+    return tally(ET.parse(report).iter("testcase"))
+
+
+def tally(cases: Iterable[ET.Element]) -> list[Tried]:
+    counted: dict[str, list[bool]] = {}
+    for case in cases:
+        name, bracket, _ = case.attrib["name"].partition("[")
+        promise = name.removeprefix("test_").replace("_", " ") if bracket else "others"
+        counted.setdefault(promise, []).append(any(child.tag in ("failure", "error") for child in case))
+    rows = [Tried(promise, len(failed), sum(failed)) for promise, failed in counted.items()]
+    return sorted(rows, key=lambda row: (row.promise == "others", -row.inputs))
