@@ -32,8 +32,7 @@ class FixedNoise(VAEModule):
         return ExampleNoise(batch.examples, key(self.seed, self.current_epoch))
 
 
-def main() -> None:
-    processes, batch_size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+def main(processes: int, batch_size: int, folder: Path) -> None:
     torch.manual_seed(0)
     vae = VAE(MLP((32,)), Diagonal(4), StandardNormal(4), Bernoulli((1, 28, 28)))
     beta = Control(target=5.0, integral=1e-2)  # by feedback, from what all processes measure
@@ -63,4 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
