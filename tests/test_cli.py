@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -88,3 +89,12 @@ def test_options_of_ones_own_folder_are_known(runner: Runner) -> None:
     assert outcome.status == 0, outcome.err
     assert "tiny" in outcome.out
     assert "Did you mean 'tiny'" in runner("train", "--config-dir", "mine", "model=tinny").err
+
+
+def test_nobody_has_to_read_to_the_end(tmp_path: Path) -> None:
+    """`… --help | head`: the pipe is closed before all is written."""
+    command = [sys.executable, str(REPOSITORY / "train.py"), "--help"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert (process.communicate(timeout=60)[1], process.returncode) == ("", 1)

@@ -40,6 +40,8 @@ def test_a_ddp_run_has_one_folder(tmp_path: Path) -> None:
     folders = [path.parent for path in tmp_path.glob("outputs/**/config.yaml")]
     assert len(folders) == 1
     assert outcome.out.count("results (of the best checkpoint)") == 1
+    lines = outcome.err.strip().splitlines()
+    assert all(line.startswith("epoch ") for line in lines), f"Lightning talks beside the run: {lines}"
     assert "64 × 2 processes = 128" in outcome.out
     assert len(metrics_rows(folders[0])) == 4
 

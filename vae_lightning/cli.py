@@ -47,6 +47,10 @@ def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[.
         sys.argv.append(f"hydra.sweep.dir={quoted(str(sweep))}")
     try:
         main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `… --help | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     finally:
         if sweep is not None:
             remove_unused_sweep(sweep)

@@ -8,6 +8,9 @@ from __future__ import annotations
 import logging
 import warnings
 
+import lightning.fabric
+import lightning.pytorch  # noqa: F401  first, since each sets its logger's level when it is imported
+
 for _name in ("lightning", "lightning.pytorch", "lightning.fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
