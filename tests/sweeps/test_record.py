@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from rich.console import Console
 
@@ -61,6 +62,11 @@ def test_nothing_is_left_of_an_attempt_that_is_to_begin_anew(sweep: Sweep) -> No
     sweep.reset(first)
 
 
+def subdir(overrides: Sequence[str]) -> Any:
+    """The job's folder as Hydra will read it."""
+    return OverridesParser.create().parse_override(overrides[-1]).value()
+
+
 class Breaking:
     """A launcher that does jobs in order, and gives up as it is told: `dies` by number of job, leaving it running or waiting."""
 
@@ -70,7 +76,7 @@ class Breaking:
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> None:
         self.batches.append(len(job_overrides))
         for overrides in job_overrides:
-            number = int(overrides[-1].partition("=")[2].partition("_")[0])
+            number = int(subdir(overrides).partition("_")[0])
             if number in self.dies:
                 if self.dies[number] == "running":
                     self.sweep.set_state(self.sweep.jobs[number], "running")
@@ -85,6 +91,31 @@ def test_a_launcher_that_gives_up_is_started_again_for_the_rest(sweep: Sweep, ho
     states = [sweep.state(job) for job in sweep.jobs]
     assert [state["state"] for state in states] == ["done", "failed", "done", "done"]
     assert states[1]["error"] == (LOST if how == "running" else "It could not be launched: a worker was killed")
+
+
+@pytest.mark.parametrize("name", ["111_7493", "111_12e4", "1e5", "1000_0000"])
+def test_a_folder_whose_name_reads_as_a_number_is_not_taken_for_one(sweep: Sweep, name: str) -> None:
+    sweep.jobs[0].folder = name
+    seen: list[Any] = []
+
+    class Noting(Breaking):
+        def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> None:
+            seen.extend(subdir(overrides) for overrides in job_overrides)
+            for one in sweep.jobs:
+                sweep.set_state(one, "done")
+
+    launch(Noting(sweep, {}), sweep, sweep.jobs)  # type: ignore[arg-type]
+    assert seen == [one.folder for one in sweep.jobs]
+
+
+def test_a_launcher_that_runs_nothing_does_not_keep_the_sweep_waiting(sweep: Sweep) -> None:
+    class Idle:
+        def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> None:
+            pass
+
+    launch(Idle(), sweep, sweep.jobs)  # type: ignore[arg-type]
+    errors = {sweep.state(job)["error"] for job in sweep.jobs}
+    assert errors == {"It could not be launched: its launcher ended without running it"}
 
 
 def test_a_job_killed_after_its_results_were_written_is_done(sweep: Sweep) -> None:

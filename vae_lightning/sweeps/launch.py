@@ -24,7 +24,7 @@ def launch(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job]) -> None:
         error = _launch(launcher, batch)
         _wait_for_running(sweep, batch)
         for job in batch:
-            _settle(sweep, job, error if len(batch) == 1 else None)
+            _settle(sweep, job, error, alone=len(batch) == 1)
         left = [job for job in waiting if sweep.state(job)["state"] == "waiting"]
         # where a whole batch came to nothing, one job alone may be the reason
         together = together and len(left) < len(waiting)
@@ -32,7 +32,8 @@ def launch(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job]) -> None:
 
 
 def _launch(launcher: Launcher, jobs: Sequence[Job]) -> Exception | None:
-    overrides = [[*job.overrides, f"hydra.sweep.subdir={job.folder}"] for job in jobs]
+    # quoted, since Hydra reads 111_7493 as the number 1117493
+    overrides = [[*job.overrides, f"hydra.sweep.subdir='{job.folder}'"] for job in jobs]
     try:
         launcher.launch(overrides, initial_job_idx=jobs[0].number)
     except Exception as error:
@@ -46,13 +47,14 @@ def _wait_for_running(sweep: Sweep, jobs: Sequence[Job], interval: float = 0.2) 
         time.sleep(interval)
 
 
-def _settle(sweep: Sweep, job: Job, error: Exception | None) -> None:
-    """What a launched job came to, where it could not say so itself."""
+def _settle(sweep: Sweep, job: Job, error: Exception | None, alone: bool) -> None:
+    """What a launched job came to, where it could not say so itself; one that was launched `alone` is not tried again."""
     state = sweep.true_state(job)["state"]
     if state == "interrupted":
         sweep.set_state(job, "failed", error=LOST)
-    elif state == "waiting" and error is not None:
-        sweep.set_state(job, "failed", error=f"It could not be launched: {' '.join(str(error).split())}"[:500])
+    elif state == "waiting" and alone:
+        why = "its launcher ended without running it" if error is None else " ".join(str(error).split())
+        sweep.set_state(job, "failed", error=f"It could not be launched: {why}"[:500])
     elif state == "done" and sweep.state(job)["state"] != "done":
         sweep.set_state(job, "done")  # killed after its results were written
 
