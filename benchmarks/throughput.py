@@ -117,7 +117,7 @@ def framework(root: Path, images: int, precision: str, binarize: str = "none") -
     with tempfile.TemporaryDirectory() as folder, splits_loaded_once(root, images):
         module, data = assembly.assemble(resolved)
         trainer = assembly.make_trainer(resolved, Path(folder), in_sweep=False)
-        with lean_steps():
+        with lean_steps(trainer, module):
             trainer.fit(module, datamodule=data)
         return module.recorder.history["train"]["images_per_second"]
 

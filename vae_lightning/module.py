@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import multiprocessing
 from collections.abc import Callable
@@ -72,6 +73,12 @@ class VAEModule(LightningModule):
         # constants such as the prior's mean are alike in every process: DDP need not send them at each step
         constant = [name for name, _ in self.named_buffers() if name not in self.state_dict()]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, constant)
+
+    def _on_before_batch_transfer(self, batch: Batch, dataloader_idx: int = 0) -> Batch:
+        return batch  # as Lightning does, without looking three times a step for hooks that are not there
+
+    def _apply_batch_transfer_handler(self, batch: Batch, device: torch.device | None = None, dataloader_idx: int = 0) -> Batch:
+        return batch.to(device or self.device)
 
     # ---------------------------------------------------------------- training
 
@@ -186,3 +193,7 @@ class VAEModule(LightningModule):
         self.log_dict({f"val/{name}": float(value) for name, value in metrics.items()}, logger=False)
         if not self.trainer.sanity_checking:
             self.recorder.write("val", metrics, self.trainer.global_step)
+
+
+# Lightning reads it at each step, and Python works it out anew each time unless it is noted
+VAEModule.training_step.__signature__ = inspect.signature(VAEModule.training_step)  # type: ignore[attr-defined]

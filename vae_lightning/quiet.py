@@ -21,6 +21,5 @@ for _message in (
     ".*sync_dist=True.*",  # what is logged was summed over the processes already
     ".*your dataloader is not resumable.*",  # its sampler skips what an interrupted epoch has had
     ".*LeafSpec.*is deprecated.*",  # Lightning 2.6 under torch 2.15
-    ".*You have overridden `transfer_batch_to_device`.*",
 ):
     warnings.filterwarnings("ignore", message=_message)

@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """The batch on `device`; itself where it is there."""
-        return Batch(*(part.to(device, non_blocking=True) for part in self))
+        return self if device == self.images.device else Batch(*(part.to(device, non_blocking=True) for part in self))
 
 
 class Images(torch.utils.data.Dataset[Batch]):

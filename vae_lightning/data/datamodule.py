@@ -72,9 +72,6 @@ class VAEDataModule(LightningDataModule):
         rank, world = self._rank()
         return self._loader("val", OrderedBatches(len(self.splits["val"]), self.data.eval_batch_size, rank, world))
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        return batch if device.type == "cpu" else batch.to(device)
-
     def _rank(self) -> tuple[int, int]:
         """(rank, number of processes)."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

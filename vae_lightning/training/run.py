@@ -55,7 +55,7 @@ def _fit(config: DictConfig, folder: Path, in_sweep: bool, start: Start | None, 
         for note in notes:
             report.say(note)
     prepare_processes(trainer, folder)
-    with lean_steps(), interrupts.forwarded(trainer.strategy.launcher):
+    with lean_steps(trainer, module), interrupts.forwarded(trainer.strategy.launcher):
         trainer.fit(module, datamodule=data, ckpt_path=start and folder / "checkpoints" / LAST)
     if not trainer.is_global_zero:
         val = module.recorder.history.get("val")
