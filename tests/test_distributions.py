@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from vae_lightning.distributions import DiagonalNormal, kl_per_dimension
+from vae_lightning.distributions import DiagonalNormal, kl_per_dimension, log_prob_of_each
 from vae_lightning.noise import ExampleNoise, StreamNoise
 
 
@@ -23,6 +23,22 @@ class FixedNoise:
 def gaussian(batch: int = 4, latent: int = 3) -> DiagonalNormal:
     mean = torch.randn(batch, latent, dtype=torch.float64)
     return DiagonalNormal(mean, torch.rand(batch, latent, dtype=torch.float64) + 0.3)
+
+
+def test_density_under_each_of_a_batch_is_that_of_each_alone() -> None:
+    """Also far from all of them, and where narrow ones far apart make float32's differences of squares worthless."""
+    mean = (10 * torch.randn(7, 40)).requires_grad_()
+    scale = torch.logspace(-3, 1, 7).unsqueeze(-1).expand(-1, 40).clone().requires_grad_()
+    q = DiagonalNormal(mean, scale)
+    z = torch.cat([mean.detach() + 1e-3 * torch.randn(7, 40), 50 * torch.randn(3, 40)]).view(2, 5, 40).requires_grad_()
+    one_by_one = Normal(mean.double(), scale.double()).log_prob(z.double().unsqueeze(-2)).sum(-1)
+    found = log_prob_of_each(q, z)
+    assert (found.shape, found.dtype) == ((2, 5, 7), torch.float32)
+    torch.testing.assert_close(found, one_by_one.float())
+    weights = torch.rand(2, 5, 7)
+    for given in (mean, scale, z):
+        expected = torch.autograd.grad((one_by_one * weights).sum(), given, retain_graph=True)
+        torch.testing.assert_close(torch.autograd.grad((found * weights).sum(), given, retain_graph=True), expected)
 
 
 def test_kl_of_diagonal_gaussians_is_the_formula() -> None:

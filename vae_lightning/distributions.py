@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol, Self
 
 import torch
@@ -60,6 +61,23 @@ class DiagonalNormal(Independent):
 
     def detached(self) -> DiagonalNormal:
         return DiagonalNormal(self.mean.detach(), self.stddev.detach())
+
+    def log_prob_of_each(self, z: Tensor) -> Tensor:
+        """log N(z; μ_k, diag σ_k²) of each of the K in a batch of shape (K,), (*z.shape[:-1], K), dtype of z.
+
+        −½ Σ_j λ_kj (z_j − μ_kj)² − log λ_kj + log 2π, λ = 1/σ², its square multiplied out, so that products of matrices
+        take the place of K·latent_dim differences for each z. In float64, since what is multiplied out cancels.
+        """
+        centre = self.mean.detach().mean(0).double()
+        z_, mean, precision = z.double() - centre, self.mean.double() - centre, self.stddev.double() ** -2
+        squares = z_.square() @ precision.T - 2 * z_ @ (precision * mean).T + (precision * mean.square()).sum(-1)
+        normaliser = (math.log(2 * math.pi) - precision.log()).sum(-1)
+        return (-0.5 * (squares + normaliser)).to(z.dtype)
+
+
+def log_prob_of_each(q: LatentDistribution, z: Tensor) -> Tensor:
+    """log q_k(z), in nats, of each of the K distributions in q's batch, (*z.shape[:-1], K)."""
+    return q.log_prob_of_each(z) if isinstance(q, DiagonalNormal) else q.log_prob(z.unsqueeze(-2))
 
 
 def kl_per_dimension(q: object, p: object) -> Tensor | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vae_lightning.densities.base import Latent
-from vae_lightning.distributions import LatentDistribution
+from vae_lightning.distributions import LatentDistribution, log_prob_of_each
 from vae_lightning.noise import GlobalNoise, Noise
 
 Pick = Callable[[Any], LatentDistribution]
@@ -49,7 +49,7 @@ class Mixture(Latent):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log Σ_k exp(log w_k + log p_k(z)), (*z.shape[:-1])."""
-        return torch.logsumexp(self.log_weights + self.components.log_prob(z.unsqueeze(-2)), -1)
+        return torch.logsumexp(self.log_weights + log_prob_of_each(self.components, z), -1)
 
     def detached(self) -> Mixture:
         pick = self.pick
