@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -287,3 +288,11 @@ def test_readme_example_runs(runner: Runner, monkeypatch: pytest.MonkeyPatch) ->
     names: dict = {}
     exec(block.replace("outputs/mnist5k-mlp/…", str(folder)), names)  # the README is ours
     assert names["x_hat"].shape == names["x"].shape
+
+
+def test_a_machine_with_apples_gpu_trains_on_its_cpu(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those GPUs have no float64, in which validation sums up, and Lightning's `auto` would take them."""
+    monkeypatch.setattr("torch.backends.mps.is_available", cache(lambda: True))
+    monkeypatch.setattr("platform.processor", lambda: "arm")
+    folder = runner.trained(*SHORT, "trainer.max_epochs=1", "callbacks=minimal", "logger=none")
+    assert json.loads((folder / "results.json").read_text())["test"]["elbo"] < 0

@@ -20,6 +20,7 @@ for _message in (
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*sync_dist=True.*",  # what is logged was summed over the processes already
     ".*your dataloader is not resumable.*",  # its sampler skips what an interrupted epoch has had
+    ".*GPU available but not used.*",  # trainer=cpu is a choice, and so is passing over a GPU of Apple's
     ".*LeafSpec.*is deprecated.*",  # Lightning 2.6 under torch 2.15
 ):
     warnings.filterwarnings("ignore", message=_message)

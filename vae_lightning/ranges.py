@@ -67,8 +67,8 @@ def _precision(name: str, value: Any) -> None:
 def _accelerator(name: str, value: Any) -> None:
     import torch
 
-    if value in ("gpu", "cuda") and not (torch.cuda.is_available() or (value == "gpu" and torch.backends.mps.is_available())):
-        raise InvalidValue(name, value, "cpu or auto here, since this machine has no GPU that torch can use")
+    if value == "mps" or (value in ("gpu", "cuda") and not torch.cuda.is_available()):
+        raise InvalidValue(name, value, "cpu or auto here, since this machine has no GPU that torch can use in float64")
 
 
 _MODE = _choice("min", "max")

@@ -77,6 +77,8 @@ def make_trainer(config: DictConfig, folder: Path, in_sweep: bool, start: Start 
         **({"profiler": NoProfiler()} if config.trainer.profiler is None else {}),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
     }
+    if config.trainer.accelerator == "auto" and torch.backends.mps.is_available():
+        more["accelerator"] = "cpu"  # Apple's GPUs have no float64, in which validation sums up
     if in_sweep:
         more["strategy"] = strategy_in_sweep(config.trainer.strategy)
     limit = config.trainer.max_steps
