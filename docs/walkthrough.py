@@ -61,6 +61,7 @@ print(f"one number for each image: {tuple(reconstruction.shape)}")
 print(f"a coin for each pixel would take 784·log 2 = {784 * math.log(2):.1f} nats")
 print(f"reconstruction {reconstruction.mean():.2f} + kl {kl.mean():.2f} = −elbo {-elbo.mean():.2f} nats per image")
 
+
 # %% measures
 def length(part: torch.nn.Module) -> float:
     return float(torch.cat([w.grad.flatten() for w in part.parameters() if w.grad is not None]).norm())
