@@ -27,8 +27,8 @@ BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome
 browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 PROBE = """<script>
 const place = id => document.getElementById(id).getBoundingClientRect();
-const root = document.documentElement, words = document.querySelector("h1").textContent;
-parent.postMessage({ width: innerWidth, overflow: root.scrollWidth - innerWidth, language: root.lang, words,
+const root = document.documentElement, heading = document.querySelector("h1").textContent;
+parent.postMessage({ width: innerWidth, overflow: root.scrollWidth - innerWidth, language: root.lang, words: heading,
   bottoms: [place("image").bottom, place("plane").bottom] }, "*");
 </script>"""
 TELEPHONE = """<iframe src="page.html#lang=LANGUAGE" style="width: 390px; height: 844px; border: 0"></iframe>
