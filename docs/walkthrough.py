@@ -61,18 +61,10 @@ print(f"one number for each image: {tuple(reconstruction.shape)}")
 print(f"a coin for each pixel would take 784·log 2 = {784 * math.log(2):.1f} nats")
 print(f"reconstruction {reconstruction.mean():.2f} + kl {kl.mean():.2f} = −elbo {-elbo.mean():.2f} nats per image")
 
-# %% step
-optimizer = torch.optim.Adam(vae.parameters(), lr=2e-3)
-loss = -elbo.mean()
-loss.backward()
 
-
+# %% measures
 def length(part: torch.nn.Module) -> float:
     return float(torch.cat([w.grad.flatten() for w in part.parameters() if w.grad is not None]).norm())
-
-
-print(f"one backward pass: gradient of length {length(vae.encoder):.2f} in the encoder, {length(vae.decoder):.2f} in the decoder")
-optimizer.step()
 
 
 def elbo_of(images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -83,6 +75,12 @@ def elbo_of(images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     return vae.decode(z).log_prob(images) - kl_divergence(q, vae.prior())  # type: ignore[arg-type]
 
 
+# %% step
+optimizer = torch.optim.Adam(vae.parameters(), lr=2e-3)  # of all weights, φ and θ
+loss = -elbo.mean()
+loss.backward()
+print(f"one backward pass: gradient of length {length(vae.encoder):.2f} in the encoder, {length(vae.decoder):.2f} in the decoder")
+optimizer.step()
 print(f"elbo of the same digits with the same ε: before {elbo.mean():.2f}, after one step {elbo_of(x, epsilon).mean():.2f}")
 
 # %% train

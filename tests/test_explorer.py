@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import torch
@@ -23,17 +26,29 @@ from vae_lightning.vae import VAE
 BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 PROBE = """<script>
-document.body.dataset.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-document.body.dataset.words = document.querySelector("h1").textContent;
+const place = id => document.getElementById(id).getBoundingClientRect();
+const root = document.documentElement, heading = document.querySelector("h1").textContent;
+parent.postMessage({ width: innerWidth, overflow: root.scrollWidth - innerWidth, language: root.lang, words: heading,
+  bottoms: [place("image").bottom, place("plane").bottom] }, "*");
 </script>"""
+TELEPHONE = """<iframe src="page.html#lang=LANGUAGE" style="width: 390px; height: 844px; border: 0"></iframe>
+<script>onmessage = e => { document.body.dataset.found = btoa(encodeURIComponent(JSON.stringify(e.data))); };</script>"""
 
 
-def opened(path: Path, fragment: str, width: int = 1000) -> str:
+def opened(path: Path, fragment: str) -> str:
     """The page after its scripts ran. Fails where one of them did."""
     assert BROWSER is not None
     done = subprocess.run(
         [
-            *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--enable-logging=stderr"),
+            *(
+                BROWSER,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                "--window-size=1000,900",
+                "--enable-logging=stderr",
+            ),
             *("--virtual-time-budget=2000", "--dump-dom", f"file://{path}#{fragment}"),
         ],
         capture_output=True,
@@ -92,12 +107,48 @@ def test_the_page_draws_what_torch_draws(
 
 @browser
 @pytest.mark.parametrize(("language", "title"), [("en", "Latent explorer"), ("ja", "潜在空間エクスプローラー")])
-def test_both_languages_and_a_telephone_s_width(tmp_path: Path, language: str, title: str) -> None:
+def test_both_languages_and_a_telephone_where_image_and_plane_are_in_sight(tmp_path: Path, language: str, title: str) -> None:
+    """In a frame: a window of Chromium is never narrower than 500 pixels."""
     written(small(MLP([8]), Bernoulli((1, 4, 4)), 2), tmp_path / "page.html")
-    page = opened(tmp_path / "page.html", f"lang={language}", width=390)
-    assert f'data-words="{title}"' in page
-    assert f'<html lang="{language}"' in page
-    assert 'data-overflow="0"' in page
+    (tmp_path / "telephone.html").write_text(f"<body>{TELEPHONE.replace('LANGUAGE', language)}</body>", encoding="utf-8")
+    found = re.search(r'data-found="(.+?)"', opened(tmp_path / "telephone.html", ""))
+    assert found is not None
+    told = json.loads(unquote(base64.b64decode(found[1]).decode()))
+    assert (told["width"], told["overflow"], told["language"], told["words"]) == (390, 0, language, title)
+    assert max(told["bottoms"]) <= 844
+
+
+HANDS = """<script>
+const press = (i, shiftKey) => { for (const kind of ["pointerdown", "pointerup"])
+  document.querySelectorAll(".thumb")[i].dispatchEvent(new PointerEvent(kind, { button: 0, shiftKey })); };
+const seen = [], see = () => seen.push($("pixels").value), r = $("plane").getBoundingClientRect();
+const point = { clientX: r.left + r.width * 0.75, clientY: r.top + r.height * 0.25 };
+$("plane").dispatchEvent(new PointerEvent("pointermove", point)); see();
+press(2, false); see();
+press(1, false); press(3, true); $("mix").value = 0.25; $("mix").dispatchEvent(new Event("input")); see();
+$("origin").click(); see();
+document.body.dataset.seen = seen.join(";");
+</script>"""
+
+
+@browser
+def test_the_controls_draw_what_they_say_and_images_without_label_are_shown(tmp_path: Path) -> None:
+    vae, x, labels = small(MLP([8]), Bernoulli((1, 6, 5)), 2), torch.rand(4, 1, 6, 5), torch.tensor([-1, 0, 1, -1])
+    text = explorer.page(vae, "test", "data=none", x, labels, None, 4)
+    (tmp_path / "page.html").write_text(text.replace("</body>", f"{HANDS}</body>"), encoding="utf-8")
+    page = opened(tmp_path / "page.html", "")
+    model = json.loads(re.findall(r"const MODEL = (.+);\n", text)[0])
+    codes, reach = torch.tensor(model["starts"]), model["reach"] / 2
+    z = torch.stack([torch.tensor([reach, reach]), codes[2], 0.75 * codes[1] + 0.25 * codes[3], torch.zeros(2)])
+    expected = (vae.decode(z).mean * 255).flatten(1).detach()
+    seen = re.search(r'data-seen="([\d ;]+)"', page)
+    assert seen is not None
+    pictures = torch.tensor([[int(value) for value in picture.split()] for picture in seen[1].split(";")])
+    assert (pictures - expected).abs().max() <= 1
+    assert (expected[1:] - expected[:-1]).abs().amax(1).min() > 2  # each hand moved something
+    key = re.findall(r'<span><i style="background: (.+?);"></i>(.+?)</span>', page)
+    assert [name for _, name in key] == ["–", "0", "1"]
+    assert key[0][0] == "rgb(153, 153, 153)"
 
 
 def test_the_page_has_no_link_outside_and_text_cannot_leave_its_script(tmp_path: Path) -> None:

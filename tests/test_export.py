@@ -49,6 +49,15 @@ def test_a_file_that_differs_is_refused(tmp_path: Path) -> None:
         exporting._checked({tmp_path / "decoder.onnx": float("nan")})
 
 
+def test_without_the_extra_it_is_named_and_no_folder_is_left(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = runner.trained(*SHORT)
+    monkeypatch.setattr("vae_lightning.commands.export.find_spec", lambda name: None if name == "onnxscript" else name)
+    outcome = runner("export", f"run={folder}")
+    assert outcome.status == 2
+    assert outcome.err == "error: formats=onnx: onnxscript is not installed: pip install 'vae-lightning[export]'.\n"
+    assert not (folder / "exported").exists()
+
+
 def test_an_unknown_format_is_named_with_the_nearest(runner: Runner) -> None:
     outcome = runner("export", "run=somewhere", "formats=[onxn]")
     assert outcome.status == 2

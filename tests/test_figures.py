@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from scipy import stats
 
 from tests.linear_gaussian import Linear, random_images
 from vae_lightning import figures
+from vae_lightning.callbacks.figures import draw_all
+from vae_lightning.data.base import Images
 from vae_lightning.likelihoods import Gaussian
 from vae_lightning.posteriors import Diagonal
 from vae_lightning.priors import StandardNormal
@@ -80,6 +83,13 @@ def test_reconstructions_stand_under_their_originals(vae: VAE) -> None:
     np.testing.assert_allclose(grid[8:11, 8:10], x[5, 0], rtol=1e-5)
     np.testing.assert_allclose(grid[11:14, 8:10], rebuilt[5, 0], rtol=1e-5)
     assert canvas(figures.reconstructions(vae, x[:2], columns=3)).shape == (6, 6)
+
+
+def test_training_shows_reconstructions_of_images_from_all_over_the_split(vae: VAE) -> None:
+    images = torch.arange(80, dtype=torch.uint8).view(80, 1, 1, 1).expand(80, *SHAPE)
+    sums = SimpleNamespace(kl_per_dimension=lambda: [0.2, 0.1], metrics=lambda: {"active_units": 2})
+    grid = canvas(draw_all(vae, Images(images, torch.zeros(80, dtype=torch.int64)), sums)["reconstructions"])
+    assert {round(float(value) * 255) for value in grid.ravel()} >= set(range(0, 80, 2))
 
 
 def test_samples_fill_the_grid_and_are_the_same_each_time(vae: VAE) -> None:

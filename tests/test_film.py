@@ -6,12 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.running import Runner
-from vae_lightning.callbacks.film import due
+from vae_lightning.architectures import MLP
+from vae_lightning.callbacks.film import Film, due
+from vae_lightning.data.base import Images
 from vae_lightning.errors import RunError
 from vae_lightning.film import read_frames, training_film
+from vae_lightning.likelihoods import Bernoulli
+from vae_lightning.posteriors import Diagonal
+from vae_lightning.priors import StandardNormal
+from vae_lightning.vae import VAE
 
 
 def test_frames_are_due_after_each_of_the_first_epochs_and_ever_fewer_later() -> None:
@@ -41,6 +48,13 @@ def test_a_film_has_every_frame_and_stays_on_the_last(tmp_path: Path, latent_dim
             shown = np.asarray(film.convert("L"))
             assert (np.abs(shown.astype(int) - [0, 120, 250][i]) < 12).mean() > 0.05
     assert durations == [1000, 1000, 3000]
+
+
+def test_a_frame_shows_images_from_all_over_the_split() -> None:
+    images = torch.arange(60, dtype=torch.uint8).view(60, 1, 1, 1).expand(60, 1, 3, 2)
+    vae = VAE(MLP([4]), Diagonal(2), StandardNormal(2), Bernoulli((1, 3, 2)))
+    frame = Film(images=4, codes=60).frame(vae, Images(images, torch.zeros(60, dtype=torch.int64)), torch.device("cpu"))
+    assert frame["x"][:, 0, 0, 0].tolist() == [0, 15, 30, 45]
 
 
 def test_a_run_keeps_frames_and_generate_makes_the_film(runner: Runner) -> None:

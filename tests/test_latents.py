@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,11 @@ def test_what_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.Monke
     for missing in ("zuko", "zuko.flows"):
         assert instantiation._install("prior", ModuleNotFoundError(name=missing)) == "pip install 'vae-lightning[flows]'"
     assert instantiation._install("prior", ModuleNotFoundError(name="other")) == "other"
+
+
+def test_what_is_not_installed_is_named_where_the_package_runs_from_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    def requires(name: str) -> list[str]:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(instantiation, "requires", requires)
+    assert instantiation._install("prior", ModuleNotFoundError(name="zuko")) == "zuko"

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import platform
+import tomllib
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.running import REPOSITORY
 from vae_lightning.training import provenance
+
+
+def test_versions_are_known_where_the_package_runs_from_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    def installed(name: str) -> str:
+        if name == "vae-lightning":
+            raise PackageNotFoundError(name)
+        return f"version of {name}"
+
+    monkeypatch.setattr(provenance, "version", installed)
+    found = provenance.versions()
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (found["vae-lightning"], found["torch"]) == (project["version"], "version of torch")
 
 
 def test_the_processor_and_its_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

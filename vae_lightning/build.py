@@ -123,6 +123,13 @@ def build_vae(config: DictConfig, facts: DataFacts) -> Any:
         raise RunError(f"model does not fit into memory: make it smaller ({sizes(config.model)}).") from error
 
 
+def _given_weights(config: DictConfig) -> list[str]:
+    """What of β is not as it is by default."""
+    beta = [f"beta={config.beta:g}"] if config.beta != 1 else []
+    schedule = config.choices.beta_schedule
+    return beta + ([f"beta_schedule={schedule}"] if schedule != "constant" else [])
+
+
 def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     """The LightningModule that trains `vae`."""
     from vae_lightning.abilities import require
@@ -134,11 +141,10 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     objective.told(config.facts.train_size)
     beta_schedule = make(config, "beta_schedule")
     require(beta_schedule, beta_schedule.needs, vae.posterior)
-    if not objective.uses_beta(vae) and (config.beta != 1 or config.choices.beta_schedule != "constant"):
+    if not objective.uses_beta(vae) and (weights := _given_weights(config)):
         raise UserError(
-            f"beta={config.beta} beta_schedule={config.choices.beta_schedule} would have no effect: in objective="
-            f"{config.choices.objective} ({objective.parts_in_words()}) with {vae.posterior.option} nothing is weighed by it; "
-            "leave them out."
+            f"{' '.join(weights)} would have no effect: in objective={config.choices.objective} ({objective.parts_in_words()}) "
+            f"with {vae.posterior.option} nothing is weighed by it; leave {'it' if len(weights) == 1 else 'them'} out."
         )
     return VAEModule(
         vae,

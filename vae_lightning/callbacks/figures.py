@@ -45,13 +45,14 @@ class Pictures(Callback):
 
 @torch.no_grad()
 def draw_all(vae: Any, split: Any, sums: Any) -> dict[str, Figure]:
-    """Every picture by name, from the first images of a validation split and its `SplitSums`."""
+    """Every picture by name, from images of a validation split and its `SplitSums`."""
     device = next(vae.parameters()).device
     x = pixels(split.images[:SCATTER_IMAGES].to(device))
     c = split.labels[:SCATTER_IMAGES].to(device)
     kl = sums.kl_per_dimension()
+    shown = split[split.spread(40)].to(device)
     drawn = {
-        "reconstructions": figures.reconstructions(vae, x[:40], c=c[:40]),
+        "reconstructions": figures.reconstructions(vae, pixels(shown.images), c=shown.labels),
         "samples": figures.samples(vae),
         "latent_scatter": figures.latent_scatter(vae.encode(x, c).mean, split.labels[:SCATTER_IMAGES]),
     }

@@ -51,9 +51,10 @@ class Film(Callback):
         """What one epoch leaves: x, reconstructions, samples (N, C, H, W) uint8, codes (N, latent_dim) float16, labels."""
         x, c = pixels(split.images[: self.codes]).to(device), split.labels[: self.codes].to(device)
         noise = StreamNoise(torch.Generator(device), key(0, "film"))
+        shown = split[split.spread(self.images)].to(device)
         return {
-            "x": _grey(x[: self.images]),
-            "reconstructions": _grey(vae.reconstruct(x[: self.images], c[: self.images])),
+            "x": _grey(pixels(shown.images)),
+            "reconstructions": _grey(vae.reconstruct(pixels(shown.images), shown.labels)),
             "samples": _grey(vae.sample(self.samples, noise)),
             "codes": vae.encode(x, c).mean.half().cpu().numpy(),
             "labels": c.cpu().numpy().astype(np.int16),

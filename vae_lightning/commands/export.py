@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
 from vae_lightning.cli import run_app, trusts_run_code
 from vae_lightning.errors import UserError, nearest
 
-FORMATS = ("onnx", "safetensors")
+FORMATS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors",)}  # and what each is written with
 
 
 def main() -> None:
@@ -23,6 +23,9 @@ def export(config: DictConfig) -> list[Path]:
     for name in formats:
         if name not in FORMATS:
             raise UserError(f"formats={name}: no such format.{nearest(str(name), FORMATS)} Allowed: {', '.join(FORMATS)}.")
+        for package in FORMATS[name]:
+            if find_spec(package) is None:
+                raise UserError(f"formats={name}: {package} is not installed: pip install 'vae-lightning[export]'.")
     trusted = trusts_run_code(config)
     from vae_lightning import exporting, runs
     from vae_lightning.console import Report, composition, paths, relative
@@ -35,17 +38,9 @@ def export(config: DictConfig) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written: dict[Path, float] = {}
     for name in formats:
-        written |= _with_extra(exporting.FORMATS[name], vae, folder)
+        written |= exporting.FORMATS[name](vae, folder)
     report.say(paths([(f"within {error:.1g}", path) for path, error in written.items()]))
     return list(written)
-
-
-def _with_extra(write: Any, vae: Any, folder: Path) -> dict[Path, float]:
-    try:
-        found: dict[Path, float] = write(vae, folder)
-    except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed: pip install 'vae-lightning[export]'.") from error
-    return found
 
 
 if __name__ == "__main__":

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import torch
 
+from vae_lightning import __version__
+
 CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def versions() -> dict[str, str]:
-    packages = ("vae-lightning", "torch", "lightning", "hydra-core", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    """Of Python, of this package (which may run from its source, not installed) and of those that a result depends on."""
+    packages = ("torch", "lightning", "hydra-core", "numpy")
+    return {"python": platform.python_version(), "vae-lightning": __version__, **{name: version(name) for name in packages}}
 
 
 def git_commit() -> str | None:
