@@ -202,16 +202,27 @@ def test_a_run_of_another_schema_is_refused(runner: Runner) -> None:
 
 
 def test_schedules_by_step_go_through_the_trainer(runner: Runner) -> None:
-    rows = metrics_rows(
-        runner.trained(
-            *SHORT, "beta=4", "beta_schedule=linear", "beta_schedule.unit=step", "beta_schedule.warmup=8",
-            "lr_schedule=multistep", "lr_schedule.milestones=[4]", "lr_schedule.unit=step", "optimizer.lr=0.01",
-            "trainer.log_every_n_steps=1",
-        )
+    folder = runner.trained(
+        *SHORT, "beta=4", "beta_schedule=linear", "beta_schedule.unit=step", "beta_schedule.warmup=8",
+        "lr_schedule=multistep", "lr_schedule.milestones=[4]", "lr_schedule.unit=step", "optimizer.lr=0.01",
+        "trainer.log_every_n_steps=1",
     )  # fmt: skip
-    steps = [r for r in rows if r["kind"] == "train_step"]
+    steps, epochs = ([r for r in metrics_rows(folder) if r["kind"] == kind] for kind in ("train_step", "train"))
     assert [float(r["beta"]) for r in steps] == [0.5 * i for i in range(8)]
     assert [float(r["lr"]) for r in steps] == pytest.approx([0.01] * 4 + [0.001] * 4)
+    # of the step just done, not of the one that comes next
+    assert [(r["step"], float(r["beta"]), float(r["lr"])) for r in epochs] == [("4", 1.5, 0.01), ("8", 3.5, pytest.approx(0.001))]
+    results = json.loads((folder / "results.json").read_text())
+    assert (results["beta"], results["train"]["beta"]) == (3.5, 3.5)
+
+
+def test_beta_by_feedback_is_written_as_the_step_had_it(runner: Runner) -> None:
+    folder = runner.trained(*SHORT, "beta_schedule=geco", "beta_schedule.rate=1e-4", "trainer.log_every_n_steps=1", "logger=none")
+    betas = [(r["kind"], float(r["beta"])) for r in metrics_rows(folder) if r["kind"] != "val"]
+    assert betas[0] == ("train_step", 1.0), "it moves after the first step"
+    assert len({beta for _, beta in betas}) == 8
+    assert betas[4] == ("train", betas[3][1])
+    assert betas[9] == ("train", betas[8][1])
 
 
 def test_a_loss_that_is_no_longer_finite_is_named(runner: Runner) -> None:

@@ -31,7 +31,8 @@ class Feedback(Schedule):
         self.state = {name: torch.tensor(value) for name, value in state.items()}
 
     def __call__(self, step: int) -> Tensor:
-        return self.beta(self.state)
+        self.in_force = self.beta(self.state)
+        return self.in_force
 
     def at(self, time: float) -> float:
         return float(self.beta(self.state))

@@ -101,8 +101,9 @@ class VAEModule(LightningModule):
         return bernoulli_pixels(batch.images, self.generator) if self.dynamic else pixels(batch.images)
 
     def beta(self) -> float:
-        """β in force."""
-        return float(self.beta_schedule(self.trainer.global_step))
+        """β of the step under way or just done; before the first, the one that it will have."""
+        value = self.beta_schedule.in_force
+        return float(self.beta_schedule(self.trainer.global_step) if value is None else value)
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(self.parameter_groups())

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch.optim import Optimizer
 
 from vae_lightning.errors import RunError
 from vae_lightning.metrics import Means, NotFinite, gather_over_ranks, sum_over_ranks
@@ -51,6 +50,7 @@ class Recorder:
         self.means = Means()
         self._written: Tensor | None = None  # the totals at the last `train_step` row
         self._written_step = 0
+        self._lr = math.nan  # of the last step: once that is done, the optimizer has the next one's
         self._clock, self._seconds, self._images_before = time.perf_counter(), 0.0, 0.0
         self.began, self.seconds_before = time.perf_counter(), 0.0
 
@@ -67,6 +67,7 @@ class Recorder:
     def step(self, losses: Mapping[str, Tensor], images: int) -> None:
         """Takes the step's terms; every `log_every_n_steps` steps, writes the means since the last time."""
         step = self.module.trainer.global_step + 1
+        self._lr = self.module.trainer.optimizers[0].param_groups[0]["lr"]
         self.means.add(losses, images, step)
         if step % self.log_every == 0 and step != self._written_step:
             totals = self.totals()
@@ -119,19 +120,17 @@ class Recorder:
     def _train_metrics(self, totals: Tensor, epoch: Tensor) -> dict[str, float]:
         """Means of `totals`; the speed is that of the epoch so far, as far as this process has run it."""
         means = self.means.means(totals)
-        optimizer = self.module.optimizers(use_pl_optimizer=False)
-        assert isinstance(optimizer, Optimizer)
         images = epoch[-1].item() - self._images_before
         return {
             **({"elbo": -(means["reconstruction"] + means["kl"])} if "kl" in means else {}),
             **means,
             **self._beta(),
-            "lr": float(optimizer.param_groups[0]["lr"]),
+            "lr": float(self._lr),
             "images_per_second": images / max(self._seconds, 1e-9),
         }
 
     def _beta(self) -> dict[str, float]:
-        """β in force, where it does anything."""
+        """β of the last step, where it does anything."""
         return {"beta": self.module.beta()} if self.module.uses_beta else {}  # type: ignore[operator]
 
     def _fail(self, message: str) -> None:

@@ -39,12 +39,14 @@ class RunLength:
 class Schedule(ABC):
     """A value for each training step. `begin` fixes what a unit is; `__call__(step)` is the value in force at that step.
 
+    `in_force` is the value that was asked for last, so that of the step under way or just done; None before the first.
     `option` and `needs`: as of an objective's parts, what the posterior must be able to do.
     """
 
     option: ClassVar[str] = "beta_schedule"
     needs: ClassVar[AbstractSet[str]] = frozenset()
     by_feedback: ClassVar[bool] = False  # whether it acts on what it observes
+    in_force: float | Tensor | None = None
 
     def __init__(self, unit: str = "fraction") -> None:
         self.unit = check_choice("unit", unit, UNITS)
@@ -58,7 +60,8 @@ class Schedule(ABC):
     def __call__(self, step: int) -> float | Tensor:
         if self.steps_per_unit is None:
             raise RuntimeError("Schedule.begin(run_length) comes before the first step.")
-        return self.at(step / self.steps_per_unit)
+        self.in_force = self.at(step / self.steps_per_unit)
+        return self.in_force
 
     @abstractmethod
     def at(self, time: float) -> float:
