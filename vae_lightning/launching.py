@@ -1,4 +1,4 @@
-"""The processes that DDP forks or spawns: what went wrong in one of them is said by the command, once."""
+"""The processes of DDP: what went wrong in one of them is said by the command, once. Here those that are forked or spawned."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
 from vae_lightning.faults import ProcessLost, explained
 from vae_lightning.interrupts import interrupts
 from vae_lightning.loggers import TensorBoard
+from vae_lightning.relaunching import Relauncher
 
 PATIENCE = 20.0  # seconds; the command hears of a dead process at once, unless the machine is overloaded
 
@@ -37,13 +38,17 @@ class Launcher(_MultiProcessingLauncher):
 
 
 def prepare_processes(trainer: Trainer, folder: Path) -> None:
-    """Where training will run in processes of its own, makes them explain themselves, and lets go of what they cannot share."""
+    """Where training will run in several processes, makes them explain themselves, and lets go of what they cannot share."""
     launcher = trainer.strategy.launcher
-    if not isinstance(launcher, _MultiProcessingLauncher):
+    ours: Launcher | Relauncher
+    if isinstance(launcher, _MultiProcessingLauncher):
+        ours = Launcher(trainer.strategy, launcher._start_method)  # type: ignore[arg-type]
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoard):
+                logger.let_go()
+    elif isinstance(launcher, _SubprocessScriptLauncher):
+        ours = Relauncher(launcher.cluster_environment, launcher.num_processes, launcher.num_nodes)
+    else:
         return
-    ours = Launcher(trainer.strategy, launcher._start_method)  # type: ignore[arg-type]
     ours.folder = folder
     trainer.strategy._launcher = ours
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoard):
-            logger.let_go()

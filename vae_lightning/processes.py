@@ -11,6 +11,8 @@ from pathlib import Path
 
 from vae_lightning.errors import RunError
 
+FIRST = "VAE_LIGHTNING_FIRST_PROCESS"  # tells the processes that plain DDP starts which one that was
+
 
 @contextmanager
 def sole_owner(folder: Path, patience: float = 10.0) -> Iterator[None]:
@@ -43,8 +45,13 @@ def sole_owner(folder: Path, patience: float = 10.0) -> Iterator[None]:
 
 
 def end_with_parent(interval: float = 0.5) -> None:
-    """From now on, this process ends when the one that started it does: else it would wait for it for minutes."""
+    """From now on, this process ends when the one that started it does: else it would wait for it for minutes.
+
+    At once, where that one ended before this call.
+    """
     parent = os.getppid()
+    if FIRST in os.environ and not _is_there(int(os.environ[FIRST])):
+        os._exit(1)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -52,3 +59,13 @@ def end_with_parent(interval: float = 0.5) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
+
+
+def _is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -53,6 +53,20 @@ def empty_folder(folder: Path) -> None:
             path.unlink()
 
 
+def remove_unbegun(folder: Path) -> None:
+    """Removes the folder of a run that wrote neither figures nor checkpoints, and the one around it if nothing else is there."""
+    if not ((folder / "metrics.csv").exists() or (folder / "checkpoints").exists()):
+        remove_folder(folder)
+
+
+def remove_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.parent.rmdir()
+    except OSError:
+        return
+
+
 def timestamp() -> str:
     return time.strftime("%Y-%m-%d_%H-%M-%S")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 import time
 import unicodedata
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,9 @@ def train(config: DictConfig) -> float:
     check_numbers(config)
     refuse_unused_knobs(config, given_overrides())
     check_values(config)
+    from vae_lightning.relaunching import left_to_the_first
     from vae_lightning.requeue import requeued_run
+    from vae_lightning.runs import remove_folder, remove_unbegun
     from vae_lightning.sweeps.resume import continue_run, was_interrupted
     from vae_lightning.training.run import fit  # torch and Lightning, from here on
 
@@ -59,14 +61,12 @@ def train(config: DictConfig) -> float:
     folder, owner = run_folder(config)
     try:
         interrupted = owner and was_interrupted(folder)  # a process that DDP starts finds its run begun
-        return continue_run(folder) if interrupted else fit(config, folder, in_sweep())
+        with nullcontext() if owner else left_to_the_first(folder):
+            return continue_run(folder) if interrupted else fit(config, folder, in_sweep())
     finally:
         if owner:
             os.environ.pop(RUN_FOLDER, None)
-            # nothing is left of what never began
-            if config.trainer.fast_dev_run or not ((folder / "metrics.csv").exists() or (folder / "checkpoints").exists()):
-                shutil.rmtree(folder, ignore_errors=True)
-                _remove_empty(folder.parent)
+            (remove_folder if config.trainer.fast_dev_run else remove_unbegun)(folder)
 
 
 def resumes(arguments: Sequence[str]) -> bool:
@@ -99,6 +99,7 @@ def go_on_with(path: str, overrides: Sequence[str], trust_run_code: bool = False
     if finished is not None:
         sys.stdout.write(f"{finished}\n")
         return None
+    from vae_lightning.relaunching import left_to_the_first
     from vae_lightning.runs import write_text
     from vae_lightning.training.run import fit
 
@@ -106,7 +107,8 @@ def go_on_with(path: str, overrides: Sequence[str], trust_run_code: bool = False
     before = (start.folder / "config.yaml").read_text(encoding="utf-8")
     os.environ[RUN_FOLDER] = str(start.folder)
     try:
-        return fit(start.config, start.folder, False, start)
+        with nullcontext() if owner else left_to_the_first(start.folder):
+            return fit(start.config, start.folder, False, start)
     except UserError as error:
         if owner and error.status == 2:  # nothing was done with what was asked for
             write_text(start.folder / "config.yaml", before)
@@ -193,13 +195,6 @@ def _in_force(override: str, whole: dict[str, Any]) -> str:
     """An override as it was typed; with its value where it held an interpolation, of which a run's configuration holds none."""
     key = override.lstrip("+").partition("=")[0]
     return override if "${" not in override else f"{key}={shown(OmegaConf.select(OmegaConf.create(whole), key))}"
-
-
-def _remove_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return
 
 
 if __name__ == "__main__":
