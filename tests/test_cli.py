@@ -70,6 +70,8 @@ def test_paths_are_taken_as_typed() -> None:
     assert quote_paths(["run='quoted'", "run=null"]) == ["run='quoted'", "run=null"]
     assert quote_paths(["-m", "run=a b,c"]) == ["-m", "run='a b','c'"]
     assert quote_paths(["resume=it's"]) == [r"resume='it\'s'"]
+    assert quote_paths(["run='90s/b"]) == [r"run='\'90s/b'"], "quotes that are part of a name"
+    assert quote_paths(["-m", "run='a b',c", "run='a,b'"]) == ["-m", "run='a b',c", "run='a,b'"]
 
 
 def test_a_run_is_found_under_an_odd_name(runner: Runner) -> None:

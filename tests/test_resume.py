@@ -144,6 +144,21 @@ def test_prolonging_goes_on_with_the_first_horizon(tmp_path: Path) -> None:
     assert config["resumes"][0]["overrides"] == ["trainer.max_epochs=4", "data.num_workers=1", "logger=none"]
 
 
+def test_a_run_is_gone_on_with_wherever_it_was_moved_to(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    assert forks.run(tmp_path / "b", *SHORT, plant=at_step(33, kill_self()))[0] == 137
+    moved = tmp_path / "moved" / "'a b" / "${x} beta=4,5 {c}[d] it's\""
+    moved.parent.mkdir(parents=True)
+    forks.only_run(tmp_path / "b").rename(moved)
+    status, out = forks.run(moved.parent, f"resume=../{moved.relative_to(tmp_path / 'moved')}")
+    assert status == 0, out
+    assert compare.differences(alone(tmp_path / "a"), moved) == []
+    for path in (f"'{moved}'", f"{moved}/checkpoints/last.ckpt"):
+        status, out = forks.run(tmp_path, f"resume={path}")
+        assert (status, "is finished" in out) == (0, True), out
+    assert {path.name for path in moved.parent.iterdir()} == {moved.name, "out.txt"}, "nothing is made where the command is typed"
+
+
 def test_what_a_resume_refuses(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     assert forks.run(tmp_path / "b", *SHORT, plant=at_step(33, kill_self()))[0] == 137

@@ -194,9 +194,7 @@ def build_callbacks(config: DictConfig) -> list[Any]:
 def build_loggers(config: DictConfig, folder: Path) -> list[Any]:
     """The loggers of the configuration, on this run folder."""
     nodes = (config.get("logger") or {}).items()
-    return [
-        make(config, f"logger.{name}", save_dir=str(folder), **_label(config, node)) for name, node in nodes if node is not None
-    ]
+    return [make(config, f"logger.{name}", save_dir=folder, **_label(config, node)) for name, node in nodes if node is not None]
 
 
 def _label(config: DictConfig, node: DictConfig) -> dict[str, Any]:
@@ -217,7 +215,7 @@ def build_trainer(config: DictConfig, folder: Path, loggers: Sequence[Any], call
         "trainer",
         logger=list(loggers),
         callbacks=list(callbacks),
-        default_root_dir=str(folder),
+        default_root_dir=folder,
         use_distributed_sampler=False,
         **{"plugins": plugins, **more},
     )

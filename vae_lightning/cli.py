@@ -23,6 +23,7 @@ from vae_lightning.errors import MEMORY, UserError, check_bool, out_of_memory
 from vae_lightning.shipped import conf_dir
 from vae_lightning.sweeps.resume import arguments_of
 
+QUOTES = "'\""
 PATH_KEYS = ("run", "runs", "page", "resume", "resume_sweep")  # their values are paths, taken as typed
 
 
@@ -83,12 +84,17 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 
     def with_quotes(argument: str) -> str:
         key, equals, value = argument.partition("=")
-        if key not in PATH_KEYS or not equals or not value or value[0] in "'\"" or value == "null":
+        if key not in PATH_KEYS or not equals or value in ("", "null") or is_quoted(value) or (several and value[0] in QUOTES):
             return argument
         parts = value.split(",") if several else [value]
         return f"{key}=" + ",".join(quoted(part) for part in parts)
 
     return [with_quotes(argument) for argument in arguments]
+
+
+def is_quoted(text: str) -> bool:
+    """Whether quotes are around it, rather than a part of it: `'a b'`, not `'90s/runs`."""
+    return len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES
 
 
 def find_own_modules() -> None:

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.build import check_values
-from vae_lightning.cli import find_own_modules, run_app, with_messages
+from vae_lightning.cli import find_own_modules, is_quoted, run_app, with_messages
 from vae_lightning.command_line import run_name
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, shown
 from vae_lightning.processes import end_with_parent
@@ -78,14 +78,15 @@ def resume(arguments: Sequence[str]) -> float | None:
     flags = [argument for argument in arguments if argument.startswith("-")]
     if flags:
         raise UserError(f"{flags[0]}: resume= goes with overrides of keys only; leave it out.")
-    paths = [argument.partition("=")[2].strip("'\"") for argument in arguments if argument.startswith("resume=")]
+    paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
     if len(paths) > 1:
         raise UserError("resume= is given twice: a command goes on with one run.")
     trust = [argument.partition("=")[2].lower() for argument in arguments if argument.startswith("trust_run_code=")]
     for value in trust:
         check_choice("trust_run_code", value, ("true", "false"))
     own = ("resume=", "hydra.", "trust_run_code=")
-    return go_on_with(paths[0], [a for a in arguments if not a.startswith(own)], trust[-1:] == ["true"])
+    path = paths[0][1:-1] if is_quoted(paths[0]) else paths[0]
+    return go_on_with(path, [a for a in arguments if not a.startswith(own)], trust[-1:] == ["true"])
 
 
 def go_on_with(path: str, overrides: Sequence[str], trust_run_code: bool = False) -> float | None:
