@@ -254,6 +254,41 @@ def test_global_random_states_go_through_plain_data(tmp_path: Path) -> None:
     assert drawn() == first
 
 
+class Devices:
+    """Stands in for two CUDA devices: a generator each."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int = 2) -> None:
+        self.generators = [torch.Generator().manual_seed(i) for i in range(count)]
+        for name, function in {
+            "is_available": lambda: True,
+            "device_count": lambda: len(self.generators),
+            "get_rng_state_all": lambda: [generator.get_state() for generator in self.generators],
+            "set_rng_state_all": self.set,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, function)
+
+    def set(self, states: list[torch.Tensor]) -> None:
+        for generator, state in zip(self.generators, states, strict=True):
+            generator.set_state(state)
+
+    def drawn(self) -> list[float]:
+        return [torch.rand((), generator=generator).item() for generator in self.generators]
+
+
+def test_the_random_states_of_each_cuda_device_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = Devices(monkeypatch)
+    devices.drawn()
+    torch.save(random_states(), tmp_path / "states.pt")
+    first = devices.drawn()
+    states = torch.load(tmp_path / "states.pt", weights_only=True)
+    again = Devices(monkeypatch)
+    restore_random_states(states)
+    assert again.drawn() == first
+    fewer = Devices(monkeypatch, count=1)
+    restore_random_states(states)
+    assert fewer.drawn() == Devices(monkeypatch, count=1).drawn(), "of other devices: left alone"
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_batches_go_on_where_they_were_left_for_one_epoch_only(rank: int) -> None:
     for make in (
