@@ -295,7 +295,7 @@ def test_pickles_that_call_are_not_read(tmp_path: Path) -> None:
         for content in (evil, {"state_dict": evil}, {"state_dict": {"vae.x": evil}}, {"state_dict": {}, "hyper": [evil]}):
             for new in (True, False):
                 torch.save(content, path, _use_new_zipfile_serialization=new)
-                with pytest.raises(RunError, match=r"is not read|is damaged"):
+                with pytest.raises(RunError, match=r"holds more than tensors and plain data \(or is damaged\), and is not read"):
                     read_checkpoint(path)
             path.write_bytes(pickle.dumps(content))
             with pytest.raises(RunError, match=r"is not read|is damaged"):
@@ -315,6 +315,18 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "best.ckpt"
     torch.save(content, path)
     with pytest.raises(RunError, match=r"is no checkpoint of this framework|is not read|is damaged"):
+        read_checkpoint(path)
+
+
+def test_a_weight_that_was_changed_on_the_disk_is_not_used(trained: Path, tmp_path: Path) -> None:
+    """torch.load reads it without a word: the checksum tells."""
+    whole = (trained / "checkpoints" / "best.ckpt").read_bytes()
+    weight = next(iter(torch.load(io.BytesIO(whole), weights_only=True)["state_dict"].values()))
+    place = whole.index(weight.numpy().tobytes())
+    path = tmp_path / "best.ckpt"
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    torch.load(path, weights_only=True)
+    with pytest.raises(RunError, match="is damaged and cannot be read"):
         read_checkpoint(path)
 
 
@@ -407,3 +419,16 @@ def test_trust_is_true_or_false(runner: Runner) -> None:
     outcome = runner("train", "resume=outputs/some", "trust_run_code=perhaps")
     assert outcome.status == 2
     assert outcome.err == "error: trust_run_code=perhaps: must be one of true, false.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"trust_run_code": "no"}, "trust_run_code=no: must be true or false."),
+        ({"checkpoint": "bets"}, "checkpoint=bets: must be one of best, last."),
+    ],
+)
+def test_what_load_is_told_is_checked(folder: Path, arguments: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError) as found:
+        load(folder, **arguments)
+    assert str(found.value) == sentence

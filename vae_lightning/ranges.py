@@ -30,6 +30,17 @@ def share_or_count(name: str, value: Any) -> None:
         raise InvalidValue(name, value, "a share of at least 0.0 and at most 1.0, or a number of batches")
 
 
+def _some_batches(name: str, value: Any) -> None:
+    """As `share_or_count`, but not none of them: training that takes no step has no schedule."""
+    share_or_count(name, value)
+    _above_zero(name, value)
+
+
+def _steps(name: str, value: Any) -> None:
+    if isinstance(value, int) and not isinstance(value, bool) and value != -1 and value < 1:
+        raise InvalidValue(name, value, "an integer of at least 1, or -1 for no limit")
+
+
 def _number(low: float, *, above: bool = False) -> Check:
     return lambda name, value: check_number(name, value, low, above=above)
 
@@ -82,9 +93,9 @@ RANGES: dict[str, dict[str, Check]] = {
         "fast_dev_run": at_least(0),
         "max_epochs": at_least(-1),
         "min_epochs": at_least(0),
-        "max_steps": at_least(-1),
+        "max_steps": _steps,
         "min_steps": at_least(0),
-        "limit_train_batches": share_or_count,
+        "limit_train_batches": _some_batches,
         "limit_val_batches": share_or_count,
         "overfit_batches": share_or_count,
         "val_check_interval": _above_zero,
