@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from omegaconf import OmegaConf
 
 from tests.chaos import compare, faults, forks
 from tests.chaos.faults import SHORT, at_step, in_validation, kill_self
+from vae_lightning.commands import train
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
 from vae_lightning.random_states import random_states, restore_random_states
 from vae_lightning.runs import create_folder
@@ -229,6 +232,25 @@ def test_a_run_is_trained_by_one_command_at_a_time(tmp_path: Path) -> None:
         pass
     with processes.sole_owner(tmp_path, patience=0):
         pass
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_first_of_several_slurm_tasks_has_the_folder(rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it alone writes down which one that is, for when the job is started again."""
+    monkeypatch.setenv("SLURM_JOB_ID", "44")
+    monkeypatch.delenv(train.RUN_FOLDER, raising=False)
+    monkeypatch.setattr(rank_zero_only, "rank", rank)
+    monkeypatch.setattr(train, "in_sweep", lambda: False)
+    config = OmegaConf.create({"trainer": {"fast_dev_run": False}, "output_dir": str(tmp_path / "outputs"), "name": "a"})
+    folder, owner = train.run_folder(config)
+    monkeypatch.delenv(train.RUN_FOLDER)
+    found = list(tmp_path.glob("outputs/a/*"))
+    if rank == 0:
+        assert (found, (tmp_path / "outputs/.slurm/44").read_text()) == ([folder], f"{folder}\n")
+    else:
+        folder.rmdir()
+        assert (found, list(tmp_path.iterdir())) == ([], [])
+    assert owner
 
 
 def test_ten_runs_of_one_second_have_ten_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,13 +148,17 @@ def refuse_unused_knobs(config: DictConfig, overrides: list[str]) -> None:
 
 
 def run_folder(config: DictConfig) -> tuple[Path, bool]:
-    """The folder of this run, and whether this process made it (those that DDP starts are told by the first)."""
+    """The folder of this run, and whether this process made it (those that DDP starts are told by the first).
+
+    A further task of SLURM's, or of torchrun's, writes nothing: its folder is a temporary one.
+    """
     from vae_lightning.requeue import note_job
     from vae_lightning.runs import create_folder, timestamp
+    from vae_lightning.training.assembly import is_first_process
 
     if RUN_FOLDER in os.environ:
         return Path(os.environ[RUN_FOLDER]), False
-    if config.trainer.fast_dev_run:
+    if config.trainer.fast_dev_run or not is_first_process():
         folder = Path(tempfile.mkdtemp(prefix="vae-lightning-"))
     elif in_sweep():
         folder = job_folder()
