@@ -49,6 +49,12 @@ def test_what_a_process_said_is_said_by_the_command(last_line: str, status: int 
     assert (fault and (str(fault), fault.status)) == (status and ("said.", status))
 
 
+def test_a_folder_that_cannot_be_looked_into_is_told_as_well(tmp_path: Path) -> None:
+    closed = tmp_path / ("a" * 300)  # where even root gets an error
+    error = PermissionError(13, "Permission denied", str(closed))
+    assert str(explain(error, closed)) == f"{closed} cannot be opened (Permission denied): see to its permissions."
+
+
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
 def test_memory_names_what_to_lower(error: Exception, tmp_path: Path) -> None:
     sentence = str(explain(error, tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def _disk(error: OSError, folder: Path) -> str:
 def go_on(folder: Path) -> str:
     """How to go on, where there is something to go on from."""
     for name in ("last.ckpt", "previous.ckpt", "best.ckpt"):
-        if (folder / "checkpoints" / name).exists():
+        if os.path.exists(folder / "checkpoints" / name):  # False, too, where the folder can no longer be entered
             return f" The last good checkpoint is {name}; {go_on_command(folder)}"
     return ""
 
