@@ -12,7 +12,7 @@ class Joint(Posterior):
     """q_φ(z, c|x) = q_φ(z|x)·q_φ(c|x), the code being (z, c) one after the other (Dupont 2018).
 
     Each part is a posterior of its own on its share of the encoder's features. It can do what both can. The KL is the sum of the
-    parts', and each is reported (`kl_continuous`, `kl_discrete`).
+    parts', each by its formula where there is one, and each is reported (`kl_continuous`, `kl_discrete`).
     """
 
     option = "posterior=joint"
