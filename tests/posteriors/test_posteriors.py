@@ -190,7 +190,7 @@ def test_a_part_of_a_joint_code_without_a_formula_leaves_the_others_theirs(conti
     assert isinstance(draws.q, JointLatents)
     assert isinstance(draws.p, JointLatents)
     q, p = draws.q.parts, draws.p.parts
-    exact = kl_divergence(q["discrete"], p["discrete"])
+    exact = kl_divergence(q["discrete"], p["discrete"])  # type: ignore[arg-type]
     torch.testing.assert_close(draws.kl_parts["discrete"], exact)
     relaxed = (q["discrete"].log_prob(draws.z[..., 3:]) - p["discrete"].log_prob(draws.z[..., 3:])).mean(0)
     assert not torch.allclose(exact, relaxed)
