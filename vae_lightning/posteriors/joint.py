@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from vae_lightning.abilities import PARTS
 from vae_lightning.densities.joint import JointLatents
 from vae_lightning.posteriors.base import Posterior
 
@@ -21,7 +22,7 @@ class Joint(Posterior):
         super().__init__()
         self.continuous, self.discrete = continuous, discrete
         self.latent_dim = continuous.latent_dim + discrete.latent_dim
-        self.abilities = continuous.abilities & discrete.abilities
+        self.abilities = (continuous.abilities & discrete.abilities) | {PARTS}
         self.space = f"{continuous.latent_dim} {continuous.space} and {discrete.space}"
 
     @property
