@@ -83,7 +83,7 @@ def test_the_discrete_part_may_have_a_capacity_of_its_own() -> None:
 
 def test_a_capacity_of_the_discrete_part_needs_one_and_its_kl() -> None:
     kl = Capacity(discrete=2.0)
-    with pytest.raises(UserError, match=r"^objective/kl=capacity does not go with posterior=\w+: it needs a code of two parts"):
+    with pytest.raises(UserError, match=r"^objective.kl.discrete does not go with posterior=\w+: it needs a code of two parts"):
         Objective(kl=kl).check(LinearGaussian(exact=False).vae)
     with pytest.raises(UserError, match="does not go with objective/gradient=stl"):
         Objective(kl=kl, gradient=StickingTheLanding())

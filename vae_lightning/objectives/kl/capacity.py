@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vae_lightning.abilities import DENSITY, PARTS, require
+from vae_lightning.abilities import DENSITY, PARTS
 from vae_lightning.bounds import Draws
-from vae_lightning.errors import check_number
+from vae_lightning.errors import UserError, check_number
 from vae_lightning.objectives.kl.base import KL
 from vae_lightning.scheduled import ScheduledValue
 from vae_lightning.schedules import Schedule
@@ -36,8 +36,9 @@ class Capacity(KL):
 
     def check(self, vae: VAE) -> None:
         super().check(vae)
-        if self.discrete is not None:
-            require(self, frozenset({PARTS}), vae.posterior, vae.latent_prior)
+        for giver in (vae.posterior, vae.latent_prior):
+            if self.discrete is not None and PARTS not in giver.abilities:
+                raise UserError(f"objective.kl.discrete does not go with {giver.option}: it needs {PARTS}.")
 
     def forward(self, draws: Draws, beta: float | Tensor) -> float | Tensor:
         if self.discrete is None:
