@@ -15,6 +15,7 @@ DENSITY = "a density q(z|x) at its own draws"
 DENSITY_ANYWHERE = "a density q(z|x) at any z"
 KL_PER_DIMENSION = "independent latent dimensions, each with a KL divergence of its own"
 REAL_SPACE = "latents in the whole of a real space"
+PARTS = "a code of two parts, a continuous and a discrete one"
 EVERYTHING = frozenset({DENSITY, DENSITY_ANYWHERE, KL_PER_DIMENSION, REAL_SPACE})
 
 

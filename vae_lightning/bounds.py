@@ -78,10 +78,11 @@ class Draws:
 
     @cached_property
     def kl(self) -> Tensor:
-        """KL(q(z|x) ‖ p(z)) of each image, (batch,): exact where torch knows the formula for this pair, else from the draws."""
+        """KL(q(z|x) ‖ p(z)) of each image, (batch,): exact where torch knows the formula for this pair (or for a part of a joint
+        code, or a layer), else from the draws."""
         if self._log_q is None:
-            if self.kl_of_layers:
-                return torch.stack(self.kl_of_layers).sum(0)
+            if self.kl_parts:
+                return torch.stack(list(self.kl_parts.values())).sum(0)
             try:
                 return kl_divergence(self.q, self.p)  # type: ignore[arg-type]
             except NotImplementedError:
@@ -95,16 +96,13 @@ class Draws:
             return ()
         return tuple(kl.mean(0) for kl in kl_of_layers(self.q, self.p, self.z, by_formula=self._log_q is None))
 
-    @property
+    @cached_property
     def kl_parts(self) -> dict[str, Tensor]:
-        """The KL of each layer, or of each part of a joint code, by name, (batch,), where it is known; they add up to it."""
+        """The KL of each layer, or of each part of a joint code, by name, (batch,); they add up to it. Nothing where z is one."""
         if self.kl_of_layers:
             return {f"z{i}": kl for i, kl in enumerate(self.kl_of_layers, 1)}
         if isinstance(self.q, JointLatents) and isinstance(self.p, JointLatents):
-            try:
-                return kl_by_part(self.q, self.p)
-            except NotImplementedError:
-                pass
+            return kl_by_part(self.q, self.p, self.z)
         return {}
 
     @property

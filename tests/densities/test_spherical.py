@@ -134,6 +134,19 @@ def test_pathwise_gradient_of_an_expectation(m: int, kappa: float) -> None:
     assert ((found.mean(0) - torch.cat([expected[0][0] @ tangent, expected[1]])).abs() < 5 * error + 1e-9).all()
 
 
+@pytest.mark.parametrize("m", [2, 3, 16])
+def test_no_draw_leaves_the_sphere_or_has_a_steep_gradient_in_float32(m: int) -> None:
+    """Not even where the noise that gives the direction lies along μ; ‖∂(aᵀz)/∂μ‖ ≤ ‖a‖ among directions along the sphere."""
+    n = 20_000
+    loc = torch.nn.functional.normalize(torch.randn(m, generator=torch.Generator().manual_seed(0)), dim=-1)
+    each = loc.expand(n, m).clone().requires_grad_()
+    z = VonMisesFisher(each, torch.ones(n)).rsample((), noise())
+    assert (z.norm(dim=-1) - 1).abs().max() < 1e-6
+    (gradient,) = torch.autograd.grad((z @ torch.eye(m)[0]).sum(), each)
+    along = gradient - (gradient @ loc).unsqueeze(-1) * loc
+    assert along.norm(dim=-1).max() < 1 + 1e-5
+
+
 def test_draws_are_keyed_by_example() -> None:
     q = distribution(5, 3.0, batch=4)
     part = VonMisesFisher(q.loc[2:], q.concentration[2:])

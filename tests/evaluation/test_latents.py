@@ -73,7 +73,9 @@ def test_active_units_have_the_spread_of_a_bootstrap_and_a_sentence_where_some_c
     rng = np.random.default_rng(0)
     clear = unit_figures(planted(rng.normal(size=(400, 4)) * [1, 1, 0.01, 0.01]))
     assert (clear.values["active_units"], clear.values["active_units_standard_error"]) == (2, 0)
-    assert clear.notes[0].startswith("2 of 4 latent dimensions carry nothing")
+    assert clear.notes[0].startswith("Not active: 2 of 4 latent dimensions, in which the variance of the mean code")
+    clear.update(Measured({"kl": 1.0}, [*clear.notes, "Another."]))  # as evaluate.py does with that of the latents
+    assert [note[:7] for note in clear.notes] == ["Not act", "Another"]
     all_active = unit_figures(planted(rng.normal(size=(400, 4))))
     assert (all_active.values["active_units"], all_active.notes) == (4, [])
     at_the_edge = unit_figures(planted(rng.normal(size=(400, 4)) * [1, 1, 1, 0.1]))

@@ -68,6 +68,29 @@ def test_capacity_pushes_the_kl_from_both_sides() -> None:
         torch.testing.assert_close(given.mean.grad, sign * given.mean.detach() / 2)
 
 
+def test_the_discrete_part_may_have_a_capacity_of_its_own() -> None:
+    continuous, discrete = torch.tensor([2.0, 4.0], requires_grad=True), torch.tensor([0.5, 1.5], requires_grad=True)
+    kl = Capacity(gamma=10.0, capacity=2.0, discrete=Linear(value=2.0, warmup=0.5))
+    assert kl.discrete is not None
+    kl.discrete.begin(RunLength(100, 10))
+    kl.discrete.move(40)  # to 1.6
+    loss = kl(SimpleNamespace(kl_parts={"continuous": continuous, "discrete": discrete}), 7.0)
+    assert loss.item() == pytest.approx(10 * (1.0 + 0.6))
+    slopes = torch.autograd.grad(loss, (continuous, discrete))
+    assert [slope.tolist() for slope in slopes] == [[5.0, 5.0], [-5.0, -5.0]]  # one is too large, the other too small
+    assert {name: value.item() for name, value in kl.report().items()} == pytest.approx({"capacity": 2, "capacity_discrete": 1.6})
+
+
+def test_a_capacity_of_the_discrete_part_needs_one_and_its_kl() -> None:
+    kl = Capacity(discrete=2.0)
+    with pytest.raises(UserError, match=r"^objective.kl.discrete does not go with posterior=\w+: it needs a code of two parts"):
+        Objective(kl=kl).check(LinearGaussian(exact=False).vae)
+    with pytest.raises(UserError, match="does not go with objective/gradient=stl"):
+        Objective(kl=kl, gradient=StickingTheLanding())
+    with pytest.raises(InvalidValue, match=r"^discrete=-1"):
+        Capacity(discrete=-1)
+
+
 def test_in_an_objective() -> None:
     model, x = LinearGaussian(exact=False), random_images(6)
 

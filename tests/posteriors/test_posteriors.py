@@ -10,6 +10,7 @@ from tests.linear_gaussian import SHAPE, random_images
 from vae_lightning.abilities import DENSITY, DENSITY_ANYWHERE, KL_PER_DIMENSION
 from vae_lightning.architectures import MLP
 from vae_lightning.bounds import elbo_terms, log_weights
+from vae_lightning.densities.joint import JointLatents
 from vae_lightning.densities.one_hot import RelaxedOneHots
 from vae_lightning.distributions import kl_per_dimension
 from vae_lightning.errors import InvalidValue, UserError
@@ -176,6 +177,26 @@ def test_joint_codes_are_their_parts() -> None:
     vae = vae_of(Joint(Diagonal(2), Categorical(1, 3)), prior)
     losses = Objective()(vae, random_images(5))
     torch.testing.assert_close(losses["kl"], losses["kl_continuous"] + losses["kl_discrete"])
+
+
+@pytest.mark.parametrize(
+    ("continuous", "prior"), [(PlanarFlow(3), StandardNormal(3)), (Diagonal(3), GaussianMixture(3))], ids=["planar", "mixture"]
+)
+def test_a_part_of_a_joint_code_without_a_formula_leaves_the_others_theirs(continuous: Posterior, prior: Prior) -> None:
+    """The continuous part's KL is that of the draws, the discrete part's exact, also while its draws are relaxed."""
+    torch.manual_seed(0)
+    vae = vae_of(Joint(continuous, Categorical(1, 3)), Product(prior, UniformCategorical(1, 3)))
+    draws = elbo_terms(vae, random_images(4), StreamNoise(torch.Generator(), 0), samples=3)
+    assert isinstance(draws.q, JointLatents)
+    assert isinstance(draws.p, JointLatents)
+    q, p = draws.q.parts, draws.p.parts
+    exact = kl_divergence(q["discrete"], p["discrete"])  # type: ignore[arg-type]
+    torch.testing.assert_close(draws.kl_parts["discrete"], exact)
+    relaxed = (q["discrete"].log_prob(draws.z[..., 3:]) - p["discrete"].log_prob(draws.z[..., 3:])).mean(0)
+    assert not torch.allclose(exact, relaxed)
+    both = (draws.log_qz - draws.log_pz).mean(0)
+    torch.testing.assert_close(draws.kl_parts["continuous"], both - relaxed)
+    torch.testing.assert_close(draws.kl, draws.kl_parts["continuous"] + exact)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ class VonMisesFisher(Latent):
     A draw is z = ω·μ + √(1 − ω²)·v, v uniform among the directions at right angles to μ. ω = μᵀz is drawn by rejection (Wood
     1994), `ROUNDS` proposals at once: all fail with a probability of at most 2e-11, and then the last is taken. Its gradient is
     that of the distribution function held constant, ∂ω/∂κ = −(∂F/∂κ)/(∂F/∂ω) (Figurnov et al. 2018), which is exact, whatever
-    way ω was found; so no correction for the rejected proposals is needed, as it is in Davidson et al.
+    way ω was found; so no correction for the rejected proposals is needed, as it is in Davidson et al. As μ turns, v turns with
+    it by the shortest rotation (they reflect a v that is drawn about e_1), so that ‖∂(aᵀz)/∂μ‖ ≤ ‖a‖ along the sphere.
     """
 
     def __init__(self, loc: Tensor, concentration: Tensor) -> None:
@@ -88,8 +89,7 @@ class VonMisesFisher(Latent):
         shape, m = tuple(sample_shape), self.event_shape[0]
         cosine = propose(self.concentration.detach(), m, shape, noise)
         cosine = _Reparameterised.apply(cosine, self.concentration, m).unsqueeze(-1)
-        direction = noise.normal(self.loc, shape)
-        across = normalize(direction - (direction * self.loc).sum(-1, keepdim=True) * self.loc, dim=-1)
+        across = turned_with(self.loc, at_right_angles(noise.normal(self.loc.detach(), shape), self.loc.detach()))
         return cosine * self.loc + (1 - cosine.square()).clamp_min(1e-12).sqrt() * across
 
     def detached(self) -> VonMisesFisher:
@@ -101,6 +101,18 @@ def _kl_von_mises_fisher_uniform(q: VonMisesFisher, p: UniformSphere) -> Tensor:
     """κ·A_m(κ) + log C_m(κ) + log |S^(m−1)| (Davidson et al. 2018), (batch,)."""
     log_integral, cosine = q._normaliser
     return (q.concentration.double() * (cosine - 1) - log_integral + log_area(q.event_shape[0])).to(q.loc.dtype)
+
+
+def at_right_angles(direction: Tensor, loc: Tensor) -> Tensor:
+    """`direction` without its part along μ, of length 1. Taken off twice, since where it is nearly all, rounding leaves some."""
+    for _ in range(2):
+        direction = normalize(direction - (direction * loc).sum(-1, keepdim=True) * loc, dim=-1)
+    return direction
+
+
+def turned_with(loc: Tensor, across: Tensor) -> Tensor:
+    """`across`, a constant v at right angles to μ, with the gradient ∂v/∂μ = −μ vᵀ of the rotation that takes μ where it goes."""
+    return across - (across * loc).sum(-1, keepdim=True) * loc.detach()
 
 
 def angles(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:

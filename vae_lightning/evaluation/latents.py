@@ -45,8 +45,8 @@ def unit_figures(codes: Codes) -> Measured:
     found.values["active_units" + ERROR] = bootstrap_error(active, len(mean))
     if count < dimensions:
         found.notes.append(
-            f"{dimensions - count} of {dimensions} latent dimensions carry nothing: over the images, the variance of the mean "
-            f"code is at most {ACTIVE_VARIANCE:g} there."
+            f"Not active: {dimensions - count} of {dimensions} latent dimensions, in which the variance of the mean code over "
+            f"the images is at most {ACTIVE_VARIANCE:g}."
         )
     return found
 

@@ -33,8 +33,9 @@ class Measured:
         self.add(name, values.double().mean().item(), mean_error(values))
 
     def update(self, other: Measured) -> None:
+        """With the other's figures, and its sentences that were not said yet: two measures may answer with the same one."""
         self.values |= other.values
-        self.notes += other.notes
+        self.notes += [note for note in other.notes if note not in self.notes]
 
 
 def mean_error(values: Tensor) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from vae_lightning.abilities import PARTS
 from vae_lightning.densities.joint import JointLatents
 from vae_lightning.posteriors.base import Posterior
 
@@ -12,7 +13,7 @@ class Joint(Posterior):
     """q_φ(z, c|x) = q_φ(z|x)·q_φ(c|x), the code being (z, c) one after the other (Dupont 2018).
 
     Each part is a posterior of its own on its share of the encoder's features. It can do what both can. The KL is the sum of the
-    parts', and each is reported (`kl_continuous`, `kl_discrete`).
+    parts', each by its formula where there is one, and each is reported (`kl_continuous`, `kl_discrete`).
     """
 
     option = "posterior=joint"
@@ -21,7 +22,7 @@ class Joint(Posterior):
         super().__init__()
         self.continuous, self.discrete = continuous, discrete
         self.latent_dim = continuous.latent_dim + discrete.latent_dim
-        self.abilities = continuous.abilities & discrete.abilities
+        self.abilities = (continuous.abilities & discrete.abilities) | {PARTS}
         self.space = f"{continuous.latent_dim} {continuous.space} and {discrete.space}"
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vae_lightning.abilities import PARTS
 from vae_lightning.densities.joint import JointLatents
 from vae_lightning.errors import InvalidValue
 from vae_lightning.priors.base import ANY, Encode, Prior
@@ -19,7 +20,8 @@ class Product(Prior):
                 raise InvalidValue(name, part.option, "a prior of its own space")
         self.continuous, self.discrete = continuous, discrete
         self.latent_dim = continuous.latent_dim + discrete.latent_dim
-        self.abilities, self.needs = continuous.abilities & discrete.abilities, continuous.needs | discrete.needs
+        self.abilities = (continuous.abilities & discrete.abilities) | {PARTS}
+        self.needs = continuous.needs | discrete.needs
         self.space = f"{continuous.latent_dim} {continuous.space} and {discrete.space}"
 
     def forward(self, encode: Encode | None = None) -> JointLatents:

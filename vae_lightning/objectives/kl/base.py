@@ -19,7 +19,7 @@ class KL(Part):
 
     reweighs: ClassVar[bool] = True
     takes_beta: ClassVar[bool] = True
-    by_formula: ClassVar[bool] = False
+    by_formula: bool = False
 
     def forward(self, draws: Draws, beta: float | Tensor) -> float | Tensor:
         """A scalar, mean over the batch in nats per image."""
