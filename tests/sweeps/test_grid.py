@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -186,6 +188,9 @@ def test_wrong_requests_end_with_one_sentence_and_no_folder(sweeps: Sweeps, line
 
 
 def test_an_odd_folder_is_taken_as_typed(sweeps: Sweeps, tmp_path: Path) -> None:
-    folder = tmp_path / "it's, beta=4"
-    assert sweeps("-m", *TINY, "seed=0", f"hydra.sweep.dir={json.dumps(str(folder))}", QUIET).status == 0
-    assert sweeps(f"resume_sweep={folder}").status == 0
+    folder = tmp_path / "it's [bold], beta=4"
+    outcome = sweeps("-m", *TINY, "seed=0", f"hydra.sweep.dir={json.dumps(str(folder))}", "latent_dim=0", QUIET)
+    assert outcome.out.startswith(f"sweep {os.path.relpath(folder)}\n")
+    (said,) = re.findall(r"jobs failed; (.*) runs them again", outcome.err)
+    assert shlex.split(said) == [f"resume_sweep={os.path.relpath(folder)}"], "as a shell takes it"
+    assert sweeps(*shlex.split(said)).status == 1

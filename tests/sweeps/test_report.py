@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
@@ -15,11 +16,13 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from tests.running import Runner
 from tests.sweeps.sweeping import TINY, Sweeps
 from vae_lightning.errors import UserError
 from vae_lightning.sweeps.gather import GREY, RunRow, gather, kind_of
+from vae_lightning.sweeps.page import page
 from vae_lightning.sweeps.record import Sweep, update_state
 from vae_lightning.sweeps.summary import columns, markdown, rankings, show, summary_csv, terminal_table
 
@@ -124,6 +127,57 @@ def test_several_sweeps_are_one_where_their_settings_are(tmp_path: Path) -> None
     assert [(g.settings, len(g.runs)) for g in ranking.groups] == [({"beta": 2}, 1), ({"beta": 1}, 2)]
 
 
+def test_a_setting_is_the_same_as_a_whole_number_and_as_a_default_and_a_sweep_named_twice_counts_once(tmp_path: Path) -> None:
+    first = made_up(tmp_path / "a", [{"beta": 1, "seed": 0, "elbo": -100.0}, {"beta": 2.5, "seed": 0, "elbo": -110.0}])
+    second = made_up(tmp_path / "b", [{"beta": 1.0, "seed": 1, "elbo": -102.0}])
+    (ranking,) = rankings(gather([first, second, first / ".." / "a"]))
+    assert [(g.label, len(g.runs)) for g in ranking.groups] == [("beta=1", 2), ("beta=2.5", 1)]
+    assert gather([second, made_up(tmp_path / "c", [{"beta": 1, "elbo": -9.0}])]).keys == [], "nothing differs"
+
+
+def test_figures_that_are_not_finite_come_last_and_break_no_drawing(tmp_path: Path) -> None:
+    figures = {1: [-math.inf, math.inf], 2: [-9.0, -7.0], 3: [math.inf, -1.0], 4: [math.nan, -1.0]}
+    runs = [{"beta": b, "seed": seed, "elbo": e} for b, es in figures.items() for seed, e in enumerate(es)]
+    folder = made_up(tmp_path / "s", runs)
+    for path in folder.glob("*/results.json"):
+        content = json.loads(path.read_text())
+        content["test"] |= {"kl": content["test"]["elbo"], "reconstruction": 1.0}
+        path.write_text(json.dumps(content))
+    gathered = gather([folder])
+    (ranking,) = rankings(gathered)
+    assert ranking.groups[0].settings == {"beta": 2}
+    assert [math.isnan(group.figures["elbo"].deviation) for group in ranking.groups] == [False, True, True, True]
+    drawn = page(gathered, [ranking], {}, {})
+    assert 'data-value="inf"' not in drawn
+    assert 'aria-label="rate and distortion of each run"' in drawn
+
+
+def test_odd_values_are_shown_as_they_are(tmp_path: Path) -> None:
+    """Rich takes [relu] for a style, Matplotlib $ for the beginning of a formula, YAML @ for a mistake."""
+    values = ["[relu]", "[/x]", "$x_{$", "a b", "ab"]
+    runs: list[dict] = [{"name": value, "elbo": -float(i)} for i, value in enumerate(values)]
+    folder = made_up(tmp_path / "s", runs)
+    for value, path in zip(values, sorted(folder.glob("*/config.yaml")), strict=True):
+        assert yaml.safe_load(path.read_text())["name"] == value
+    gathered = gather([folder])
+    found = rankings(gathered)
+    text = io.StringIO()
+    Console(file=text, width=160).print(terminal_table(found[0], gathered.keys))
+    assert [line.split("  ")[0].strip() for line in text.getvalue().splitlines()[-5:]] == values
+    drawn = page(gathered, found, {}, {})
+    assert all(f'<td class="text" data-value="{value}">' in drawn for value in values)
+    assert ">$x_{$</text>" in drawn
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [("@z", "@z"), ("*y", "*y"), ("'a: b'", "a: b"), ("1e-3", 0.001), ("[16,'a b']", [16, "a b"]), ("[a", "[a"), ("", "")],
+)
+def test_values_of_jobs_that_never_began_are_read_as_hydra_does(tmp_path: Path, typed: str, value: object) -> None:
+    runs = [{"name": typed, "elbo": 0, "state": "failed"}, {"name": "b", "elbo": 0, "state": "waiting"}]
+    assert [run.settings["name"] for run in gather([made_up(tmp_path / "s", runs)]).runs] == [value, "b"]
+
+
 def test_a_key_that_one_sweep_leaves_alone_has_its_default_there(tmp_path: Path) -> None:
     first = made_up(tmp_path / "a", [{"beta": 1, "elbo": -100.0}])
     second = made_up(tmp_path / "b", [{"elbo": -102.0}, {"beta": 2, "elbo": 0, "state": "failed"}])
@@ -191,6 +245,7 @@ def test_tables_hold_what_is_looked_at_first(tmp_path: Path) -> None:
         ("images=-1", "images=-1: must be"),
         ("direction=up", "direction=up: must be one of max, min."),
         ("metric=new_metric", "add direction=max or direction=min."),
+        ("metric=fid", "metric=fid: no run has this figure (test); there is elbo, nll, new_metric."),
     ],
 )
 def test_wrong_questions_are_refused(runner: Runner, tmp_path: Path, line: str, sentence: str) -> None:

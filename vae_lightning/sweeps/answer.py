@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from vae_lightning.console import paths
 from vae_lightning.files import write_text
@@ -33,7 +34,7 @@ def answer(
     gathered = gather(folders)
     found = rankings(gathered, metric, split, direction)
     for note in notes(found):
-        console.print(f"[dim]{note}[/dim]", soft_wrap=True)
+        console.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
     for ranking in found:
         console.print(terminal_table(ranking, gathered.keys))
     into = into or gathered.sweeps[0].folder

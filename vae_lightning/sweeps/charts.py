@@ -74,7 +74,7 @@ def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -
 
     ELBO = −(rate + distortion): the thin lines are of equal ELBO (Alemi et al. 2018, figure 1).
     """
-    runs = [run for group in ranking.groups for run in group.runs if {"kl", "reconstruction"} <= set(run.figures[ranking.split])]
+    runs = _in_plane(ranking)
     if len(runs) < 2:
         return None
     families = _families(runs, keys, beta, ranking.split)
@@ -98,8 +98,15 @@ def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -
 
 def families_of(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> list[str]:
     """The labels of the colours of `rate_distortion`, in their order."""
-    runs = [run for group in ranking.groups for run in group.runs if {"kl", "reconstruction"} <= set(run.figures[ranking.split])]
+    runs = _in_plane(ranking)
     return [family.label for family in _families(runs, keys, beta, ranking.split)]
+
+
+def _in_plane(ranking: Ranking) -> list[RunRow]:
+    runs = [run for group in ranking.groups for run in group.runs]
+    return [
+        run for run in runs if all(math.isfinite(run.figures[ranking.split].get(n, math.nan)) for n in ("kl", "reconstruction"))
+    ]
 
 
 def _families(runs: Sequence[RunRow], keys: Sequence[str], beta: str, split: str) -> list[Group]:

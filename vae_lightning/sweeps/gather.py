@@ -6,10 +6,13 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
@@ -80,7 +83,8 @@ class Gathered:
 
 def gather(folders: Sequence[Path]) -> Gathered:
     """UserError where a folder is no sweep."""
-    sweeps = [record.load(folder) for folder in folders]
+    # a sweep that is named twice has its runs once, or they would count as more seeds
+    sweeps = [record.load(folder) for folder in {Path(f).expanduser().resolve(): f for f in folders}.values()]
     runs = [_run(sweep, job) for sweep in sweeps for job in sweep.jobs]
     overridden = dict.fromkeys(key for run in runs for key in run.settings)
     configs = {run.folder: _config(run.folder) for run in runs}
@@ -88,14 +92,14 @@ def gather(folders: Sequence[Path]) -> Gathered:
         for key in overridden:
             # a key that another sweep overrides has its default here
             run.settings[key] = _value(configs[run.folder], key, run.settings.get(key))
-    swept = [key for key in overridden if len({str(run.settings[key]) for run in runs if run.settings[key] is not None}) > 1]
+    swept = [key for key in overridden if len({identity(run.settings[key]) for run in runs if run.settings[key] is not None}) > 1]
     return Gathered(sweeps, runs, swept)
 
 
 def _run(sweep: Sweep, job: Job) -> RunRow:
     state, folder = sweep.true_state(job), sweep.folder / job.folder
     pairs = [text.lstrip("+").partition("=") for text in job.overrides if not text.startswith("~")]
-    settings = {key: yaml.safe_load(value) if value else "" for key, _, value in pairs if not key.startswith(("hydra", "sweep"))}
+    settings = {key: _parsed(value) for key, _, value in pairs if not key.startswith(("hydra", "sweep"))}
     run = RunRow(sweep.folder, folder, job.number, job.label, state["state"], state.get("error"), settings, state.get("seconds"))
     results, config = read_json(folder / "results.json"), _config(folder)
     for split in ("val", "test"):
@@ -108,6 +112,20 @@ def _run(sweep: Sweep, job: Job) -> RunRow:
     run.kl_per_dimension = (results.get("test") or {}).get("kl_per_dimension")
     run.kind = kind_of(config) if config else ""
     return run
+
+
+def identity(value: Any) -> str:
+    """The same text for the same setting: `beta=1` of one sweep is the default 1.0 of another."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(value: str) -> Any:
+    """What Hydra makes of the text behind `key=`."""
+    try:
+        return OverridesParser.create().parse_override(f"key={value}").value()
+    except HydraException:  # it is this that the job failed by
+        return value
 
 
 def kind_of(config: dict[str, Any]) -> str:

@@ -118,7 +118,7 @@ def _row(group: Group, names: Sequence[str], place: int) -> str:
     cells.append(f'<td data-value="{len(group.runs)}">{len(group.runs)}</td>')
     for name in names:
         figure = group.figures.get(name)
-        value = "" if figure is None or math.isnan(figure.mean) else repr(figure.mean)
+        value = repr(figure.mean) if figure and math.isfinite(figure.mean) else ""
         cells.append(f'<td data-value="{value}">{figure.text() if figure else "–"}</td>')
     return "".join(cells)
 

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from vae_lightning.errors import UserError
-from vae_lightning.sweeps.gather import Gathered, RunRow
+from vae_lightning.sweeps.gather import Gathered, RunRow, identity
 
 HIGHER_IS_BETTER = (
     "elbo",
@@ -25,6 +26,7 @@ HIGHER_IS_BETTER = (
     "mig",
     "images_per_second",
 )
+DEFAULT = "elbo"
 LOWER_IS_BETTER = ("reconstruction", "kl", "nll", "loss", "bits_per_dim", "fid", "kid", "mse")
 FRONT = ("elbo", "bound", "nll", "reconstruction", "kl", "active_units")  # in the terminal
 
@@ -68,13 +70,17 @@ class Ranking:
 def rankings(gathered: Gathered, metric: str = "elbo", split: str = "test", direction: str | None = None) -> list[Ranking]:
     """One ranking for each kind of figures: numbers of different likelihoods or binarisations are never in one.
 
-    Groups without the metric (a plain auto-encoder has no elbo) come last.
+    Groups without the metric (a plain auto-encoder has no elbo) come last, as do those whose mean is not finite. UserError where
+    no run has the metric that was asked for.
     """
     sign = _sign(metric, direction)
+    known = gathered.metrics(split)
+    if known and metric not in (*known, DEFAULT):
+        raise UserError(f"metric={metric}: no run has this figure ({split}); there is {', '.join(known)}.")
 
     def place(group: Group) -> tuple[bool, float]:
         figure = group.figures.get(metric)
-        return (figure is None or math.isnan(figure.mean), -sign * figure.mean if figure else 0.0)
+        return (False, -sign * figure.mean) if figure and math.isfinite(figure.mean) else (True, 0.0)
 
     found = []
     for kind in gathered.kinds():
@@ -87,7 +93,7 @@ def groups_of(runs: Sequence[RunRow], keys: Sequence[str], split: str) -> list[G
     """Runs by their settings of `keys`, with the mean of each figure of the split."""
     together: dict[tuple[str, ...], list[RunRow]] = {}
     for run in runs:
-        together.setdefault(tuple(str(run.settings.get(key)) for key in keys), []).append(run)
+        together.setdefault(tuple(identity(run.settings.get(key)) for key in keys), []).append(run)
     return [
         Group({key: alike[0].settings.get(key) for key in keys}, alike, _figures(alike, split)) for alike in together.values()
     ]
@@ -98,8 +104,14 @@ def _figures(runs: Sequence[RunRow], split: str) -> dict[str, Figure]:
     found = {}
     for name in names:
         values = [run.figures[split][name] for run in runs if name in run.figures.get(split, {})]
-        found[name] = Figure(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan, len(values))
+        found[name] = _mean(values)
     return found
+
+
+def _mean(values: Sequence[float]) -> Figure:
+    if not all(math.isfinite(value) for value in values):  # `statistics` raises
+        return Figure(sum(values) / len(values), math.nan, len(values))
+    return Figure(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan, len(values))
 
 
 def _sign(metric: str, direction: str | None) -> int:
@@ -116,7 +128,7 @@ def show(value: Any) -> str:
         return {True: "true", False: "false", None: "–"}[value]
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value).replace(" ", "").replace("'", "")
+    return value if isinstance(value, str) else str(value).replace(" ", "").replace("'", "")
 
 
 def summary_csv(gathered: Gathered) -> str:
@@ -157,24 +169,33 @@ def notes(found: Sequence[Ranking]) -> list[str]:
         return ["No run has ended yet."]
     said = [
         f"Mean ± standard deviation over seeds, {found[0].split} split, nats per image, at β = 1 whatever β was trained with; "
-        f"best {found[0].metric} first."
+        f"{_order(found)}."
     ]
     if len(found) > 1:
         said.append("Figures of different data, likelihoods or binarisations cannot be compared: each has a table of its own.")
     return said
 
 
+def _order(found: Sequence[Ranking]) -> str:
+    metric = found[0].metric
+    if any(metric in group.figures for ranking in found for group in ranking.groups):
+        return f"best {metric} first"
+    return f"no run has {metric}, so they are in the order of the jobs"
+
+
 def terminal_table(ranking: Ranking, keys: Sequence[str], most: int = 20) -> Table:
     """The best groups with the figures that are looked at first."""
     title = ranking.kind + (f" (best {most} of {len(ranking.groups)})" if len(ranking.groups) > most else "")
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, title_style="bold")
     names = [name for name in columns(ranking) if name in (*FRONT, ranking.metric)]
     for key in keys:
-        table.add_column(key)
+        table.add_column(escape(key))
     for name in ("runs", *names):
         table.add_column(name, justify="right", no_wrap=True)
     for group in ranking.groups[:most]:
-        table.add_row(*(show(v) for v in group.settings.values()), str(len(group.runs)), *(_cell(group, n) for n in names))
+        table.add_row(
+            *(escape(show(v)) for v in group.settings.values()), str(len(group.runs)), *(_cell(group, n) for n in names)
+        )
     return table
 
 

@@ -17,6 +17,7 @@ SERIES = tuple(f"#f0f0e{i}" for i in range(8))
 _VARIABLES = {INK: "--ink", GRID: "--grid", MUTED: "--muted"} | {colour: f"--c{i}" for i, colour in enumerate(SERIES)}
 STYLE = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a $ in a name is one
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.edgecolor": GRID,

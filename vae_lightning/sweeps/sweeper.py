@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 
 from vae_lightning.errors import RunError, UserError, check_bool
 from vae_lightning.sweeps import record
@@ -61,14 +63,12 @@ class RecordedSweeper(Sweeper):
             if not free:
                 raise RunError(f"The sweep {folder} is running still, in another process.")
             self.open(folder)
-            console.print(f"sweep {os.path.relpath(folder)}", soft_wrap=True)
+            console.print(f"sweep {escape(os.path.relpath(folder))}", soft_wrap=True)
             try:
                 with terminable(), Watch(self.record, self.total(overrides), console) as watch:
                     self.run(overrides, watch)
             except KeyboardInterrupt as interruption:
-                console.print(
-                    f"interrupted; it goes on by: python train.py resume_sweep={os.path.relpath(folder)}", soft_wrap=True
-                )
+                console.print(f"interrupted; it goes on by: python train.py {escape(resuming(folder))}", soft_wrap=True)
                 sys.exit(exit_status(interruption))
         self.close(console)
 
@@ -128,8 +128,13 @@ class RecordedSweeper(Sweeper):
         for line in closing_lines(self.record, failed):
             console.print(line, soft_wrap=True)
         if failed:
-            again = f"resume_sweep={os.path.relpath(self.record.folder)} runs them again"
-            raise RunError(f"{len(failed)} of {len(self.record.jobs)} jobs failed; {again}.")
+            again = resuming(self.record.folder)
+            raise RunError(f"{len(failed)} of {len(self.record.jobs)} jobs failed; {again} runs them again.")
+
+
+def resuming(folder: Path) -> str:
+    """As a shell takes it."""
+    return shlex.quote(f"resume_sweep={os.path.relpath(folder)}")
 
 
 class Terminated(KeyboardInterrupt):
