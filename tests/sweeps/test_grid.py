@@ -194,3 +194,16 @@ def test_an_odd_folder_is_taken_as_typed(sweeps: Sweeps, tmp_path: Path) -> None
     (said,) = re.findall(r"jobs failed; (.*) runs them again", outcome.err)
     assert shlex.split(said) == [f"resume_sweep={os.path.relpath(folder)}"], "as a shell takes it"
     assert sweeps(*shlex.split(said)).status == 1
+
+
+def test_the_folder_of_another_sweep_is_refused_and_of_the_same_gone_on_with(sweeps: Sweeps, tmp_path: Path) -> None:
+    arguments = ["-m", *TINY, f"hydra.sweep.dir={tmp_path / 'mine'}", QUIET]
+    assert sweeps(*arguments, "latent_dim=0,-1").status == 1
+    before = (tmp_path / "mine" / "sweep.json").read_text()
+    outcome = sweeps(*arguments, "latent_dim=2,3")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "another command line's sweep lies there" in outcome.err
+    assert f"by resume_sweep={os.path.relpath(tmp_path / 'mine')}." in outcome.err
+    assert (tmp_path / "mine" / "sweep.json").read_text() == before
+    again = sweeps(*arguments, "latent_dim=0,-1", "hydra.sweeper.report=true")
+    assert (again.status, "2 of 2 jobs failed" in again.err) == (1, True), again.err

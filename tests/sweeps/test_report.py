@@ -24,7 +24,7 @@ from vae_lightning.errors import UserError
 from vae_lightning.sweeps.gather import GREY, RunRow, gather, kind_of
 from vae_lightning.sweeps.page import page
 from vae_lightning.sweeps.record import Sweep, update_state
-from vae_lightning.sweeps.summary import columns, markdown, rankings, show, summary_csv, terminal_table
+from vae_lightning.sweeps.summary import columns, markdown, notes, rankings, show, summary_csv, terminal_table
 
 
 def made_up(folder: Path, runs: Sequence[dict]) -> Path:
@@ -108,6 +108,9 @@ def test_runs_without_the_figure_come_last_and_unfinished_ones_are_told(tmp_path
     assert [row["test/elbo"] for row in rows] == ["", "-90.0", "", ""]
     assert [row["beta"] for row in rows] == ["1", "2", "3", "4"]
     assert "- failed:" in markdown(found, gathered)
+    assert "; best elbo first." in markdown(found, gathered)
+    (plain,) = rankings(gather([made_up(tmp_path / "t", [{"beta": 1, "elbo": None}, {"beta": 2, "elbo": None}])]))
+    assert notes([plain])[0].endswith("; no run has elbo, so they are in the order of the jobs.")
 
 
 def test_a_run_that_did_not_end_is_in_no_ranking(tmp_path: Path) -> None:

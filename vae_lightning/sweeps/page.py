@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -47,7 +48,7 @@ def _document(title: str, body: str) -> str:
 def _state(gathered: Gathered) -> str:
     states = Counter(run.state for run in gathered.runs)
     words = ", ".join(f"{count} {state}" for state, count in states.most_common())
-    commands = "<br>".join(f"<code>python train.py -m {escape(' '.join(s.arguments))}</code>" for s in gathered.sweeps)
+    commands = "<br>".join(f"<code>python train.py -m {escape(shlex.join(s.arguments))}</code>" for s in gathered.sweeps)
     return f'<p class="soft">{len(gathered.runs)} jobs: {words}.<br>{commands}</p>'
 
 

@@ -73,11 +73,16 @@ class RecordedSweeper(Sweeper):
         self.close(console)
 
     def open(self, folder: Path) -> None:
-        """A new record, or the one that this very command line began."""
+        """A new record, or the one that this very command line began. UserError where another one did."""
         given = [*self.composed.hydra.overrides.hydra, *self.composed.hydra.overrides.task]
         arguments = [*config_flags(), *(a for a in given if not a.startswith(("hydra.sweep.dir=", "hydra.mode=")))]
         if record.is_sweep(folder):
             self.record = record.load(folder, "hydra.sweep.dir")
+            if swept_by(self.record.arguments) != swept_by(arguments):
+                raise UserError(
+                    f"hydra.sweep.dir={folder}: another command line's sweep lies there ({' '.join(self.record.arguments)}); "
+                    f"take another folder, or go on with that sweep by {resuming(folder)}."
+                )
             refuse_if_running(self.record)
             for job in self.record.jobs:
                 state = self.record.true_state(job)["state"]
@@ -130,6 +135,11 @@ class RecordedSweeper(Sweeper):
         if failed:
             again = resuming(self.record.folder)
             raise RunError(f"{len(failed)} of {len(self.record.jobs)} jobs failed; {again} runs them again.")
+
+
+def swept_by(arguments: Sequence[str]) -> list[str]:
+    """What makes the jobs; how they are launched, which `hydra.…` says, may change from one start to the next."""
+    return [argument for argument in arguments if not argument.lstrip("+~").startswith(("hydra.", "hydra/"))]
 
 
 def resuming(folder: Path) -> str:
