@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 import re
@@ -21,6 +22,7 @@ from rich.console import Console
 from tests.running import Runner
 from tests.sweeps.sweeping import TINY, Sweeps
 from vae_lightning.errors import UserError
+from vae_lightning.sweeps import charts
 from vae_lightning.sweeps.gather import GREY, RunRow, gather, kind_of
 from vae_lightning.sweeps.page import page
 from vae_lightning.sweeps.record import Sweep, update_state
@@ -266,6 +268,25 @@ def test_a_restarted_curve_counts_each_epoch_once(tmp_path: Path) -> None:
     run = RunRow(tmp_path, tmp_path, 0, "", "done", None, {})
     assert run.curve("val", "elbo") == [(1, -9.0), (2, -6.0)]
     assert run.curve("val", "kl") == []
+
+
+@pytest.mark.parametrize(
+    "places", [(0.00037, 0.007005, 0.007692, 0.01742, 0.01933), (0.5, 3.0, 3.1, 3.2), (0.25, 1, 2, 8), (1, 2, 4, 8)], ids=str
+)
+def test_the_labels_of_an_axis_do_not_meet(tmp_path: Path, places: Sequence[float]) -> None:
+    """The few trials of a search lie anywhere; the values of a grid are labelled each."""
+    gathered = gather([made_up(tmp_path / "s", [{"beta": place, "elbo": -place} for place in places])])
+    drawn = charts.key_against_metric(gathered.runs, "beta", [], "elbo", "test")
+    assert drawn is not None
+    ticks = drawn[drawn.index("matplotlib.axis_1") : drawn.index("matplotlib.axis_2")]
+    found = re.findall(r"<text [^>]*?text-anchor: middle[^>]*? x=\"([\d.]+)\"[^>]*>([\d.]+)</text>", ticks)
+    labels = sorted((float(x), len(label)) for x, label in found)
+    assert len(labels) >= 2, drawn
+    width = 5.0  # of a digit, in points
+    for (x, length), (after, more) in itertools.pairwise(labels):
+        assert after - x > width * (length + more) / 2
+    if places[0] in (0.25, 1):
+        assert len(labels) == len(places)
 
 
 @pytest.fixture

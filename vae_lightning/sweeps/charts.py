@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from vae_lightning.sweeps.gather import RunRow
 from vae_lightning.sweeps.summary import Group, Ranking, groups_of, show
-from vae_lightning.sweeps.svg import GRID, INK, MUTED, SERIES, drawing, log_axis, near_limits, new_figure, spaced, to_svg
+from vae_lightning.sweeps.svg import GRID, INK, MUTED, SERIES, apart, drawing, log_axis, near_limits, new_figure, spaced, to_svg
 
 UNITS = {"elbo": "nats", "reconstruction": "nats", "kl": "nats", "nll": "nats", "bound": "nats", "loss": "nats"}
 MAP_ROWS = 40
@@ -193,8 +193,10 @@ def _key_axis(ax: Any, places: Sequence[float], names: Sequence[str] | None) -> 
     elif spaced(places):
         ax.set_xscale("log")
         log_axis(ax.xaxis, places)
-    elif len(distinct) <= 8:
-        ax.set_xticks(distinct, [f"{p:g}" for p in distinct])
+    elif apart(distinct):
+        ax.set_xticks(distinct, [f"{p:.4g}" for p in distinct])
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(6))
 
 
 def kl_map(runs: Sequence[RunRow]) -> str | None:

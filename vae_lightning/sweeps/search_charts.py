@@ -68,7 +68,16 @@ def history(study: optuna.Study, metric: str) -> str:
         ax.set_ylim(low - margin, high + margin)
         ax.set(xlabel="trial", ylabel=metric)
         ax.legend(
-            frameon=False, fontsize=7.5, labelcolor=INK, loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=3, borderpad=0
+            frameon=False,
+            fontsize=7.5,
+            labelcolor=INK,
+            loc="lower left",
+            bbox_to_anchor=(-0.02, 0.99),
+            ncols=3,
+            borderpad=0,
+            columnspacing=0.9,
+            handlelength=1.2,
+            handletextpad=0.3,
         )
         return to_svg(figure, f"{metric} of each trial")
 

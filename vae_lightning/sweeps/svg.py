@@ -116,11 +116,17 @@ def spaced(values: Sequence[float]) -> bool:
     return len(values) > 0 and min(values) > 0 and max(values) / min(values) >= 15
 
 
+def apart(values: Sequence[float], log: bool = False) -> bool:
+    """Whether the values are so few, and so far from each other on their axis, that each can have a label."""
+    places = np.sort(np.log(np.unique(values)) if log else np.unique(values))
+    return len(places) <= 8 and (len(places) < 2 or bool(np.diff(places).min() >= (places[-1] - places[0]) / 9.5))
+
+
 def log_axis(axis: Any, values: Sequence[float]) -> None:
-    """A logarithmic axis whose ticks are the values themselves where they are few, without minor labels."""
+    """A logarithmic axis whose ticks are the values themselves where these are `apart`, without minor labels."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
     distinct = sorted(set(values))
     axis.set_minor_formatter(NullFormatter())
-    axis.set_major_locator(FixedLocator(distinct) if len(distinct) <= 7 else LogLocator(10, (1.0, 3.0), numticks=6))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_locator(FixedLocator(distinct) if apart(distinct, log=True) else LogLocator(10, (1.0, 3.0), numticks=6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
