@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import secrets
 import shutil
@@ -55,8 +56,8 @@ def empty_folder(folder: Path) -> None:
 
 def remove_unbegun(folder: Path) -> None:
     """Removes the folder of a run that wrote neither figures nor checkpoints, and the one around it if nothing else is there."""
-    if not ((folder / "metrics.csv").exists() or (folder / "checkpoints").exists()):
-        remove_folder(folder)
+    if not any(os.path.exists(folder / name) for name in ("metrics.csv", "checkpoints")):
+        remove_folder(folder)  # which leaves one that can no longer be entered as it is
 
 
 def remove_folder(folder: Path) -> None:
