@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.running import SHORT, Runner
 from vae_lightning.commands import evaluate as command
 from vae_lightning.console import _figure
+from vae_lightning.results import begin_results
 
 FEW = (
     "nll.samples=6", "nll.images=60", "latents.points=100", "latents.images=200", "probes.images=300", "ais.images=6",
     "ais.steps=5", "ais.chains=2", "ais.leapfrog=2", "ais.simulated=6", "samples.images=200", "samples.classifier_steps=5",
     "samples.cache=cache",
 )  # fmt: skip
-ALL = ("measures=[nll,latents,reconstructions,probes,ais,samples]", *FEW)
+ALL = ("measures=[ais,nll,latents,reconstructions,probes,samples]", *FEW)
 SPRITES = ("data=sprites", "data.images=1200", "data.size=32", "data.val_size=100", "data.test_size=300")
 
 
@@ -57,7 +59,9 @@ def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -
     assert outcome.status == 0, outcome.err
     first = results(folder)["test"]
     in_table = [row for row in command.ROWS if row in first]
-    assert {"elbo", "nll", "ais", "active_units", "mutual_information", "ssim", "knn_accuracy", "recall"} <= set(in_table)
+    assert {"elbo", "nll", "ais", "ais_minus_nll", "active_units", "mutual_information", "ssim", "knn_accuracy", "recall"} <= set(
+        in_table
+    )
     lines = outcome.out.splitlines()
     for row in in_table:
         assert any(line.startswith(f"{row} ") for line in lines), row
@@ -71,6 +75,9 @@ def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -
     assert np.isfinite(images["nll"]).sum() == first["nll_images"] == 60
     assert np.nanmean(images["nll"]) == pytest.approx(first["nll"])
     assert images["codes"].shape == (500, 3)
+    same = images["nll"][torch.arange(6) * 500 // 6]
+    assert np.isfinite(same).all()
+    assert first["ais_minus_nll"] == pytest.approx(first["ais"] - same.mean()), "of the images that AIS was given"
 
     found = scalars(folder)
     step = results(folder)["steps"]
@@ -85,6 +92,14 @@ def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -
     assert second["samples_classifier"] == first["samples_classifier"]
     assert len(scalars(folder)["test/ssim"]) == 1, "an earlier evaluation is replaced"
     assert not list(folder.glob("**/.*"))
+
+
+def test_images_measured_with_earlier_weights_go_when_training_ends(tmp_path: Path) -> None:
+    for name in ("per_image_test.npz", "per_image_val_last.npz", "film.npz"):
+        (tmp_path / name).write_bytes(b"")
+    begin_results(tmp_path, {"steps": 7})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["film.npz", "results.json"]
+    assert results(tmp_path) == {"steps": 7}
 
 
 def test_sprites_are_scored_for_disentanglement(runner: Runner) -> None:

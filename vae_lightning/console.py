@@ -18,8 +18,8 @@ from vae_lightning.build import AXES
 # values of the Trainer's arguments that say nothing
 _QUIET = (None, False, True, 0, 1, -1, "auto")
 _NATS = (
-    "elbo", "reconstruction", "kl", "nll", "ais", "ais_gap", "mutual_information", "mutual_information_upper", "marginal_kl",
-    "total_correlation", "dimension_wise_kl",
+    "elbo", "reconstruction", "kl", "nll", "ais", "ais_minus_nll", "ais_gap", "mutual_information", "mutual_information_upper",
+    "marginal_kl", "total_correlation", "dimension_wise_kl",
 )  # fmt: skip
 UNITS = {**dict.fromkeys(_NATS, "nats"), "bits_per_dim": "bits", "elbo_bits_per_dim": "bits"}
 

@@ -28,6 +28,14 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+def has_ended(folder: Path) -> bool:
+    """Whether training ended in this run folder; a `results.json` alone does not say so, since evaluate.py writes one."""
+    try:
+        return "steps" in read_json(folder / "results.json")
+    except ValueError:  # damaged since: whoever reads it says so
+        return True
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The content of a JSON file; empty where there is none."""
     try:

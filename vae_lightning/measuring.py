@@ -146,6 +146,7 @@ def ais(subject: Subject) -> Measured:
         settings.leapfrog,
         settings.simulated,
         lambda images: subject.advance(images, count),
+        None if subject.nll is None else subject.nll[spread_places(len(subject.split), count)],
     )
 
 

@@ -15,6 +15,13 @@ from vae_lightning.runs import Run, write_json
 HPARAMS_METRICS = ("elbo", "reconstruction", "kl", "active_units", "nll", "bits_per_dim", "mutual_information", "mig")
 
 
+def begin_results(folder: Path, results: dict[str, Any]) -> None:
+    """What training ends with, in place of any `results.json`; files of single images of earlier weights go with its figures."""
+    for path in folder.glob("per_image_*.npz"):
+        path.unlink()
+    write_json(folder / "results.json", results)
+
+
 def add_to_results(run: Run, name: str, figures: dict[str, Any]) -> Path:
     """Adds figures to the entry `name` (test, test_last …) of `results.json`."""
     path = run.inside("results.json")

@@ -42,6 +42,15 @@ def test_it_is_within_its_standard_error_of_the_exact_log_p() -> None:
     assert (found.values["ais_images"], found.values["ais_chains"], found.values["ais_steps"]) == (40, 4, 60)
 
 
+def test_it_is_compared_with_the_nll_of_the_same_images() -> None:
+    batch = random_batch(40)
+    nll = -model().log_p(pixels(batch.images))
+    nll[::4] = torch.nan  # not measured there
+    found = evaluate_ais(model().vae, [batch], "test", chains=4, steps=60, leapfrog=4, simulated=5, nll=nll).values
+    assert found["ais_minus_nll"] == pytest.approx(0, abs=4 * found["ais_minus_nll_standard_error"])
+    assert found["ais_minus_nll_standard_error"] < found["ais_standard_error"] / 3
+
+
 def test_weights_are_unbiased_whatever_the_number_of_steps() -> None:
     """E[w] = p(x), with few steps too: the mean of w / p(x) over many chains is 1."""
     x = simulate(model().vae, 1, 0)[1].expand(4000, -1, -1, -1)

@@ -39,7 +39,8 @@ def run(root: Path, recipe: str, seed: int = 0, figures: dict[str, Any] | None =
         config[group][name] = value
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     entry = more.get("entry", KNOWN[recipe].entry)
-    results = {"seconds": 90.0, "hardware": "an abacus", "git_commit": "0123abc", entry: {"elbo": -99.0, **(figures or {})}}
+    ended = {"steps": 7, "epochs": more.get("epochs", config["trainer"]["max_epochs"]), "seconds": 90.0}
+    results = {**ended, "hardware": "an abacus", "git_commit": "0123abc", entry: {"elbo": -99.0, **(figures or {})}}
     if figures is not None:
         (folder / "results.json").write_text(json.dumps(results))
     if "images" in more:
@@ -76,7 +77,7 @@ def test_one_seed_inside_and_outside(tmp_path: Path) -> None:
     assert row(text, STANDARD) == [STANDARD, "full", "nll, k = 5000", "84.45", "± 0.4", "84.80 ± 0.30", "inside", "0"]
     assert row(text, VAMP)[2:] == ["nll, k = 100", "82.40", "± 0.4", "81.90 ± 0.25", "**outside**", "3"]
     made = next(line for line in text.splitlines() if line.startswith(f"| {VAMP} | `"))
-    for part in (f"`python train.py experiment={VAMP} seed=3`", "nll.samples=5000", "0123abc", "an abacus", "| 1.5 |"):
+    for part in (f"`python train.py experiment={VAMP} seed=3`", "nll.samples=100 ", "0123abc", "an abacus", "| 1.5 |"):
         assert part in made
 
 
@@ -142,13 +143,13 @@ def test_a_full_pair_has_to_reach_its_gap_and_a_budget_to_be_above_zero(tmp_path
     text = page_of(tmp_path)
     assert row(text, f"{STANDARD} → {VAMP}")[3:5] == ["1.00 ± 0.10", "**outside**"]
     assert row(text, f"{STANDARD}_budget → {VAMP}_budget")[3:5] == ["1.00 ± 0.10", "inside"]
-    run(tmp_path, f"{VAMP}_budget", started="2027", figures=nll(90), images=[89.85 + w for w in wobble])
+    run(tmp_path, f"{VAMP}_budget", started="2027", figures=nll(89.85), images=[89.85 + w for w in wobble])
     assert row(page_of(tmp_path), f"{STANDARD}_budget → {VAMP}_budget")[3:5] == ["0.15 ± 0.10", "**outside**"]
 
 
 def test_images_that_only_one_was_measured_on_are_left_out_and_other_k_refused(tmp_path: Path) -> None:
-    run(tmp_path, STANDARD, figures=nll(90), images=[90.0, math.nan, 92.0, 95.0])
-    better = run(tmp_path, VAMP, figures=nll(89), images=[89.0, 0.0, 91.5, 93.0])
+    run(tmp_path, STANDARD, figures=nll(277 / 3), images=[90.0, math.nan, 92.0, 95.0])
+    better = run(tmp_path, VAMP, figures=nll(68.375), images=[89.0, 0.0, 91.5, 93.0])
     assert row(page_of(tmp_path), f"{STANDARD} → {VAMP}")[3::2] == ["1.17 ± 0.44", "3"]
     results = json.loads((better / "results.json").read_text())
     results["test"]["nll_samples"] = 100
@@ -166,6 +167,29 @@ def test_a_run_that_is_not_of_the_recipe_is_left_out_with_a_sentence(tmp_path: P
         f"{other.name} is left out: it is no run of {STANDARD}, since trainer.max_epochs, optimizer.lr differ.",
         f"{unfinished.name} is left out: its training has not ended.",
     ]
+
+
+def test_an_evaluation_does_not_make_a_run_finished(tmp_path: Path) -> None:
+    """evaluate.py takes the checkpoint of a run that was killed, and then there is a results.json too."""
+    killed = run(tmp_path, STANDARD, 0, nll(84.4))
+    results = json.loads((killed / "results.json").read_text())
+    (killed / "results.json").write_text(json.dumps({"test": results["test"]}))
+    prolonged = run(tmp_path, "burda2016_vae", 1, nll(86.8), epochs=40)
+    early_stopped = run(tmp_path, STANDARD, 2, nll(84.4), epochs=700)
+    found, notes = attempts(run_folders(tmp_path), KNOWN)
+    assert [(name, a.folder) for name, those in found.items() for a in those] == [(STANDARD, early_stopped)]
+    assert notes == [f"{folder.name} is left out: its training has not ended." for folder in (prolonged, killed)]
+
+
+def test_images_of_another_evaluation_make_no_gap(tmp_path: Path) -> None:
+    run(tmp_path, STANDARD, figures=nll(84.5), images=[84.0, 85.0])
+    stale = run(tmp_path, VAMP, figures={**nll(82.5), "nll_images": 2}, images=[79.0, 80.0])
+    found, notes = attempts(run_folders(tmp_path), KNOWN)
+    text = page(KNOWN, found)
+    assert row(text, VAMP)[2:6:3] == ["nll, k = 5000, 2 images", "82.50 ± 0.30"]
+    assert row(text, f"{STANDARD} → {VAMP}")[3] == "not run"
+    assert len(notes) == 1
+    assert notes[0].startswith(f"{stale.name}: per_image_test.npz is of another evaluation than results.json")
 
 
 def test_of_one_seed_the_latest_that_was_evaluated_counts(tmp_path: Path) -> None:

@@ -47,7 +47,10 @@ def test_a_running_job_whose_process_is_gone_was_interrupted(sweep: Sweep) -> No
         with record.locked(record.lock_path(sweep.folder, 0)) as again:
             assert not again
     (sweep.folder / first.folder).mkdir()
-    (sweep.folder / first.folder / "results.json").write_text("{}")
+    results = sweep.folder / first.folder / "results.json"
+    results.write_text('{"test": {"elbo": -99.0}}')
+    assert sweep.true_state(first)["state"] == "interrupted", "evaluate.py alone wrote them, of a checkpoint"
+    results.write_text('{"steps": 7}')
     assert sweep.true_state(first)["state"] == "done", "its results were written before its process was killed"
 
 
@@ -121,7 +124,7 @@ def test_a_launcher_that_runs_nothing_does_not_keep_the_sweep_waiting(sweep: Swe
 def test_a_job_killed_after_its_results_were_written_is_done(sweep: Sweep) -> None:
     folder = sweep.folder / sweep.jobs[1].folder
     folder.mkdir()
-    (folder / "results.json").write_text("{}")
+    (folder / "results.json").write_text('{"steps": 7}')
     launch(Breaking(sweep, {1: "running"}), sweep, sweep.jobs)  # type: ignore[arg-type]
     assert [sweep.state(job)["state"] for job in sweep.jobs] == ["done"] * 4
 

@@ -17,8 +17,9 @@ LEAST = {"nll.samples": 0, "samples.seed": 0, "samples.images": 100, "latents.im
 MAY_BE_NULL = ("nll.samples", "nll.images", "latents.images", "probes.images", "disentanglement.images", "samples.cache")
 ROWS = (
     "elbo", "reconstruction", "kl", "nll", "nll_samples", "nll_effective_samples", "bits_per_dim", "elbo_bits_per_dim",
-    "ais", "ais_gap", "active_units", "mutual_information", "mutual_information_upper", "marginal_kl", "total_correlation",
-    "dimension_wise_kl", "aggregate_correlation", "mse", "ssim", "linear_probe_accuracy", "knn_accuracy", "chance_accuracy",
+    "ais", "ais_minus_nll", "ais_gap", "active_units", "mutual_information", "mutual_information_upper", "marginal_kl",
+    "total_correlation", "dimension_wise_kl", "aggregate_correlation", "mse",
+    "ssim", "linear_probe_accuracy", "knn_accuracy", "chance_accuracy",
     "clustering_nmi", "mig", "modularity", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness",
     "factor_vae_score", "beta_vae_score", "frechet_distance", "frechet_distance_floor", "precision", "precision_floor",
     "recall", "recall_floor",
@@ -102,7 +103,7 @@ def _chosen(measures: Any) -> list[str] | None:
     for name in names:
         if name not in MEASURES:
             raise UserError(f"measures={name}: no such measure.{nearest(str(name), MEASURES)} Allowed: {', '.join(MEASURES)}.")
-    return names
+    return sorted(names, key=MEASURES.index)  # what one measure takes of another is there: ais compares itself with the nll
 
 
 def _check(config: DictConfig, names: Sequence[str], overrides: Sequence[str]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from vae_lightning.build import AXES
 from vae_lightning.composing import composed, composing
 from vae_lightning.errors import UserError
 from vae_lightning.evaluation.measured import ERROR
-from vae_lightning.files import read_json
+from vae_lightning.files import has_ended, read_json
 from vae_lightning.published.recipes import Recipe
 from vae_lightning.run_config import read_config
 
@@ -34,7 +36,8 @@ class Attempt:
     """A finished run of a recipe.
 
     value, error: its metric, and the standard error over images; None where it was not evaluated. samples: of the nll, None of
-    another metric. per_image: the metric of each test image by its place, None where no file has it.
+    another metric. per_image: the metric of each test image by its place, None where no file has it. images: how many the nll
+    is the mean of. stale: there is such a file, and its mean is not `value`: it is of other weights or another k.
     """
 
     folder: Path
@@ -47,6 +50,8 @@ class Attempt:
     seconds: float
     hardware: str
     commit: str
+    images: int | None = None
+    stale: bool = False
 
 
 def attempts(folders: Iterable[Path], recipes: Mapping[str, Recipe]) -> tuple[dict[str, list[Attempt]], list[str]]:
@@ -64,10 +69,15 @@ def attempts(folders: Iterable[Path], recipes: Mapping[str, Recipe]) -> tuple[di
         different = differences(config, recipe_config(recipe.name))
         if different:
             notes.append(f"{folder.name} is left out: it is no run of {recipe.name}, since {', '.join(different)} differ.")
-        elif not (folder / "results.json").exists():
+        elif not has_ended(folder) or stopped_short(folder, config):
             notes.append(f"{folder.name} is left out: its training has not ended.")
         else:
             attempt = _attempt(folder, recipe, config)
+            if attempt.stale:
+                notes.append(
+                    f"{folder.name}: per_image_{recipe.entry}.npz is of another evaluation than results.json, so that no gap is "
+                    "taken from it; evaluate again with per_image=true."
+                )
             seeds = found.setdefault(recipe.name, {})
             seeds[attempt.seed] = max(seeds.get(attempt.seed, attempt), attempt, key=lambda a: (a.value is not None, a.started))
     return {name: [seeds[seed] for seed in sorted(seeds)] for name, seeds in found.items()}, notes
@@ -85,6 +95,13 @@ def recipe_config(name: str) -> dict[str, Any]:
     """What the recipe composes to today, every interpolation resolved."""
     with composing([]):
         return OmegaConf.to_container(composed("train", [f"experiment={name}"]), resolve=True)  # type: ignore[return-value]
+
+
+def stopped_short(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether results.json is of fewer epochs than the configuration asks for, as where a prolonged run was stopped meanwhile."""
+    if _at(config, "callbacks.early_stopping") is not None:
+        return False
+    return read_json(folder / "results.json")["epochs"] < (_at(config, "trainer.max_epochs") or 0)
 
 
 def differences(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
@@ -116,18 +133,27 @@ def _attempt(folder: Path, recipe: Recipe, config: Mapping[str, Any]) -> Attempt
     figures, name = results.get(recipe.entry, {}), recipe.metric.lstrip("-")
     sign = -1 if recipe.metric.startswith("-") else 1
     measured = name + ERROR in figures  # training writes its test figures without errors, evaluate.py with them
+    value = sign * figures[name] if measured else None
+    per_image = _per_image(folder / f"per_image_{recipe.entry}.npz", name, sign)
+    stale = value is not None and per_image is not None and not _is_mean(value, per_image)
     return Attempt(
         folder=folder,
         seed=config["seed"],
         started=str(config.get("started")),
-        value=sign * figures[name] if measured else None,
+        value=value,
         error=figures[name + ERROR] if measured else None,
         samples=figures.get("nll_samples") if name == "nll" else None,
-        per_image=_per_image(folder / f"per_image_{recipe.entry}.npz", name, sign),
+        per_image=None if stale else per_image,
         seconds=results.get("seconds", 0.0),
         hardware=str(results.get("hardware") or results.get("device")),
         commit=str(results.get("git_commit") or "unknown"),
+        images=figures.get("nll_images") if name == "nll" else None,
+        stale=stale,
     )
+
+
+def _is_mean(value: float, per_image: Mapping[int, float]) -> bool:
+    return bool(per_image) and math.isclose(fmean(per_image.values()), value, rel_tol=1e-6)
 
 
 def _per_image(path: Path, name: str, sign: int) -> Mapping[int, float] | None:

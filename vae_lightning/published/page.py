@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from vae_lightning.published.attempts import Attempt
@@ -70,7 +71,9 @@ def _which(recipe: Recipe) -> str:
 
 def _metric(recipe: Recipe, runs: Sequence[Attempt]) -> str:
     samples = sorted({run.samples for run in runs if run.samples is not None})
-    return recipe.metric + (f", k = {', '.join(map(str, samples))}" if samples else "")
+    images = sorted({run.images for run in runs if run.images is not None})
+    of = f", {', '.join(f'{n:,}' for n in images)} images" if images else ""
+    return recipe.metric + (f", k = {', '.join(map(str, samples))}{of}" if samples else "")
 
 
 def _target(recipe: Recipe) -> str:
@@ -112,8 +115,14 @@ def _made(recipe: Recipe, runs: Sequence[Attempt]) -> Sequence[str]:
     one = f"python train.py experiment={recipe.name}" + (f" seed={seeds[0]}" if seeds else "")
     train = one if len(seeds) < 2 else f"python train.py -m experiment={recipe.name} seed={','.join(map(str, seeds))}"
     minutes = ", ".join(f"{run.seconds / 60:.1f}" for run in runs)
-    cells = (f"`{train}`", f"`python evaluate.py run=… {recipe.evaluate}`")
+    cells = (f"`{train}`", f"`python evaluate.py run=… {_evaluate(recipe, runs)}`")
     return (recipe.name, *cells, _each(run.commit for run in runs), _each(run.hardware for run in runs), minutes)
+
+
+def _evaluate(recipe: Recipe, runs: Sequence[Attempt]) -> str:
+    """The recipe's arguments, with the numbers of samples that the runs were evaluated with."""
+    samples = ",".join(dict.fromkeys(str(run.samples) for run in runs if run.samples is not None))
+    return re.sub(r"(?<=nll\.samples=)\d+", samples, recipe.evaluate) if samples else recipe.evaluate
 
 
 def _each(words: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_lightning.errors import RunError, UserError
-from vae_lightning.files import read_json, write_json
+from vae_lightning.files import has_ended, read_json, write_json
 
 SCHEMA_VERSION = 1
 FILE = "sweep.json"
@@ -77,7 +77,7 @@ class Sweep:
             state = self.state(job)  # it may have ended between the two looks
         if state["state"] != "running" or is_locked(lock_path(self.folder, job.number)):
             return state
-        return {**state, "state": "done" if (self.folder / job.folder / "results.json").exists() else "interrupted"}
+        return {**state, "state": "done" if has_ended(self.folder / job.folder) else "interrupted"}
 
     def set_state(self, job: Job, state: str, **more: Any) -> None:
         update_state(self.folder, job.number, state=state, **more)

@@ -9,6 +9,7 @@ from pathlib import Path
 from vae_lightning.checkpoint_files import LAST, PREVIOUS, is_whole
 from vae_lightning.composing import quoted
 from vae_lightning.errors import UserError
+from vae_lightning.files import has_ended
 from vae_lightning.sweeps import record
 
 KEY = "resume_sweep"
@@ -34,7 +35,7 @@ def arguments_of(arguments: Sequence[str]) -> list[str] | None:
 
 def was_interrupted(folder: Path) -> bool:
     """Whether a run began in this folder and did not end."""
-    return (folder / "config.yaml").exists() and not (folder / "results.json").exists()
+    return (folder / "config.yaml").exists() and not has_ended(folder)
 
 
 def continue_run(folder: Path) -> float:

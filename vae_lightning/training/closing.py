@@ -18,6 +18,7 @@ from vae_lightning.loggers import TensorBoard
 from vae_lightning.module import VAEModule
 from vae_lightning.projector import write_projection
 from vae_lightning.recording import refuse_not_finite
+from vae_lightning.results import begin_results
 from vae_lightning.training.parts import Run
 from vae_lightning.training.provenance import git_commit, hardware, versions
 
@@ -40,7 +41,7 @@ def finish(run: Run) -> float:
     if kept:
         pictures = publish(draw_all(vae, data.splits["val"], sums["val"]), folder, loggers, progress["steps"])
         results = {**collect_results(run, sums, progress), "checkpoint": relative_to(checkpoint, folder)}
-        runs.write_json(folder / "results.json", results)
+        begin_results(folder, results)
         log_results(run.trainer, metrics["test"], progress["steps"])
         for logger in loggers:
             if isinstance(logger, TensorBoard) and logger.projector_images > 0:
