@@ -203,22 +203,21 @@ def ratio(speeds: dict[str, list[float]], other: str, name: str = "framework") -
 
 
 def table(found: dict[str, dict[str, list[float]]]) -> Table:
-    shown = Table(title="training, images/s (median) and framework ÷ it (median of the rounds' ratios)", title_justify="left")
+    shown = Table(title="training, images/s, and framework ÷ it (median of the rounds' ratios)", title_justify="left")
     shown.add_column("")
-    for precision in found:
-        for column in (precision, "min – max", "framework ÷ it", "target"):
-            shown.add_column(column, justify="right")
-    for name in next(iter(found.values())):
-        cells = []
-        for precision, speeds in found.items():
+    for column in ("median", "min – max", "framework ÷ it", "target"):
+        shown.add_column(column, justify="right")
+    for precision, speeds in found.items():
+        for name, measured in speeds.items():
             target = TARGETS.get(name, {}).get(precision)
-            cells += [
-                f"{statistics.median(speeds[name]):,.0f}",
-                f"{min(speeds[name]):,.0f} – {max(speeds[name]):,.0f}",
+            shown.add_row(
+                f"{precision} {name}",
+                f"{statistics.median(measured):,.0f}",
+                f"{min(measured):,.0f} – {max(measured):,.0f}",
                 f"{ratio(speeds, name):.2f}",
                 f"≥ {target}" if target else "",
-            ]
-        shown.add_row(name, *cells)
+            )
+        shown.add_section()
     return shown
 
 
