@@ -351,7 +351,7 @@ def arguments(chosen: dict[str, str]) -> list[str]:
 
 @given(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4, unique=True).flatmap(
     lambda keys: st.fixed_dictionaries({key: VALUES[key] for key in keys})))  # fmt: skip
-@settings(max_examples=8, deadline=None, derandomize=True, database=None)
+@settings(max_examples=6, deadline=None, derandomize=True, database=None)
 def test_whatever_composes_runs_a_step_or_is_refused(tmp_path_factory: pytest.TempPathFactory, chosen: dict[str, str]) -> None:
     cwd = tmp_path_factory.mktemp("any")
     outcome = in_process(

@@ -65,7 +65,7 @@ def troubles(tried: Iterable[Choices]) -> dict[Choices, str]:
 
 
 def test_a_sample_of_pairs_and_triples_trains_a_step_or_is_refused() -> None:
-    assert troubles([*some(150, 2, (*GROUPS, *TRAINING)), *some(80, 3, (*GROUPS, *TRAINING))]) == {}
+    assert troubles([*some(75, 2, (*GROUPS, *TRAINING)), *some(40, 3, (*GROUPS, *TRAINING))]) == {}
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ def killed(folder: Path, *overrides: str, at: tuple[int | faults.Plant, ...]) ->
     ("overrides", "at"),
     [
         # in the middle of the first epoch, on the epoch's first and last batch, and just after a resume
-        (EVERYTHING, (8, 12, 4, 1, 17)),
+        (EVERYTHING, (8, 13, 17)),
         (
             ("trainer.accumulate_grad_batches=3", "trainer.max_steps=17", "trainer.val_check_interval=0.5"),
             (31, in_validation(2, kill_self()), 12),
