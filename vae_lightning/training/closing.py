@@ -41,11 +41,12 @@ def finish(run: Run) -> float:
     if kept:
         pictures = publish(draw_all(vae, data.splits["val"], sums["val"]), folder, loggers, progress["steps"])
         results = {**collect_results(run, sums, progress), "checkpoint": relative_to(checkpoint, folder)}
-        begin_results(folder, results)
         log_results(run.trainer, metrics["test"], progress["steps"])
         for logger in loggers:
             if isinstance(logger, TensorBoard) and logger.projector_images > 0:
                 write_projection(vae, data.splits["test"], Path(logger.log_dir), logger.projector_images)
+            logger.save()
+        begin_results(folder, results)  # last: a run that has them is not gone on with, whatever it had still to write
     run.report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, TABLE_ROWS))
     if kept:
         run.report.say(closing_paths(folder, checkpoint, pictures))
