@@ -75,7 +75,7 @@ def test_one_seed_inside_and_outside(tmp_path: Path) -> None:
     run(tmp_path, VAMP, seed=3, figures=nll(81.9, 0.25, 100))
     text = page_of(tmp_path)
     assert row(text, STANDARD) == [STANDARD, "full", "nll, k = 5000", "84.45", "± 0.4", "84.80 ± 0.30", "inside", "0"]
-    assert row(text, VAMP)[2:] == ["nll, k = 100", "82.40", "± 0.4", "81.90 ± 0.25", "**outside**", "3"]
+    assert row(text, VAMP)[2:] == ["nll, k = 100", "82.40", "± 0.4", "81.90 ± 0.25", "**outside**, lower", "3"]
     made = next(line for line in text.splitlines() if line.startswith(f"| {VAMP} | `"))
     for part in (f"`python train.py experiment={VAMP} seed=3`", "nll.samples=100 ", "0123abc", "an abacus", "| 1.5 |"):
         assert part in made
@@ -224,3 +224,11 @@ def test_the_page_that_ships_is_one_of_these_recipes() -> None:
     text = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
     for name in KNOWN:
         assert row(text, name)[1:5:2] == row(page(KNOWN, {}), name)[1:5:2]
+
+
+def test_active_units_beside_those_of_the_paper(tmp_path: Path) -> None:
+    for seed, active in enumerate((24, 26)):
+        run(tmp_path, "burda2016_iwae50", seed=seed, figures={**nll(84.9), "active_units": active})
+    lines = page_of(tmp_path).splitlines()
+    assert "| `burda2016_iwae50` | full | 25 | 24 of 50, 26 of 50 | 0, 1 |" in lines
+    assert "| `burda2016_iwae50_budget` | budget | 25 | not run |  |" in lines

@@ -37,7 +37,8 @@ class Attempt:
 
     value, error: its metric, and the standard error over images; None where it was not evaluated. samples: of the nll, None of
     another metric. per_image: the metric of each test image by its place, None where no file has it. images: how many the nll
-    is the mean of. stale: there is such a file, and its mean is not `value`: it is of other weights or another k.
+    is the mean of. stale: there is such a file, and its mean is not `value`: it is of other weights or another k. active_units,
+    latent_dim: of the weights that were evaluated.
     """
 
     folder: Path
@@ -52,6 +53,8 @@ class Attempt:
     commit: str
     images: int | None = None
     stale: bool = False
+    active_units: int | None = None
+    latent_dim: int = 0
 
 
 def attempts(folders: Iterable[Path], recipes: Mapping[str, Recipe]) -> tuple[dict[str, list[Attempt]], list[str]]:
@@ -149,6 +152,8 @@ def _attempt(folder: Path, recipe: Recipe, config: Mapping[str, Any]) -> Attempt
         commit=str(results.get("git_commit") or "unknown"),
         images=figures.get("nll_images") if name == "nll" else None,
         stale=stale,
+        active_units=figures.get("active_units"),
+        latent_dim=config["latent_dim"],
     )
 
 

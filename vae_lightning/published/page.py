@@ -31,6 +31,12 @@ How much lower the second one's figure is than the first one's, image by image, 
 the mean over test images ± the standard error of these differences (and ± that over seeds, where there are several pairs).
 A full pair has to reach the gap in brackets, a pair of budget variants has to be above 0 by two standard errors.
 """
+ACTIVE = """
+## Active units
+
+Units whose posterior mean varies by more than 0.01 over the test images (Burda et al. 2016). A short run has not yet switched
+off those that the full one does without.
+"""
 MADE = """
 ## How each was made
 
@@ -42,7 +48,7 @@ def page(recipes: Mapping[str, Recipe], found: Found) -> str:
     """The whole page, in Markdown."""
     parts = [HEAD, _table(_columns(), [_row(recipe, found) for recipe in recipes.values()]), GAPS]
     parts.append(_table(("from → to", "which", "published gap", "ours", "verdict", "images"), _gap_rows(recipes, found)))
-    parts.append(MADE)
+    parts += [ACTIVE, _table(("recipe", "which", "published", "ours", "seeds"), _active_rows(recipes, found)), MADE]
     columns = ("recipe", "train", "evaluate", "commit", "hardware", "minutes of training")
     parts.append(_table(columns, [_made(recipe, found.get(recipe.name, ())) for recipe in recipes.values()]))
     parts += ["\n## Where the published values stand\n\n", *(_source(r) for r in recipes.values() if not r.is_budget)]
@@ -60,7 +66,8 @@ def _row(recipe: Recipe, found: Found) -> Sequence[str]:
     if figure is None:
         ours, verdict, seeds = NOT_EVALUATED if runs else NOT_RUN, "", ""
     else:
-        verdict = "inside" if recipe.holds(figure.mean) else "**outside**"
+        side = "lower" if figure.mean < recipe.published else "higher"
+        verdict = "inside" if recipe.holds(figure.mean) else f"**outside**, {side}"
         ours, seeds = _figure(figure), ", ".join(map(str, figure.seeds))
     return (recipe.name, _which(recipe), _metric(recipe, runs), f"{recipe.published:.2f}", _target(recipe), ours, verdict, seeds)
 
@@ -108,6 +115,18 @@ def _gap_cells(gap: Gap | str) -> Sequence[str]:
     if isinstance(gap, str):
         return gap, "", ""
     return _figure(gap.figure), "inside" if gap.holds else "**outside**", f"{gap.images:,}"
+
+
+def _active_rows(recipes: Mapping[str, Recipe], found: Found) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = []
+    for recipe in recipes.values():
+        if recipe.active_units is None:
+            continue
+        runs = [run for run in found.get(recipe.name, ()) if run.value is not None and run.active_units is not None]
+        ours = ", ".join(f"{run.active_units} of {run.latent_dim}" for run in runs) or NOT_RUN
+        seeds = ", ".join(str(run.seed) for run in runs)
+        rows.append((f"`{recipe.name}`", _which(recipe), f"{recipe.active_units}", ours, seeds))
+    return rows
 
 
 def _made(recipe: Recipe, runs: Sequence[Attempt]) -> Sequence[str]:

@@ -6,6 +6,7 @@
 | metric | `nll`, or `-elbo` |
 | published, tolerance | nats per image; ours is to lie within the tolerance |
 | pair, gap_at_least | optional: the recipe over which this one improves, and by how many nats at least |
+| active_units | optional: how many units the paper calls active |
 | evaluate | the arguments of evaluate.py |
 
 A budget variant has `budget_of` (the recipe of which it is a shorter run, and whose other keys hold for it), `setting`,
@@ -28,6 +29,7 @@ from vae_lightning.shipped import conf_dir
 METRICS = ("nll", "-elbo")
 FULL = {"paper", "table", "setting", "metric", "published", "tolerance", "evaluate"}
 PAIRED = {"pair", "gap_at_least"}
+OPTIONAL = {"active_units"}
 BUDGET = {"budget_of", "setting", "allowance", "chosen", "evaluate"}
 BUDGET_SUFFIX = "_budget"
 
@@ -51,6 +53,7 @@ class Recipe:
     gap_at_least: float | None = None
     allowance: float | None = None
     chosen: str | None = None
+    active_units: int | None = None
 
     @property
     def is_budget(self) -> bool:
@@ -125,13 +128,14 @@ def _budget(name: str, keys: dict[str, Any], full: dict[str, Recipe]) -> Recipe:
         gap_at_least=None,
         allowance=keys["allowance"],
         chosen=keys["chosen"],
+        active_units=of.active_units,
     )
 
 
 def _check(name: str, keys: dict[str, Any], allowed: list[set[str]]) -> None:
-    if set(keys) not in allowed:
+    if set(keys) - OPTIONAL not in allowed:
         wanted = ", ".join(sorted(allowed[0]))
         raise UserError(f"The header of conf/experiment/{name}.yaml has {', '.join(sorted(keys))}, and needs {wanted}.")
-    for key in ("published", "tolerance", "allowance", "gap_at_least"):
+    for key in ("published", "tolerance", "allowance", "gap_at_least", *OPTIONAL):
         if key in keys and (isinstance(keys[key], bool) or not isinstance(keys[key], int | float)):
-            raise UserError(f"conf/experiment/{name}.yaml: {key} {keys[key]} must be a number of nats.")
+            raise UserError(f"conf/experiment/{name}.yaml: {key} {keys[key]} must be a number.")
