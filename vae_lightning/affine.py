@@ -45,4 +45,4 @@ def affine(p: Any, shift: Tensor, scale: Tensor) -> LatentDistribution:
 
 @affine.register(DiagonalNormal)
 def _(p: DiagonalNormal, shift: Tensor, scale: Tensor) -> LatentDistribution:
-    return DiagonalNormal(shift + scale * p.base_dist.loc, scale * p.base_dist.scale)
+    return DiagonalNormal(shift + scale * p.loc, scale * p.scale)

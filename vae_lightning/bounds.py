@@ -71,6 +71,16 @@ class Draws:
         """−E_q[log p(x|z)] of each image, (batch,): the mean over its draws."""
         return -self.log_px.mean(0)
 
+    @cached_property
+    def mean_reconstruction(self) -> Tensor:
+        """The mean of `reconstruction` over the batch, a scalar."""
+        return -self.log_px.mean()
+
+    @cached_property
+    def mean_kl(self) -> Tensor:
+        """The mean of `kl` over the batch, a scalar."""
+        return self.kl.mean()
+
     @property
     def has_kl(self) -> bool:
         """Whether q has a density; else there are no KL, no ELBO and no weights."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
+from torch.distributions.kl import register_kl
 
 from vae_lightning.noise import Noise
 
@@ -38,7 +40,26 @@ class LatentDistribution(Protocol):
         """The same distribution, its parameters constants: gradients of its log_prob go to z alone."""
 
 
-class DiagonalNormal(Independent):
+class LazyIndependent(Independent):
+    """`torch.distributions.Independent` over the last `dimensions` of `shape`, whose base is made when first asked for.
+
+    A training step, which can do without the base, is spared the making of three.
+    """
+
+    def __init__(self, shape: torch.Size, dimensions: int) -> None:
+        self.reinterpreted_batch_ndims = dimensions
+        Distribution.__init__(self, shape[:-dimensions], shape[-dimensions:], validate_args=False)
+
+    @cached_property
+    def base_dist(self) -> Distribution:
+        return self.make_base()
+
+    def make_base(self) -> Distribution:
+        """The distribution of one number, with batch_shape `shape`."""
+        raise NotImplementedError
+
+
+class DiagonalNormal(LazyIndependent):
     """N(μ, diag σ²) over the last dimension; `mean` and `scale` have shape (batch, latent_dim).
 
     `rsample` is the reparameterisation trick z = μ + σ·ε, ε ~ N(0, I) (Kingma and Welling 2014, eq. 10): the randomness stands
@@ -46,7 +67,21 @@ class DiagonalNormal(Independent):
     """
 
     def __init__(self, mean: Tensor, scale: Tensor) -> None:
-        super().__init__(Normal(mean, scale, validate_args=False), 1, validate_args=False)
+        if mean.shape != scale.shape:
+            mean, scale = torch.broadcast_tensors(mean, scale)
+        self.loc, self.scale = mean, scale
+        super().__init__(self.loc.shape, 1)
+
+    def make_base(self) -> Normal:
+        return Normal(self.loc, self.scale, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def stddev(self) -> Tensor:
+        return self.scale
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> DiagonalNormal:
         shape = torch.Size([*batch_shape, *self.event_shape])
@@ -56,8 +91,7 @@ class DiagonalNormal(Independent):
         """z, shape (*sample_shape, batch, latent_dim)."""
         if noise is None:
             return super().rsample(torch.Size(sample_shape))
-        mean, scale = self.base_dist.loc, self.base_dist.scale
-        return mean + scale * noise.normal(mean, tuple(sample_shape))
+        return self.loc + self.scale * noise.normal(self.loc, tuple(sample_shape))
 
     def detached(self) -> DiagonalNormal:
         return DiagonalNormal(self.mean.detach(), self.stddev.detach())
@@ -73,6 +107,16 @@ class DiagonalNormal(Independent):
         squares = z_.square() @ precision.T - 2 * z_ @ (precision * mean).T + (precision * mean.square()).sum(-1)
         normaliser = (math.log(2 * math.pi) - precision.log()).sum(-1)
         return (-0.5 * (squares + normaliser)).to(z.dtype)
+
+
+class UnitNormal(DiagonalNormal):
+    """N(0, I) over the last dimension."""
+
+
+@register_kl(DiagonalNormal, UnitNormal)
+def _kl_to_unit(q: DiagonalNormal, p: UnitNormal) -> Tensor:
+    """KL(N(μ, diag σ²) ‖ N(0, I)) = Σ_j ½ (σ_j² + μ_j² − 1) − log σ_j (Kingma and Welling 2014, app. B), nats, (batch,)."""
+    return (0.5 * (q.scale.square() + q.loc.square() - 1) - q.scale.log()).sum(-1)
 
 
 def log_prob_of_each(q: LatentDistribution, z: Tensor) -> Tensor:

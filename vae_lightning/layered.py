@@ -127,5 +127,5 @@ def _draw(layer: DiagonalNormal, samples: tuple[int, ...], noise: Noise | None) 
     """z = μ + σ·ε, where μ has the shape of the samples already: (*samples, batch, size)."""
     if noise is None:
         return layer.rsample()
-    mean, scale = layer.base_dist.loc, layer.base_dist.scale
+    mean, scale = layer.loc, layer.scale
     return mean + scale * noise.normal(mean[(0,) * len(samples)], samples)

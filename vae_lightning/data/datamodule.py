@@ -81,9 +81,14 @@ class VAEDataModule(LightningDataModule):
             self.splits[split],
             sampler=sampler,
             batch_size=None,
+            collate_fn=_as_it_is,  # type: ignore[arg-type]
             num_workers=self.data.num_workers,
             persistent_workers=False,
             pin_memory=torch.cuda.is_available(),
             # a generator of its own: starting an epoch does not advance torch's global one
             generator=torch.Generator().manual_seed(key(self.seed, "loader")),
         )
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch  # it is tensors already: torch's own way looks through it for arrays

@@ -32,8 +32,8 @@ def gaussian(parameters: Tensor) -> DiagonalNormal:
 
 def precision_weighted(a: DiagonalNormal, b: DiagonalNormal) -> DiagonalNormal:
     """N(μ, σ²) with σ⁻² = σ_a⁻² + σ_b⁻² and μ = σ²·(μ_a σ_a⁻² + μ_b σ_b⁻²) (Sønderby et al. 2016, section 2.1)."""
-    weight = 1 / (1 + (a.base_dist.scale / b.base_dist.scale).square())  # a's share of the precision
-    return DiagonalNormal(torch.lerp(b.base_dist.loc, a.base_dist.loc, weight), a.base_dist.scale * weight.sqrt())
+    weight = 1 / (1 + (a.scale / b.scale).square())  # a's share of the precision
+    return DiagonalNormal(torch.lerp(b.loc, a.loc, weight), a.scale * weight.sqrt())
 
 
 class Given:

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution
 
+from vae_lightning.distributions import LazyIndependent
 from vae_lightning.likelihoods.base import Likelihood
 
 MEAN_MARGIN = 1e-3  # of means that are 0 or 1, whose logits are not finite
@@ -30,14 +31,22 @@ class Bernoulli(Likelihood):
         return mean_image.logit(MEAN_MARGIN)
 
 
-class BernoulliImage(Independent):
+class BernoulliImage(LazyIndependent):
     """Independent Bernoulli pixels; `logits` (..., channels, height, width)."""
 
     def __init__(self, logits: Tensor) -> None:
-        super().__init__(TorchBernoulli(logits=logits, validate_args=False), 3, validate_args=False)
+        self.logits = logits
+        super().__init__(logits.shape, 3)
+
+    def make_base(self) -> TorchBernoulli:
+        return TorchBernoulli(logits=self.logits, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.logits.sigmoid()
 
     def log_prob(self, value: Tensor) -> Tensor:
         """As `Independent.log_prob`, but summed before the sign is changed: two passes less over the pixels in a step."""
-        logits, value = torch.broadcast_tensors(self.base_dist.logits, value.float())
+        logits, value = torch.broadcast_tensors(self.logits, value.float())
         nll = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
         return -nll.flatten(-3).sum(-1)

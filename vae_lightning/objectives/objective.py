@@ -78,9 +78,9 @@ class Objective(nn.Module):
     ) -> Losses:
         draws = Draws(vae, x, self.bound.samples, noise, c, self.gradient.log_q, self.apart)
         kl_weight, penalty_weight = (1.0, beta) if self.penalty.takes_beta else (beta, 1.0)
-        losses = {"reconstruction": draws.reconstruction.mean()}
+        losses = {"reconstruction": draws.mean_reconstruction}
         if draws.has_kl:
-            losses["kl"] = draws.kl.mean()
+            losses["kl"] = draws.mean_kl
             losses |= {f"kl_{name}": kl.mean() for name, kl in draws.kl_parts.items()}
         loss = self.bound(draws, self.kl, kl_weight, self.gradient)
         penalty, reported = self.penalty(draws, penalty_weight, noise)

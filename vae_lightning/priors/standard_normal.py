@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vae_lightning.distributions import DiagonalNormal
+from vae_lightning.distributions import DiagonalNormal, UnitNormal
 from vae_lightning.errors import check_int
 from vae_lightning.priors.base import Encode, Prior
 
@@ -24,4 +24,4 @@ class StandardNormal(Prior):
         self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
 
     def forward(self, encode: Encode | None = None) -> DiagonalNormal:
-        return DiagonalNormal(self.mean, self.scale)
+        return UnitNormal(self.mean, self.scale)

@@ -17,6 +17,7 @@ from vae_lightning.callbacks.step_limit import StepLimit
 from vae_lightning.data.base import Images
 from vae_lightning.data.binarization import resolve
 from vae_lightning.data.datamodule import VAEDataModule
+from vae_lightning.epoch_loop import EpochLoop
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.lean import NoProfiler
 from vae_lightning.loggers import MetricsCSV, set_aside
@@ -85,7 +86,9 @@ def make_trainer(config: DictConfig, folder: Path, in_sweep: bool, start: Start 
     if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
         callbacks.append(StepLimit(limit))
         more |= {"max_steps": -1, "max_epochs": -1 if config.trainer.max_epochs is None else config.trainer.max_epochs}
-    return build.build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
+    trainer = build.build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
+    trainer.fit_loop.epoch_loop = EpochLoop(trainer, trainer.min_steps, trainer.max_steps)
+    return trainer
 
 
 def make_callbacks(config: DictConfig, folder: Path) -> list[Callback]:

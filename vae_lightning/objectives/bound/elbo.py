@@ -20,7 +20,7 @@ class ELBO(Bound):
     has_kl_term = True
 
     def forward(self, draws: Draws, kl: KL, beta: float | Tensor, gradient: Gradient) -> Tensor:
-        return draws.reconstruction.mean() + kl(draws, beta)
+        return draws.mean_reconstruction + kl(draws, beta)
 
     def report(self, loss: Tensor) -> dict[str, Tensor]:
         """Nothing: the ELBO's terms are always reported."""

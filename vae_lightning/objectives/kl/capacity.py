@@ -42,7 +42,7 @@ class Capacity(KL):
 
     def forward(self, draws: Draws, beta: float | Tensor) -> float | Tensor:
         if self.discrete is None:
-            return self.gamma * (draws.kl.mean() - self.capacity.value).abs()
+            return self.gamma * (draws.mean_kl - self.capacity.value).abs()
         kl_z, kl_c = draws.kl_parts["continuous"].mean(), draws.kl_parts["discrete"].mean()
         return self.gamma * ((kl_z - self.capacity.value).abs() + (kl_c - self.discrete.value).abs())
 

@@ -15,4 +15,4 @@ class Plain(KL):
     reweighs = False
 
     def forward(self, draws: Draws, beta: float | Tensor) -> float | Tensor:
-        return beta * draws.kl.mean() if draws.has_kl else 0.0
+        return beta * draws.mean_kl if draws.has_kl else 0.0
