@@ -73,7 +73,9 @@ def _sweep_folder(config_name: str, overrides: Sequence[str]) -> Path | None:
 
 def parse(text: str, loader: Any) -> Override:
     try:
-        return OverridesParser.create(config_loader=loader).parse_override(text)
+        # not parse_override, which leaves out the loader that glob(…) looks its options up with
+        (override,) = OverridesParser.create(config_loader=loader).parse_overrides([text])
+        return override
     except HydraException as error:
         hint = "quote a value that holds spaces, commas or = (key='\"a=b\"')" if "=" in text else "overrides are key=value"
         raise UserError(f"{text!r} cannot be read as an override: {hint}.") from error
@@ -84,6 +86,17 @@ def refuse_sweeps(overrides: Sequence[Override]) -> None:
         if override.is_sweep_override():
             text = override.input_line
             raise UserError(f"{text} lists several values: add -m to run them all, or write a list as {_as_list(text)}.")
+
+
+def swept_values(override: Override) -> list[str]:
+    """The values that a sweep lists. UserError where there is none."""
+    try:
+        values = list(override.sweep_string_iterator())
+    except (ValueError, HydraException) as error:  # a step of 0
+        raise UserError(f"{override.input_line}: {one_sentence(error)}") from error
+    if not values:
+        raise UserError(f"{override.input_line}: there is no value in it to be swept over.")
+    return values
 
 
 def _as_list(text: str | None) -> str:
@@ -105,7 +118,7 @@ def check_option(override: Override, loader: Any) -> None:
         return
     group = group_of(override)
     options = loader.get_group_options(group)
-    chosen = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
+    chosen = swept_values(override) if override.is_sweep_override() else [override.value()]
     for value in chosen:
         for option in value if isinstance(value, list) else [value]:
             text = option.text if isinstance(option, QuotedString) else str(option)
@@ -137,7 +150,7 @@ def _swept_by_file(config_name: str, overrides: Sequence[Override], loader: Any)
 def _variants(overrides: Sequence[Override], loader: Any) -> Iterator[list[tuple[str, Override]]]:
     """The command line with the first value of each sweep; then, one swept group at a time, with each other option."""
     values = {
-        i: list(override.sweep_string_iterator())
+        i: swept_values(override)
         for i, override in enumerate(overrides)
         if override.is_sweep_override() and not override.is_interval_sweep()
     }

@@ -12,9 +12,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.sweeps.test_report import made_up
-from vae_lightning.sweeps import charts
+from vae_lightning.sweeps import charts, plane
 from vae_lightning.sweeps.gather import Gathered, gather
-from vae_lightning.sweeps.summary import rankings
+from vae_lightning.sweeps.ranking import rankings
 
 KL = {1: [20.0, 22.0, 27.0], 4: [8.0, 9.0, 7.0]}
 RECONSTRUCTION = {1: [80.0, 81.0, 85.0], 4: [100.0, 104.0, 99.0]}
@@ -23,7 +23,8 @@ RECONSTRUCTION = {1: [80.0, 81.0, 85.0], 4: [100.0, 104.0, 99.0]}
 @pytest.fixture
 def gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gathered:
     """β of 4 and 1, three seeds each, whose drawings stay Matplotlib's figures."""
-    monkeypatch.setattr(charts, "to_svg", lambda figure, label: figure)
+    for module in (charts, plane):
+        monkeypatch.setattr(module, "to_svg", lambda figure, label: figure)
     cases = [(beta, seed) for beta in (4, 1) for seed in range(3)]
     runs = [{"beta": b, "seed": s, "elbo": -KL[b][s] - RECONSTRUCTION[b][s]} for b, s in cases]
     folder = made_up(tmp_path / "s", runs)
@@ -58,7 +59,7 @@ def test_learning_curves_are_means_with_a_band_of_one_standard_deviation(gathere
 
 def test_the_plane_has_rate_to_the_right_its_curve_in_the_order_of_beta_and_lines_of_equal_elbo(gathered: Gathered) -> None:
     (ranking,) = rankings(gathered, "kl")  # whose best is β = 4
-    ax = axes(charts.rate_distortion(ranking, gathered.keys))
+    ax = axes(plane.rate_distortion(ranking, gathered.keys))
     points, curve, *equal = ax.lines
     assert sorted(map(tuple, points.get_xydata())) == sorted((KL[b][s], RECONSTRUCTION[b][s]) for b in KL for s in range(3))
     assert curve.get_xydata() == pytest.approx(np.array([(23.0, 82.0), (8.0, 101.0)]))
@@ -86,6 +87,6 @@ def test_settings_that_differ_by_more_than_beta_have_curves_of_their_own(gathere
         run.settings["model"] = "mlp" if run.settings["seed"] else "conv"
     gathered.swept.insert(0, "model")
     (ranking,) = rankings(gathered)
-    assert charts.families_of(ranking, gathered.keys) == ["model=conv", "model=mlp"]
-    curves = [line for line in axes(charts.rate_distortion(ranking, gathered.keys)).lines if line.get_linestyle() == "-"]
+    assert plane.families_of(ranking, gathered.keys) == ["model=conv", "model=mlp"]
+    curves = [line for line in axes(plane.rate_distortion(ranking, gathered.keys)).lines if line.get_linestyle() == "-"]
     assert [line.get_xydata()[:, 0].tolist() for line in curves] == [[20.0, 8.0], [24.5, 8.0]]

@@ -12,6 +12,7 @@ import shutil
 import statistics
 import subprocess
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ from vae_lightning.errors import UserError
 from vae_lightning.sweeps import charts
 from vae_lightning.sweeps.gather import GREY, RunRow, gather, kind_of
 from vae_lightning.sweeps.page import page
+from vae_lightning.sweeps.ranking import columns, rankings
 from vae_lightning.sweeps.record import Sweep, update_state
-from vae_lightning.sweeps.summary import columns, markdown, notes, rankings, show, summary_csv, terminal_table
+from vae_lightning.sweeps.searched import found_by_search
+from vae_lightning.sweeps.settings import show
+from vae_lightning.sweeps.summary import heading, markdown, notes, summary_csv, terminal_table
 
 
 def made_up(folder: Path, runs: Sequence[dict]) -> Path:
@@ -140,6 +144,70 @@ def test_a_setting_is_the_same_as_a_whole_number_and_as_a_default_and_a_sweep_na
     assert gather([second, made_up(tmp_path / "c", [{"beta": 1, "elbo": -9.0}])]).keys == [], "nothing differs"
 
 
+def test_a_run_that_repeats_another_is_not_a_seed_more(tmp_path: Path) -> None:
+    """A sampler may draw a point twice, and two sweeps may have a run in common."""
+    first = made_up(tmp_path / "a", [{"beta": 1, "seed": seed, "elbo": -100.0 - seed} for seed in (0, 1)])
+    second = made_up(tmp_path / "b", [{"beta": 1, "seed": 1, "elbo": -101.5}, {"beta": 2, "seed": 1, "elbo": -99.0}])
+    found = rankings(gather([first, second]))
+    assert [(g.label, g.figures["elbo"].count, g.figures["elbo"].mean) for g in found[0].groups] == [
+        ("beta=2", 1, -99.0),
+        ("beta=1", 2, -100.5),
+    ]
+    (said,) = [note for note in notes(found) if "repeat" in note]
+    assert said == "Finished runs that repeat the settings and the seed of an earlier one, and are left out: 1."
+    assert not [note for note in notes(rankings(gather([first]))) if "repeat" in note]
+    assert len(summary_csv(gather([first, second])).splitlines()) == 1 + 4, "the file has them all"
+
+
+def test_where_runs_lie_is_no_setting(tmp_path: Path) -> None:
+    where = [{"output_dir": f"/disk{i}", "data.root": f"/data{i}", "seed": i, "elbo": -1.0} for i in range(2)]
+    gathered = gather([made_up(tmp_path / str(run["seed"]), [run]) for run in where])
+    assert (gathered.swept, [len(group.runs) for group in rankings(gathered)[0].groups]) == (["seed"], [2])
+
+
+def test_settings_alike_to_four_digits_are_told_apart_wherever_they_are_named(tmp_path: Path) -> None:
+    values = (0.0013903, 0.00139031, 0.5)
+    gathered = gather([made_up(tmp_path / "s", [{"beta": value, "name": "x", "elbo": -value} for value in values])])
+    (ranking,) = found = rankings(gathered)
+    labels = ["beta=0.0013903", "beta=0.00139031", "beta=0.5"]
+    assert [group.label for group in ranking.groups] == labels == [run.label for run in gathered.runs]
+    assert [line.split(" |")[0] for line in markdown(found, gathered).splitlines()[-3:]] == [f"| {label[5:]}" for label in labels]
+    drawn = page(gathered, found, {}, {})
+    assert all(f'data-value="{value}">' in drawn and f"</span>{value}</td>" in drawn for value in values)
+    text = io.StringIO()
+    Console(file=text, width=160).print(terminal_table(ranking, gathered.keys))
+    assert [line.split()[0] for line in text.getvalue().splitlines()[-3:]] == [label[5:] for label in labels]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "directions", "sentence"),
+    [
+        (["val/elbo"], ["maximize"], "best by val/elbo: job 002 (beta=4), val/elbo −80.00, test elbo −99.00."),
+        (["val/elbo"], ["minimize"], "best by val/elbo: job 000 (beta=1), val/elbo −90.00, test elbo −90.00."),
+        (["test/elbo"], ["maximize"], "best by test/elbo: job 000 (beta=1), test/elbo −90.00."),
+        (["val/elbo", "val/nll"], ["maximize", "minimize"], "front of val/elbo and val/nll: jobs 001, 002."),
+        (["val/nothing"], ["maximize"], None),
+    ],
+)
+def test_a_search_is_answered_by_its_own_figures(
+    tmp_path: Path, metrics: list[str], directions: list[str], sentence: str | None
+) -> None:
+    """Chosen by validation, whatever ranks best on the test split."""
+    cases = [{"beta": b, "elbo": e} for b, e in ((1, -90.0), (2, -95.0), (4, -99.0), (8, math.nan))]
+    folder = made_up(tmp_path / "s", [*cases, {"beta": 9, "elbo": 0, "state": "pruned"}])
+    content = json.loads((folder / "sweep.json").read_text())
+    content["search"] = {"metrics": metrics, "directions": directions, "study_name": "s", "storage": None}
+    (folder / "sweep.json").write_text(json.dumps(content))
+    for job, (elbo, nll) in zip(content["jobs"], ((-90.0, 9.0), (-85.0, 2.0), (-80.0, 7.0), (math.nan, 1.0)), strict=False):
+        path = folder / job["folder"] / "results.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"val": {"elbo": elbo, "nll": nll}}))
+    gathered = gather([folder])
+    found = rankings(gathered)
+    said = [f"The search's {sentence}"] if sentence else []
+    assert found_by_search(gathered) == said
+    assert all(text in markdown(found, gathered) and escape(text) in page(gathered, found, {}, {}) for text in said)
+
+
 def test_figures_that_are_not_finite_come_last_and_break_no_drawing(tmp_path: Path) -> None:
     figures = {1: [-math.inf, math.inf], 2: [-9.0, -7.0], 3: [math.inf, -1.0], 4: [math.nan, -1.0]}
     runs = [{"beta": b, "seed": seed, "elbo": e} for b, es in figures.items() for seed, e in enumerate(es)]
@@ -234,7 +302,7 @@ def test_tables_hold_what_is_looked_at_first(tmp_path: Path) -> None:
     assert columns(rankings(gathered, "nll")[0])[:2] == ["nll", "elbo"]
     assert ranking.groups[-1].settings["beta"] == 0, "without the figure"
     table = terminal_table(ranking, gathered.keys)
-    assert (table.row_count, "best 20 of 23" in str(table.title)) == (20, True)
+    assert (table.row_count, heading(ranking)) == (20, f"{ranking.kind} (best 20 of 23)")
     assert [column.header for column in table.columns] == ["beta", "name", "runs", "elbo", "nll", "kl"]
     text = markdown([ranking], gathered)
     assert "| 1 | a\\|b | 1 | −1.00 | 0.00 | 3.00 | – |" in text

@@ -49,6 +49,17 @@ def test_overrides_are_search_spaces(text: str, expected: object) -> None:
     assert space.distribution(parsed(text)) == expected
 
 
+def test_a_glob_is_a_choice_among_the_options_that_it_matches() -> None:
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from vae_lightning.command_line import parse
+
+    with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
+        override = parse("posterior=glob(v*)", GlobalHydra.instance().config_loader())
+        assert space.distribution(override) == CategoricalDistribution(["von_mises_fisher"])
+
+
 def test_drawn_values_are_written_as_overrides() -> None:
     override = parsed("k=1,2")
     drawn = [1e-05, 0.1, 3, True, "[32,16]", "mlp"]
