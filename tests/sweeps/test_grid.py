@@ -161,11 +161,6 @@ def test_ready_sweeps_need_no_m_and_give_way_to_the_command_line(sweeps: Sweeps)
     assert [job.label for job in jobs] == ["seed=3", "seed=4"]
 
 
-def test_a_glob_sweeps_over_the_options_that_it_matches(sweeps: Sweeps) -> None:
-    assert sweeps("-m", *TINY, "data.binarize=none", "likelihood=glob([laplace,gaussian*],exclude=*_*)", QUIET).status == 0
-    assert [job.label for job in record.load(sweeps.folder).jobs] == ["likelihood=gaussian", "likelihood=laplace"]
-
-
 def test_dry_sweeps_leave_nothing(sweeps: Sweeps) -> None:
     assert sweeps("-m", *TINY, "seed=0,1", "trainer.fast_dev_run=true").status == 0
     assert not list(sweeps.runner.cwd.glob("outputs/**/*.json"))
@@ -175,7 +170,9 @@ def test_dry_sweeps_leave_nothing(sweeps: Sweeps) -> None:
     ("line", "sentence"),
     [
         ("-m beta=interval(1,2)", "an interval has no grid; search it with sweep=optuna."),
+        ("-m seed=0,1 --cfg job", "--multirun and --cfg: each asks for something else; leave out all but one."),
         ("-m likelihood=glob(gauss)", "likelihood=glob(gauss): there is no value in it to be swept over."),
+        ("-m likelihood=glob(gaussian*) betta=1", "betta=1: there is no key 'betta'."),
         ("-m beta=range(5,2)", "beta=range(5,2): there is no value in it to be swept over."),
         ("-m beta=range(1,5,0)", "beta=range(1,5,0): range() arg 3 must not be zero."),
         ("sweep=beta_gird", "Did you mean 'beta_grid'?"),

@@ -53,7 +53,7 @@ def test_a_glob_is_a_choice_among_the_options_that_it_matches() -> None:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from vae_lightning.command_line import parse
+    from vae_lightning.overrides import parse
 
     with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
         override = parse("posterior=glob(v*)", GlobalHydra.instance().config_loader())
