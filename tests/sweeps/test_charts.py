@@ -90,3 +90,21 @@ def test_settings_that_differ_by_more_than_beta_have_curves_of_their_own(gathere
     assert plane.families_of(ranking, gathered.keys) == ["model=conv", "model=mlp"]
     curves = [line for line in axes(plane.rate_distortion(ranking, gathered.keys)).lines if line.get_linestyle() == "-"]
     assert [line.get_xydata()[:, 0].tolist() for line in curves] == [[20.0, 8.0], [24.5, 8.0]]
+
+
+@pytest.mark.parametrize("settings", [6, 9])
+def test_no_curve_joins_runs_that_differ_by_more_than_beta(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: int
+) -> None:
+    """As in a search, where there are more settings of the other keys than colours."""
+    monkeypatch.setattr(plane, "to_svg", lambda figure, label: figure)
+    runs: list[dict] = [{"latent_dim": d, "beta": b, "elbo": -1.0} for d in range(settings) for b in (1, 2)]
+    folder = made_up(tmp_path / "s", runs)
+    for i, path in enumerate(sorted(folder.glob("*/results.json"))):
+        path.write_text(json.dumps({"test": {"elbo": -1.0 - i, "kl": float(i), "reconstruction": 1.0}}))
+    gathered = gather([folder])
+    (ranking,) = rankings(gathered)
+    lines = axes(plane.rate_distortion(ranking, gathered.keys)).lines
+    curves = [line for line in lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 2]
+    assert [len(line.get_xdata()) for line in curves] == [2] * settings if settings <= 8 else not curves
+    assert sum(len(line.get_xdata()) for line in lines if line.get_linestyle() == "None") == 2 * settings, "every run has a point"

@@ -14,7 +14,7 @@ from vae_lightning.sweeps.svg import GRID, INK, MUTED, SERIES, drawing, near_lim
 
 
 def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> str | None:
-    """Each run in the plane of rate (KL) and distortion (−log p(x|z)), and the curve of the means along β.
+    """Each run in the plane of rate (KL) and distortion (−log p(x|z)), and the curve of the means along β, all else being equal.
 
     ELBO = −(rate + distortion): the thin lines are of equal ELBO (Alemi et al. 2018, figure 1).
     """
@@ -22,6 +22,7 @@ def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -
     if len(runs) < 2:
         return None
     families = _families(runs, keys, beta, ranking.split)
+    others = [key for key in keys if key != beta]
     with drawing():
         figure = new_figure(5.2, 3.9)
         ax = figure.add_subplot()
@@ -29,7 +30,7 @@ def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -
             colour = SERIES[i] if i < len(SERIES) else MUTED
             points = np.array([_plane(run, ranking.split) for run in family.runs])
             ax.plot(*points.T, "o", color=colour, markersize=3.2, alpha=0.5, markeredgewidth=0)
-            if beta in keys:
+            if beta in keys and len(groups_of(family.runs, others, ranking.split)) == 1:
                 _beta_curve(ax, family, beta, ranking.split, colour, labelled=len(families) <= 4)
         near_limits(ax, [_plane(run, ranking.split)[1] for run in runs])
         low, high = ax.get_xlim(), ax.get_ylim()
