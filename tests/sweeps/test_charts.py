@@ -82,6 +82,22 @@ def test_the_heat_map_has_a_row_a_run_by_falling_kl(gathered: Gathered) -> None:
     assert np.asarray(image.get_array()).tolist() == [[5.0, 4.0, 1.0]] * 3 + [[5.0, 1.0, 1.0]] * 3
 
 
+def test_long_labels_of_the_heat_map_stay_apart(gathered: Gathered) -> None:
+    """By their values first, which come last in a label; by the number of the job where that is not enough."""
+    runs = gathered.runs[:2]
+
+    def names() -> list[str]:
+        return [text.get_text() for text in axes(charts.kl_map(runs)).get_yticklabels()]
+
+    for run, size in zip(runs, (32, 64), strict=True):
+        run.label = f"optimizer.lr=0.001 objective/bound=elbo data.batch_size={size}"
+    assert names() == ["lr=0.001 bound=elbo batch_size=32", "lr=0.001 bound=elbo batch_size=64"]
+    for run in runs:
+        run.label = f"{'model.hidden=[512,256] ' * 4}seed={run.number}"
+    assert [name[:20] for name in names()] == ["000 hidden=[512,256]", "001 hidden=[512,256]"]
+    assert all(len(name) == 50 and name.endswith("…") for name in names())
+
+
 def test_settings_that_differ_by_more_than_beta_have_curves_of_their_own(gathered: Gathered) -> None:
     for run in gathered.runs:
         run.settings["model"] = "mlp" if run.settings["seed"] else "conv"

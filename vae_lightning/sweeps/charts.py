@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -151,7 +152,7 @@ def kl_map(runs: Sequence[RunRow]) -> str | None:
         figure = new_figure(7.0, 0.9 + 0.17 * len(runs))
         ax = figure.add_subplot()
         image = ax.imshow(table, aspect="auto", cmap="viridis", vmin=0, interpolation="nearest")
-        ax.set_yticks(range(len(runs)), [_clipped(f"{run.label}") for run in runs], fontsize=7.5)
+        ax.set_yticks(range(len(runs)), _names(runs), fontsize=7.5)
         ax.set(xlabel="latent dimension, by falling KL")
         ax.set_xticks(range(0, width, max(1, width // 16)), [str(j) for j in range(1, width + 1, max(1, width // 16))])
         ax.grid(visible=False)
@@ -161,5 +162,10 @@ def kl_map(runs: Sequence[RunRow]) -> str | None:
         return to_svg(figure, "KL of each latent dimension of each run")
 
 
-def _clipped(text: str, most: int = 46) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _names(runs: Sequence[RunRow], most: int = 46) -> list[str]:
+    """The runs' labels where these are short enough, else without the groups of their keys; all told apart."""
+    found = []
+    for run in runs:
+        text = run.label if len(run.label) <= most else re.sub(r"(?<!\S)[\w./]+[./](\w+=)", r"\1", run.label)
+        found.append(text if len(text) <= most else f"{text[: most - 1]}…")
+    return found if len(set(found)) == len(found) else [f"{run.number:03d} {text}" for run, text in zip(runs, found, strict=True)]
