@@ -201,10 +201,14 @@ def test_a_search_is_answered_by_its_own_figures(
     for job, (elbo, nll) in zip(content["jobs"], ((-90.0, 9.0), (-85.0, 2.0), (-80.0, 7.0), (math.nan, 1.0)), strict=False):
         path = folder / job["folder"] / "results.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"val": {"elbo": elbo, "nll": nll}}))
+    pruned = folder / content["jobs"][4]["folder"] / "results.json"
+    pruned.write_text(json.dumps({"val": {"elbo": -1.0, "nll": 0.0}, "test": {"elbo": -1.0}}))
     gathered = gather([folder])
     found = rankings(gathered)
     said = [f"The search's {sentence}"] if sentence else []
     assert found_by_search(gathered) == said
+    other = made_up(tmp_path / "t", [{"beta": 1, "elbo": -1.0}])
+    assert found_by_search(gather([folder, other])) == [f"s: {text}" for text in said]
     assert all(text in markdown(found, gathered) and escape(text) in page(gathered, found, {}, {}) for text in said)
 
 
@@ -258,6 +262,8 @@ def test_a_key_that_one_sweep_leaves_alone_has_its_default_there(tmp_path: Path)
     config.write_text(config.read_text() + "beta: 8\nmodel: {hidden: [3]}\n")
     gathered = gather([first, second])
     assert (gathered.swept, [run.settings for run in gathered.runs]) == (["beta"], [{"beta": 1}, {"beta": 8}, {"beta": 2}])
+    third = made_up(tmp_path / "c", [{"name": "x", "elbo": 0, "state": "failed"}, {"name": "y", "elbo": 0, "state": "failed"}])
+    assert [run.label for run in gather([first, third]).runs] == ["beta=1", "name=x", "name=y"], "what is not known is not said"
 
 
 def test_only_what_was_overridden_and_is_a_number_is_read(tmp_path: Path) -> None:
@@ -451,4 +457,9 @@ def test_a_half_done_sweep_is_answered_too(runner: Runner, tmp_path: Path) -> No
     outcome = runner("report", f"sweep={folder}")
     assert outcome.status == 0, outcome.err
     assert "No run has ended yet." in outcome.out
-    assert "interrupted" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "2 jobs: 1 interrupted, 1 waiting.<br>" in page
+    assert re.findall(r'<td class="text \w+">(\w+)</td><td class="text">([^<]*)<', page) == [
+        ("interrupted", "beta=1"),
+        ("waiting", "beta=2"),
+    ]
