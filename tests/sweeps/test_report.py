@@ -229,11 +229,26 @@ def test_figures_that_are_not_finite_come_last_and_break_no_drawing(tmp_path: Pa
     assert 'aria-label="rate and distortion of each run"' in drawn
 
 
+def test_the_page_says_what_is_best_and_draws_training_and_each_key_for_every_other(tmp_path: Path) -> None:
+    runs = [{"beta": b, "model": m, "elbo": -float(b) - len(m)} for m in ("conv", "mlp") for b in (1, 4)]
+    folder = made_up(tmp_path / "s", runs)
+    for place in folder.glob("*/"):
+        (place / "metrics.csv").write_text("kind,epoch,step,elbo\nval,0,4,-9\nval,1,8,-8\ntrain,0,4,-9\ntrain,1,8,-8\n")
+    gathered = gather([folder])
+    drawn = page(gathered, rankings(gathered), {}, {})
+    assert "test elbo (nats): <b>−4.00</b> over 1 run, by <code>beta=1 model=mlp</code>" in drawn
+    assert [f">{kind} elbo</text>" in drawn for kind in ("validation", "training")] == [True, True]
+    by_beta = drawn[drawn.index("<h3>By beta</h3>") : drawn.index("<h3>By model</h3>")]
+    assert re.findall(r"</span>(\S+)</span>", by_beta) == ["model=mlp", "model=conv"]
+
+
 def test_odd_values_are_shown_as_they_are(tmp_path: Path) -> None:
     """Rich takes [relu] for a style, Matplotlib $ for the beginning of a formula, YAML @ for a mistake."""
-    values = ["[relu]", "[/x]", "$x_{$", "a b", "ab"]
+    values = ["[relu]", "[/x]", "$x_{$", "a b", "<i>"]
     runs: list[dict] = [{"name": value, "elbo": -float(i)} for i, value in enumerate(values)]
     folder = made_up(tmp_path / "s", runs)
+    for place in folder.glob("*/"):
+        (place / "metrics.csv").write_text("kind,epoch,step,elbo\nval,0,4,-9\nval,1,8,-8\n")  # for a legend
     for value, path in zip(values, sorted(folder.glob("*/config.yaml")), strict=True):
         assert yaml.safe_load(path.read_text())["name"] == value
     gathered = gather([folder])
@@ -242,7 +257,9 @@ def test_odd_values_are_shown_as_they_are(tmp_path: Path) -> None:
     Console(file=text, width=160).print(terminal_table(found[0], gathered.keys))
     assert [line.split("  ")[0].strip() for line in text.getvalue().splitlines()[-5:]] == values
     drawn = page(gathered, found, {}, {})
-    assert all(f'<td class="text" data-value="{value}">' in drawn for value in values)
+    assert "<i>" not in drawn
+    assert drawn.count("name=&lt;i&gt;") >= 1
+    assert all(f'<td class="text" data-value="{escape(value)}">' in drawn for value in values)
     assert ">$x_{$</text>" in drawn
 
 
@@ -310,6 +327,8 @@ def test_tables_hold_what_is_looked_at_first(tmp_path: Path) -> None:
     table = terminal_table(ranking, gathered.keys)
     assert (table.row_count, heading(ranking)) == (20, f"{ranking.kind} (best 20 of 23)")
     assert [column.header for column in table.columns] == ["beta", "name", "runs", "elbo", "nll", "kl"]
+    (other,) = rankings(gathered, "new_metric", direction="max")
+    assert [column.header for column in terminal_table(other, gathered.keys).columns][2:4] == ["runs", "new_metric"]
     text = markdown([ranking], gathered)
     assert "| 1 | a\\|b | 1 | −1.00 | 0.00 | 3.00 | – |" in text
     assert "cannot be compared" not in text
