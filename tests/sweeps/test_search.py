@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -19,7 +22,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser  # noqa:
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
-from vae_lightning.sweeps import space  # noqa: E402
+from vae_lightning.sweeps import pruning, space  # noqa: E402
+from vae_lightning.sweeps.job import Pruned  # noqa: E402
 from vae_lightning.sweeps.search_charts import study_of  # noqa: E402
 
 SEARCH = (*TINY[:-1], "sweep=optuna", "hydra.sweeper.params=null", "hydra/sweeper/sampler=random", QUIET)
@@ -113,6 +117,32 @@ def test_pruning_prunes_and_several_machines_may_share_a_study(sweeps: Sweeps, t
     assert states == ["pruned" if t.state == TrialState.PRUNED else "done" for t in study.trials[4:]]
 
 
+def test_a_pruner_sees_each_epoch_once_and_no_sanity_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epoch 1 was reported before an interruption (Optuna warns where it is again); epoch 3, of a low figure, is the last."""
+    monkeypatch.setattr(pruning, "make", lambda *_: optuna.pruners.ThresholdPruner(lower=-9.0))
+    study = optuna.create_study(study_name="s", storage=pruning.storage_of(str(tmp_path / pruning.JOURNAL)))
+    trial = study.ask()
+    trial.report(-5.0, 1)
+    callback = pruning.Pruning(
+        tmp_path, 0, {"metrics": ["val/elbo"], "study_name": "s", "storage": None}, {"id": trial._trial_id}
+    )
+
+    def validate(elbo: float, epoch: int, sanity_checking: bool = False) -> None:
+        trainer: Any = SimpleNamespace(sanity_checking=sanity_checking, is_global_zero=True, current_epoch=epoch)
+        trainer.callback_metrics, trainer.strategy = {"val/elbo": elbo}, SimpleNamespace(broadcast=bool)
+        callback.on_validation_end(trainer, None)  # type: ignore[arg-type]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        validate(-1.0, 0)
+        validate(-1.0, 4, sanity_checking=True)
+        validate(-2.0, 1)
+        with pytest.raises(Pruned, match="pruned after epoch 3"):
+            validate(-99.0, 2)
+    assert study.trials[0].intermediate_values == {1: -5.0, 2: -2.0, 3: -99.0}
+    assert json.loads(record.state_path(tmp_path, 0).read_text()) == {"pruned": True, "epoch": 3}
+
+
 def test_several_objectives_have_a_front(sweeps: Sweeps) -> None:
     arguments = (
         *TINY[:-1],
@@ -203,8 +233,6 @@ def test_yaml_lists_every_argument(path: Path) -> None:
 
 def test_every_sampler_samples(sweeps: Sweeps) -> None:
     """Asked and told without training: a study of a function, by each sampler as its yaml makes it."""
-    import warnings
-
     from omegaconf import OmegaConf
 
     from vae_lightning.instantiation import make
