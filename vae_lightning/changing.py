@@ -8,9 +8,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.command_line import check_keys, check_option, group_of, is_group, parse, refuse_sweeps
+from vae_lightning.command_line import check_keys, check_option
 from vae_lightning.composing import composed, composing
 from vae_lightning.errors import UserError
+from vae_lightning.overrides import group_of, is_group, parse, refuse_sweeps
 
 
 def with_overrides(config: DictConfig, texts: Sequence[str], groups: Sequence[str], config_name: str) -> DictConfig:

@@ -12,7 +12,6 @@ import yaml
 from hydra import compose
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.composing import composed, composing, one_sentence, search_path
 from vae_lightning.errors import UserError, nearest, shown
+from vae_lightning.overrides import group_of, is_group, parse, refuse_sweeps, swept_values, variants
 from vae_lightning.shipped import conf_dir, entries
 from vae_lightning.sweeps.extras import check_sweeper, refuse_missing_launcher
 
@@ -39,6 +39,9 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> Path | Non
     parsed = parser.parse_args(list(arguments))
     if parsed.help or parsed.hydra_help or parsed.shell_completion:
         return None
+    modes = [f"--{mode}" for mode in ("run", "multirun", "cfg", "info") if getattr(parsed, mode) not in (None, False)]
+    if len(modes) > 1:
+        raise UserError(f"{' and '.join(modes)}: each asks for something else; leave out all but one.")
     name = parsed.config_name or config_name
     with composing(search_path(parsed)):
         loader = GlobalHydra.instance().config_loader()
@@ -50,11 +53,11 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> Path | Non
         if parsed.multirun and config_name == "train":
             overrides += _swept_by_file(name, overrides, loader)
         plain = [override for override in overrides if not is_group(override, loader)]
-        for variant in _variants(overrides, loader):
+        for variant in variants(overrides, loader):
             groups = [text for text, override in variant if override not in plain]
             check_keys(composed(name, groups), plain, loader)
             _check_unused(composed(name, [text for text, _ in variant]), name, loader.list_groups(""))
-        first = [text for text, _ in next(_variants(overrides, loader))]
+        first = [text for text, _ in next(variants(overrides, loader))]
         return _sweep_folder(name, first) if parsed.multirun and not parsed.cfg and config_name == "train" else None
 
 
@@ -71,41 +74,13 @@ def _sweep_folder(config_name: str, overrides: Sequence[str]) -> Path | None:
     return Path(config.output_dir) / "sweeps" / name / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
 
 
-def parse(text: str, loader: Any) -> Override:
-    try:
-        return OverridesParser.create(config_loader=loader).parse_override(text)
-    except HydraException as error:
-        hint = "quote a value that holds spaces, commas or = (key='\"a=b\"')" if "=" in text else "overrides are key=value"
-        raise UserError(f"{text!r} cannot be read as an override: {hint}.") from error
-
-
-def refuse_sweeps(overrides: Sequence[Override]) -> None:
-    for override in overrides:
-        if override.is_sweep_override():
-            text = override.input_line
-            raise UserError(f"{text} lists several values: add -m to run them all, or write a list as {_as_list(text)}.")
-
-
-def _as_list(text: str | None) -> str:
-    key, _, value = (text or "").partition("=")
-    return f"{key}=[{value}]"
-
-
-def is_group(override: Override, loader: Any) -> bool:
-    return not override.is_delete() and bool(loader.get_group_options(group_of(override)))
-
-
-def group_of(override: Override) -> str:
-    return override.get_key_element().split("@")[0].lstrip("+~")
-
-
 def check_option(override: Override, loader: Any) -> None:
     """The chosen options of a group exist."""
     if not is_group(override, loader):
         return
     group = group_of(override)
     options = loader.get_group_options(group)
-    chosen = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
+    chosen = swept_values(override) if override.is_sweep_override() else [override.value()]
     for value in chosen:
         for option in value if isinstance(value, list) else [value]:
             text = option.text if isinstance(option, QuotedString) else str(option)
@@ -120,7 +95,7 @@ def check_option(override: Override, loader: Any) -> None:
 def _swept_by_file(config_name: str, overrides: Sequence[Override], loader: Any) -> list[Override]:
     """The overrides that the chosen `sweep` brings in `hydra.sweeper.params`, without those that the command line has too."""
     typed = {override.get_key_element() for override in overrides}
-    variant = next(_variants(overrides, loader))
+    variant = next(variants(overrides, loader))
     first = [text for text, override in variant if is_group(override, loader) or override.key_or_group.startswith("hydra.")]
     try:
         hydra = compose(config_name, overrides=first, return_hydra_config=True).hydra
@@ -132,31 +107,6 @@ def _swept_by_file(config_name: str, overrides: Sequence[Override], loader: Any)
     for override in found:
         check_option(override, loader)
     return found
-
-
-def _variants(overrides: Sequence[Override], loader: Any) -> Iterator[list[tuple[str, Override]]]:
-    """The command line with the first value of each sweep; then, one swept group at a time, with each other option."""
-    values = {
-        i: list(override.sweep_string_iterator())
-        for i, override in enumerate(overrides)
-        if override.is_sweep_override() and not override.is_interval_sweep()
-    }
-
-    def line(chosen: dict[int, int]) -> list[tuple[str, Override]]:
-        texts = []
-        for i, override in enumerate(overrides):
-            if i in values:
-                texts.append((f"{override.get_key_element()}={values[i][chosen.get(i, 0)]}", override))
-            elif not override.is_sweep_override():
-                texts.append((override.input_line or "", override))
-        return texts
-
-    yield line({})
-    for i, choices in values.items():
-        if not is_group(overrides[i], loader):
-            continue  # other values bring no other keys
-        for place in range(1, len(choices)):
-            yield line({i: place})
 
 
 def check_keys(config: DictConfig, plain: Sequence[Override], loader: Any) -> None:

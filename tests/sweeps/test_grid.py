@@ -64,17 +64,17 @@ def test_jobs_whose_code_breaks_keep_the_traceback_and_can_be_mended(sweeps: Swe
 
 
 def test_an_interrupted_sweep_resumed_equals_one_that_was_not(sweeps: Sweeps) -> None:
-    arguments = ("-m", *TINY, "beta=1,2", "seed=0,1")
+    arguments = ("-m", *TINY, "beta=1,2,4")
     assert sweeps(*arguments, QUIET, "name=whole").status == 0
     whole = sweeps.results()
     with interrupted_after_training(2, signal.SIGTERM):
         outcome = sweeps(*arguments, QUIET, "name=halved")
     assert outcome.status == 143
     assert "resume_sweep=outputs/sweeps/halved/" in outcome.out
-    assert sweeps.states() == ["done", "interrupted", "waiting", "waiting"]
+    assert sweeps.states() == ["done", "interrupted", "waiting"]
     assert sweeps(f"resume_sweep={sweeps.folder}").status == 0
     assert sweeps.folder.parent.name == "halved"
-    assert sweeps.states() == ["done"] * 4
+    assert sweeps.states() == ["done"] * 3
     assert [r["test"] for r in sweeps.results()] == [r["test"] for r in whole]
 
 
@@ -148,10 +148,10 @@ def test_a_killed_sweep_loses_no_finished_job(sweeps: Sweeps) -> None:
 
 def test_two_sweeps_at_once_share_nothing(sweeps: Sweeps) -> None:
     for _ in range(2):
-        assert sweeps("-m", *TINY, "seed=0,1", "name=same", QUIET).status == 0
+        assert sweeps("-m", *TINY, "seed=0", "name=same", QUIET).status == 0
     folders = list(sweeps.runner.cwd.glob("outputs/sweeps/same/*"))
     assert len(folders) == 2
-    assert all(len(list(folder.glob("*/results.json"))) == 2 for folder in folders)
+    assert all(len(list(folder.glob("*/results.json"))) == 1 for folder in folders)
 
 
 def test_ready_sweeps_need_no_m_and_give_way_to_the_command_line(sweeps: Sweeps) -> None:
@@ -170,6 +170,11 @@ def test_dry_sweeps_leave_nothing(sweeps: Sweeps) -> None:
     ("line", "sentence"),
     [
         ("-m beta=interval(1,2)", "an interval has no grid; search it with sweep=optuna."),
+        ("-m seed=0,1 --cfg job", "--multirun and --cfg: each asks for something else; leave out all but one."),
+        ("-m likelihood=glob(gauss)", "likelihood=glob(gauss): there is no value in it to be swept over."),
+        ("-m likelihood=glob(gaussian*) betta=1", "betta=1: there is no key 'betta'."),
+        ("-m beta=range(5,2)", "beta=range(5,2): there is no value in it to be swept over."),
+        ("-m beta=range(1,5,0)", "beta=range(1,5,0): range() arg 3 must not be zero."),
         ("sweep=beta_gird", "Did you mean 'beta_grid'?"),
         ("resume_sweep=nowhere", "resume_sweep=nowhere: there is no such folder."),
         ("resume_sweep=. beta=2", "beta=2 beside resume_sweep"),

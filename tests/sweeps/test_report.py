@@ -12,6 +12,7 @@ import shutil
 import statistics
 import subprocess
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ from vae_lightning.errors import UserError
 from vae_lightning.sweeps import charts
 from vae_lightning.sweeps.gather import GREY, RunRow, gather, kind_of
 from vae_lightning.sweeps.page import page
+from vae_lightning.sweeps.ranking import columns, rankings
 from vae_lightning.sweeps.record import Sweep, update_state
-from vae_lightning.sweeps.summary import columns, markdown, notes, rankings, show, summary_csv, terminal_table
+from vae_lightning.sweeps.searched import found_by_search
+from vae_lightning.sweeps.settings import show
+from vae_lightning.sweeps.summary import heading, markdown, notes, summary_csv, terminal_table
 
 
 def made_up(folder: Path, runs: Sequence[dict]) -> Path:
@@ -140,6 +144,74 @@ def test_a_setting_is_the_same_as_a_whole_number_and_as_a_default_and_a_sweep_na
     assert gather([second, made_up(tmp_path / "c", [{"beta": 1, "elbo": -9.0}])]).keys == [], "nothing differs"
 
 
+def test_a_run_that_repeats_another_is_not_a_seed_more(tmp_path: Path) -> None:
+    """A sampler may draw a point twice, and two sweeps may have a run in common."""
+    first = made_up(tmp_path / "a", [{"beta": 1, "seed": seed, "elbo": -100.0 - seed} for seed in (0, 1)])
+    second = made_up(tmp_path / "b", [{"beta": 1, "seed": 1, "elbo": -101.5}, {"beta": 2, "seed": 1, "elbo": -99.0}])
+    found = rankings(gather([first, second]))
+    assert [(g.label, g.figures["elbo"].count, g.figures["elbo"].mean) for g in found[0].groups] == [
+        ("beta=2", 1, -99.0),
+        ("beta=1", 2, -100.5),
+    ]
+    (said,) = [note for note in notes(found) if "repeat" in note]
+    assert said == "Finished runs that repeat the settings and the seed of an earlier one, and are left out: 1."
+    assert not [note for note in notes(rankings(gather([first]))) if "repeat" in note]
+    assert len(summary_csv(gather([first, second])).splitlines()) == 1 + 4, "the file has them all"
+
+
+def test_where_runs_lie_is_no_setting(tmp_path: Path) -> None:
+    where = [{"output_dir": f"/disk{i}", "data.root": f"/data{i}", "seed": i, "elbo": -1.0} for i in range(2)]
+    gathered = gather([made_up(tmp_path / str(run["seed"]), [run]) for run in where])
+    assert (gathered.swept, [len(group.runs) for group in rankings(gathered)[0].groups]) == (["seed"], [2])
+
+
+def test_settings_alike_to_four_digits_are_told_apart_wherever_they_are_named(tmp_path: Path) -> None:
+    values = (0.0013903, 0.00139031, 0.5)
+    gathered = gather([made_up(tmp_path / "s", [{"beta": value, "name": "x", "elbo": -value} for value in values])])
+    (ranking,) = found = rankings(gathered)
+    labels = ["beta=0.0013903", "beta=0.00139031", "beta=0.5"]
+    assert [group.label for group in ranking.groups] == labels == [run.label for run in gathered.runs]
+    assert [line.split(" |")[0] for line in markdown(found, gathered).splitlines()[-3:]] == [f"| {label[5:]}" for label in labels]
+    drawn = page(gathered, found, {}, {})
+    assert all(f'data-value="{value}">' in drawn and f"</span>{value}</td>" in drawn for value in values)
+    text = io.StringIO()
+    Console(file=text, width=160).print(terminal_table(ranking, gathered.keys))
+    assert [line.split()[0] for line in text.getvalue().splitlines()[-3:]] == [label[5:] for label in labels]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "directions", "sentence"),
+    [
+        (["val/elbo"], ["maximize"], "best by val/elbo: job 002 (beta=4), val/elbo −80.00, test elbo −99.00."),
+        (["val/elbo"], ["minimize"], "best by val/elbo: job 000 (beta=1), val/elbo −90.00, test elbo −90.00."),
+        (["test/elbo"], ["maximize"], "best by test/elbo: job 000 (beta=1), test/elbo −90.00."),
+        (["val/elbo", "val/nll"], ["maximize", "minimize"], "front of val/elbo and val/nll: jobs 001, 002."),
+        (["val/nothing"], ["maximize"], None),
+    ],
+)
+def test_a_search_is_answered_by_its_own_figures(
+    tmp_path: Path, metrics: list[str], directions: list[str], sentence: str | None
+) -> None:
+    """Chosen by validation, whatever ranks best on the test split."""
+    cases = [{"beta": b, "elbo": e} for b, e in ((1, -90.0), (2, -95.0), (4, -99.0), (8, math.nan))]
+    folder = made_up(tmp_path / "s", [*cases, {"beta": 9, "elbo": 0, "state": "pruned"}])
+    content = json.loads((folder / "sweep.json").read_text())
+    content["search"] = {"metrics": metrics, "directions": directions, "study_name": "s", "storage": None}
+    (folder / "sweep.json").write_text(json.dumps(content))
+    for job, (elbo, nll) in zip(content["jobs"], ((-90.0, 9.0), (-85.0, 2.0), (-80.0, 7.0), (math.nan, 1.0)), strict=False):
+        path = folder / job["folder"] / "results.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"val": {"elbo": elbo, "nll": nll}}))
+    pruned = folder / content["jobs"][4]["folder"] / "results.json"
+    pruned.write_text(json.dumps({"val": {"elbo": -1.0, "nll": 0.0}, "test": {"elbo": -1.0}}))
+    gathered = gather([folder])
+    found = rankings(gathered)
+    said = [f"The search's {sentence}"] if sentence else []
+    assert found_by_search(gathered) == said
+    other = made_up(tmp_path / "t", [{"beta": 1, "elbo": -1.0}])
+    assert found_by_search(gather([folder, other])) == [f"s: {text}" for text in said]
+    assert all(text in markdown(found, gathered) and escape(text) in page(gathered, found, {}, {}) for text in said)
+
+
 def test_figures_that_are_not_finite_come_last_and_break_no_drawing(tmp_path: Path) -> None:
     figures = {1: [-math.inf, math.inf], 2: [-9.0, -7.0], 3: [math.inf, -1.0], 4: [math.nan, -1.0]}
     runs = [{"beta": b, "seed": seed, "elbo": e} for b, es in figures.items() for seed, e in enumerate(es)]
@@ -157,11 +229,26 @@ def test_figures_that_are_not_finite_come_last_and_break_no_drawing(tmp_path: Pa
     assert 'aria-label="rate and distortion of each run"' in drawn
 
 
+def test_the_page_says_what_is_best_and_draws_training_and_each_key_for_every_other(tmp_path: Path) -> None:
+    runs = [{"beta": b, "model": m, "elbo": -float(b) - len(m)} for m in ("conv", "mlp") for b in (1, 4)]
+    folder = made_up(tmp_path / "s", runs)
+    for place in folder.glob("*/"):
+        (place / "metrics.csv").write_text("kind,epoch,step,elbo\nval,0,4,-9\nval,1,8,-8\ntrain,0,4,-9\ntrain,1,8,-8\n")
+    gathered = gather([folder])
+    drawn = page(gathered, rankings(gathered), {}, {})
+    assert "test elbo (nats): <b>−4.00</b> over 1 run, by <code>beta=1 model=mlp</code>" in drawn
+    assert [f">{kind} elbo</text>" in drawn for kind in ("validation", "training")] == [True, True]
+    by_beta = drawn[drawn.index("<h3>By beta</h3>") : drawn.index("<h3>By model</h3>")]
+    assert re.findall(r"</span>(\S+)</span>", by_beta) == ["model=mlp", "model=conv"]
+
+
 def test_odd_values_are_shown_as_they_are(tmp_path: Path) -> None:
     """Rich takes [relu] for a style, Matplotlib $ for the beginning of a formula, YAML @ for a mistake."""
-    values = ["[relu]", "[/x]", "$x_{$", "a b", "ab"]
+    values = ["[relu]", "[/x]", "$x_{$", "a b", "<i>"]
     runs: list[dict] = [{"name": value, "elbo": -float(i)} for i, value in enumerate(values)]
     folder = made_up(tmp_path / "s", runs)
+    for place in folder.glob("*/"):
+        (place / "metrics.csv").write_text("kind,epoch,step,elbo\nval,0,4,-9\nval,1,8,-8\n")  # for a legend
     for value, path in zip(values, sorted(folder.glob("*/config.yaml")), strict=True):
         assert yaml.safe_load(path.read_text())["name"] == value
     gathered = gather([folder])
@@ -170,7 +257,9 @@ def test_odd_values_are_shown_as_they_are(tmp_path: Path) -> None:
     Console(file=text, width=160).print(terminal_table(found[0], gathered.keys))
     assert [line.split("  ")[0].strip() for line in text.getvalue().splitlines()[-5:]] == values
     drawn = page(gathered, found, {}, {})
-    assert all(f'<td class="text" data-value="{value}">' in drawn for value in values)
+    assert "<i>" not in drawn
+    assert drawn.count("name=&lt;i&gt;") >= 1
+    assert all(f'<td class="text" data-value="{escape(value)}">' in drawn for value in values)
     assert ">$x_{$</text>" in drawn
 
 
@@ -190,6 +279,8 @@ def test_a_key_that_one_sweep_leaves_alone_has_its_default_there(tmp_path: Path)
     config.write_text(config.read_text() + "beta: 8\nmodel: {hidden: [3]}\n")
     gathered = gather([first, second])
     assert (gathered.swept, [run.settings for run in gathered.runs]) == (["beta"], [{"beta": 1}, {"beta": 8}, {"beta": 2}])
+    third = made_up(tmp_path / "c", [{"name": "x", "elbo": 0, "state": "failed"}, {"name": "y", "elbo": 0, "state": "failed"}])
+    assert [run.label for run in gather([first, third]).runs] == ["beta=1", "name=x", "name=y"], "what is not known is not said"
 
 
 def test_only_what_was_overridden_and_is_a_number_is_read(tmp_path: Path) -> None:
@@ -234,8 +325,10 @@ def test_tables_hold_what_is_looked_at_first(tmp_path: Path) -> None:
     assert columns(rankings(gathered, "nll")[0])[:2] == ["nll", "elbo"]
     assert ranking.groups[-1].settings["beta"] == 0, "without the figure"
     table = terminal_table(ranking, gathered.keys)
-    assert (table.row_count, "best 20 of 23" in str(table.title)) == (20, True)
+    assert (table.row_count, heading(ranking)) == (20, f"{ranking.kind} (best 20 of 23)")
     assert [column.header for column in table.columns] == ["beta", "name", "runs", "elbo", "nll", "kl"]
+    (other,) = rankings(gathered, "new_metric", direction="max")
+    assert [column.header for column in terminal_table(other, gathered.keys).columns][2:4] == ["runs", "new_metric"]
     text = markdown([ranking], gathered)
     assert "| 1 | a\\|b | 1 | −1.00 | 0.00 | 3.00 | – |" in text
     assert "cannot be compared" not in text
@@ -342,9 +435,17 @@ CHECK = """<script>
       const [sorted, now] = [column().sort((a, b) => sign * (a - b)), column()];
       if (sorted.some((value, i) => value !== now[i])) problems.push("not sorted: " + now);
     }
-    document.body.dataset.found = "[" + problems.join("; ") + "]";
+    parent.postMessage([innerWidth, problems.join("; ")], "*");
   });
 </script>"""
+
+
+# frames, since no window of a browser without a screen is narrower than 500 pixels
+FRAMES = """<body><script>
+  onmessage = ({data: [width, problems]}) => document.body.setAttribute(`data-at-${width}`, `[${problems}]`);
+</script>
+<iframe src="probed.html" width="390" height="900"></iframe>
+<iframe src="probed.html" width="1280" height="900"></iframe>"""
 
 
 def in_a_browser(path: Path, folder: Path) -> None:
@@ -354,20 +455,20 @@ def in_a_browser(path: Path, folder: Path) -> None:
         pytest.skip("there is no chromium to look at the page with")
     text = path.read_text().replace("<head>", f"<head>{PROBE}").replace("</body>", f"{CHECK}</body>")
     (folder / "probed.html").write_text(text)
-    for width in ("390", "1280"):
-        command = [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            f"--window-size={width},900",
-            "--virtual-time-budget=3000",
-        ]
-        done = subprocess.run(
-            [*command, f"--user-data-dir={folder / 'profile'}", "--dump-dom", f"file://{folder / 'probed.html'}"],
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert 'data-found="[]"' in done.stdout, re.findall(r'data-found="[^"]*"', done.stdout) or done.stderr[-500:]
+    (folder / "frames.html").write_text(FRAMES)
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=3000",
+        f"--user-data-dir={folder / 'profile'}",
+    ]
+    done = subprocess.run(
+        [browser, *options, "--dump-dom", f"file://{folder / 'frames.html'}"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    found = dict(re.findall(r'data-at-(\d+)="\[(.*?)\]"', done.stdout))
+    assert found == {"390": "", "1280": ""}, (found, done.stderr[-500:])
 
 
 def test_a_half_done_sweep_is_answered_too(runner: Runner, tmp_path: Path) -> None:
@@ -375,4 +476,9 @@ def test_a_half_done_sweep_is_answered_too(runner: Runner, tmp_path: Path) -> No
     outcome = runner("report", f"sweep={folder}")
     assert outcome.status == 0, outcome.err
     assert "No run has ended yet." in outcome.out
-    assert "interrupted" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "2 jobs: 1 interrupted, 1 waiting.<br>" in page
+    assert re.findall(r'<td class="text \w+">(\w+)</td><td class="text">([^<]*)<', page) == [
+        ("interrupted", "beta=1"),
+        ("waiting", "beta=2"),
+    ]

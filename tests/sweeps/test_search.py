@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -19,7 +22,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser  # noqa:
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
-from vae_lightning.sweeps import space  # noqa: E402
+from vae_lightning.sweeps import pruning, space  # noqa: E402
+from vae_lightning.sweeps.job import Pruned  # noqa: E402
 from vae_lightning.sweeps.search_charts import study_of  # noqa: E402
 
 SEARCH = (*TINY[:-1], "sweep=optuna", "hydra.sweeper.params=null", "hydra/sweeper/sampler=random", QUIET)
@@ -49,6 +53,17 @@ def test_overrides_are_search_spaces(text: str, expected: object) -> None:
     assert space.distribution(parsed(text)) == expected
 
 
+def test_a_glob_is_a_choice_among_the_options_that_it_matches() -> None:
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from vae_lightning.overrides import parse
+
+    with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
+        override = parse("posterior=glob(v*)", GlobalHydra.instance().config_loader())
+        assert space.distribution(override) == CategoricalDistribution(["von_mises_fisher"])
+
+
 def test_drawn_values_are_written_as_overrides() -> None:
     override = parsed("k=1,2")
     drawn = [1e-05, 0.1, 3, True, "[32,16]", "mlp"]
@@ -63,18 +78,18 @@ def test_empty_spaces_are_refused(text: str) -> None:
 
 
 def test_a_resumed_search_goes_on_as_if_never_interrupted(sweeps: Sweeps) -> None:
-    arguments = (*SEARCH, "optimizer.lr=tag(log,interval(1e-4,1e-2))", "latent_dim=2,3", "hydra.sweeper.n_trials=5")
+    arguments = (*SEARCH, "optimizer.lr=tag(log,interval(1e-4,1e-2))", "latent_dim=2,3", "hydra.sweeper.n_trials=4")
     arguments = (*arguments, "hydra/sweeper/sampler=tpe", "hydra.sweeper.sampler.n_startup_trials=2")
     assert sweeps(*arguments, "name=whole").status == 0
     whole, figures = record.load(sweeps.folder), [r["val"]["elbo"] for r in sweeps.results()]
-    with interrupted_after_training(4):
+    with interrupted_after_training(3):
         assert sweeps(*arguments, "name=halved").status == 130
-    assert sweeps.states() == ["done"] * 3 + ["interrupted"]
+    assert sweeps.states() == ["done"] * 2 + ["interrupted"]
     assert sweeps(f"resume_sweep={sweeps.folder}").status == 0
     halved = record.load(sweeps.folder)
     values = [[o for o in job.overrides if not o.startswith("name=")] for job in halved.jobs]
     assert values == [[o for o in job.overrides if not o.startswith("name=")] for job in whole.jobs]
-    assert len({str(v) for v in values}) == 5, "no point is played again"
+    assert len({str(v) for v in values}) == 4, "no point is played again"
     assert [r["val"]["elbo"] for r in sweeps.results()] == figures
     study = study_of(halved)
     assert study is not None
@@ -100,6 +115,32 @@ def test_pruning_prunes_and_several_machines_may_share_a_study(sweeps: Sweeps, t
     assert {t.state for t in after_a_good_one} == {TrialState.PRUNED}
     assert all(max(t.intermediate_values) < 4 for t in after_a_good_one), "they ended early"
     assert states == ["pruned" if t.state == TrialState.PRUNED else "done" for t in study.trials[4:]]
+
+
+def test_a_pruner_sees_each_epoch_once_and_no_sanity_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epoch 1 was reported before an interruption (Optuna warns where it is again); epoch 3, of a low figure, is the last."""
+    monkeypatch.setattr(pruning, "make", lambda *_: optuna.pruners.ThresholdPruner(lower=-9.0))
+    study = optuna.create_study(study_name="s", storage=pruning.storage_of(str(tmp_path / pruning.JOURNAL)))
+    trial = study.ask()
+    trial.report(-5.0, 1)
+    callback = pruning.Pruning(
+        tmp_path, 0, {"metrics": ["val/elbo"], "study_name": "s", "storage": None}, {"id": trial._trial_id}
+    )
+
+    def validate(elbo: float, epoch: int, sanity_checking: bool = False) -> None:
+        trainer: Any = SimpleNamespace(sanity_checking=sanity_checking, is_global_zero=True, current_epoch=epoch)
+        trainer.callback_metrics, trainer.strategy = {"val/elbo": elbo}, SimpleNamespace(broadcast=bool)
+        callback.on_validation_end(trainer, None)  # type: ignore[arg-type]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        validate(-1.0, 0)
+        validate(-1.0, 4, sanity_checking=True)
+        validate(-2.0, 1)
+        with pytest.raises(Pruned, match="pruned after epoch 3"):
+            validate(-99.0, 2)
+    assert study.trials[0].intermediate_values == {1: -5.0, 2: -2.0, 3: -99.0}
+    assert json.loads(record.state_path(tmp_path, 0).read_text()) == {"pruned": True, "epoch": 3}
 
 
 def test_several_objectives_have_a_front(sweeps: Sweeps) -> None:
@@ -192,8 +233,6 @@ def test_yaml_lists_every_argument(path: Path) -> None:
 
 def test_every_sampler_samples(sweeps: Sweeps) -> None:
     """Asked and told without training: a study of a function, by each sampler as its yaml makes it."""
-    import warnings
-
     from omegaconf import OmegaConf
 
     from vae_lightning.instantiation import make

@@ -12,8 +12,10 @@ from vae_lightning.console import paths
 from vae_lightning.files import write_text
 from vae_lightning.sweeps.gather import Gathered, gather
 from vae_lightning.sweeps.page import page
+from vae_lightning.sweeps.ranking import Ranking, rankings
+from vae_lightning.sweeps.searched import found_by_search
 from vae_lightning.sweeps.strips import Strips, strips
-from vae_lightning.sweeps.summary import Ranking, markdown, notes, rankings, summary_csv, terminal_table
+from vae_lightning.sweeps.summary import heading, markdown, notes, summary_csv, terminal_table
 
 STRIP_RUNS = 48
 
@@ -36,7 +38,10 @@ def answer(
     for note in notes(found):
         console.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
     for ranking in found:
+        console.print(f"[bold]{escape(heading(ranking))}[/bold]", soft_wrap=True)
         console.print(terminal_table(ranking, gathered.keys))
+    for sentence in found_by_search(gathered):
+        console.print(escape(sentence), soft_wrap=True)
     into = into or gathered.sweeps[0].folder
     into.mkdir(parents=True, exist_ok=True)
     write_text(into / "summary.csv", summary_csv(gathered))

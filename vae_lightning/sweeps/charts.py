@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from vae_lightning.sweeps.gather import RunRow
-from vae_lightning.sweeps.summary import Group, Ranking, groups_of, show
-from vae_lightning.sweeps.svg import GRID, INK, MUTED, SERIES, apart, drawing, log_axis, near_limits, new_figure, spaced, to_svg
+from vae_lightning.sweeps.ranking import Group, groups_of
+from vae_lightning.sweeps.svg import MUTED, SERIES, apart, drawing, log_axis, near_limits, new_figure, spaced, to_svg
 
 UNITS = {"elbo": "nats", "reconstruction": "nats", "kl": "nats", "nll": "nats", "bound": "nats", "loss": "nats"}
 MAP_ROWS = 40
@@ -69,68 +70,6 @@ def _trim(ax: Any, curves: Sequence[np.ndarray]) -> None:
         ax.set_ylim(max(whole.min(), low) - margin, min(whole.max(), high) + margin)
 
 
-def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> str | None:
-    """Each run in the plane of rate (KL) and distortion (−log p(x|z)), and the curve of the means along β.
-
-    ELBO = −(rate + distortion): the thin lines are of equal ELBO (Alemi et al. 2018, figure 1).
-    """
-    runs = _in_plane(ranking)
-    if len(runs) < 2:
-        return None
-    families = _families(runs, keys, beta, ranking.split)
-    with drawing():
-        figure = new_figure(5.2, 3.9)
-        ax = figure.add_subplot()
-        for i, family in enumerate(families):
-            colour = SERIES[i] if i < len(SERIES) else MUTED
-            points = np.array([_plane(run, ranking.split) for run in family.runs])
-            ax.plot(*points.T, "o", color=colour, markersize=3.2, alpha=0.5, markeredgewidth=0)
-            if beta in keys:
-                _beta_curve(ax, family, beta, ranking.split, colour, labelled=len(families) <= 4)
-        near_limits(ax, [_plane(run, ranking.split)[1] for run in runs])
-        low, high = ax.get_xlim(), ax.get_ylim()
-        for total in np.linspace(low[0] + high[0], low[1] + high[1], 9)[1:-1]:
-            ax.plot(low, [total - low[0], total - low[1]], color=GRID, linewidth=0.6, linestyle=(0, (2, 3)), zorder=0)
-        ax.set(xlim=low, ylim=high, xlabel="rate: kl (nats)", ylabel="distortion: reconstruction (nats)")
-        ax.grid(visible=False)
-        return to_svg(figure, "rate and distortion of each run")
-
-
-def families_of(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> list[str]:
-    """The labels of the colours of `rate_distortion`, in their order."""
-    runs = _in_plane(ranking)
-    return [family.label for family in _families(runs, keys, beta, ranking.split)]
-
-
-def _in_plane(ranking: Ranking) -> list[RunRow]:
-    runs = [run for group in ranking.groups for run in group.runs]
-    return [
-        run for run in runs if all(math.isfinite(run.figures[ranking.split].get(n, math.nan)) for n in ("kl", "reconstruction"))
-    ]
-
-
-def _families(runs: Sequence[RunRow], keys: Sequence[str], beta: str, split: str) -> list[Group]:
-    """The runs that differ by β and seed only; all in one where there are more families than colours, or no β to join them."""
-    families = groups_of(runs, [key for key in keys if key != beta], split)
-    return families if len(families) <= len(SERIES) and beta in keys else groups_of(runs, [], split)
-
-
-def _beta_curve(ax: Any, family: Group, beta: str, split: str, colour: str, labelled: bool) -> None:
-    means = []
-    for group in groups_of(family.runs, [beta], split):
-        value = group.settings[beta]
-        if isinstance(value, int | float):
-            means.append((float(value), group.figures["kl"].mean, group.figures["reconstruction"].mean))
-    means.sort()
-    ax.plot([m[1] for m in means], [m[2] for m in means], "-o", color=colour, markersize=5, linewidth=1.6)
-    for value, rate, distortion in means if labelled and len(means) <= 10 else ():
-        ax.annotate(f"β={value:g}", (rate, distortion), (5, 4), textcoords="offset points", fontsize=7.5, color=INK)
-
-
-def _plane(run: RunRow, split: str) -> tuple[float, float]:
-    return run.figures[split]["kl"], run.figures[split]["reconstruction"]
-
-
 def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], metric: str, split: str) -> str | None:
     """A figure of every run over one swept key, and its mean and standard deviation at each value.
 
@@ -141,13 +80,13 @@ def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], 
         for run in runs
         if math.isfinite(run.figures.get(split, {}).get(metric, math.nan)) and run.settings.get(key) is not None
     ]
-    names = list(dict.fromkeys(show(run.settings[key]) for run in runs))
+    names = list(dict.fromkeys(run.shown(key) for run in runs))
     if len(names) < 2:
         return None
     numeric = all(isinstance(run.settings[key], int | float) and not isinstance(run.settings[key], bool) for run in runs)
 
     def place(run: RunRow) -> float:
-        return float(run.settings[key]) if numeric else float(names.index(show(run.settings[key])))
+        return float(run.settings[key]) if numeric else float(names.index(run.shown(key)))
 
     labels = key_families(runs, others, split)
     families = groups_of(runs, others if labels else [], split)
@@ -213,7 +152,7 @@ def kl_map(runs: Sequence[RunRow]) -> str | None:
         figure = new_figure(7.0, 0.9 + 0.17 * len(runs))
         ax = figure.add_subplot()
         image = ax.imshow(table, aspect="auto", cmap="viridis", vmin=0, interpolation="nearest")
-        ax.set_yticks(range(len(runs)), [_clipped(f"{run.label}") for run in runs], fontsize=7.5)
+        ax.set_yticks(range(len(runs)), _names(runs), fontsize=7.5)
         ax.set(xlabel="latent dimension, by falling KL")
         ax.set_xticks(range(0, width, max(1, width // 16)), [str(j) for j in range(1, width + 1, max(1, width // 16))])
         ax.grid(visible=False)
@@ -223,5 +162,10 @@ def kl_map(runs: Sequence[RunRow]) -> str | None:
         return to_svg(figure, "KL of each latent dimension of each run")
 
 
-def _clipped(text: str, most: int = 46) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _names(runs: Sequence[RunRow], most: int = 46) -> list[str]:
+    """The runs' labels where these are short enough, else without the groups of their keys; all told apart."""
+    found = []
+    for run in runs:
+        text = run.label if len(run.label) <= most else re.sub(r"(?<!\S)[\w./]+[./](\w+=)", r"\1", run.label)
+        found.append(text if len(text) <= most else f"{text[: most - 1]}…")
+    return found if len(set(found)) == len(found) else [f"{run.number:03d} {text}" for run, text in zip(runs, found, strict=True)]

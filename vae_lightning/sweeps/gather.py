@@ -6,29 +6,29 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from hydra.utils import get_class
-from omegaconf import OmegaConf
 
 from vae_lightning.build import SERVING
 from vae_lightning.files import read_json
 from vae_lightning.shipped import special_entries
 from vae_lightning.sweeps import record
 from vae_lightning.sweeps.record import Job, Sweep
+from vae_lightning.sweeps.settings import DIGITS, digits_apart, identity, parsed, show, value_of
 
 SEED = "seed"
+WHERE = ("output_dir", "data.root", "data.download")  # makes no other run
 GREY = "grey pixels under a likelihood of binary ones, which is none"
 
 
 @dataclass
 class RunRow:
     """One job. `settings`: the value of each overridden key; `figures`: the numbers of results.json by split.
+
+    `label`: the settings by which it differs from the other runs; `digits`: how many it takes to tell the values of a key apart.
 
     `kind`: what its figures are figures of (data, likelihood, binarisation): only those of one kind can be compared.
     """
@@ -44,10 +44,15 @@ class RunRow:
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     kl_per_dimension: list[float] | None = None
     kind: str = ""
+    digits: dict[str, int] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
         return self.state == "done"
+
+    def shown(self, key: str) -> str:
+        """The value of a key, so that it is told apart from the other runs' values."""
+        return show(self.settings.get(key), self.digits.get(key, DIGITS))
 
     def curve(self, kind: str, metric: str) -> list[tuple[int, float]]:
         """(epochs, figure) at the end of each epoch, from `metrics.csv`; what a restarted run wrote twice counts once."""
@@ -85,23 +90,28 @@ def gather(folders: Sequence[Path]) -> Gathered:
     """UserError where a folder is no sweep."""
     # a sweep that is named twice has its runs once, or they would count as more seeds
     sweeps = [record.load(folder) for folder in {Path(f).expanduser().resolve(): f for f in folders}.values()]
-    runs = [_run(sweep, job) for sweep in sweeps for job in sweep.jobs]
+    configs = {folder: _config(folder) for sweep in sweeps for job in sweep.jobs for folder in [sweep.folder / job.folder]}
+    runs = [_run(sweep, job, configs[sweep.folder / job.folder]) for sweep in sweeps for job in sweep.jobs]
     overridden = dict.fromkeys(key for run in runs for key in run.settings)
-    configs = {run.folder: _config(run.folder) for run in runs}
     for run in runs:
         for key in overridden:
             # a key that another sweep overrides has its default here
-            run.settings[key] = _value(configs[run.folder], key, run.settings.get(key))
+            run.settings[key] = value_of(configs[run.folder], key, run.settings.get(key))
     swept = [key for key in overridden if len({identity(run.settings[key]) for run in runs if run.settings[key] is not None}) > 1]
+    digits = {key: digits_apart(run.settings[key] for run in runs) for key in swept}
+    for run in runs:
+        run.digits = digits
+        own = " ".join(f"{key}={run.shown(key)}" for key in swept if run.settings[key] is not None)
+        run.label = own or run.label
     return Gathered(sweeps, runs, swept)
 
 
-def _run(sweep: Sweep, job: Job) -> RunRow:
+def _run(sweep: Sweep, job: Job, config: dict[str, Any]) -> RunRow:
     state, folder = sweep.true_state(job), sweep.folder / job.folder
     pairs = [text.lstrip("+").partition("=") for text in job.overrides if not text.startswith("~")]
-    settings = {key: _parsed(value) for key, _, value in pairs if not key.startswith(("hydra", "sweep"))}
+    settings = {key: parsed(value) for key, _, value in pairs if not key.startswith(("hydra", "sweep")) and key not in WHERE}
     run = RunRow(sweep.folder, folder, job.number, job.label, state["state"], state.get("error"), settings, state.get("seconds"))
-    results, config = read_json(folder / "results.json"), _config(folder)
+    results = read_json(folder / "results.json")
     for split in ("val", "test"):
         figures = results.get(split) or {}
         run.figures[split] = {
@@ -112,20 +122,6 @@ def _run(sweep: Sweep, job: Job) -> RunRow:
     run.kl_per_dimension = (results.get("test") or {}).get("kl_per_dimension")
     run.kind = kind_of(config) if config else ""
     return run
-
-
-def identity(value: Any) -> str:
-    """The same text for the same setting: `beta=1` of one sweep is the default 1.0 of another."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-@lru_cache(maxsize=1024)
-def _parsed(value: str) -> Any:
-    """What Hydra makes of the text behind `key=`."""
-    try:
-        return OverridesParser.create().parse_override(f"key={value}").value()
-    except HydraException:  # it is this that the job failed by
-        return value
 
 
 def kind_of(config: dict[str, Any]) -> str:
@@ -150,13 +146,3 @@ def _grey(config: dict[str, Any]) -> str:
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _value(config: dict[str, Any], key: str, given: Any) -> Any:
-    """The value of a key in the run: the option of a group, a number, or what was given where the run has no configuration."""
-    if not config:
-        return given
-    if key in config["choices"]:
-        return config["choices"][key]
-    found = OmegaConf.select(OmegaConf.create(config), key)
-    return OmegaConf.to_container(found) if OmegaConf.is_config(found) else found

@@ -10,10 +10,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from vae_lightning.sweeps import charts
+from vae_lightning.sweeps import charts, plane
 from vae_lightning.sweeps.gather import Gathered
+from vae_lightning.sweeps.ranking import Group, Ranking, columns
+from vae_lightning.sweeps.searched import found_by_search
+from vae_lightning.sweeps.settings import show
 from vae_lightning.sweeps.strips import Strips
-from vae_lightning.sweeps.summary import Group, Ranking, columns, notes, show
+from vae_lightning.sweeps.summary import notes
 from vae_lightning.sweeps.svg import SERIES
 
 HERE = Path(__file__).parent
@@ -30,8 +33,10 @@ def page(gathered: Gathered, found: Sequence[Ranking], pictures: dict[str, Strip
         else:
             parts.append(f'<p class="soft">All runs: {escape(ranking.kind)}.</p>')
         parts += _ranking(ranking, gathered, pictures.get(ranking.kind))
-    if searched:
-        parts += ["<h2>The search</h2>", _charts(searched.items(), "large")]
+    sentences = found_by_search(gathered)
+    if searched or sentences:
+        said = [f"<p>{escape(sentence)}</p>" for sentence in sentences]
+        parts += ["<h2>The search</h2>", *said, _charts(searched.items(), "large")]
     parts += _unfinished(gathered)
     return _document(title, "\n".join(parts))
 
@@ -59,16 +64,16 @@ def _ranking(ranking: Ranking, gathered: Gathered, strips: Strips | None) -> lis
     if curves:
         parts += ["<h3>Learning curves</h3>", _band_note(ranking)]
         parts += [_legend(group.label for group in ranking.groups), _charts(curves)]
-    plane = charts.rate_distortion(ranking, keys)
-    if plane:
-        families = charts.families_of(ranking, keys)
+    drawn = plane.rate_distortion(ranking, keys)
+    if drawn:
+        families = plane.families_of(ranking, keys)
         text = "Each run at its best checkpoint; along the thin lines the ELBO is the same, and better to the lower left."
         legend = _legend(families) if len(families) > 1 else ""
         parts += [
             "<h3>Rate and distortion</h3>",
             f'<p class="soft">{text}</p>',
             legend,
-            f'<figure class="single">{plane}</figure>',
+            f'<figure class="single">{drawn}</figure>',
         ]
     parts += _keys(ranking, keys, runs)
     heat = charts.kl_map(runs)
@@ -112,10 +117,8 @@ def _sorted(name: str, ranking: Ranking) -> str:
 def _row(group: Group, names: Sequence[str], place: int) -> str:
     swatch = f'<span class="swatch" style="background:var(--c{place})"></span>' if place < len(SERIES) else ""
     cells = []
-    for i, value in enumerate(group.settings.values()):
-        cells.append(
-            f'<td class="text" data-value="{escape(_plain(value))}">{swatch if i == 0 else ""}{escape(show(value))}</td>'
-        )
+    for i, (value, text) in enumerate(zip(group.settings.values(), group.shown, strict=True)):
+        cells.append(f'<td class="text" data-value="{escape(_plain(value))}">{swatch if i == 0 else ""}{escape(text)}</td>')
     cells.append(f'<td data-value="{len(group.runs)}">{len(group.runs)}</td>')
     for name in names:
         figure = group.figures.get(name)

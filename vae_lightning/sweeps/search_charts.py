@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from vae_lightning.sweeps.pruning import address_of, storage_of
 from vae_lightning.sweeps.record import Sweep
-from vae_lightning.sweeps.summary import show
+from vae_lightning.sweeps.settings import show
 from vae_lightning.sweeps.svg import INK, MUTED, SERIES, drawing, new_figure, spaced, to_svg
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep, Transformer
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, QuotedString, RangeSweep, Transformer
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from vae_lightning.errors import UserError
@@ -22,7 +22,7 @@ def distribution(override: Override) -> BaseDistribution:
             return _interval(value)
         if isinstance(value, RangeSweep):
             return _range(value)
-        assert isinstance(value, ChoiceSweep)
+        assert isinstance(value, ChoiceSweep | Glob)
         return CategoricalDistribution([_plain(element) for element in override.sweep_iterator(Transformer.identity)])
     except ValueError as error:
         raise UserError(f"{override.input_line}: {' '.join(str(error).split())}") from error

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
-import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from hydra._internal.utils import get_args_parser
@@ -29,6 +25,7 @@ from vae_lightning.errors import RunError, UserError, check_bool
 from vae_lightning.sweeps import record
 from vae_lightning.sweeps.launch import failures, launch, refuse_if_running
 from vae_lightning.sweeps.record import Job, Sweep
+from vae_lightning.sweeps.stopping import exit_status, terminable
 from vae_lightning.sweeps.watch import Watch, closing_lines
 
 LOCK = "sweep.lock"
@@ -145,37 +142,6 @@ def swept_by(arguments: Sequence[str]) -> list[str]:
 def resuming(folder: Path) -> str:
     """As a shell takes it."""
     return shlex.quote(f"resume_sweep={os.path.relpath(folder)}")
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a sweep as Ctrl-C does."""
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """For the time of a sweep; while a model trains in this process, `interrupts` takes over."""
-    if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
-        yield
-        return
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def exit_status(interruption: BaseException) -> int:
-    """As shells have it: 143 for SIGTERM, which may have come to a job first, 130 for Ctrl-C."""
-    asked: BaseException | None = interruption
-    while asked is not None:
-        if isinstance(asked, Terminated) or (isinstance(asked, SystemExit) and asked.code == 128 + signal.SIGTERM):
-            return 128 + signal.SIGTERM
-        asked = asked.__cause__
-    return 128 + signal.SIGINT
 
 
 def config_flags() -> list[str]:
