@@ -18,7 +18,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import OmegaConf
 
 from tests.chaos import compare, faults, forks
-from tests.chaos.faults import SHORT, at_step, in_validation, kill_self
+from tests.chaos.faults import SHORT, at_call, at_step, in_validation, kill_self
 from vae_lightning.commands import train
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
 from vae_lightning.random_states import random_states, restore_random_states
@@ -71,6 +71,29 @@ def test_a_killed_run_ends_where_the_one_left_alone_does(tmp_path: Path, overrid
     assert compare.differences(left, resumed) == []
     history = yaml.safe_load((resumed / "config.yaml").read_text())["resumes"]
     assert len(history) == len(at)
+
+
+def test_a_run_killed_while_it_writes_its_final_figures_writes_them_once(tmp_path: Path) -> None:
+    """results.json comes last: before it the run is gone on with, and what TensorBoard had of the end is written again."""
+    short = ("trainer.max_epochs=1", "trainer.limit_train_batches=4", "trainer.precision=bf16-mixed")
+    kill, closing = kill_self(), "vae_lightning.training.closing"
+
+    def kill_with_what_was_logged(logger: Any, *_: Any) -> None:
+        logger.save()
+        kill()
+
+    at = (
+        at_call(closing, "log_results", lambda *_: kill()),
+        at_call("vae_lightning.loggers:TensorBoard", "log_results", kill_with_what_was_logged),  # test/…, and not yet hp/…
+        at_call(closing, "begin_results", lambda *_: kill()),
+        at_call("vae_lightning.results", "write_json", lambda *_: kill(), after=True),  # renamed
+    )
+    left, resumed = alone(tmp_path / "a", *short), killed(tmp_path / "b", *short, at=at)
+    assert compare.differences(left, resumed) == []
+    final = [scalar for scalar in compare.tensorboard(left) if scalar[1].startswith(("test/", "hp/"))]
+    assert {"test/elbo", "hp/elbo"} <= {tag for _, tag, _, _ in final}
+    history = yaml.safe_load((resumed / "config.yaml").read_text())["resumes"]
+    assert len(history) == len(at) - 1, "after the last kill it was finished"
 
 
 def test_a_resumed_run_is_evaluated_to_the_same_figures(tmp_path: Path) -> None:

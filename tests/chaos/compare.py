@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,13 @@ import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 FIGURES = ("val", "test", "train", "beta", "epochs", "steps", "checkpoint", "seed", "binarization")
+EVENTS = "events.out.tfevents*"
 # clocks, and files whose names hold the time
 CLOCKS = ("seconds", "images_per_second", "files")
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What differs: metrics.csv, the figures of results.json, every entry of both checkpoints, TensorBoard's scalars."""
+    """What differs: metrics.csv, figures of results.json, entries of both checkpoints, what TensorBoard shows, which files."""
     found = []
     if (one / "metrics.csv").read_bytes() != (other / "metrics.csv").read_bytes():
         found.append("metrics.csv")
@@ -25,8 +28,9 @@ def differences(one: Path, other: Path) -> list[str]:
     for name in ("best.ckpt", "last.ckpt"):
         contents = [torch.load(folder / "checkpoints" / name, weights_only=True) for folder in (one, other)]
         found += [f"{name}: {place}" for place in unequal(*contents)]
-    scalars = [tensorboard_scalars(folder) for folder in (one, other)]
-    found += [f"TensorBoard: {scalar}" for scalar in (scalars[0] - scalars[1]) + (scalars[1] - scalars[0])]
+    entries = [tensorboard(folder) for folder in (one, other)]
+    found += [f"TensorBoard: {entry}" for entry in (entries[0] - entries[1]) + (entries[1] - entries[0])]
+    found += [f"in one of them only: {name}" for name in sorted(files(one) ^ files(other))]
     return [text[:300] for text in found[:20]]
 
 
@@ -48,17 +52,27 @@ def unequal(a: Any, b: Any, place: str = "") -> list[str]:
     return [] if a == b or (a != a and b != b) else [f"{place}: {a!r} and {b!r}"]
 
 
-def tensorboard_scalars(folder: Path) -> Counter[tuple[str, str, int, float]]:
-    """How often each scalar (writer, tag, step, value) stands in the raw event files; a repetition would show as 2."""
-    counted: Counter[tuple[str, str, int, float]] = Counter()
-    for path in folder.rglob("events.out.tfevents*"):
+def tensorboard(folder: Path) -> Counter[tuple[str, str, int, float | str]]:
+    """How often each entry (writer, tag, step, value) stands in the raw event files; a repetition would show as 2.
+
+    The value of a scalar is its number; that of a picture, or of the HParams tab's row, a digest of its bytes.
+    """
+    counted: Counter[tuple[str, str, int, float | str]] = Counter()
+    for path in folder.rglob(EVENTS):
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
-                if value.HasField("tensor") and value.tensor.float_val and not value.tag.endswith("images_per_second"):
-                    number = value.tensor.float_val[0]
-                    if number == number:  # the HParams tab's first figures are NaN
-                        counted[str(path.parent.relative_to(folder)), value.tag, event.step, number] += 1
+                if not value.tag.endswith("images_per_second"):
+                    numbers = value.tensor.float_val
+                    finite = numbers and math.isfinite(numbers[0])  # the HParams tab's first figures are NaN
+                    shown = numbers[0] if finite else hashlib.sha256(value.SerializeToString()).hexdigest()[:12]
+                    counted[str(path.parent.relative_to(folder)), value.tag, event.step, shown] += 1
     return counted
+
+
+def files(folder: Path) -> set[str]:
+    """What lies in a run folder; of event files, whose names hold the time, where they lie."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {str(path.parent / EVENTS if path.match(EVENTS) else path) for path in paths}
 
 
 def last_step(folder: Path) -> int:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -67,6 +68,30 @@ def in_validation(number: int, action: Plant) -> Plant:
             original(self)
 
         VAEModule.on_validation_start = on_validation_start  # type: ignore[method-assign]
+
+    return plant
+
+
+def at_call(owner: str, name: str, action: Callable[..., object], after: bool = False) -> Plant:
+    """Just before the function or method `name` of `owner` (a module, or module:class) runs, or just after, do `action`.
+
+    It is given the arguments of the call.
+    """
+
+    def plant() -> None:
+        module, _, class_ = owner.partition(":")
+        holder = getattr(import_module(module), class_) if class_ else import_module(module)
+        original = getattr(holder, name)
+
+        def function(*args, **kwargs):
+            if not after:
+                action(*args)
+            returned = original(*args, **kwargs)
+            if after:
+                action(*args)
+            return returned
+
+        setattr(holder, name, function)
 
     return plant
 
@@ -223,19 +248,7 @@ def close(folder: Path) -> None:
 
 def closed_before(module: str, name: str, folder: Path) -> Plant:
     """Closes `folder` when the function `name` is called: the command has read its own files by then."""
-
-    def plant() -> None:
-        from importlib import import_module
-
-        original = getattr(import_module(module), name)
-
-        def function(*args, **kwargs):
-            close(folder)
-            return original(*args, **kwargs)
-
-        setattr(import_module(module), name, function)
-
-    return plant
+    return at_call(module, name, lambda *_: close(folder))
 
 
 def unwritable_output(folder: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chaos.compare import tensorboard_scalars
+from tests.chaos.compare import tensorboard
 from tests.running import REPOSITORY
 from tests.sweeps.sweeping import QUIET, TINY, Sweeps, interrupted_after_training
 from vae_lightning.runs import read_checkpoint
@@ -111,9 +111,9 @@ def test_a_job_interrupted_within_its_training_goes_on_exactly(sweeps: Sweeps, m
     (entry,) = yaml.safe_load((halved / "config.yaml").read_text())["resumes"]
     assert 0 < entry["step"] < 9
     assert (halved / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
-    scalars = tensorboard_scalars(halved)
+    scalars = tensorboard(halved)
     assert any(writer == "beta=2/val" for writer, *_ in scalars)
-    assert scalars == tensorboard_scalars(whole)
+    assert scalars == tensorboard(whole)
 
 
 @pytest.mark.slow
