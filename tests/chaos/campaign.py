@@ -27,14 +27,23 @@ COMMON = (
 MID_EPOCH = ("callbacks=minimal", "callbacks.last.every_n_steps=10")
 
 
+COMMAND, PROCESSES = ("command",), ("command", "group", "other")
+
+
 @dataclass(frozen=True)
 class Setup:
-    """A composition, and its share of the kills; `start_up`: they fall while the run is being resumed."""
+    """A composition, and its share of the kills.
+
+    start_up: they fall while the run is being resumed. in_training: most of them fall after the first step, where starting
+    takes longer than all that follows. whom: one of these is killed, by chance (see `forks.Child.kill`).
+    """
 
     name: str
     overrides: tuple[str, ...]
     share: float
     start_up: bool = False
+    in_training: bool = False
+    whom: tuple[str, ...] = COMMAND
 
 
 SETUPS = (
@@ -62,32 +71,37 @@ SETUPS = (
     Setup("max_steps=230, every 10 steps", (*MID_EPOCH, "trainer.max_steps=230"), 1),
     Setup("two validations an epoch, every 10 steps", (*MID_EPOCH, "trainer.val_check_interval=0.5"), 1),
     Setup("killed while it resumes, every 10 steps", MID_EPOCH, 1, start_up=True),
-    Setup("ddp, 2 processes, every 10 steps", (*MID_EPOCH, "trainer=ddp", "trainer.strategy=ddp_fork"), 1),
+    Setup("ddp, 2 processes, every 10 steps", (*MID_EPOCH, "trainer=ddp", "trainer.strategy=ddp_fork"), 1, whom=PROCESSES),
     Setup("ddp, 2 processes, bf16-mixed, every 10 steps",
-          (*MID_EPOCH, "trainer=ddp", "trainer.strategy=ddp_fork", "trainer.precision=bf16-mixed"), 0.5),
+          (*MID_EPOCH, "trainer=ddp", "trainer.strategy=ddp_fork", "trainer.precision=bf16-mixed"), 0.5, whom=PROCESSES),
+    Setup("ddp, the command started again for the second process, every 10 steps",
+          (*MID_EPOCH, "trainer=ddp", "trainer.max_epochs=10"), 0.5, in_training=True, whom=PROCESSES),
 )  # fmt: skip
 
 
-def kill_setup(setup: Setup, kills: int, seed: int, work: Path, seconds: float) -> Tally:
-    """Kills runs at random moments, `kills` times or for `seconds`, resumes each time, and compares each with one left alone."""
-    tally, chance, end = Tally(), random.Random(seed), time.monotonic() + seconds
+def kill_setup(setup: Setup, kills: int, seed: int, work: Path, end: float) -> Tally:
+    """Kills runs at random moments, `kills` times or until `end`, resumes each time, and compares each with one left alone."""
+    tally, chance, began = Tally(), random.Random(seed), work / "began"
     alone = fresh(work / "alone")
-    began = time.monotonic()
-    status, out = forks.run(alone, *COMMON, *setup.overrides)
-    assert status == 0, out
-    duration = time.monotonic() - began
+    start = time.monotonic()
+    child = forks.start(alone, *COMMON, *setup.overrides, plant=faults.at_step(0, began.touch))
+    assert child.wait(300) == 0, child.out
+    duration, training = time.monotonic() - start, time.time() - began.stat().st_mtime
     tally.steps = compare.last_step(forks.only_run(alone))
     while tally.kills < kills and (time.monotonic() < end or not tally.runs):
         folder, arguments = fresh(work / "killed"), [*COMMON, *setup.overrides]
         quota = min(20, kills - tally.kills)
         while True:
-            child = forks.start(folder, *arguments)
-            resumes = arguments[0].startswith("resume=")
-            if setup.start_up:
-                first, last = (0.0, 0.25) if resumes else (0.5, 0.9)
+            began.unlink(missing_ok=True)
+            child = forks.start(folder, *arguments, plant=faults.at_step(0, began.touch))
+            resumes, after = arguments[0].startswith("resume="), None
+            if setup.in_training and chance.random() < 0.8:
+                after, moment = began, chance.uniform(0.0, 0.9 * training)
+            elif setup.start_up:
+                moment = duration * (chance.uniform(0.0, 0.25) if resumes else chance.uniform(0.5, 0.9))
             else:
-                first, last = 0.0, 0.7
-            if quota and time.monotonic() < end and killed(child, duration * chance.uniform(first, last)):
+                moment = duration * chance.uniform(0.0, 0.7)
+            if quota and time.monotonic() < end and killed(child, moment, chance.choice(setup.whom), after):
                 tally.kills, quota = tally.kills + 1, quota - 1
             else:
                 status = child.wait(300)
@@ -108,16 +122,18 @@ def kill_setup(setup: Setup, kills: int, seed: int, work: Path, seconds: float) 
     return tally
 
 
-def killed(child: forks.Child, delay: float) -> bool:
-    """Kills it after `delay` seconds; False where it had ended by then."""
+def killed(child: forks.Child, delay: float, whom: str = "command", after: Path | None = None) -> bool:
+    """Kills it after `delay` seconds, counted from when the file `after` is there; False where it had ended by then."""
     end = time.monotonic() + delay
-    while time.monotonic() < end:
+    while time.monotonic() < end or (after is not None and not after.exists()):
         if child.ended():
             return False
+        if after is not None and not after.exists():
+            end = time.monotonic() + delay
         time.sleep(0.005)
     if child.ended():
         return False
-    child.kill()
+    child.kill(whom=whom)
     child.wait()
     return True
 
@@ -188,11 +204,11 @@ def main(seconds: Callable[[], float] = time.monotonic) -> None:
     pool = ProcessPoolExecutor(options.jobs, multiprocessing.get_context("fork"))
     with tempfile.TemporaryDirectory() as folder, pool:
         work = Path(folder)
-        seconds_each = 60 * options.minutes * options.jobs / shares
+        end = time.monotonic() + 60 * options.minutes
         waiting = {}
-        for i, setup in enumerate(setups):
+        for i, setup in sorted(enumerate(setups), key=lambda numbered: not numbered[1].in_training):  # the longest first
             kills = math.ceil(options.kills * setup.share / shares)
-            arguments_of = (setup, kills, options.seed + i, work / f"kill{i}", seconds_each * setup.share)
+            arguments_of = (setup, kills, options.seed + i, work / f"kill{i}", end)
             waiting[pool.submit(kill_setup, *arguments_of)] = setup.name
         injected = [pool.submit(inject, name, work / f"fault{i}") for i, name in enumerate(faults.FAULTS)]
         for done in as_completed(waiting):

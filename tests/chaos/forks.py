@@ -6,6 +6,7 @@ import gc
 import multiprocessing.util
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 import torch
 from hydra.core.plugins import Plugins
 
+from tests.running import REPOSITORY
 from vae_lightning.data import mnist5k
 from vae_lightning.training import closing  # so that children have it
 
@@ -32,8 +34,19 @@ class Child:
     def out(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
-    def kill(self, signum: int = signal.SIGKILL) -> None:
-        os.kill(self.pid, signum)
+    def kill(self, signum: int = signal.SIGKILL, whom: str = "command") -> None:
+        """The command; with "group", at once all processes that belong to it; with "other", one of those that it started."""
+        if whom == "group":
+            os.killpg(self.pid, signum)
+        else:
+            others = self.others() if whom == "other" else []
+            os.kill(others[-1] if others else self.pid, signum)
+
+    def others(self) -> list[int]:
+        """The processes of its group, without itself, in the order in which they were started."""
+        found = subprocess.run(["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
+        rows = [row.split() for row in found.splitlines()]
+        return [int(pid) for pid, group, state in rows if int(group) == self.pid != int(pid) and state[0] != "Z"]
 
     def wait(self, timeout: float = 120.0) -> int:
         """Its status as a shell has it; killed and counted as failed where it takes longer."""
@@ -107,7 +120,9 @@ def _run(command: str, arguments: Sequence[str], plant: Callable[[], None] | Non
     closing.draw_all = lambda *args: {}  # a second of work at the end, with nothing to lose
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
-    sys.argv = [f"{command}.py", *arguments]
+    # a script as a shell starts it, since plain DDP starts it again for each further process
+    sys.modules["__main__"].__spec__ = None
+    sys.argv = [str(REPOSITORY / f"{command}.py"), *arguments]
     if plant is not None:
         plant()
     try:
