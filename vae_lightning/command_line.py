@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> Path | Non
         raise UserError(f"{' and '.join(modes)}: each asks for something else; leave out all but one.")
     name = parsed.config_name or config_name
     with composing(search_path(parsed)):
-        loader = GlobalHydra.instance().config_loader()
+        loader: Any = GlobalHydra.instance().config_loader()
+        loader.get_group_options = cache(loader.repository.get_group_options)  # else all that Hydra knows is copied each time
         overrides = [parse(text, loader) for text in parsed.overrides]
         if not parsed.multirun:
             refuse_sweeps(overrides)
@@ -54,9 +56,7 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> Path | Non
             overrides += _swept_by_file(name, overrides, loader)
         plain = [override for override in overrides if not is_group(override, loader)]
         for variant in variants(overrides, loader):
-            groups = [text for text, override in variant if override not in plain]
-            check_keys(composed(name, groups), plain, loader)
-            _check_unused(composed(name, [text for text, _ in variant]), name, loader.list_groups(""))
+            _check_unused(_composed_of_known_keys(name, variant, plain, loader), name, loader.list_groups(""))
         first = [text for text, _ in next(variants(overrides, loader))]
         return _sweep_folder(name, first) if parsed.multirun and not parsed.cfg and config_name == "train" else None
 
@@ -107,6 +107,23 @@ def _swept_by_file(config_name: str, overrides: Sequence[Override], loader: Any)
     for override in found:
         check_option(override, loader)
     return found
+
+
+def _composed_of_known_keys(
+    config_name: str, variant: Sequence[tuple[str, Override]], plain: Sequence[Override], loader: Any
+) -> DictConfig:
+    """A variant composed. Its keys are looked for in its groups alone where Hydra refuses it, or where one is not in it."""
+    try:
+        config, refused = composed(config_name, [text for text, _ in variant]), None
+    except UserError as error:
+        config, refused = OmegaConf.create(), error
+    known = set(_keys(config))
+    if any(override.key_or_group not in known for override in plain):  # or deleted, or an item of a list
+        groups = [text for text, override in variant if override not in plain]
+        check_keys(composed(config_name, groups), plain, loader)
+    if refused is not None:
+        raise refused
+    return config
 
 
 def check_keys(config: DictConfig, plain: Sequence[Override], loader: Any) -> None:
