@@ -1,6 +1,6 @@
 """Measures a trained run: `python evaluate.py run=outputs/…`."""
 
-from vae_lightning.commands.evaluate import main
+from vae_lightning.starting import start
 
 if __name__ == "__main__":
-    main()
+    start("evaluate")

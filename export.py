@@ -1,6 +1,6 @@
 """Writes a trained encoder and decoder as ONNX and safetensors: `python export.py run=outputs/…`."""
 
-from vae_lightning.commands.export import main
+from vae_lightning.starting import start
 
 if __name__ == "__main__":
-    main()
+    start("export")

@@ -1,6 +1,6 @@
 """Draws a trained run: `python generate.py run=outputs/…`."""
 
-from vae_lightning.commands.generate import main
+from vae_lightning.starting import start
 
 if __name__ == "__main__":
-    main()
+    start("generate")

@@ -1,6 +1,6 @@
 """Trains a VAE: `python train.py model=conv beta=4`, `python train.py --help`."""
 
-from vae_lightning.commands.train import main
+from vae_lightning.starting import start
 
 if __name__ == "__main__":
-    main()
+    start("train")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
 from vae_lightning.errors import nearest
+from vae_lightning.starting import start
 
 COMMANDS = {
     "train": "trains a VAE in a run folder of its own",
@@ -36,7 +36,7 @@ def main() -> None:
     if first not in COMMANDS:
         sys.stderr.write(f"error: there is no command {first!r}.{nearest(first, COMMANDS)} Commands: {', '.join(COMMANDS)}.\n")
         sys.exit(2)
-    import_module(f"vae_lightning.commands.{first}").main()
+    start(first)
 
 
 def _usage() -> str:

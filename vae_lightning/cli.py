@@ -21,6 +21,7 @@ from vae_lightning.command_line import check_command_line
 from vae_lightning.composing import VERSION_BASE, one_sentence, quoted
 from vae_lightning.errors import MEMORY, UserError, check_bool, out_of_memory
 from vae_lightning.shipped import conf_dir
+from vae_lightning.starting import begun
 from vae_lightning.sweeps.resume import arguments_of
 
 QUOTES = "'\""
@@ -34,6 +35,7 @@ def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[.
     """
 
     def checked_task(config: DictConfig) -> None:
+        begun()
         if job is not None and HydraConfig.get().mode == RunMode.MULTIRUN:
             job(task, config)
         else:
@@ -44,6 +46,8 @@ def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[.
         return check_command_line(sys.argv[1:], config_name)
 
     sweep = with_messages(prepare)
+    if "-m" in sys.argv or "--multirun" in sys.argv:  # Hydra makes the folder of a sweep before its first job
+        begun()
     if sweep is not None:
         sys.argv.append(f"hydra.sweep.dir={quoted(str(sweep))}")
     try:

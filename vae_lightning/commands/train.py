@@ -21,6 +21,7 @@ from vae_lightning.cli import find_own_modules, is_quoted, run_app, with_message
 from vae_lightning.command_line import run_name
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, shown
 from vae_lightning.processes import end_with_parent
+from vae_lightning.starting import begun
 from vae_lightning.sweeps.job import job_folder, label_of
 
 RUN_FOLDER = "VAE_LIGHTNING_RUN_FOLDER"  # tells the processes that DDP starts where their run is
@@ -91,6 +92,7 @@ def resume(arguments: Sequence[str]) -> float | None:
 
 def go_on_with(path: str, overrides: Sequence[str], trust_run_code: bool = False) -> float | None:
     """trust_run_code: see `vae_lightning.run_config.read_config`."""
+    begun()
     if trust_run_code:
         find_own_modules()
     from vae_lightning import resume as resuming  # torch, from here on

@@ -1,0 +1,83 @@
+"""Ctrl-C before a command has begun: one sentence and the usual status, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.running import REPOSITORY
+from vae_lightning import starting
+
+# `… MODULE SCRIPT ARGUMENTS`: tells who would handle Ctrl-C when that module is looked for, and presses it
+PRESSED = """
+import os, runpy, signal, sys
+module, script, *sys.argv[1:] = sys.argv[1:]
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == module:
+            print(signal.getsignal(signal.SIGINT).__name__, flush=True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+sys.argv[0] = script
+run = runpy.run_module if script == "vae_lightning" else runpy.run_path
+run(script, run_name="__main__")
+"""
+AT_ONCE, RAISED = "_end", "default_int_handler"
+CASES = [
+    ("hydra", "train", (), AT_ONCE),
+    ("vae_lightning.commands.generate", "generate", (), AT_ONCE),
+    ("hydra.core.config_search_path", "vae_lightning", ("report",), AT_ONCE),
+    ("hydra._internal.logging_config", "train", ("beta=2",), AT_ONCE),
+    ("hydra._internal.logging_config", "train", ("-m", "beta=2,4"), RAISED),  # a sweep's folder is there by now
+    ("torch", "train", ("resume=nowhere",), RAISED),
+]
+
+
+def pressed(cwd: Path, module: str, script: str, *arguments: str) -> subprocess.Popen[str]:
+    path = script if script == "vae_lightning" else str(REPOSITORY / f"{script}.py")
+    return subprocess.Popen(
+        [sys.executable, "-c", PRESSED, module, path, *arguments],
+        cwd=cwd, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_ctrl_c_ends_a_command_that_has_not_begun_with_one_sentence(tmp_path: Path) -> None:
+    started = [pressed(tmp_path, module, script, *arguments) for module, script, arguments, _ in CASES]
+    for process, case in zip(started, CASES, strict=True):
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, out.strip(), err) == (130, case[-1], "error: interrupted.\n"), case
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("before", "during"), [(signal.SIG_IGN, signal.SIG_IGN), (signal.default_int_handler, starting._end)])
+def test_ctrl_c_stays_ignored_where_it_was(before: Any, during: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `nohup` and `&` have it."""
+    seen: list[Any] = []
+
+    def main() -> None:
+        seen.append(signal.getsignal(signal.SIGINT))
+        starting.begun()
+        seen.append(signal.getsignal(signal.SIGINT))
+
+    monkeypatch.setattr(starting, "import_module", lambda name: SimpleNamespace(main=main))
+    kept = signal.signal(signal.SIGINT, before)
+    try:
+        starting.start("train")
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    assert seen == [during, before]
+
+
+def test_a_process_of_ddp_leaves_the_sentence_to_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAE_LIGHTNING_RUN_FOLDER", str(tmp_path))
+    process = pressed(tmp_path, "hydra", "train")
+    assert (process.communicate(timeout=120), process.returncode) == ((f"{AT_ONCE}\n", ""), 128 + signal.SIGINT)

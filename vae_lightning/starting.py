@@ -1,0 +1,38 @@
+"""How a script begins: Ctrl-C while it imports and composes, a second or two, ends it as it does later. Imports nothing of weight."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from types import FrameType
+
+STATUS = 128 + signal.SIGINT
+WORDS = "error: interrupted.\n"
+
+
+def start(command: str) -> None:
+    """Imports `vae_lightning.commands.<command>` and runs it. Ctrl-C ends it with one sentence and status 130.
+
+    Until the command has begun at once, since an exception may get lost, or change its kind, in what is being imported.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # `nohup` and `&` have it ignored
+        signal.signal(signal.SIGINT, _end)
+    try:
+        import_module(f"vae_lightning.commands.{command}").main()
+    except KeyboardInterrupt:
+        sys.stderr.write(WORDS)
+        sys.exit(STATUS)
+
+
+def begun() -> None:
+    """From now on Ctrl-C is an exception again: there may be folders to remove and files to close."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    if "VAE_LIGHTNING_RUN_FOLDER" not in os.environ:  # the process that started this one says it
+        os.write(2, WORDS.encode())
+    os._exit(STATUS)
