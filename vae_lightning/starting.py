@@ -1,4 +1,4 @@
-"""How a script begins: Ctrl-C while it imports and composes, a second or two, ends it as it does later. Imports nothing of weight."""
+"""How a script begins: Ctrl-C while it imports and composes ends it as it does later. Imports nothing of weight."""
 
 from __future__ import annotations
 

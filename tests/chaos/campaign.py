@@ -96,7 +96,7 @@ def kill_setup(setup: Setup, kills: int, seed: int, work: Path, end: float) -> T
             child = forks.start(folder, *arguments, plant=faults.at_step(0, began.touch))
             resumes, after = arguments[0].startswith("resume="), None
             if setup.in_training and chance.random() < 0.8:
-                after, moment = began, chance.uniform(0.0, 0.9 * training)
+                after, moment = began, chance.uniform(0.0, 0.7 * training)
             elif setup.start_up:
                 moment = duration * (chance.uniform(0.0, 0.25) if resumes else chance.uniform(0.5, 0.9))
             else:
