@@ -127,10 +127,13 @@ def as_it_is_now(start: Start) -> Start:
 def take_up(start: Start) -> list[str]:
     """Makes the folder what it was at the checkpoint; returns what is to be said of it.
 
-    The checkpoint becomes last.ckpt, metrics.csv and the event files are cut back, and `config.yaml` says what was changed.
+    The checkpoint becomes last.ckpt, metrics.csv and the event files are cut back, half-written files go, and `config.yaml` says
+    what was changed.
     """
     from vae_lightning.loggers import cut_back
 
+    for half_written in start.folder.rglob(".*.tmp"):  # by a process that was killed meanwhile
+        half_written.unlink(missing_ok=True)
     last = start.folder / "checkpoints" / LAST
     if start.checkpoint != last:
         keep(start.checkpoint, last)
