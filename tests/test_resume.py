@@ -162,6 +162,9 @@ def test_prolonging_goes_on_with_the_first_horizon(tmp_path: Path) -> None:
     status, out = forks.run(tmp_path, f"resume={run}")
     assert status == 0
     assert "is finished (3 epochs, 60 steps): trainer.max_epochs=6 prolongs it" in out
+    for wrong in ("trainer.max_epochs=", "data.batch_size=0", "callbacks.last.every_n_steps=0", "trainer.limit_train_batches=0"):
+        status, out = forks.run(tmp_path, f"resume={run}", wrong)
+        assert (status, out.count("\n"), out.startswith(f"error: {wrong}")) == (2, 1, True), out
     status, out = forks.run(tmp_path, f"resume={run}", "trainer.max_epochs=4", "data.num_workers=1", "logger=none")
     assert status == 0, out
     after = (run / "metrics.csv").read_text()

@@ -98,6 +98,8 @@ def go_on_with(path: str, overrides: Sequence[str], trust_run_code: bool = False
     from vae_lightning import resume as resuming  # torch, from here on
 
     start = resuming.find(path, overrides, trust_run_code)
+    if overrides:
+        check_changed(start.config)
     finished = resuming.finished(start)
     if finished is not None:
         sys.stdout.write(f"{finished}\n")
@@ -119,6 +121,16 @@ def go_on_with(path: str, overrides: Sequence[str], trust_run_code: bool = False
     finally:
         if owner:
             os.environ.pop(RUN_FOLDER, None)
+
+
+def check_changed(config: DictConfig) -> None:
+    """What a run that goes on was given, by making it; a finished run would else not look at most of it."""
+    from vae_lightning import quiet  # noqa: F401
+    from vae_lightning.build import build_callbacks, build_trainer
+
+    check_values(config)
+    build_callbacks(config)
+    build_trainer(config, Path(), [], [])
 
 
 def check_numbers(config: DictConfig) -> None:
