@@ -19,7 +19,7 @@ from vae_lightning.data.mnist import FILES
 
 WRONG = [
     # (command line, status, what the sentence holds)
-    ("model=cnn", 2, "model=cnn: no such option. Allowed: conv, mlp, resnet."),
+    ("beta=2 model=cnn", 2, "error: model=cnn: no such option. Allowed: conv, mlp, resnet."),
     ("model=convv", 2, "Did you mean 'conv'?"),
     ("modle=conv", 2, "Did you mean 'model'?"),
     ("latent_dims=3", 2, "Did you mean 'latent_dim'?"),
@@ -57,6 +57,7 @@ WRONG = [
     ("data.val_size=5000", 2, "val_size=5000: must be less than"),
     ("data.root=x", 2, "there is no key 'data.root'"),
     ("data=mnist data.root=nowhere data.download=false", 1, "data=mnist5k"),
+    ("model.hidden.0=3", 2, "there is no key 'model.hidden.0'."),
     ("model.hidden=[]", 2, "model.hidden=[]"),
     ("model.hidden=[a]", 2, "model.hidden=[a]: must be"),
     ("model.activation=step", 2, "model.activation=step: must be one of relu"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,21 @@ import pytest
 import torch
 import yaml
 from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.loggers import CSVLogger
 from omegaconf import OmegaConf
 
 from tests.chaos import compare, faults, forks
 from tests.chaos.faults import SHORT, at_call, at_step, in_validation, kill_self
+from vae_lightning import run_state
 from vae_lightning.commands import train
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
+from vae_lightning.errors import RunError, UserError
+from vae_lightning.position import Position
 from vae_lightning.random_states import random_states, restore_random_states
+from vae_lightning.resume import find, take_up
+from vae_lightning.run_state import Resumed
 from vae_lightning.runs import create_folder
+from vae_lightning.training.closing import log_results, score
 
 EVERYTHING = (
     "beta=4", "beta_schedule=cyclical", "lr_schedule=multistep", "data.num_workers=1", "trainer.precision=bf16-mixed",
@@ -30,7 +39,7 @@ EVERYTHING = (
 )  # fmt: skip
 EARLY = (
     "callbacks=early_stopping", "callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=15",
-    "trainer.max_epochs=20", "trainer.limit_train_batches=40", "callbacks.last.every_n_minutes=0.002",
+    "trainer.max_epochs=20", "trainer.limit_train_batches=20", "callbacks.last.every_n_minutes=0.002",
 )  # fmt: skip
 
 
@@ -40,10 +49,8 @@ def kill_half_way(*_: Any) -> None:
 
 
 def alone(folder: Path, *overrides: str) -> Path:
-    folder.mkdir()
-    status, out = forks.run(folder, *SHORT, *overrides)
-    assert status == 0, out
-    return forks.only_run(folder)
+    """A run that nothing has befallen yet."""
+    return Path(shutil.copytree(forks.left_alone(*SHORT, *overrides), folder / "outputs" / "alone"))
 
 
 def killed(folder: Path, *overrides: str, at: tuple[int | faults.Plant, ...]) -> Path:
@@ -72,10 +79,31 @@ def killed(folder: Path, *overrides: str, at: tuple[int | faults.Plant, ...]) ->
     ids=["cyclical, milestones, worker, bf16", "accumulation, max_steps, validation in mid-epoch"],
 )
 def test_a_killed_run_ends_where_the_one_left_alone_does(tmp_path: Path, overrides: tuple[str, ...], at: tuple[Any, ...]) -> None:
-    left, resumed = alone(tmp_path / "a", *overrides), killed(tmp_path / "b", *overrides, at=at)
+    left, resumed = forks.left_alone(*SHORT, *overrides), killed(tmp_path / "b", *overrides, at=at)
     assert compare.differences(left, resumed) == []
     history = yaml.safe_load((resumed / "config.yaml").read_text())["resumes"]
     assert len(history) == len(at)
+    if "trainer.val_check_interval=0.5" in overrides:
+        with pytest.raises(UserError, match=r"best\.ckpt was written during a validation; go on from resume="):
+            find(str(left / "checkpoints" / "best.ckpt"), [])
+
+
+def test_the_final_figures_are_those_of_the_best_checkpoint() -> None:
+    run = forks.left_alone(*SHORT, *EVERYTHING)  # of which the first is the best
+    rows = [line.split(",") for line in (run / "metrics.csv").read_text().splitlines()]
+    validated = [float(row[rows[0].index("elbo")]) for row in rows if row[0] == "val"]
+    final = json.loads((run / "results.json").read_text())
+    assert final["checkpoint"] == "checkpoints/best.ckpt"
+    # validation in bf16
+    assert validated[0] + 10 < validated[-1]
+    assert final["val"]["elbo"] == pytest.approx(validated[0], abs=2)
+    assert (score({"elbo": -5.0, "reconstruction": 4.0}), score({"reconstruction": 4.0})) == (-5.0, -4.0)
+
+
+def test_the_final_figures_are_in_the_files_of_any_logger(tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path, name="", version="csv")  # which keeps rows until it is told that nothing follows
+    log_results(SimpleNamespace(loggers=[logger]), {"elbo": -5.0}, 3)  # type: ignore[arg-type]
+    assert (tmp_path / "csv" / "metrics.csv").read_text().split() == ["step,test/elbo", "3,-5.0"]
 
 
 def test_a_run_killed_while_it_writes_its_final_figures_writes_them_once(tmp_path: Path) -> None:
@@ -93,7 +121,7 @@ def test_a_run_killed_while_it_writes_its_final_figures_writes_them_once(tmp_pat
         at_call(closing, "begin_results", lambda *_: kill()),
         at_call("vae_lightning.results", "write_json", lambda *_: kill(), after=True),  # renamed
     )
-    left, resumed = alone(tmp_path / "a", *short), killed(tmp_path / "b", *short, at=at)
+    left, resumed = forks.left_alone(*SHORT, *short), killed(tmp_path / "b", *short, at=at)
     assert compare.differences(left, resumed) == []
     final = [scalar for scalar in compare.tensorboard(left) if scalar[1].startswith(("test/", "hp/"))]
     assert {"test/elbo", "hp/elbo"} <= {tag for _, tag, _, _ in final}
@@ -139,14 +167,14 @@ def test_a_checkpoint_that_a_dying_process_wrote_last_is_gone_on_from(tmp_path: 
 
     status, out = forks.run(tmp_path / "b", f"resume={run}", plant=plant)
     assert status == 0, out
-    assert compare.differences(alone(tmp_path / "a"), run) == []
+    assert compare.differences(forks.left_alone(*SHORT), run) == []
 
 
 def test_early_stopping_stays_stopped_and_a_finished_run_says_so(tmp_path: Path) -> None:
-    left = alone(tmp_path / "a", *EARLY)
-    assert 80 < compare.last_step(left) < 20 * 40
+    left = forks.left_alone(*SHORT, *EARLY)
+    assert 60 < compare.last_step(left) < 20 * 20
     in_last_epoch = compare.last_step(left) - 10
-    resumed = killed(tmp_path / "b", *EARLY, at=(50, in_last_epoch - 50, 2))
+    resumed = killed(tmp_path / "b", *EARLY, at=(25, in_last_epoch - 30, 2))
     assert compare.differences(left, resumed) == []
     status, out = forks.run(tmp_path / "b", f"resume={resumed}")
     assert (status, out.count("\n")) == (0, 1)
@@ -186,7 +214,7 @@ def test_a_run_is_gone_on_with_wherever_it_was_moved_to(tmp_path: Path) -> None:
     forks.only_run(tmp_path / "b").rename(moved)
     status, out = forks.run(moved.parent, f"resume=../{moved.relative_to(tmp_path / 'moved')}")
     assert status == 0, out
-    assert compare.differences(alone(tmp_path / "a"), moved) == []
+    assert compare.differences(forks.left_alone(*SHORT), moved) == []
     for path in (f"'{moved}'", f"{moved}/checkpoints/last.ckpt"):
         status, out = forks.run(tmp_path, f"resume={path}")
         assert (status, "is finished" in out) == (0, True), out
@@ -241,7 +269,41 @@ def test_a_cut_checkpoint_is_named_and_the_one_before_it_goes_on(tmp_path: Path)
     assert (status, "last.ckpt is damaged" in out, "previous.ckpt" in out) == (1, True, True), out
     status, out = forks.run(tmp_path, f"resume={run / 'checkpoints' / 'previous.ckpt'}")
     assert status == 0, out
-    assert compare.differences(alone(tmp_path / "c"), run) == []
+    assert compare.differences(forks.left_alone(*SHORT), run) == []
+    for name, offered in (("last", "previous.ckpt"), ("previous", "best.ckpt"), ("best", "there is no other")):
+        os.truncate(run / "checkpoints" / f"{name}.ckpt", 1000)
+        with pytest.raises(RunError, match=rf"last\.ckpt is damaged .*{offered}"):
+            find(str(run), [])
+
+
+def test_each_process_takes_up_its_own_state_and_of_another_number_none() -> None:
+    ranks = [{"means": f"means {rank}", "random": f"states {rank}"} for rank in range(2)]
+    checkpoint = {"ranks": ranks, "position": {"epoch": 1, "batch": 0, "layout": {}}, "recorder": {}, "images": 0.0}
+    seen: list[Any] = []
+    recorder = SimpleNamespace(load_state_dict=lambda state, means, images: seen.append(means))
+    for rank, world in ((0, 2), (1, 2), (0, 1), (2, 3)):
+        module = SimpleNamespace(global_rank=rank, trainer=SimpleNamespace(world_size=world), recorder=recorder)
+        seen.append(Resumed.of(module, checkpoint).random)
+    assert seen == ["means 0", "states 0", "means 1", "states 1", None, None, None, None]
+
+
+def test_one_process_says_what_cannot_be_changed_in_mid_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_state, "layout", lambda trainer: {"data.batch_size": 32})
+    resumed = Resumed(Position(1, 10), {"data.batch_size": 64})
+    for first, kind in ((True, UserError), (False, SystemExit)):
+        module: Any = SimpleNamespace(trainer=SimpleNamespace(is_global_zero=first))
+        with pytest.raises(kind):
+            resumed.check_layout(module)
+
+
+def test_a_run_that_goes_on_from_an_earlier_checkpoint_forgets_the_later_ones(tmp_path: Path) -> None:
+    for name, previous_stays in (("best", False), ("previous", True)):
+        run = alone(tmp_path / name)
+        checkpoints = run / "checkpoints"
+        content = (checkpoints / f"{name}.ckpt").read_bytes()
+        assert take_up(find(str(checkpoints / f"{name}.ckpt"), [])) == []
+        assert (checkpoints / "last.ckpt").read_bytes() == content
+        assert (checkpoints / "previous.ckpt").exists() is previous_stays
 
 
 def test_two_processes_are_killed_and_resumed(tmp_path: Path) -> None:
@@ -256,7 +318,6 @@ def test_stopping_on_request(tmp_path: Path) -> None:
 
 def test_a_run_is_trained_by_one_command_at_a_time(tmp_path: Path) -> None:
     from vae_lightning import processes
-    from vae_lightning.errors import RunError
 
     second = processes.sole_owner(tmp_path, patience=0.2)
     with processes.sole_owner(tmp_path), pytest.raises(RunError, match="Another process is training"), second:

@@ -169,10 +169,7 @@ def still_good(folder: Path, *overrides: str) -> None:
     assert not list(run.rglob("*.tmp"))
     status, out = forks.run(folder, f"resume={run}")
     assert status == 0, out[-2000:]
-    alone = folder / "alone"
-    alone.mkdir()
-    assert forks.run(alone, *SHORT, *overrides)[0] == 0
-    found = compare.differences(forks.only_run(alone), run)
+    found = compare.differences(forks.left_alone(*SHORT, *overrides), run)
     assert not found, found
 
 
@@ -535,10 +532,7 @@ def requeued_by_slurm(folder: Path) -> str:
     status, out = forks.run(folder, *SHORT, plant=again)  # the very same command
     assert status == 0, out[-2000:]
     assert forks.only_run(folder) == run
-    alone = folder / "alone"
-    alone.mkdir()
-    assert forks.run(alone, *SHORT)[0] == 0
-    found = compare.differences(forks.only_run(alone), run)
+    found = compare.differences(forks.left_alone(*SHORT), run)
     assert not found, found
     return "(goes on in the folder of the job)"
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import multiprocessing.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -136,6 +139,16 @@ def run(cwd: Path, *arguments: str, command: str = "train", plant: Callable[[], 
     """The status and the output of a command that is left to end."""
     child = start(cwd, *arguments, command=command, plant=plant)
     return child.wait(), child.out
+
+
+@cache
+def left_alone(*arguments: str) -> Path:
+    """The folder of a run that nothing befalls, made once: to be compared with, never to be changed."""
+    folder = Path(tempfile.mkdtemp(prefix="left-alone-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    status, out = run(folder, *arguments)
+    assert status == 0, out
+    return only_run(folder)
 
 
 def only_run(cwd: Path) -> Path:

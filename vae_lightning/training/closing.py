@@ -45,7 +45,6 @@ def finish(run: Run) -> float:
         for logger in loggers:
             if isinstance(logger, TensorBoard) and logger.projector_images > 0:
                 write_projection(vae, data.splits["test"], Path(logger.log_dir), logger.projector_images)
-            logger.save()
         begin_results(folder, results)  # last: a run that has them is not gone on with, whatever it had still to write
     run.report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, TABLE_ROWS))
     if kept:
