@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+import torch
 
-from tests import ddp_script
+from tests import ddp_training
 from tests.chaos import forks
-from tests.running import REPOSITORY, SHORT, metrics_rows, run_script
+from tests.running import SHORT, metrics_rows, run_script
 
 DDP = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=bf16-mixed")
 
 
+def trained(processes: int, batch_size: int, folder: Path) -> None:
+    torch.cuda._is_in_bad_fork = lambda: False  # as in `forks`
+    ddp_training.train(processes, batch_size, folder)
+
+
 def test_two_processes_train_as_one_on_the_same_global_batch(tmp_path: Path) -> None:
-    for processes in "12":
+    for processes, batch_size in (("1", 64), ("2", 32)):
         (tmp_path / processes).mkdir()
-    ddp_script.main(1, 64, tmp_path / "1")
-    arguments = ["2", "32", str(tmp_path / "2")]
-    outcome = run_script("tests/ddp_script.py", arguments, tmp_path, PYTHONPATH=str(REPOSITORY))
-    assert outcome.status == 0, outcome.err
+        command = get_context("fork").Process(target=trained, args=(int(processes), batch_size, tmp_path / processes))
+        command.start()
+        command.join(120)
+        assert command.exitcode == 0
     one, two = (metrics_rows(tmp_path / n) for n in "12")
     assert [(r["kind"], r["step"]) for r in one] == [(r["kind"], r["step"]) for r in two]
     assert len(one) == 24  # 20 steps, 2 epochs of train and val
@@ -35,14 +42,15 @@ def test_two_processes_train_as_one_on_the_same_global_batch(tmp_path: Path) -> 
 
 
 def test_a_ddp_run_has_one_folder(tmp_path: Path) -> None:
-    outcome = run_script("train.py", [*SHORT, "trainer=ddp", "trainer.accelerator=cpu"], tmp_path)
-    assert outcome.status == 0, outcome.err
+    """The second process is started as a command of its own."""
+    status, out = forks.run(tmp_path, *SHORT, "trainer=ddp", "trainer.accelerator=cpu")
+    assert status == 0, out
     folders = [path.parent for path in tmp_path.glob("outputs/**/config.yaml")]
     assert len(folders) == 1
-    assert outcome.out.count("results (of the best checkpoint)") == 1
-    lines = outcome.err.strip().splitlines()
-    assert all(line.startswith("epoch ") for line in lines), f"Lightning talks beside the run: {lines}"
-    assert "64 × 2 processes = 128" in outcome.out
+    assert out.count("results (of the best checkpoint)") == 1
+    beside = out.partition("\nrun            outputs")[2].partition("results (of the best")[0].splitlines()[1:]
+    assert beside == [], "Lightning talks beside the run"
+    assert "64 × 2 processes = 128" in out
     assert len(metrics_rows(folders[0])) == 4
 
 

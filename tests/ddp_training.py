@@ -1,9 +1,8 @@
-"""`python ddp_script.py PROCESSES BATCH_SIZE FOLDER`: a few steps with noise keyed by example, whatever the processes."""
+"""A few steps with noise keyed by example, whatever the processes."""
 
 from __future__ import annotations
 
 import json
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -31,16 +30,28 @@ class FixedNoise(VAEModule):
     def training_noise(self, batch: Batch, batch_idx: int) -> Noise:
         return ExampleNoise(batch.examples, key(self.seed, self.current_epoch))
 
+    def on_train_end(self) -> None:
+        """noise.json: what each process would draw by itself."""
+        batch = Batch(torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.zeros(2), torch.arange(2))
+        mine = VAEModule.training_noise(self, batch, 0).normal(torch.zeros(2, 4)).flatten().tolist()
+        noise: list = [mine] * self.trainer.world_size
+        if dist.is_initialized():
+            dist.all_gather_object(noise, mine)
+        if self.trainer.is_global_zero:
+            (Path(self.trainer.default_root_dir) / "noise.json").write_text(json.dumps(noise))
 
-def main(processes: int, batch_size: int, folder: Path) -> None:
+
+def train(processes: int, batch_size: int, folder: Path) -> None:
+    """`folder` gets metrics.csv and noise.json."""
     torch.manual_seed(0)
     vae = VAE(MLP((32,)), Diagonal(4), StandardNormal(4), Bernoulli((1, 28, 28)))
     beta = Control(target=5.0, integral=1e-2)  # by feedback, from what all processes measure
     module = FixedNoise(vae, Objective(), beta, partial(torch.optim.Adam, lr=1e-3), NoLRSchedule(), dynamic=False, seed=0)
     trainer = Trainer(
         accelerator="cpu",
-        strategy="ddp" if processes > 1 else "auto",
+        strategy="ddp_fork" if processes > 1 else "auto",
         devices=processes,
+        default_root_dir=folder,
         logger=[MetricsCSV(folder)],
         log_every_n_steps=1,
         max_epochs=2,
@@ -52,14 +63,3 @@ def main(processes: int, batch_size: int, folder: Path) -> None:
         num_sanity_val_steps=0,
     )
     trainer.fit(module, datamodule=VAEDataModule(MNIST5k(batch_size=batch_size), "static", seed=0))
-    batch = Batch(torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.zeros(2), torch.arange(2))
-    mine = VAEModule.training_noise(module, batch, 0).normal(torch.zeros(2, 4)).flatten().tolist()
-    noise: list = [mine] * processes
-    if dist.is_initialized():
-        dist.all_gather_object(noise, mine)
-    if trainer.is_global_zero:
-        (folder / "noise.json").write_text(json.dumps(noise))
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
