@@ -20,6 +20,7 @@ from vae_lightning.data.mnist import FILES
 WRONG = [
     # (command line, status, what the sentence holds)
     ("beta=2 model=cnn", 2, "error: model=cnn: no such option. Allowed: conv, mlp, resnet."),
+    ("+model@here=cnn", 2, "model=cnn: no such option. Allowed"),
     ("model=convv", 2, "Did you mean 'conv'?"),
     ("modle=conv", 2, "Did you mean 'model'?"),
     ("latent_dims=3", 2, "Did you mean 'latent_dim'?"),

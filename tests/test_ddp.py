@@ -57,7 +57,8 @@ def test_a_ddp_run_has_one_folder(tmp_path: Path) -> None:
 def one_folder_a_job(folder: Path) -> None:
     folders = sorted(path.parent for path in folder.glob("outputs/sweeps/**/config.yaml"))
     assert [path.name[:4] for path in folders] == ["000_", "001_"]
-    assert all((path / "results.json").exists() for path in folders)
+    figures = [json.loads((path / "results.json").read_text()) for path in folders]
+    assert all("elbo" in of_run["train"] for of_run in figures), "training's, though it ran in processes of its own"
 
 
 def test_a_sweep_of_forked_ddp_runs_runs_each_job_once(tmp_path: Path) -> None:

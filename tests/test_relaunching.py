@@ -106,6 +106,7 @@ def forked(action: Callable[[], object], out: Path) -> int:
     [
         (lambda folder: DIES, 1, "A process of the run died (process 1 terminated with signal SIGKILL)."),
         (lambda folder: says(folder, 1, "model=cnn: no such option.", 2), 2, "model=cnn: no such option."),
+        (lambda folder: "raise SystemExit(130)", 130, "interrupted."),
     ],
 )
 def test_a_process_that_cannot_start_ends_the_first_that_waits_for_it(

@@ -285,6 +285,11 @@ def test_each_process_takes_up_its_own_state_and_of_another_number_none() -> Non
         module = SimpleNamespace(global_rank=rank, trainer=SimpleNamespace(world_size=world), recorder=recorder)
         seen.append(Resumed.of(module, checkpoint).random)
     assert seen == ["means 0", "states 0", "means 1", "states 1", None, None, None, None]
+    drawn = []
+    for rank in (0, 1, 0):  # of new runs
+        Resumed().set_random_states(SimpleNamespace(seed=0, global_rank=rank))
+        drawn.append((random.random(), torch.rand(()).item()))
+    assert drawn[0] == drawn[2] != drawn[1]
 
 
 def test_one_process_says_what_cannot_be_changed_in_mid_epoch(monkeypatch: pytest.MonkeyPatch) -> None:

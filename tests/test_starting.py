@@ -78,6 +78,6 @@ def test_ctrl_c_stays_ignored_where_it_was(before: Any, during: Any, monkeypatch
 
 
 def test_a_process_of_ddp_leaves_the_sentence_to_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VAE_LIGHTNING_RUN_FOLDER", str(tmp_path))
+    monkeypatch.setenv("LOCAL_RANK", "1")
     process = pressed(tmp_path, "hydra", "train")
     assert (process.communicate(timeout=120), process.returncode) == ((f"{AT_ONCE}\n", ""), 128 + signal.SIGINT)

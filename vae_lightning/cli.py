@@ -21,7 +21,7 @@ from vae_lightning.command_line import check_command_line
 from vae_lightning.composing import VERSION_BASE, one_sentence, quoted
 from vae_lightning.errors import MEMORY, UserError, check_bool, out_of_memory
 from vae_lightning.shipped import conf_dir
-from vae_lightning.starting import begun
+from vae_lightning.starting import begun, interrupted
 from vae_lightning.sweeps.resume import arguments_of
 
 QUOTES = "'\""
@@ -123,8 +123,7 @@ def with_messages(action: Callable[[], Any]) -> Any:
     try:
         return action()
     except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted.\n")
-        sys.exit(130)
+        interrupted()
     except Exception as error:
         sentence, status = _told(error)
         if sentence is None or os.environ.get("HYDRA_FULL_ERROR") == "1":

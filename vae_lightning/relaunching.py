@@ -25,6 +25,7 @@ from vae_lightning.faults import ProcessLost, explained, go_on
 from vae_lightning.files import write_json
 from vae_lightning.processes import FIRST
 from vae_lightning.runs import remove_unbegun
+from vae_lightning.starting import STATUS as INTERRUPTED
 
 SAID = ".said_by_process_"
 PATIENCE = 10.0  # seconds in which a process that failed is expected to end, and the first one to hear of it
@@ -66,7 +67,8 @@ class Relauncher(_SubprocessScriptLauncher):
     def _look(self, left: threading.Event) -> None:
         """Ends the run where another process failed and this one still waits for it, where no exception reaches it."""
         while not left.wait(0.2):
-            if self._failed() and not left.wait(PATIENCE):
+            failed = self._failed()
+            if failed and not left.wait(min(2.0, PATIENCE) if INTERRUPTED in failed.values() else PATIENCE):
                 fault = self._what_happened()
                 sys.stdout.flush()
                 sys.stderr.write(f"error: {fault}\n")
@@ -88,6 +90,8 @@ class Relauncher(_SubprocessScriptLauncher):
         failed = self._failed()
         said = [fault for rank in range(1, self.num_processes) if (fault := _said_by(rank, self.folder)) is not None]
         self._end_the_others()
+        if INTERRUPTED in failed.values():  # as this one is, which cannot hear of it while it waits for the others
+            return UserError("interrupted.", INTERRUPTED)
         ended = ", ".join(f"process {rank} {_ending(status)}" for rank, status in failed.items())
         lost = RunError(f"A process of the run died ({ended or 'the connection to it was lost'}).{go_on(self.folder)}")
         return said[0] if said else lost

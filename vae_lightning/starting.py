@@ -7,8 +7,9 @@ import signal
 import sys
 from importlib import import_module
 from types import FrameType
+from typing import NoReturn
 
-STATUS = 128 + signal.SIGINT
+STATUS = 128 + int(signal.SIGINT)
 WORDS = "error: interrupted.\n"
 
 
@@ -22,8 +23,7 @@ def start(command: str) -> None:
     try:
         import_module(f"vae_lightning.commands.{command}").main()
     except KeyboardInterrupt:
-        sys.stderr.write(WORDS)
-        sys.exit(STATUS)
+        interrupted()
 
 
 def begun() -> None:
@@ -32,7 +32,18 @@ def begun() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def interrupted() -> NoReturn:
+    """Says so, and exits. A further process of DDP leaves the sentence to the first."""
+    if _is_first():
+        sys.stderr.write(WORDS)
+    sys.exit(STATUS)
+
+
+def _is_first() -> bool:
+    return os.environ.get("LOCAL_RANK", "0") in ("", "0")
+
+
 def _end(signum: int, frame: FrameType | None) -> None:
-    if "VAE_LIGHTNING_RUN_FOLDER" not in os.environ:  # the process that started this one says it
+    if _is_first():
         os.write(2, WORDS.encode())
     os._exit(STATUS)
