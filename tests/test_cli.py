@@ -11,6 +11,7 @@ import pytest
 
 from tests.running import REPOSITORY, SHORT, Runner, run_script
 from vae_lightning.cli import quote_paths
+from vae_lightning.command_line import check_command_line
 
 HERE = {**os.environ, "PYTHONPATH": str(REPOSITORY)}  # the code beside these tests, wherever the package is installed from
 
@@ -60,6 +61,15 @@ def test_help_lists_every_group(tmp_path: Path) -> None:
     assert outcome.status == 0
     for line in ("model: conv, mlp, resnet", "data: fashion_mnist, mnist, mnist5k", "train: groups and their options"):
         assert line in outcome.out
+
+
+def test_a_sweep_is_given_a_folder_by_what_it_is_of() -> None:
+    sweep = ["-m", "seed=0,1", "model=conv"]
+    folder = check_command_line(sweep, "train")
+    assert folder is not None
+    assert folder.parent == Path("outputs/sweeps/mnist5k-conv")
+    for more in (["--cfg", "job"], ["hydra.sweep.dir=here"]):
+        assert check_command_line([*sweep, *more], "train") is None
 
 
 def test_paths_are_taken_as_typed() -> None:

@@ -76,7 +76,7 @@ def change(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """The run's configuration with `overrides`, none of which may change what its weights or its data mean."""
     changed = with_overrides(config, overrides, GROUPS, "train")
     for text in overrides:
-        key = text.lstrip("+~").partition("=")[0].partition("@")[0]
+        key = text.partition("=")[0].partition("@")[0]
         free = key.partition(".")[0] in GROUPS or key in KEYS
         if not free and _value(changed, key) != _value(config, key):
             raise UserError(
