@@ -91,7 +91,7 @@ class DiagonalNormal(LazyIndependent):
         """z, shape (*sample_shape, batch, latent_dim)."""
         if noise is None:
             return super().rsample(torch.Size(sample_shape))
-        return self.loc + self.scale * noise.normal(self.loc, tuple(sample_shape))
+        return self.mean + self.scale * noise.normal(self.mean, tuple(sample_shape))
 
     def detached(self) -> DiagonalNormal:
         return DiagonalNormal(self.mean.detach(), self.stddev.detach())

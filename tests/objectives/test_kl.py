@@ -22,7 +22,8 @@ def draws(means: list[list[float]], gradients: bool = False) -> Any:
     """KL(N(m, 1) ‖ N(0, 1)) = m²/2 of each dimension."""
     mean = torch.tensor(means, requires_grad=gradients)
     q, p = DiagonalNormal(mean, torch.ones_like(mean)), DiagonalNormal(torch.zeros(mean.shape[1]), torch.ones(mean.shape[1]))
-    return SimpleNamespace(q=q, p=p, kl=mean.square().sum(1) / 2, mean=mean)
+    kl = mean.square().sum(1) / 2
+    return SimpleNamespace(q=q, p=p, kl=kl, mean_kl=kl.mean(), mean=mean)
 
 
 def test_free_bits_by_hand() -> None:
