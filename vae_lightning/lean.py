@@ -55,7 +55,7 @@ def lean_steps(trainer: Trainer, module: LightningModule) -> Iterator[None]:
 def without_idle_hooks(trainer: Trainer, module: LightningModule) -> Iterator[None]:
     """The hooks of a step that nobody has overridden are None, which Lightning passes over more quickly than it calls them."""
     owners: list[tuple[object, type]] = [(module, LightningModule), *((c, Callback) for c in trainer.callbacks)]  # type: ignore[attr-defined]
-    idle = [(owner, hook) for owner, base in owners for hook in STEP_HOOKS if getattr(type(owner), hook) is getattr(base, hook)]
+    idle = [(owner, hook) for owner, base in owners for hook in STEP_HOOKS if is_idle(owner, hook, base)]
     for owner, hook in idle:
         setattr(owner, hook, None)
     try:
@@ -63,3 +63,8 @@ def without_idle_hooks(trainer: Trainer, module: LightningModule) -> Iterator[No
     finally:
         for owner, hook in idle:
             delattr(owner, hook)
+
+
+def is_idle(owner: object, hook: str, base: type) -> bool:
+    """Whether `owner` leaves the hook of Lightning's `base` class as it is."""
+    return getattr(type(owner), hook) is getattr(base, hook)
