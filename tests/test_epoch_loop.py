@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -63,6 +64,18 @@ class Heard(Callback):
         self.heard.append((batch_idx, loss.item(), loss.requires_grad, trainer.global_step, dict(trainer.callback_metrics)))
 
 
+class Saved(Callback):
+    """Saves the run in the middle of its first validation, and counts validations."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.validations = path, 0
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.validations += 1
+        if not self.path.exists():
+            trainer.save_checkpoint(self.path)
+
+
 class Gradients(Callback):
     """Counts what it is told of gradients."""
 
@@ -89,7 +102,9 @@ class Kept(Logger):
         """Nothing is kept of them."""
 
 
-def fit(loop: type[_TrainingEpochLoop], module: LightningModule, *callbacks: Callback, **settings: Any) -> Trainer:
+def fit(
+    loop: type[_TrainingEpochLoop], module: LightningModule, *callbacks: Callback, checkpoint: Path | None = None, **settings: Any
+) -> Trainer:
     given: dict[str, Any] = {"max_epochs": 2, "accelerator": "cpu", "profiler": NoProfiler(), "log_every_n_steps": 1}
     given |= dict.fromkeys(("enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     given |= {"num_sanity_val_steps": 0, **settings}
@@ -98,7 +113,7 @@ def fit(loop: type[_TrainingEpochLoop], module: LightningModule, *callbacks: Cal
     torch.manual_seed(1)
     rows: Any = torch.arange(30.0).view(10, 3) / 30
     with lean_steps(trainer, module):
-        trainer.fit(module, DataLoader(rows, batch_size=2), DataLoader(rows, batch_size=5))
+        trainer.fit(module, DataLoader(rows, batch_size=2), DataLoader(rows, batch_size=5), ckpt_path=checkpoint)
     return trainer
 
 
@@ -126,6 +141,20 @@ def test_all_is_as_by_lightnings_own_step(settings: dict[str, Any], interval: st
     assert [step for step, row in a.logger.rows if "loss_step" in row] == list(range(a.global_step))  # type: ignore[union-attr]
     assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
     assert a.optimizers[0].param_groups[0]["lr"] == b.optimizers[0].param_groups[0]["lr"] < 0.1
+
+
+def test_a_run_saved_at_its_validation_goes_on_as_by_lightnings_own_loop(tmp_path: Path) -> None:
+    path = tmp_path / "saved.ckpt"
+    settings: dict[str, Any] = {"val_check_interval": 2}
+    fit(EpochLoop, Tiny(), Saved(path), **settings)
+    ours, theirs, a, b = Tiny(), Tiny(), Saved(path), Saved(path)
+    first, second = (
+        fit(loop, module, saved, checkpoint=path, **settings)
+        for loop, module, saved in ((EpochLoop, ours, a), (_TrainingEpochLoop, theirs, b))
+    )
+    assert (a.validations, ours.seen) == (b.validations, theirs.seen)
+    assert first.fit_loop.state_dict() == second.fit_loop.state_dict()
+    assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
 ELSE = [
