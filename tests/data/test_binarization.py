@@ -33,18 +33,27 @@ def test_binary_pixels_under_a_density_of_grey_ones_are_refused(binarize: str) -
 
 
 def test_each_grey_is_one_with_its_probability_counted_over_every_draw(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of the 2^16 values of the 16 random bits meets each grey once, so that the mean is the probability itself."""
-    every = torch.arange(-(2**15), 2**15, dtype=torch.int16).repeat(256)
+    """Each of the 256 values of the random bits, with each of the 255 that replace the last, meets each grey once."""
+    every = torch.arange(256, dtype=torch.uint8).repeat_interleave(256).repeat(255)
     monkeypatch.setattr(torch.Tensor, "random_", lambda self, *_, **__: self.copy_(every.view(torch.int64)))
-    drawn = bernoulli_pixels(GREYS.repeat_interleave(2**16), torch.Generator())
-    probability = drawn.view(256, 2**16).double().mean(1)
-    assert (probability - GREYS.double() / 255).abs().max() < 2e-5
-    assert probability[0] == 0
-    assert probability[255] == 1
+    monkeypatch.setattr(torch, "randint", lambda low, high, shape, **_: torch.arange(low, high, dtype=torch.uint8).view(shape))
+    drawn = bernoulli_pixels(GREYS.expand(255, 256, 256), torch.Generator())
+    ones = drawn.double().sum((0, 1))
+    assert torch.equal(ones, GREYS.double() * 256)  # of 255 · 256 draws
+
+
+def test_images_share_none_of_their_draws(generator: torch.Generator) -> None:
+    """Where every pixel needs the number that an image's pixels share, pixels are alike and images are not."""
+    all_missing = torch.full((1000, 1, 2, 2), 128, dtype=torch.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, "random_", lambda self, *_, **__: self.fill_(-1))
+        drawn = bernoulli_pixels(all_missing, generator).flatten(1)
+    assert torch.equal(drawn, drawn[:, :1].expand(1000, 4))
+    assert abs(drawn[:, 0].mean() - 128 / 255) < 4 * 0.5 / 1000**0.5
 
 
 def test_dynamic_pixels_are_independent_draws_of_the_generator(generator: torch.Generator) -> None:
-    grey = torch.full((4000, 1, 3, 3), 64, dtype=torch.uint8)  # 9 pixels: not a multiple of four
+    grey = torch.full((4000, 1, 3, 3), 64, dtype=torch.uint8)  # 9 pixels: not a multiple of eight
     drawn = bernoulli_pixels(grey, generator)
     assert drawn.dtype == torch.float32
     assert set(drawn.unique().tolist()) == {0.0, 1.0}
