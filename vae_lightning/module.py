@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from vae_lightning import quiet  # noqa: F401
 from vae_lightning.callbacks.step_limit import total_steps
 from vae_lightning.data.base import Batch
-from vae_lightning.data.binarization import bernoulli_pixels
+from vae_lightning.data.binarization import BernoulliPixels
 from vae_lightning.evaluation.elbo import SplitSums, pixels
 from vae_lightning.lr_schedules import LRSchedule
 from vae_lightning.metrics import sum_over_ranks
@@ -55,6 +55,7 @@ class VAEModule(LightningModule):
         self.vae, self.objective, self.beta_schedule = vae, objective, beta_schedule
         self.make_optimizer, self.lr_schedule = optimizer, lr_schedule
         self.dynamic, self.seed = dynamic, seed
+        self.bernoulli_pixels = BernoulliPixels()
         self.uses_beta = objective.uses_beta(vae)
         self.scheduled = {name: part for name, part in self.named_modules() if isinstance(part, ScheduledValue)}
         self.recorder = Recorder(self)
@@ -98,7 +99,7 @@ class VAEModule(LightningModule):
 
     def training_pixels(self, batch: Batch, noise: Noise) -> Tensor:
         """x in [0, 1], float32, dynamically binarised where the data are."""
-        return bernoulli_pixels(batch.images, self.generator) if self.dynamic else pixels(batch.images)
+        return self.bernoulli_pixels(batch.images, self.generator) if self.dynamic else pixels(batch.images)
 
     def beta(self) -> float:
         """β of the step under way or just done; before the first, the one that it will have."""

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
 from vae_lightning.data.base import Images
-from vae_lightning.data.binarization import _binarize_once, bernoulli_pixels, prepare, resolve
+from vae_lightning.data.binarization import BernoulliPixels, _binarize_once, bernoulli_pixels, prepare, resolve
 from vae_lightning.errors import InvalidValue
 
 GREYS = torch.arange(256, dtype=torch.uint8)
@@ -32,24 +35,46 @@ def test_binary_pixels_under_a_density_of_grey_ones_are_refused(binarize: str) -
         resolve(binarize, binary_likelihood=False)
 
 
+def replace_bits(monkeypatch: pytest.MonkeyPatch, bits: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """`bits` fills the random bits of the pixels in place of the generator; the numbers that images share are still drawn."""
+    random = torch.Tensor.random_
+
+    def stand_in(self: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return bits(self) if self.dtype == torch.int64 else random(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "random_", stand_in)
+
+
 def test_each_grey_is_one_with_its_probability_counted_over_every_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the 256 values of the random bits, with each of the 255 that replace the last, meets each grey once."""
     every = torch.arange(256, dtype=torch.uint8).repeat_interleave(256).repeat(255)
-    monkeypatch.setattr(torch.Tensor, "random_", lambda self, *_, **__: self.copy_(every.view(torch.int64)))
-    monkeypatch.setattr(torch, "randint", lambda low, high, shape, **_: torch.arange(low, high, dtype=torch.uint8).view(shape))
+
+    def each_once(self: torch.Tensor, low: int, high: int | None, **_: Any) -> torch.Tensor:
+        return self.copy_(every.view(self.dtype) if high is None else torch.arange(low, high).view(self.shape))
+
+    monkeypatch.setattr(torch.Tensor, "random_", each_once)
     drawn = bernoulli_pixels(GREYS.expand(255, 256, 256), torch.Generator())
-    ones = drawn.double().sum((0, 1))
-    assert torch.equal(ones, GREYS.double() * 256)  # of 255 · 256 draws
+    assert torch.equal(drawn.double().sum((0, 1)), 256 * GREYS.double())  # of 255 · 256 draws
 
 
-def test_images_share_none_of_their_draws(generator: torch.Generator) -> None:
-    """Where every pixel needs the number that an image's pixels share, pixels are alike and images are not."""
-    all_missing = torch.full((1000, 1, 2, 2), 128, dtype=torch.uint8)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.Tensor, "random_", lambda self, *_, **__: self.fill_(-1))
-        drawn = bernoulli_pixels(all_missing, generator).flatten(1)
-    assert torch.equal(drawn, drawn[:, :1].expand(1000, 4))
-    assert abs(drawn[:, 0].mean() - 128 / 255) < 4 * 0.5 / 1000**0.5
+def test_images_share_none_of_their_draws(monkeypatch: pytest.MonkeyPatch, generator: torch.Generator) -> None:
+    """Where every pixel needs the number that an image's pixels share, these are alike and images are not."""
+    replace_bits(monkeypatch, lambda draws: draws.fill_(-1))
+    drawn = bernoulli_pixels(torch.full((4000, 1, 2, 2), 128, dtype=torch.uint8), generator).flatten(1)
+    assert torch.equal(drawn, drawn[:, :1].expand(4000, 4))
+    assert abs(drawn[:, 0].mean() - 128 / 255) < 4 * 0.5 / 4000**0.5
+
+
+def test_what_is_drawn_does_not_depend_on_the_batches_before() -> None:
+    draw = BernoulliPixels()
+    for shape in ((7, 1, 3, 3), (7, 1, 3, 3), (2, 1, 3, 3), (2, 3, 3, 1), (7, 1, 3, 3)):
+        grey = torch.full(shape, 100, dtype=torch.uint8)
+        drawn = draw(grey, torch.Generator().manual_seed(1))
+        assert drawn.shape == shape
+        assert torch.equal(drawn, bernoulli_pixels(grey, torch.Generator().manual_seed(1)))
+        kept = drawn.clone()
+        draw(grey, torch.Generator().manual_seed(2))
+        assert torch.equal(drawn, kept)  # the answer is not memory that the next call writes
 
 
 def test_dynamic_pixels_are_independent_draws_of_the_generator(generator: torch.Generator) -> None:
