@@ -335,7 +335,7 @@ VALUES = {
     "objective.bound.samples": whole(1, 3),
     "beta_schedule": word("constant", "linear warmup=1", "cosine start=3", "cyclical ratio=0.1", "linear unit=x"),
     "lr_schedule": word("cosine", "none", "multistep gamma=1", "multistep milestones=[1,2] unit=step", "cosine final=2"),
-    "optimizer": word("adam", "adamw", "sgd", "sgd momentum=2", "adam betas=[1,1]", "adam fused=false"),
+    "optimizer": word("adam", "adamw", "adagrad", "sgd", "sgd momentum=2", "adam betas=[1,1]", "adam fused=false"),
     "optimizer.lr": number(0, 0.1),
     "data.binarize": word("auto", "dynamic", "static", "threshold", "none"),
     "data.batch_size": whole(1, 9000),

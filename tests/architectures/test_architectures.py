@@ -83,6 +83,16 @@ def test_mlp_has_the_layers_asked_for_and_the_decoder_mirrors_them() -> None:
     assert widths(mlp.decoder(2, (1, 2, 3))) == [(2, 5), (5, 7), (7, 6)]
 
 
+def test_mlp_begins_with_weights_and_biases_of_the_spread_asked_for() -> None:
+    mlp = MLP([200], init_std=0.1)
+    for network in (mlp.encoder((1, 28, 28), 100), mlp.decoder(100, (1, 28, 28))):
+        for parameter in network.parameters():
+            assert abs(parameter.mean()) < 5 * 0.1 / parameter.numel() ** 0.5
+            assert abs(parameter.std() - 0.1) < 5 * 0.1 / (2 * parameter.numel()) ** 0.5
+    first = next(MLP([200]).encoder((1, 28, 28), 100).parameters())
+    assert first.abs().max() <= 784**-0.5  # torch's own: uniform up to 1/√inputs
+
+
 def test_conv_halves_once_for_each_entry_of_channels() -> None:
     encoder = Conv([4, 8], hidden=10).encoder((1, 28, 28), 6)
     convolutions = [m for m in encoder.modules() if isinstance(m, nn.Conv2d)]
@@ -202,6 +212,8 @@ def test_the_activation_asked_for_is_the_one_used(kind: type[Any], name: str) ->
         (MLP, {"activation": "rleu"}),
         (Conv, {"channels": [-1]}),
         (Conv, {"hidden": 0}),
+        (MLP, {"init_std": 0}),
+        (MLP, {"init_std": "small"}),
         (Conv, {"hidden": [16, 0]}),
         (Conv, {"hidden": True}),
         (Conv, {"kernel": 1}),
