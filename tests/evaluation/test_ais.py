@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import pytest
 import torch
+from torch.distributions import MultivariateNormal
 
-from tests.linear_gaussian import LinearGaussian, random_batch
+from tests.linear_gaussian import LinearGaussian, LinearGaussianLayers, random_batch
 from vae_lightning.data.base import Batch
 from vae_lightning.evaluation import ais
 from vae_lightning.evaluation.ais import Path, bidirectional, evaluate_ais, simulate, tuned_path
 from vae_lightning.evaluation.elbo import pixels
 from vae_lightning.noise import ExampleNoise
+from vae_lightning.priors import GaussianMixture
+from vae_lightning.vae import VAE
 
 
 @cache
@@ -40,6 +44,43 @@ def test_it_is_within_its_standard_error_of_the_exact_log_p() -> None:
     assert found.values["ais"] == pytest.approx(exact, abs=min(0.25, found.values["ais_standard_error"]))
     assert found.values["ais_gap"] == pytest.approx(0, abs=0.1)
     assert (found.values["ais_images"], found.values["ais_chains"], found.values["ais_steps"]) == (40, 4, 60)
+
+
+Known = tuple[VAE, Callable[[torch.Tensor], torch.Tensor]]  # a VAE, and its log p(x)
+
+
+def with_mixture() -> Known:
+    """Of two Gaussians N(m, diag s²) as the prior: log p(x) = log Σ_k w_k N(x; W m + b, W diag(s²) Wᵀ + σ² I)."""
+    found, prior = LinearGaussian(sigma=0.4), GaussianMixture(2, 2, spread=0.8)
+    prior.logits.data.copy_(torch.tensor([0.5, -0.5]))
+    prior.log_scale.data.copy_(torch.tensor([[0.2, -0.3], [-0.4, 0.1]]))
+    found.vae.latent_prior = prior
+    each = [
+        (m.double(), found.weight @ s.double().square().diag() @ found.weight.T + 0.16 * torch.eye(6, dtype=torch.float64))
+        for m, s in zip(prior.mean.detach(), prior.log_scale.detach().exp(), strict=True)
+    ]
+
+    def log_p(x: torch.Tensor) -> torch.Tensor:
+        flat = x.double().flatten(1)
+        parts = [MultivariateNormal(found.weight @ m + found.bias, covariance).log_prob(flat) for m, covariance in each]
+        return torch.logsumexp(torch.stack(parts, -1) + prior.logits.detach().double().log_softmax(0), -1)
+
+    return found.vae, log_p
+
+
+def with_layers() -> Known:
+    found = LinearGaussianLayers("bottom_up")
+    return found.vae, found.log_p
+
+
+@pytest.mark.parametrize("make", [with_mixture, with_layers])
+def test_it_is_exact_with_priors_of_several_parts_too(make: Callable[[], Known]) -> None:
+    vae, log_p = make()
+    batch = random_batch(16)
+    exact = -log_p(pixels(batch.images)).mean().item()
+    found = evaluate_ais(vae, [batch], "test", chains=300, steps=12, leapfrog=3, simulated=16)
+    assert exact - 0.1 < found.values["ais"] < exact + 0.25
+    assert found.values["ais_gap"] == pytest.approx(0, abs=0.2)
 
 
 def test_it_is_compared_with_the_nll_of_the_same_images() -> None:

@@ -7,7 +7,7 @@ from torch.distributions import Normal
 
 from tests.linear_gaussian import SHAPE, LinearGaussian, random_images
 from vae_lightning.bounds import elbo_terms
-from vae_lightning.noise import StreamNoise
+from vae_lightning.noise import ExampleNoise, PerSample, StreamNoise
 from vae_lightning.priors import GaussianMixture, Vamp
 
 
@@ -54,6 +54,16 @@ def test_components_are_drawn_by_their_weights() -> None:
     z = prior().rsample((30_000,), noise()).squeeze(-1)
     shares = torch.stack([(z < -50), (z.abs() < 50), (z > 50)]).double().mean(1)
     torch.testing.assert_close(shares, prior.logits.softmax(0).double(), atol=0.01, rtol=0)
+
+
+def test_a_draw_depends_on_its_example_and_not_on_those_beside_it() -> None:
+    p, seen = mixture()(), torch.arange(7)
+    whole = p.rsample((3, 7), PerSample(ExampleNoise(seen, 1)))
+    assert whole.shape == (3, 7, 2)
+    torch.testing.assert_close(p.rsample((3, 2), PerSample(ExampleNoise(seen[4:6], 1))), whole[:, 4:6])
+    torch.testing.assert_close(p.rsample((7,), PerSample(ExampleNoise(seen, 1))), whole[0])
+    assert whole.flatten(0, 1).unique(dim=0).shape == (21, 2)
+    assert p.rsample((), noise()).shape == (2,)
 
 
 def test_everything_of_a_mixture_is_learned() -> None:

@@ -45,7 +45,7 @@ class Mixture(Latent):
         u = noise.uniform(self.log_weights.detach()[:1], tuple(sample_shape)).flatten()
         cumulated = self.log_weights.detach().exp().cumsum(0)
         index = torch.searchsorted(cumulated, u * cumulated[-1], right=True).clamp_max(len(cumulated) - 1)
-        return self.pick(index).rsample((), noise).view(*sample_shape, *self.event_shape)
+        return self.pick(index).rsample((), _OfPicked(noise, tuple(sample_shape))).view(*sample_shape, *self.event_shape)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log Σ_k exp(log w_k + log p_k(z)), (*z.shape[:-1])."""
@@ -54,3 +54,16 @@ class Mixture(Latent):
     def detached(self) -> Mixture:
         pick = self.pick
         return Mixture(self.log_weights.detach(), lambda index: pick(index).detached(), self.event_shape[0])
+
+
+class _OfPicked:
+    """`noise` as a distribution without a batch asks for it, in draws of `shape`, given to their components side by side."""
+
+    def __init__(self, noise: Noise, shape: tuple[int, ...]) -> None:
+        self.noise, self.shape = noise, shape
+
+    def normal(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return self.noise.normal(like[0], (*samples, *self.shape)).reshape(*samples, *like.shape)
+
+    def uniform(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
+        return self.noise.uniform(like[0], (*samples, *self.shape)).reshape(*samples, *like.shape)

@@ -102,6 +102,7 @@ def simulate(vae: VAE, count: int, seed: int) -> tuple[Tensor, Tensor]:
         return z, vae.decode(z).sample()
 
 
+@torch.no_grad()
 def _prior_sample(vae: VAE, count: int, noise: Noise, chains: tuple[int, ...] = ()) -> Tensor:
     """z ~ p(z), (*chains, count, latent_dim)."""
     return vae.prior().rsample((*chains, count), PerSample(noise))
