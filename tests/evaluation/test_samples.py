@@ -33,6 +33,14 @@ def test_the_error_of_the_distance_is_its_spread_over_other_images() -> None:
     assert np.isnan(frechet_with_error(pairs[0][0][:19], pairs[0][1][:19])[1])
 
 
+def test_classes_drawn_in_turn_do_not_swell_the_error() -> None:
+    """As with condition=label, whose ten classes would else be left out one by one by a jackknife of ten groups."""
+    rng, places = np.random.default_rng(0), np.arange(1000)
+    real, drawn = (rng.normal(size=(1000, 3)) + 5 * np.eye(10, 3)[places % 10] for _ in range(2))
+    shuffled = drawn[rng.permutation(1000)]
+    assert frechet_with_error(real, drawn)[1] == pytest.approx(frechet_with_error(real, shuffled)[1], rel=0.6)
+
+
 def test_a_point_lies_within_a_cloud_up_to_its_third_neighbours() -> None:
     cloud = torch.tensor([[0.0], [1.0], [2.0], [3.0], [100.0]])  # third neighbours at 3, 2, 2, 3, 99
     points = torch.tensor([[-3.0], [-3.1], [2.5], [6.0], [6.1], [0.9], [200.0], [0.5]])
