@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,7 +34,9 @@ def test_the_figures_of_the_elbo_are_those_that_training_logs() -> None:
         assert values[name] == pytest.approx(trained.metrics()[name], rel=1e-6)
     assert codes.elbo is not None
     assert values["elbo_standard_error"] == pytest.approx(codes.elbo.std().item() / 20**0.5)
-    assert (values["rate"], values["distortion"]) == (values["kl"], values["reconstruction"])
+    for suffix in ("", "_standard_error"):
+        assert values[f"rate{suffix}"] == values[f"kl{suffix}"]
+        assert values[f"distortion{suffix}"] == values[f"reconstruction{suffix}"]
     units = unit_figures(codes).values
     assert units["active_units"] == trained.metrics()["active_units"]
     assert units["kl_per_dimension"] == pytest.approx(trained.kl_per_dimension())
@@ -66,7 +69,7 @@ def planted(mean: np.ndarray) -> Codes:
     size = len(mean)
     codes = torch.from_numpy(mean).float()
     zeros = torch.zeros(size)
-    return Codes(torch.arange(size), zeros.long(), zeros, zeros, None, codes, codes)
+    return Codes(torch.arange(size), zeros.long(), zeros, zeros, torch.zeros_like(codes), codes, codes)
 
 
 def test_active_units_have_the_spread_of_a_bootstrap_and_a_sentence_where_some_carry_nothing() -> None:
@@ -82,6 +85,12 @@ def test_active_units_have_the_spread_of_a_bootstrap_and_a_sentence_where_some_c
     assert 0.2 < at_the_edge.values["active_units_standard_error"] < 0.7
 
 
+def test_without_a_product_over_dimensions_there_is_no_kl_of_each_and_a_sentence() -> None:
+    found = unit_figures(replace(planted(np.eye(4)), kl_per_dimension=None))
+    assert "kl_per_dimension" not in found.values
+    assert found.notes == ["No KL of each dimension: this posterior or this prior is no product over dimensions."]
+
+
 def test_moments_are_those_of_the_aggregate_posterior() -> None:
     codes = encode_split(gaussian_vae(), normal_images(4000), "test")
     values = moment_figures(codes).values
@@ -89,6 +98,9 @@ def test_moments_are_those_of_the_aggregate_posterior() -> None:
     deviation = covariance.diag().sqrt()
     assert values["aggregate_mean"] == pytest.approx(SHIFT.tolist(), abs=0.06)
     assert values["aggregate_standard_deviation"] == pytest.approx(deviation.tolist(), rel=0.05)
+    errors = {name: np.array(values[f"aggregate_{name}_standard_error"]) for name in ("mean", "standard_deviation")}
+    assert errors["mean"] == pytest.approx(deviation.numpy() / 4000**0.5, rel=0.05)
+    assert errors["standard_deviation"] == pytest.approx(deviation.numpy() / 8000**0.5, rel=0.1)
     expected = (covariance[0, 1] / deviation.prod()).item()
     error = values["aggregate_correlation_standard_error"]
     assert values["aggregate_correlation"] == pytest.approx(expected, abs=4 * error)

@@ -92,8 +92,8 @@ def elbo_figures(codes: Codes) -> Measured:
     found.add_mean("elbo", codes.elbo)
     found.add_mean("reconstruction", codes.reconstruction)
     found.add_mean("kl", codes.kl)
-    for other, name in (("rate", "kl"), ("distortion", "reconstruction")):
-        found.values[other] = found.values[name]
+    found.add_mean("rate", codes.kl)
+    found.add_mean("distortion", codes.reconstruction)
     return found
 
 

@@ -32,6 +32,8 @@ def unit_figures(codes: Codes) -> Measured:
     if codes.kl_per_dimension is not None:
         found.values["kl_per_dimension"] = codes.kl_per_dimension.double().mean(0).tolist()
         found.values["kl_per_dimension" + ERROR] = [mean_error(column) for column in codes.kl_per_dimension.T]
+    elif codes.kl is not None:
+        found.notes.append("No KL of each dimension: this posterior or this prior is no product over dimensions.")
     if codes.mean is None:
         found.notes.append("No active units: this posterior has no mean vector.")
         return found
@@ -60,11 +62,22 @@ def moment_figures(codes: Codes) -> Measured:
         return Measured()
     z = codes.sample.double()
     found = Measured({"aggregate_mean": z.mean(0).tolist(), "aggregate_standard_deviation": z.std(0).tolist()})
+    found.values["aggregate_mean" + ERROR] = [mean_error(column) for column in z.T]
+    found.values["aggregate_standard_deviation" + ERROR] = [_deviation_error(column) for column in z.T]
     if z.shape[1] > 1:
         found.values["aggregate_correlation"] = _largest_correlation(z)
         # of a single correlation ρ: (1 − ρ²)/√(N − 1)
         found.values["aggregate_correlation" + ERROR] = (1 - _largest_correlation(z) ** 2) / (len(z) - 1) ** 0.5
     return found
+
+
+def _deviation_error(values: Tensor) -> float:
+    """Of a standard deviation s of n values, whatever they are distributed like: that of their variance by the delta method,
+
+    √((m_4 − m_2²)/n) / 2s, m_k their central moments (s/√2n where they are Gaussian).
+    """
+    square = (values - values.mean()).square()
+    return mean_error(square) / (2 * values.std().item()) if values.std() > 0 else 0.0
 
 
 def _largest_correlation(z: Tensor) -> float:

@@ -30,7 +30,7 @@ def evaluate_probes(train: Tensor, train_labels: Tensor, codes: Tensor, labels: 
     _add_accuracy(found, "linear_probe_accuracy", _linear(x, y, x_new, seed) == y_new)
     _add_accuracy(found, "knn_accuracy", _nearest(x, y, x_new) == y_new)
     classes, counts = np.unique(y, return_counts=True)
-    found.values["chance_accuracy"] = float((classes[counts.argmax()] == y_new).mean())
+    _add_accuracy(found, "chance_accuracy", classes[counts.argmax()] == y_new)
     _add_nmi(found, _clusters(x, len(classes), x_new, seed), y_new, seed)
     return found
 
