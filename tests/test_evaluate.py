@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from tests.running import SHORT, Runner
 from vae_lightning.commands import evaluate as command
 from vae_lightning.console import _figure
 from vae_lightning.evaluation.measured import ERROR
-from vae_lightning.results import begin_results
+from vae_lightning.results import add_to_results, begin_results
+from vae_lightning.runs import Run
 
 FEW = (
     "nll.samples=6", "nll.images=60", "latents.points=100", "latents.images=200", "probes.images=300", "ais.images=6",
@@ -91,6 +93,11 @@ def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -
     step = results(folder)["steps"]
     assert found["test/nll"] == [(step, pytest.approx(first["nll"], rel=1e-6))]
     assert found["hp/nll"][-1] == (step, pytest.approx(first["nll"], rel=1e-6))
+    curve = first["nll_by_samples"]
+    assert found["test/nll_by_samples"] == [(int(k), pytest.approx(value, rel=1e-6)) for k, value in curve.items()]
+    assert [k for k, _ in found["test/nll_by_samples"]] == [1, 2, 5, 6]
+    assert found["test/kl_per_dimension"] == [(j, pytest.approx(v, rel=1e-6)) for j, v in enumerate(first["kl_per_dimension"])]
+    assert f"nll with 1, 2, 5, 6 samples: {curve['1']:.2f}, {curve['2']:.2f}, {curve['5']:.2f}, {curve['6']:.2f}." in outcome.out
 
     assert runner("evaluate", f"run={folder}", *ALL, "batch_size=33", "nll.chunk=17").status == 0
     second = results(folder)["test"]
@@ -100,6 +107,16 @@ def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -
     assert second["samples_classifier"] == first["samples_classifier"]
     assert len(scalars(folder)["test/ssim"]) == 1, "an earlier evaluation is replaced"
     assert not list(folder.glob("**/.*"))
+
+
+def test_a_difference_goes_when_one_of_the_two_is_measured_anew(tmp_path: Path) -> None:
+    run = Run(tmp_path, OmegaConf.create(), tmp_path / "best.ckpt")
+    begin_results(tmp_path, {"test": {"elbo": -9.0}})
+    add_to_results(run, "test", {"nll": 8.0, "ais": 8.5, "ais_minus_nll": 0.5, "ais_minus_nll_standard_error": 0.1})
+    add_to_results(run, "test", {"mse": 0.1})
+    assert results(tmp_path)["test"]["ais_minus_nll"] == 0.5
+    add_to_results(run, "test", {"nll": 7.0})
+    assert results(tmp_path)["test"] == {"elbo": -9.0, "nll": 7.0, "ais": 8.5, "mse": 0.1}
 
 
 def test_images_measured_with_earlier_weights_go_when_training_ends(tmp_path: Path) -> None:

@@ -27,16 +27,23 @@ def add_to_results(run: Run, name: str, figures: dict[str, Any]) -> Path:
     path = run.inside("results.json")
     try:
         results = run.results()
-        write_json(path, {**results, name: {**results.get(name, {}), **figures}})
+        write_json(path, {**results, name: {**_still_true(results.get(name, {}), figures), **figures}})
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be written ({error}).") from error
     return path
 
 
+def _still_true(earlier: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
+    """The earlier figures, less the difference of two of which one is measured anew."""
+    anew = any(part in figures for part in ("nll", "ais"))
+    return {name: value for name, value in earlier.items() if not (anew and name.startswith("ais_minus_nll"))}
+
+
 def add_to_tensorboard(run: Run, name: str) -> None:
     """The numbers of the entry `name` as scalars, and those of test in the HParams tab, at the run's last step.
 
-    Only where the run has TensorBoard events; what an earlier evaluation wrote is replaced.
+    Figures by number of samples are a curve over it, and lists over latent dimensions one over their places. Only where the
+    run has TensorBoard events; what an earlier evaluation wrote is replaced.
     """
     folder = events_folder(run)
     if folder is None:
@@ -49,13 +56,22 @@ def add_to_tensorboard(run: Run, name: str) -> None:
     step = int(results.get("steps", 0))
     writer = SummaryWriter(str(folder), filename_suffix=suffix)
     for figure, value in results[name].items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            writer.add_scalar(f"{name}/{figure}", value, step)
+        for place, number in _curve(value, step):
+            writer.add_scalar(f"{name}/{figure}", number, place)
             if name == "test" and figure in HPARAMS_METRICS:
-                writer.add_scalar(f"hp/{figure}", value, step)
+                writer.add_scalar(f"hp/{figure}", number, place)
     writer.close()
     for path in earlier:
         path.unlink(missing_ok=True)
+
+
+def _curve(value: Any, step: int) -> list[tuple[int, float]]:
+    """(place, number) of each number in a figure: a number by itself is at `step`; nothing of what holds none."""
+    if isinstance(value, dict):
+        return [(int(samples), number) for samples, number in value.items()]
+    if isinstance(value, list):
+        return list(enumerate(value))
+    return [(step, value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
 def events_folder(run: Run) -> Path | None:

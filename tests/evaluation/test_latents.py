@@ -11,7 +11,7 @@ from tests.evaluation.test_aggregate import SCALE, SHIFT, WEIGHT, gaussian_vae, 
 from tests.linear_gaussian import LinearGaussian, random_batch
 from vae_lightning.architectures import MLP
 from vae_lightning.data.base import Batch
-from vae_lightning.evaluation.codes import Codes, add_bits_per_dim, elbo_figures, encode_split
+from vae_lightning.evaluation.codes import Codes, add_bits_per_dim, bits_per_dim, elbo_figures, encode_split
 from vae_lightning.evaluation.elbo import evaluate_elbo, pixels
 from vae_lightning.evaluation.latents import evaluate_latents, moment_figures, unit_figures
 from vae_lightning.evaluation.measured import Measured, bootstrap_error, group_error, mean_error, spread_places
@@ -105,6 +105,9 @@ def test_moments_are_those_of_the_aggregate_posterior() -> None:
     error = values["aggregate_correlation_standard_error"]
     assert values["aggregate_correlation"] == pytest.approx(expected, abs=4 * error)
     assert error < 0.02
+    assert codes.sample is not None
+    turned = moment_figures(replace(codes, sample=codes.sample * torch.tensor([1.0, -1.0]))).values
+    assert turned["aggregate_correlation"] == pytest.approx(values["aggregate_correlation"]), "a negative one is as large"
 
 
 def test_all_figures_come_together() -> None:
@@ -114,6 +117,7 @@ def test_all_figures_come_together() -> None:
 
 
 def test_bits_per_dim_only_where_the_likelihood_is_of_8_bit_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bits_per_dim(12.0, (3, 2, 2)) == pytest.approx(1 / np.log(2)), "of each pixel and channel"
     vae = LinearGaussian().vae  # 6 pixels
     found = Measured({"nll": 12.0, "nll_standard_error": 0.6, "elbo": -18.0, "elbo_standard_error": 1.2})
     add_bits_per_dim(found, vae)

@@ -18,6 +18,7 @@ def test_it_is_exact_where_q_is_the_exact_posterior() -> None:
     assert result.nll == pytest.approx(exact.mean().item(), abs=1e-4)
     assert result.standard_error == pytest.approx((exact.var() / 30).sqrt().item(), rel=1e-3)
     assert result.samples == 3
+    assert result.monte_carlo_error == pytest.approx(0, abs=1e-4), "other noise would change nothing"
 
 
 def test_it_converges_to_the_exact_value_from_above() -> None:

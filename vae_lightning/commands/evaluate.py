@@ -62,7 +62,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
             found.update(_measured(name, subject, report))
     add_bits_per_dim(found, vae)
 
-    for note in found.notes:
+    for note in [*found.notes, *_by_samples(found.values)]:
         report.say(note)
     report.say(results_table("results", {config.split: found.values}, ROWS))
     entry = config.split if run.checkpoint.stem == "best" else f"{config.split}_{run.checkpoint.stem}"
@@ -72,6 +72,15 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         made.append(("per image", write_per_image(run, entry, subject.per_image())))
     report.say(paths(made))
     return found.values
+
+
+def _by_samples(figures: dict[str, Any]) -> list[str]:
+    """The last steps of k with their nll, by which one sees whether it has converged."""
+    curve = list(figures.get("nll_by_samples", {}).items())[-4:]
+    if len(curve) < 2:
+        return []
+    samples, values = zip(*curve, strict=True)
+    return [f"nll with {', '.join(samples)} samples: {', '.join(f'{value:.2f}' for value in values)}."]
 
 
 def _measured(name: str, subject: Any, report: Any) -> Any:
