@@ -14,9 +14,13 @@ from omegaconf import OmegaConf
 from tests.running import SHORT, Runner
 from vae_lightning.commands import evaluate as command
 from vae_lightning.console import _figure
-from vae_lightning.evaluation.measured import ERROR
+from vae_lightning.evaluation.elbo import pixels
+from vae_lightning.evaluation.features import load_classifier
+from vae_lightning.evaluation.measured import ERROR, spread_places
+from vae_lightning.evaluation.samples import frechet_distance
 from vae_lightning.results import add_to_results, begin_results
-from vae_lightning.runs import Run
+from vae_lightning.runs import Run, find
+from vae_lightning.served import load_data
 
 FEW = (
     "nll.samples=6", "nll.images=60", "latents.points=100", "latents.images=200", "probes.images=300", "ais.images=6",
@@ -88,6 +92,12 @@ def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -
     same = images["nll"][torch.arange(6) * 500 // 6]
     assert np.isfinite(same).all()
     assert first["ais_minus_nll"] == pytest.approx(first["ais"] - same.mean()), "of the images that AIS was given"
+
+    splits = load_data(find(folder)).splits()  # grey, as E[x|z] is
+    classifier, digest = load_classifier(splits["train"], 5, folder / "cache")
+    real, other = (classifier.features(pixels(splits[s].images[spread_places(len(splits[s]), 200)])) for s in ("test", "train"))
+    assert first["frechet_distance_floor"] == pytest.approx(frechet_distance(real.numpy(), other.numpy()), rel=1e-4)
+    assert first["samples_classifier"] == digest
 
     found = scalars(folder)
     step = results(folder)["steps"]

@@ -43,6 +43,8 @@ def test_it_is_within_its_standard_error_of_the_exact_log_p() -> None:
     exact = -model().log_p(pixels(batch.images)).mean().item()
     assert found.values["ais"] == pytest.approx(exact, abs=min(0.25, found.values["ais_standard_error"]))
     assert found.values["ais_gap"] == pytest.approx(0, abs=0.1)
+    few = evaluate_ais(model().vae, [batch], "test", chains=1, steps=3, leapfrog=2, simulated=40).values
+    assert few["ais_gap"] > 0.3, "with few steps the two bounds are apart"
     assert (found.values["ais_images"], found.values["ais_chains"], found.values["ais_steps"]) == (40, 4, 60)
 
 

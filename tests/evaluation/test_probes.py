@@ -61,6 +61,24 @@ def test_what_is_learned_comes_from_the_training_codes_alone() -> None:
     assert [wrong[name] for name in NAMES] == pytest.approx([0, 0, 1])
 
 
+def test_clusters_are_those_of_the_training_codes() -> None:
+    """Test codes that lie far apart along another direction than the training codes do."""
+    labels = torch.arange(200) % 2
+    across = 2.0 * labels - 1
+    noise = torch.randn(200, generator=torch.Generator().manual_seed(0))
+    train = torch.stack([5 * across + 0.1 * noise, 0.1 * noise], 1)
+    test = torch.stack([across, 20 * noise.sign()], 1)
+    assert evaluate_probes(train, labels, test, labels).values["clustering_nmi"] == pytest.approx(1)
+
+
+def test_the_five_nearest_vote_and_chance_is_the_commonest_training_label() -> None:
+    train = torch.tensor([[0.0], [0.1], [0.2], [0.3], [0.4], [9.0], [9.1], [9.2], [9.3], [9.4]])
+    labels = torch.tensor([1, 0, 0, 0, 1, 0, 0, 0, 0, 1])  # at −1, a 1 is nearest, but three of the five nearest are 0
+    values = evaluate_probes(train, labels, torch.tensor([[-1.0], [-1.0], [-1.0], [-1.0]]), torch.tensor([0, 1, 1, 1])).values
+    assert (values["knn_accuracy"], values["chance_accuracy"]) == (0.25, 0.25)
+    assert values["chance_accuracy_standard_error"] == pytest.approx((0.25 * 0.75 / 4) ** 0.5)
+
+
 def test_one_label_has_no_probes() -> None:
     codes, labels = planted(30, 1, 0)
     found = evaluate_probes(codes, torch.zeros_like(labels), codes, labels)
