@@ -14,6 +14,8 @@ from omegaconf import OmegaConf
 from tests.running import SHORT, Runner
 from vae_lightning.commands import evaluate as command
 from vae_lightning.console import _figure
+from vae_lightning.data.sprites import Sprites
+from vae_lightning.evaluation.disentanglement import evaluate_disentanglement
 from vae_lightning.evaluation.elbo import pixels
 from vae_lightning.evaluation.features import load_classifier
 from vae_lightning.evaluation.measured import ERROR, spread_places
@@ -28,7 +30,7 @@ FEW = (
     "samples.cache=cache",
 )  # fmt: skip
 ALL = ("measures=[ais,nll,latents,reconstructions,probes,samples]", *FEW)
-SPRITES = ("data=sprites", "data.images=1200", "data.size=32", "data.val_size=100", "data.test_size=300")
+SPRITES = ("data=sprites", "data.images=1200", "data.size=32", "data.val_size=150", "data.test_size=300")
 
 
 def results(folder: Path) -> dict[str, Any]:
@@ -139,7 +141,8 @@ def test_images_measured_with_earlier_weights_go_when_training_ends(tmp_path: Pa
 
 def test_sprites_are_scored_for_disentanglement(runner: Runner) -> None:
     folder = runner.trained(*SHORT, *SPRITES, "logger=none")
-    outcome = runner("evaluate", f"run={folder}", "nll.samples=0", "probes.images=200", "per_image=true", "split=val")
+    few = ("nll.samples=0", "probes.images=200", "disentanglement.images=100")
+    outcome = runner("evaluate", f"run={folder}", *few, "per_image=true", "split=val")
     assert outcome.status == 0, outcome.err
     found = results(folder)["val"]
     assert {"mig", "sap", "modularity", "dci_disentanglement", "factor_vae_score", "beta_vae_score", "ssim"} <= set(found)
@@ -147,7 +150,10 @@ def test_sprites_are_scored_for_disentanglement(runner: Runner) -> None:
     assert "nll" not in found
     assert "factor_vae_score" in outcome.out
     with np.load(folder / "per_image_val.npz") as arrays:
-        assert arrays["factors"].shape == (100, 5)
+        assert arrays["factors"].shape == (150, 5)
+        places = spread_places(150, 100)
+        codes, factors = (torch.from_numpy(arrays[name])[places] for name in ("codes", "factors"))
+    assert evaluate_disentanglement(codes, factors, Sprites.categorical_factors).values["mig"] == pytest.approx(found["mig"])
     assert not list(folder.glob("events*"))
 
 

@@ -59,6 +59,14 @@ def test_perfect_codes_score_one(perfect: dict[str, float], name: str) -> None:
     assert perfect[name] == pytest.approx(1, abs=0.02)
 
 
+def test_the_scale_of_a_dimension_does_not_matter(factors: np.ndarray) -> None:
+    """Noise in the codes, so that a fixed factor's dimension varies too, and by more than others where its scale is larger."""
+    codes = standard(factors) + 0.3 * np.random.default_rng(1).normal(size=factors.shape)
+    scaled = codes * [0.5, 1, 10, 50]
+    assert factor_vae_score(scaled, factors) == pytest.approx(factor_vae_score(codes, factors))
+    assert factor_vae_score(scaled, factors) > 0.98
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_mixed_codes_score_near_nothing(mixed: dict[str, float], name: str) -> None:
     if name == "dci_informativeness":

@@ -15,7 +15,7 @@ import yaml
 
 from vae_lightning.build import AXES
 from vae_lightning.published import __main__ as command
-from vae_lightning.published.attempts import attempts, recipe_config, run_folders
+from vae_lightning.published.attempts import attempts, differences, recipe_config, run_folders
 from vae_lightning.published.figures import Gap, figure_of, paired_gap
 from vae_lightning.published.page import page
 from vae_lightning.published.recipes import recipes
@@ -26,7 +26,10 @@ STANDARD, VAMP = "tomczak2018_standard", "tomczak2018_vamp"
 
 
 def run(root: Path, recipe: str, seed: int = 0, figures: dict[str, Any] | None = None, **more: Any) -> Path:
-    """A run folder of `recipe` as it would be after training and evaluation. more: started, images, entry, and keys to change."""
+    """A run folder of `recipe` as it would be after training on 50,000 images and evaluation.
+
+    more: started, images, entry, epochs, processes, and keys to change.
+    """
     folder = root / recipe / f"{seed}_{more.get('started', '2026')}"
     folder.mkdir(parents=True)
     config = json.loads(json.dumps(recipe_config(recipe)))
@@ -39,7 +42,8 @@ def run(root: Path, recipe: str, seed: int = 0, figures: dict[str, Any] | None =
         config[group][name] = value
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     entry = more.get("entry", KNOWN[recipe].entry)
-    ended = {"steps": 7, "epochs": more.get("epochs", config["trainer"]["max_epochs"]), "seconds": 90.0}
+    epochs, batches = more.get("epochs", config["trainer"]["max_epochs"]), math.ceil(50000 / config["data"]["batch_size"])
+    ended = {"steps": epochs * batches // more.get("processes", 1), "epochs": epochs, "seconds": 90.0}
     results = {**ended, "hardware": "an abacus", "git_commit": "0123abc", entry: {"elbo": -99.0, **(figures or {})}}
     if figures is not None:
         (folder / "results.json").write_text(json.dumps(results))
@@ -167,6 +171,31 @@ def test_a_run_that_is_not_of_the_recipe_is_left_out_with_a_sentence(tmp_path: P
         f"{other.name} is left out: it is no run of {STANDARD}, since trainer.max_epochs, optimizer.lr differ.",
         f"{unfinished.name} is left out: its training has not ended.",
     ]
+
+
+def test_a_run_of_two_processes_has_twice_the_batch_and_is_left_out(tmp_path: Path) -> None:
+    both = run(tmp_path, STANDARD, 1, nll(84), processes=2, keys={"trainer.devices": 2})
+    found, notes = attempts(run_folders(tmp_path), KNOWN)
+    assert found == {}
+    assert notes == [f"{both.name} is left out: several processes trained it, each with the batch of {STANDARD}."]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("trainer.precision", "bf16-mixed"), ("trainer.limit_train_batches", 10), ("trainer.overfit_batches", 1.0),
+        ("trainer.accumulate_grad_batches", 2), ("trainer.gradient_clip_val", 1.0), ("trainer.max_epochs", 7),
+        ("trainer.max_time", "00:01:00:00"), ("trainer.max_steps", 9), ("callbacks.best", None), ("data.binarize", "static"),
+        ("data.batch_size", 99), ("data.val_size", 9), ("model.hidden", [3]), ("optimizer.eps", 1.0), ("lr_schedule.gamma", 0.5),
+        ("beta_schedule.warmup", 3), ("likelihood.bias_from_data", True), ("prior.components", 3), ("objective.bound", {}),
+    ],
+)  # fmt: skip
+def test_what_makes_a_run_another_than_the_recipe(key: str, value: Any) -> None:
+    config = json.loads(json.dumps(recipe_config(STANDARD)))
+    assert differences(config, recipe_config(STANDARD)) == []
+    group, _, name = key.partition(".")
+    config[group][name] = value
+    assert differences(config, recipe_config(STANDARD)) == [key]
 
 
 def test_an_evaluation_does_not_make_a_run_finished(tmp_path: Path) -> None:

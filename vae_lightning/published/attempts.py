@@ -74,6 +74,8 @@ def attempts(folders: Iterable[Path], recipes: Mapping[str, Recipe]) -> tuple[di
             notes.append(f"{folder.name} is left out: it is no run of {recipe.name}, since {', '.join(different)} differ.")
         elif not has_ended(folder) or stopped_short(folder, config):
             notes.append(f"{folder.name} is left out: its training has not ended.")
+        elif larger_batches(folder, config):
+            notes.append(f"{folder.name} is left out: several processes trained it, each with the batch of {recipe.name}.")
         else:
             attempt = _attempt(folder, recipe, config)
             if attempt.stale:
@@ -105,6 +107,13 @@ def stopped_short(folder: Path, config: Mapping[str, Any]) -> bool:
     if _at(config, "callbacks.early_stopping") is not None:
         return False
     return read_json(folder / "results.json")["epochs"] < (_at(config, "trainer.max_epochs") or 0)
+
+
+def larger_batches(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether a step saw more than data.batch_size images: then there were fewer steps to an epoch than one process takes."""
+    results = read_json(folder / "results.json")
+    of_one = -(-config["facts"]["train_size"] // config["data"]["batch_size"])
+    return results["steps"] < 0.9 * of_one * results["epochs"]
 
 
 def differences(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
