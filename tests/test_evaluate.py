@@ -15,14 +15,16 @@ from tests.running import SHORT, Runner
 from vae_lightning.commands import evaluate as command
 from vae_lightning.console import _figure
 from vae_lightning.data.sprites import Sprites
+from vae_lightning.evaluation.codes import encode_split
 from vae_lightning.evaluation.disentanglement import evaluate_disentanglement
 from vae_lightning.evaluation.elbo import pixels
 from vae_lightning.evaluation.features import load_classifier
 from vae_lightning.evaluation.measured import ERROR, spread_places
+from vae_lightning.evaluation.probes import evaluate_probes
 from vae_lightning.evaluation.samples import frechet_distance
 from vae_lightning.results import add_to_results, begin_results
-from vae_lightning.runs import Run, find
-from vae_lightning.served import load_data
+from vae_lightning.runs import Run, find, load_vae
+from vae_lightning.served import load_data, load_split
 
 FEW = (
     "nll.samples=6", "nll.images=60", "latents.points=100", "latents.images=200", "probes.images=300", "ais.images=6",
@@ -100,6 +102,13 @@ def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -
     real, other = (classifier.features(pixels(splits[s].images[spread_places(len(splits[s]), 200)])) for s in ("test", "train"))
     assert first["frechet_distance_floor"] == pytest.approx(frechet_distance(real.numpy(), other.numpy()), rel=1e-4)
     assert first["samples_classifier"] == digest
+
+    train = load_split(find(folder), "train")
+    codes = encode_split(load_vae(find(folder)), [train[spread_places(len(train), 300)]], "train")
+    assert codes.mean is not None
+    measured = [torch.from_numpy(images[name]) for name in ("codes", "labels")]
+    expected = evaluate_probes(codes.mean, codes.labels, measured[0], measured[1]).values["knn_accuracy"]
+    assert first["knn_accuracy"] == pytest.approx(expected, abs=0.005), "learned on training images"
 
     found = scalars(folder)
     step = results(folder)["steps"]
