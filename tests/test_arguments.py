@@ -80,7 +80,7 @@ TRAINER: dict[str, tuple[list[Any], list[Any]]] = {
     ),
     "num_nodes": ([1, 10000], [0, 10001]),
     "fast_dev_run": ([0, 3, True], [-1]),
-    "max_epochs": ([-1, 5], [-2]),
+    "max_epochs": ([-1, 1, 5], [-2, 0]),
     "min_epochs": ([0], [-1]),
     "max_steps": ([-1], [-2]),
     "min_steps": ([0], [-1]),

@@ -70,7 +70,7 @@ WRONG = [
     ("lr_schedule=multistep lr_schedule.milestones=3", 2, "lr_schedule.milestones=3"),
     ("lr_schedule=multistep lr_schedule.gamma=2", 2, "lr_schedule.gamma=2"),
     ("trainer.precision=7", 2, "trainer.precision=7: must be 64, 32, 16, transformer-engine"),
-    ("trainer.max_epochs=-5", 2, "trainer.max_epochs=-5: must be an integer of at least -1."),
+    ("trainer.max_epochs=-5", 2, "trainer.max_epochs=-5: must be an integer of at least 1, or -1 for no limit."),
     ("trainer.strategy=fast", 2, "trainer: "),
     ("callbacks.pictures.every_n_epochs=0", 2, "callbacks.pictures.every_n_epochs=0"),
     ("callbacks.best.mode=most", 2, "callbacks.best.mode=most: must be one of max, min."),

@@ -6,9 +6,11 @@ import json
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from matplotlib.figure import Figure
 
 from tests.running import REPOSITORY, SHORT, Runner, metrics_rows
 from vae_lightning.console import _figure
@@ -142,6 +144,25 @@ def test_generate_draws_what_is_asked_for(runner: Runner) -> None:
     assert {p.stem for p in (runner.cwd / "here").iterdir()} == {"samples", "manifold"}
 
 
+def test_a_split_of_few_images_is_drawn_and_scattered_under_its_own_name(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vae_lightning import figures
+
+    titles, drawn = [], figures.to_array
+
+    def to_array(figure: Figure) -> np.ndarray:
+        titles.append(figure.axes[0].get_title())
+        return drawn(figure)
+
+    monkeypatch.setattr(figures, "to_array", to_array)
+    folder = runner.trained(*SHORT, "data.val_size=1", "data.test_size=7", "trainer.max_epochs=1", "logger=none")
+    assert (folder / "figures" / "latent_scatter.png").exists()
+    assert runner("generate", f"run={folder}").status == 0
+    assert "Codes E[z|x] of test images, by label" in titles
+    outcome = runner("generate", f"run={folder}", "split=val", "what=[reconstructions,interpolations]")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "what=interpolations goes from one image to another, and val has 1." in outcome.err
+
+
 @pytest.mark.parametrize(
     ("command", "arguments", "sentence"),
     [
@@ -231,11 +252,33 @@ def test_a_loss_that_is_no_longer_finite_is_named(runner: Runner) -> None:
     assert "NaN or infinity at step" in outcome.err
 
 
-def test_a_run_length_that_is_not_known_is_refused(runner: Runner) -> None:
-    outcome = runner("train", *SHORT, "trainer.max_epochs=-1", "beta_schedule=linear", "lr_schedule=none")
-    assert outcome.status == 2
-    assert "unit=fraction" in outcome.err
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["beta_schedule=linear", "lr_schedule=none"],
+            "beta_schedule.unit=fraction: must be epoch or step, since the run's length",
+        ),
+        (["lr_schedule=multistep"], "lr_schedule.unit=fraction: must be epoch or step, since the run's length"),
+        ([], "lr_schedule=cosine falls over the whole run, whose length is not known beforehand"),
+        (["objective=capacity", "lr_schedule=none"], "objective.kl.capacity.unit=fraction: must be epoch or step"),
+        (["posterior=categorical", "lr_schedule=none"], "posterior.temperature.unit=fraction: must be epoch or step"),
+    ],
+)
+def test_a_run_length_that_is_not_known_is_refused(runner: Runner, arguments: list[str], sentence: str) -> None:
+    outcome = runner("train", *SHORT, "trainer.max_epochs=-1", *arguments)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert outcome.err.startswith(f"error: {sentence}")
     assert not list(runner.cwd.glob("outputs/**/*"))
+
+
+def test_epochs_are_counted_where_only_steps_end_the_run(runner: Runner) -> None:
+    by_steps = ("trainer.max_epochs=-1", "trainer.max_steps=8", "trainer.log_every_n_steps=1", "logger=none")
+    beta = ("beta_schedule=linear", "beta_schedule.unit=epoch", "beta_schedule.warmup=1")
+    lr = ("lr_schedule=multistep", "lr_schedule.unit=epoch", "lr_schedule.milestones=[1]", "optimizer.lr=0.01")
+    rows = [r for r in metrics_rows(runner.trained(*SHORT, *by_steps, *beta, *lr)) if r["kind"] == "train_step"]
+    assert [float(r["beta"]) for r in rows] == [0, 0.25, 0.5, 0.75, 1, 1, 1, 1]
+    assert [float(r["lr"]) for r in rows] == pytest.approx([0.01] * 4 + [0.001] * 4)
 
 
 @pytest.mark.parametrize(("algorithm", "order"), [("norm", 2), ("value", float("inf"))])

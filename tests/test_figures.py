@@ -167,6 +167,12 @@ def test_the_scatter_of_one_dimension() -> None:
     np.testing.assert_allclose(points(figures.latent_scatter(codes, torch.zeros(30)))[:, 0], codes[:, 0], rtol=1e-6)
 
 
+def test_the_scatter_of_a_single_image() -> None:
+    figure = figures.latent_scatter(torch.randn(1, 3), torch.zeros(1))
+    assert points(figure).tolist() == [[0, 0]]
+    assert figure.axes[0].get_ylabel() == "principal component 2 (0% of the variance)"
+
+
 def test_bars_are_sorted_and_keep_their_names() -> None:
     figure = figures.kl_bars([0.1, 3.0, 1.0], active=2)
     ax = figure.axes[0]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from vae_lightning.errors import InvalidValue
+from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.lr_schedules import Cosine, LRSchedule, MultiStep, NoLRSchedule
 from vae_lightning.schedules import RunLength
 
@@ -43,9 +43,11 @@ def test_multistep_falls_at_each_milestone_in_every_unit(unit: str, milestones: 
     assert seen == pytest.approx([0.5] * 50 + [0.05] * 25 + [0.005] * 26)
 
 
-@pytest.mark.parametrize("schedule", [Cosine(), MultiStep([0.5])])
-def test_an_unknown_run_length_is_refused(schedule: LRSchedule) -> None:
-    with pytest.raises(InvalidValue, match="unit=fraction"):
+@pytest.mark.parametrize(
+    ("schedule", "words"), [(Cosine(), "lr_schedule=none"), (MultiStep([0.5]), "unit=fraction: must be epoch")]
+)
+def test_an_unknown_run_length_is_refused(schedule: LRSchedule, words: str) -> None:
+    with pytest.raises(UserError, match=words):
         rates(schedule, RunLength(math.inf, 10))
 
 

@@ -14,9 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from vae_lightning.build import AXES
+from vae_lightning.errors import shown
+from vae_lightning.shipped import conf_dir
 
-# values of the Trainer's arguments that say nothing
-_QUIET = (None, False, True, 0, 1, -1, "auto")
+_ALWAYS = ("max_epochs", "log_every_n_steps")  # of the Trainer's arguments
 _NATS = (
     "elbo", "reconstruction", "kl", "nll", "ais", "ais_minus_nll", "ais_gap", "mutual_information", "mutual_information_upper",
     "marginal_kl", "total_correlation", "dimension_wise_kl",
@@ -60,7 +61,7 @@ class Report:
 def composition(config: DictConfig, vae: Any, facts: dict[str, str]) -> str:
     """What was composed: a line per axis with its option and the arguments in force, then shapes, sizes and `facts`."""
     lines = [(axis, config.choices[axis], _axis(config, axis)) for axis in AXES if axis in config.choices]
-    lines.append(("trainer", config.choices.trainer, _arguments(config.trainer, _QUIET)))
+    lines.append(("trainer", config.choices.trainer, _trainer(config.trainer)))
     encoder, decoder = (sum(p.numel() for p in part.parameters()) for part in (vae.encoder, vae.decoder))
     total = sum(p.numel() for p in vae.parameters())
     lines.append(("shapes", f"x {'×'.join(str(n) for n in vae.shape)} → z {vae.latent_dim}", ""))
@@ -124,15 +125,26 @@ def _axis(config: DictConfig, axis: str) -> str:
     return " ".join(word for word in words if word)
 
 
-def _arguments(node: DictConfig, quiet: Sequence[Any] = (None, False)) -> str:
-    """The node's arguments, without those whose value is one of `quiet`."""
+def _trainer(node: DictConfig) -> str:
+    """Of the Trainer's many arguments how long it trains, how often it writes, and what is not as trainer=auto has it."""
+    auto: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "trainer" / "auto.yaml"))
+    values: Any = OmegaConf.to_container(node, resolve=True)
+    return _words({k: v for k, v in values.items() if k in _ALWAYS or k not in auto or v != auto[k]})
+
+
+def _arguments(node: DictConfig) -> str:
+    """The node's arguments, without those that are null or false."""
     values = OmegaConf.to_container(node, resolve=True)
     assert isinstance(values, dict)
-    shown = {k: v for k, v in values.items() if not str(k).startswith("_") and not any(v is q or v == q for q in quiet)}
-    return " ".join(f"{k!s}={_short(v)}" for k, v in shown.items())
+    return _words({k: v for k, v in values.items() if not (v is None or v is False)})
+
+
+def _words(values: Any) -> str:
+    return " ".join(f"{k!s}={_short(v)}" for k, v in values.items() if not str(k).startswith("_"))
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{…}"
-    return str(value).replace(" ", "").replace("True", "true")
+    """A value as it is typed; a part that has a class by its name: `Linear(value=25.0 start=0.0 …)`."""
+    if isinstance(value, dict) and "_target_" in value:
+        return f"{str(value['_target_']).rpartition('.')[2]}({_arguments(OmegaConf.create(value))})"
+    return shown(value)

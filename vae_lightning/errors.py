@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -32,6 +33,15 @@ class RunError(UserError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=1)
+
+
+@contextmanager
+def within(key: str) -> Iterator[None]:
+    """An InvalidValue leaves this block with its argument named as a key below `key`."""
+    try:
+        yield
+    except InvalidValue as error:
+        raise InvalidValue(f"{key}.{error.name}", error.value, error.allowed) from error
 
 
 def shown(value: Any) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from vae_lightning.abilities import DENSITY
-from vae_lightning.errors import InvalidValue, check_number
+from vae_lightning.errors import InvalidValue, check_number, within
 from vae_lightning.schedules import Constant, RunLength, Schedule, check_open
 
 
@@ -126,7 +126,8 @@ class Control(Feedback):
 
     def begin(self, run: RunLength) -> None:
         super().begin(run)
-        self.target.begin(run)
+        with within("target"):
+            self.target.begin(run)
 
     def __call__(self, step: int) -> Tensor:
         self.target_now = self.target(step)

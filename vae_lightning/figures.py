@@ -23,6 +23,7 @@ from vae_lightning.vae import VAE
 
 INK = "#333333"
 MOST_ROWS = 32
+SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def reconstructions(vae: VAE, x: Tensor, columns: int = 10, c: Tensor | None = None) -> Figure:
@@ -112,8 +113,9 @@ def manifold(vae: VAE, side: int = 20, label: int | None = None) -> Figure:
     return grid_figure(vae.decode(z, c).mean, title, gap=0)
 
 
-def latent_scatter(codes: Tensor, labels: Tensor) -> Figure:
-    """The posterior means (N, latent_dim), coloured by label; the two first principal components where there are more than 2."""
+def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val") -> Figure:
+    """The posterior means (N, latent_dim) of images of `split`, coloured by label; the two first principal components where there
+    are more than 2."""
     points = codes.double().cpu().numpy()
     axes: tuple[str, ...] = ("z₁", "z₂")
     if points.shape[1] == 1:
@@ -128,7 +130,7 @@ def latent_scatter(codes: Tensor, labels: Tensor) -> Figure:
     for i, label in enumerate(classes):
         mine = (labels == label).cpu().numpy()
         ax.scatter(points[mine, 0], points[mine, 1], s=9, color=colours[i % 10], alpha=0.75, linewidths=0, label=str(label))
-    ax.set(title="Codes E[z|x] of the validation images, by label", xlabel=axes[0], ylabel=axes[1])
+    ax.set(title=f"Codes E[z|x] of {SPLIT_WORDS[split]} images, by label", xlabel=axes[0], ylabel=axes[1])
     ax.set_aspect("equal", adjustable="datalim")
     ax.legend(title="label", markerscale=2, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     _plain(ax)
@@ -202,6 +204,8 @@ def save(picture: np.ndarray, path: Path) -> Path:
 def _principal_components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first two components (N, 2) and the share of the variance of each; signs fixed, so that pictures do not flip."""
     centred = points - points.mean(0)
+    if len(points) == 1:  # which varies in no direction
+        return centred[:, :2], np.zeros(2)
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)
     directions = directions[:2]
     largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], 1)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vae_lightning.errors import InvalidValue, check_choice, check_number
+from vae_lightning.errors import InvalidValue, UserError, check_choice, check_number
 from vae_lightning.schedules import UNITS, RunLength, check_length
 
 if TYPE_CHECKING:  # so that arguments are checked before torch is there
@@ -39,6 +39,11 @@ class Cosine(LRSchedule):
     def build(self, optimizer: Optimizer, run: RunLength) -> LRScheduler:
         from torch.optim.lr_scheduler import LambdaLR
 
+        if not 0 < run.steps < math.inf:
+            raise UserError(
+                "lr_schedule=cosine falls over the whole run, whose length is not known beforehand: set trainer.max_epochs or "
+                "trainer.max_steps, or choose lr_schedule=none."
+            )
         return LambdaLR(optimizer, CosineFactor(self.final, run.steps_per("fraction")))
 
 

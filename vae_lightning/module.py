@@ -20,6 +20,7 @@ from vae_lightning import quiet  # noqa: F401
 from vae_lightning.callbacks.step_limit import total_steps
 from vae_lightning.data.base import Batch
 from vae_lightning.data.binarization import BernoulliPixels
+from vae_lightning.errors import within
 from vae_lightning.evaluation.elbo import SplitSums, pixels
 from vae_lightning.lr_schedules import LRSchedule
 from vae_lightning.metrics import sum_over_ranks
@@ -108,7 +109,8 @@ class VAEModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(self.parameter_groups())
-        scheduler = self.lr_schedule.build(optimizer, self.run_length())
+        with within("lr_schedule"):
+            scheduler = self.lr_schedule.build(optimizer, self.run_length())
         if scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -139,6 +141,8 @@ class VAEModule(LightningModule):
 
     def run_length(self) -> RunLength:
         steps = total_steps(self.trainer)
+        if self.trainer.train_dataloader is None:  # in a run without max_epochs, whose batches are not counted yet
+            self.trainer.fit_loop.setup_data()
         batches = self.trainer.num_training_batches
         return RunLength(steps, math.ceil(batches / self.trainer.accumulate_grad_batches) if batches < math.inf else math.inf)
 
@@ -147,8 +151,9 @@ class VAEModule(LightningModule):
         return {"beta": self.beta_schedule} | {name: value.schedule for name, value in self.scheduled.items()}
 
     def on_fit_start(self) -> None:
-        for schedule in self.schedules().values():
-            schedule.begin(self.run_length())
+        for name, schedule in self.schedules().items():
+            with within("beta_schedule" if schedule is self.beta_schedule else name.removeprefix("vae.")):
+                schedule.begin(self.run_length())
         self.generator = torch.Generator(self.device)
 
     # ---------------------------------------------------------------- what is written, and kept

@@ -36,7 +36,7 @@ def _some_batches(name: str, value: Any) -> None:
     _above_zero(name, value)
 
 
-def _steps(name: str, value: Any) -> None:
+def _limit(name: str, value: Any) -> None:
     if isinstance(value, int) and not isinstance(value, bool) and value != -1 and value < 1:
         raise InvalidValue(name, value, "an integer of at least 1, or -1 for no limit")
 
@@ -91,9 +91,9 @@ RANGES: dict[str, dict[str, Check]] = {
         "max_time": _duration,
         "num_nodes": at_least(1, 10000),
         "fast_dev_run": at_least(0),
-        "max_epochs": at_least(-1),
+        "max_epochs": _limit,
         "min_epochs": at_least(0),
-        "max_steps": _steps,
+        "max_steps": _limit,
         "min_steps": at_least(0),
         "limit_train_batches": _some_batches,
         "limit_val_batches": share_or_count,

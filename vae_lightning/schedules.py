@@ -29,11 +29,13 @@ class RunLength:
     steps_per_epoch: float
 
     def steps_per(self, unit: str) -> float:
-        """Steps in one `unit`; ValueError where the run's length is not known and a fraction of it is asked for."""
-        length = {"fraction": self.steps, "epoch": self.steps_per_epoch, "step": 1.0}[unit]
-        if not (math.isfinite(length) and length > 0):
-            raise InvalidValue("unit", unit, "step, since the run's length is not known beforehand (set trainer.max_epochs)")
-        return length
+        """Steps in one `unit`; InvalidValue where the run's length is not known and a fraction of it is asked for."""
+        lengths = {"fraction": self.steps, "epoch": self.steps_per_epoch, "step": 1.0}
+        known = [name for name, length in lengths.items() if math.isfinite(length) and length > 0]
+        if unit not in known:
+            remedy = "else set trainer.max_epochs or trainer.max_steps"
+            raise InvalidValue("unit", unit, f"{' or '.join(known)}, since the run's length is not known beforehand ({remedy})")
+        return lengths[unit]
 
 
 class Schedule(ABC):

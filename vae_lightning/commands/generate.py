@@ -137,17 +137,20 @@ def _drawings(config: DictConfig, run: Any, vae: Any, device: Any) -> dict[str, 
         return figures.traversals(vae, images(c.image, 1)[0], kl, c.reach, c.columns, c=labels(c.image, 1))
 
     def interpolations() -> Any:
-        rows = config.interpolations.rows
+        rows = min(config.interpolations.rows, len(split()) // 2)
+        if rows == 0:
+            raise UserError(f"what=interpolations goes from one image to another, and {config.split} has {len(split())}.")
         pairs, c = images(0, 2 * rows), labels(0, 2 * rows)
         return figures.interpolations(vae, pairs[:rows], pairs[rows:], config.interpolations.columns, c[:rows], c[rows:])
 
     def latent_scatter() -> Any:
         count = min(config.latent_scatter.count, len(split()))
         with torch.no_grad():
-            return figures.latent_scatter(vae.encode(images(0, count), labels(0, count)).mean, split().labels[:count])
+            codes = vae.encode(images(0, count), labels(0, count)).mean
+        return figures.latent_scatter(codes, split().labels[:count], config.split)
 
     def reconstructions() -> Any:
-        count = config.reconstructions.count
+        count = min(config.reconstructions.count, len(split()))
         return figures.reconstructions(vae, images(0, count), config.reconstructions.columns, labels(0, count))
 
     return {
