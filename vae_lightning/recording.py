@@ -51,18 +51,20 @@ class Recorder:
         self._written: Tensor | None = None  # the totals at the last `train_step` row
         self._written_step = 0
         self._lr = math.nan  # of the last step: once that is done, the optimizer has the next one's
-        self._clock, self._seconds, self._images_before = time.perf_counter(), 0.0, 0.0
+        self._clock: float | None = None  # when training was last seen to go on; None while something else is done
+        self._seconds, self._images_before = 0.0, 0.0
         self.began, self.seconds_before = time.perf_counter(), 0.0
 
     def begin(self) -> None:
         """When training begins or goes on."""
         self.log_every: int = self.module.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        self._clock = time.perf_counter()
+        self.clock_on()
 
     def begin_epoch(self) -> None:
         self.means, self._written = Means(), None
         self._written_step = self.module.trainer.global_step
-        self._clock, self._seconds, self._images_before = time.perf_counter(), 0.0, 0.0
+        self._seconds, self._images_before = 0.0, 0.0
+        self.clock_on()
 
     def step(self, losses: Mapping[str, Tensor], images: int) -> None:
         """Takes the step's terms; every `log_every_n_steps` steps, writes the means since the last time."""
@@ -71,20 +73,25 @@ class Recorder:
         self.means.add(losses, images, step)
         if step % self.log_every == 0 and step != self._written_step:
             totals = self.totals()
-            self.clock_off()
+            self.read_clock()
             self.write("train_step", self._train_metrics(totals - (0 if self._written is None else self._written), totals), step)
             self._written, self._written_step = totals, step
 
     def end_epoch(self) -> None:
         totals = self.totals()
-        self.clock_off()
+        self.read_clock()
         self.write("train", self._train_metrics(totals, totals), self.module.trainer.global_step)
 
-    def clock_off(self) -> None:
+    def read_clock(self) -> None:
         """Adds what training took since the clock was last read; validation, pictures and checkpoints do not count."""
-        now = time.perf_counter()
-        self._seconds += now - self._clock
-        self._clock = now
+        if self._clock is not None:
+            now = time.perf_counter()
+            self._seconds += now - self._clock
+            self._clock = now
+
+    def clock_off(self) -> None:
+        self.read_clock()
+        self._clock = None
 
     def clock_on(self) -> None:
         self._clock = time.perf_counter()

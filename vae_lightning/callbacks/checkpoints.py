@@ -101,7 +101,9 @@ class LastCheckpoint(RunCheckpoint):
         self._ask(trainer, batch_idx)
         steps = self.every_n_steps is not None and trainer.global_step - self._step >= self.every_n_steps
         if (steps or self._asked) and between_steps(trainer, batch_idx):
+            pl_module.recorder.clock_off()
             self._write(trainer)
+            pl_module.recorder.clock_on()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._ask(trainer)

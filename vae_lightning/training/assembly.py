@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from vae_lightning import build, quiet, runs  # noqa: F401
 from vae_lightning.abilities import DENSITY
+from vae_lightning.callbacks.epoch_clock import EpochClock
 from vae_lightning.callbacks.step_limit import StepLimit
 from vae_lightning.data.base import Images
 from vae_lightning.data.binarization import resolve
@@ -72,6 +73,7 @@ def make_trainer(config: DictConfig, folder: Path, in_sweep: bool, start: Start 
     callbacks = make_callbacks(config, folder)
     if in_sweep:
         callbacks = [*(c for c in callbacks if not isinstance(c, ProgressBar)), *callbacks_of(folder)]
+    callbacks.insert(0, EpochClock())
     more: dict[str, Any] = {
         # else Lightning adds its own
         "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
