@@ -114,7 +114,7 @@ def test_images_per_second_are_of_training_alone(runner: Runner, monkeypatch: py
     takes(Pictures, "on_train_epoch_end", 3600)
     takes(LastCheckpoint, "_write", 3600)
     monkeypatch.setattr("vae_lightning.recording.time", SimpleNamespace(perf_counter=lambda: now[0]))
-    short = ("trainer.max_epochs=2", "trainer.val_check_interval=2", "trainer.log_every_n_steps=1", "callbacks=default")
+    short = ("trainer.max_epochs=2", "trainer.val_check_interval=2", "trainer.log_every_n_steps=3", "callbacks=default")
     folder = runner.trained(*SHORT, *short, "data.batch_size=50", "callbacks.last.every_n_steps=1")
     assert now[0] > 10 * 3600
     for tag in ("step/images_per_second", "epoch/images_per_second"):
