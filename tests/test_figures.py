@@ -92,6 +92,19 @@ def test_training_shows_reconstructions_of_images_from_all_over_the_split(vae: V
     assert {round(float(value) * 255) for value in grid.ravel()} >= set(range(0, 80, 2))
 
 
+def test_training_draws_each_code_in_the_colour_of_its_label_and_traversals_by_their_kl(
+    vae: VAE, generator: torch.Generator
+) -> None:
+    images = torch.randint(0, 256, (9, *SHAPE), dtype=torch.uint8, generator=generator)
+    labels = torch.tensor([0, 1, 2, 2, 1, 1, 1, 0, 2])
+    sums = SimpleNamespace(kl_per_dimension=lambda: [0.1, 0.9], metrics=lambda: {"active_units": 2})
+    drawn = draw_all(vae, Images(images, labels), sums)
+    codes = vae.encode(images / 255).mean.detach()
+    for label, part in enumerate(drawn["latent_scatter"].axes[0].collections):
+        np.testing.assert_allclose(np.asarray(part.get_offsets()), codes[labels == label], rtol=1e-4, atol=1e-6)
+    assert [text.get_text() for text in drawn["traversals"].axes[0].texts] == ["z₂  0.9 nats", "z₁  0.1 nats"]
+
+
 def test_samples_fill_the_grid_and_are_the_same_each_time(vae: VAE) -> None:
     grid = canvas(figures.samples(vae, rows=2, columns=3))
     assert grid.shape == (2 * 3 + 2, 3 * 4 - 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -120,3 +121,27 @@ def test_images_per_second_are_of_training_alone(runner: Runner, monkeypatch: py
     for tag in ("step/images_per_second", "epoch/images_per_second"):
         assert set(scalars(folder / "train", tag).values()) == {50.0}
     assert json.loads((folder / "results.json").read_text())["images_per_second"] == 50
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_shows_epoch_elbo_reconstruction_kl_and_beta(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", "150")
+    told = (
+        "trainer.log_every_n_steps=1",
+        "callbacks=default",
+        "~callbacks.film",
+        "~callbacks.pictures",
+        "callbacks.progress.refresh=1e-9",
+    )
+    outcome = runner("train", *SHORT, *told, "beta=3", "logger=none")
+    assert outcome.status == 0
+    rows = {row["kind"]: row for row in metrics_rows(runner.runs()[-1])}
+    # the bar's last line is drawn before the epoch's own row is written, from that of its last step or its validation
+    figures = [f"{name} {float(rows['val'][name]):.2f}" for name in ("elbo", "reconstruction", "kl")]
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", outcome.err)
+    line = [line for line in re.split(r"[\r\n]+", shown) if "epoch 2/2" in line][-1]
+    assert "  ".join([*figures, "β 3"]) in line
