@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from vae_lightning.module import VAEModule
 from vae_lightning.noise import _GOLDEN, ExampleNoise, StreamNoise, _mix, _signed, key
 
 EXAMPLES = torch.arange(40)
@@ -134,3 +139,13 @@ def test_a_stream_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
     StreamNoise(torch.Generator(), 0).normal(like())
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_training_noise_is_its_own_in_each_seed_process_epoch_and_batch() -> None:
+    def drawn(seed: int, rank: int, epoch: int, batch: int) -> tuple[float, ...]:
+        module: Any = SimpleNamespace(seed=seed, global_rank=rank, current_epoch=epoch, generator=torch.Generator())
+        return tuple(VAEModule.training_noise(module, None, batch).normal(torch.zeros(1, 4)).flatten().tolist())  # type: ignore[arg-type]
+
+    places = list(itertools.product(range(3), repeat=4))
+    assert len({drawn(*place) for place in places}) == len(places)
+    assert drawn(0, 1, 2, 0) == drawn(0, 1, 2, 0)

@@ -145,3 +145,17 @@ def test_progress_shows_epoch_elbo_reconstruction_kl_and_beta(
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", outcome.err)
     line = [line for line in re.split(r"[\r\n]+", shown) if "epoch 2/2" in line][-1]
     assert "  ".join([*figures, "β 3"]) in line
+
+
+def test_an_optimizer_that_keeps_its_own_learning_rate_is_logged_all_the_same(runner: Runner) -> None:
+    folder = runner.trained(*SHORT, "~optimizer.lr", "trainer.max_epochs=1")
+    assert float(metrics_rows(folder)[-1]["lr"]) > 0
+
+
+def test_the_final_figures_and_pictures_are_of_the_best_checkpoint(runner: Runner) -> None:
+    folder = runner.trained(*SHORT, "callbacks.best.mode=min", "logger=none")  # so that the best is the first, not the last
+    first, last = (float(row["elbo"]) for row in metrics_rows(folder) if row["kind"] == "val")
+    results = json.loads((folder / "results.json").read_text())
+    assert results["checkpoint"] == "checkpoints/best.ckpt"
+    assert results["val"]["elbo"] == pytest.approx(first, rel=1e-6)
+    assert last - first > 1

@@ -56,7 +56,7 @@ def pixel_words(mode: str, module: VAEModule) -> str:
 def hparams(config: DictConfig) -> dict[str, Any]:
     """What the HParams tab compares: the option of each axis, the numbers, and whatever was overridden."""
     params: dict[str, Any] = {axis: config.choices[axis] for axis in build.AXES}
-    params |= {"latent_dim": config.latent_dim, "beta": config.beta, "seed": config.seed, "lr": config.optimizer.lr}
+    params |= {"latent_dim": config.latent_dim, "beta": config.beta, "seed": config.seed, "lr": config.optimizer.get("lr")}
     for override in config.overrides:
         name, _, value = override.lstrip("+").partition("=")
         found = OmegaConf.select(config, name)
