@@ -275,11 +275,11 @@ def test_a_run_length_that_is_not_known_is_refused(runner: Runner, arguments: li
 @pytest.mark.parametrize("accumulated", [1, 2])
 def test_epochs_are_counted_in_steps_where_only_steps_end_the_run(runner: Runner, accumulated: int) -> None:
     steps = 4 // accumulated  # of an epoch
-    by_steps = ("trainer.max_epochs=-1", f"trainer.max_steps={2 * steps}", "trainer.log_every_n_steps=1", "logger=none")
-    by_steps = (*by_steps, f"trainer.accumulate_grad_batches={accumulated}")
+    by_steps = ("trainer.max_epochs=-1", f"trainer.max_steps={2 * steps}", f"trainer.accumulate_grad_batches={accumulated}")
     beta = ("beta_schedule=linear", "beta_schedule.unit=epoch", "beta_schedule.warmup=1")
     lr = ("lr_schedule=multistep", "lr_schedule.unit=epoch", "lr_schedule.milestones=[1]", "optimizer.lr=0.01")
-    rows = [r for r in metrics_rows(runner.trained(*SHORT, *by_steps, *beta, *lr)) if r["kind"] == "train_step"]
+    logs = ("trainer.log_every_n_steps=1", "logger=none")
+    rows = [r for r in metrics_rows(runner.trained(*SHORT, *by_steps, *beta, *lr, *logs)) if r["kind"] == "train_step"]
     assert [float(r["beta"]) for r in rows] == [*(step / steps for step in range(steps)), *[1] * steps]
     assert [float(r["lr"]) for r in rows] == pytest.approx([0.01] * steps + [0.001] * steps)
 

@@ -18,6 +18,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tests.running import SHORT, Runner, metrics_rows, train_once
 from vae_lightning.callbacks.checkpoints import LastCheckpoint
 from vae_lightning.callbacks.figures import Pictures, due
+from vae_lightning.data.base import Images
 from vae_lightning.module import VAEModule
 
 LONGER = ("trainer.max_epochs=4", "trainer.log_every_n_steps=2", "callbacks=default", "~callbacks.film", "latent_dim=2", "beta=3")
@@ -148,7 +149,7 @@ def test_progress_shows_epoch_elbo_reconstruction_kl_and_beta(
 
 
 def test_an_optimizer_that_keeps_its_own_learning_rate_is_logged_all_the_same(runner: Runner) -> None:
-    folder = runner.trained(*SHORT, "~optimizer.lr", "trainer.max_epochs=1")
+    folder = runner.trained(*SHORT, "~optimizer.lr", "trainer.max_epochs=1", "logger=none")
     assert float(metrics_rows(folder)[-1]["lr"]) > 0
 
 
@@ -159,3 +160,8 @@ def test_the_final_figures_and_pictures_are_of_the_best_checkpoint(runner: Runne
     assert results["checkpoint"] == "checkpoints/best.ckpt"
     assert results["val"]["elbo"] == pytest.approx(first, rel=1e-6)
     assert last - first > 1
+
+
+def test_the_projector_has_the_test_images(run: Path, mnist5k: dict[str, Images]) -> None:
+    labels = (run / "projector" / "labels.tsv").read_text().split()
+    assert [int(label) for label in labels] == mnist5k["test"].labels.tolist()
