@@ -28,7 +28,7 @@ from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.position import Position
 from vae_lightning.random_states import random_states, restore_random_states
-from vae_lightning.resume import find, take_up
+from vae_lightning.resume import Start, find, finished, take_up
 from vae_lightning.run_state import Resumed
 from vae_lightning.runs import create_folder
 from vae_lightning.training.closing import log_results, score
@@ -204,6 +204,25 @@ def test_prolonging_goes_on_with_the_first_horizon(tmp_path: Path) -> None:
     assert (config["trainer"]["max_epochs"], config["logger"], config["choices"]["logger"]) == (4, {}, "none")
     assert config["trainer"]["limit_train_batches"] == 20
     assert config["resumes"][0]["overrides"] == ["trainer.max_epochs=4", "data.num_workers=1", "logger=none"]
+
+
+@pytest.mark.parametrize(("rate", "said"), [(0.0, "learns longer"), (1e-6, "prolongs it")])
+def test_a_finished_run_at_a_learning_rate_of_0_is_not_offered_more_epochs(tmp_path: Path, rate: float, said: str) -> None:
+    (tmp_path / "results.json").write_text('{"steps": 60}')
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    content = {
+        "position": {"epoch": 3, "batch": 0}, "global_step": 60, "files": {},
+        "optimizer_states": [{"param_groups": [{"lr": rate}, {"lr": 0.0}]}],
+    }  # fmt: skip
+    config = OmegaConf.create({"trainer": {"max_epochs": 3, "max_steps": -1}, "choices": {"lr_schedule": "cosine"}})
+    start = Start(tmp_path, config, tmp_path / "checkpoints" / "last.ckpt", content, ("trainer.max_epochs=6",))
+    sentence = finished(start)
+    assert sentence is not None
+    assert sentence.endswith(f"trainer.max_epochs=6 {said}.")
+    assert ("lr_schedule=cosine has brought its learning rate to 0" in sentence) == (rate == 0)
+    assert [note.partition(" has ")[0] for note in take_up(start)] == (["lr_schedule=cosine"] if rate == 0 else [])
+    assert take_up(start._replace(overrides=("data.num_workers=1",))) == []
 
 
 def test_a_run_is_gone_on_with_wherever_it_was_moved_to(tmp_path: Path) -> None:

@@ -103,10 +103,23 @@ def finished(start: Start) -> str | None:
     if early_stopped(start):
         return f"{done}: early stopping ended it, and a greater callbacks.early_stopping.patience lets it go on."
     if epochs is not None and 0 <= epochs <= start.epoch:
-        return f"{done}: trainer.max_epochs={2 * start.epoch} prolongs it."
-    if 0 <= steps <= start.step:
-        return f"{done}: trainer.max_steps={2 * start.step} prolongs it."
-    return None
+        longer = f"trainer.max_epochs={2 * start.epoch}"
+    elif 0 <= steps <= start.step:
+        longer = f"trainer.max_steps={2 * start.step}"
+    else:
+        return None
+    rest = at_rest(start)
+    return f"{done}: {rest}; a new run with {longer} learns longer." if rest else f"{done}: {longer} prolongs it."
+
+
+def at_rest(start: Start) -> str:
+    """That the learning rate has fallen to 0, where it has: schedules keep their first horizon."""
+    groups = [group for state in start.content["optimizer_states"] for group in state["param_groups"]]
+    if any(float(group.get("lr", 1.0)) for group in groups):
+        return ""
+    return (
+        f"lr_schedule={start.config.choices.lr_schedule} has brought its learning rate to 0, and further steps change no weight"
+    )
 
 
 def early_stopped(start: Start) -> bool:
@@ -153,4 +166,7 @@ def take_up(start: Start) -> list[str]:
     config.resumes = history
     runs.write_text(start.folder / "config.yaml", OmegaConf.to_yaml(config))
     short = cut_back(start.folder, start.content["files"])
-    return [f"{name} is shorter than when the checkpoint was written: rows are missing from it." for name in short]
+    notes = [f"{name} is shorter than when the checkpoint was written: rows are missing from it." for name in short]
+    if "trainer" in {text.partition(".")[0] for text in start.overrides} and at_rest(start):
+        notes.append(f"{at_rest(start)}: to learn longer, start a new run.")
+    return notes
