@@ -337,14 +337,24 @@ def test_the_optimal_sigma_is_a_constant_of_the_run(runner: Runner) -> None:
     assert results(folder)["test"]["elbo"] == pytest.approx(trained["elbo"], rel=1e-6)
 
 
-def test_readme_example_runs(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's Python, with the run it speaks of."""
+def test_readme_examples_run(runner: Runner) -> None:
+    """The README's Python, in its order, with the runs it speaks of."""
     folder = runner.trained(*SHORT)
-    text = (REPOSITORY / "README.md").read_text()
-    block = text.split("```python\n", 1)[1].split("```", 1)[0]
+    outcome = runner("evaluate", f"run={folder}", "measures=[nll]", "nll.samples=2", "per_image=true")
+    assert outcome.status == 0, outcome.err
+    difference, reuse, plain_torch = readme_blocks()
     names: dict = {}
-    exec(block.replace("outputs/mnist5k-mlp/…", str(folder)), names)  # the README is ours
+    exec(difference.replace("outputs/…", str(folder)), names)  # the README is ours
+    assert np.array_equal(names["gap"], np.zeros(500))  # the run less itself
+    names = {}
+    exec(reuse.replace("outputs/mnist5k-mlp/…", str(folder)), names)
     assert names["x_hat"].shape == names["x"].shape
+    exec(plain_torch, names)
+    assert all(parameter.grad is not None for parameter in names["vae"].parameters())
+
+
+def readme_blocks() -> list[str]:
+    return [part.split("```", 1)[0] for part in (REPOSITORY / "README.md").read_text().split("```python\n")[1:]]
 
 
 def test_a_machine_with_apples_gpu_trains_on_its_cpu(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
