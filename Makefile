@@ -44,8 +44,8 @@ report: install ## answers a sweep: make report ARGS="sweep=outputs/sweeps/…"
 tensorboard: install ## shows all runs in the browser
 	$(BIN)/tensorboard --logdir outputs
 
-test: install ## the tests: make test ARGS="-k schedules"
-	$(BIN)/python -m pytest $(ARGS)
+test: install ## the tests, in two processes: make test ARGS="-k schedules"
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 test-slow: install ## the tests that CI leaves out: launchers and sweeps in processes of their own
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[sweep,joblib,submitit,ray]'

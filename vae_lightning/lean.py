@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from gc import collect, freeze, unfreeze
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.profilers import PassThroughProfiler
@@ -38,13 +38,13 @@ def lean_steps(trainer: Trainer, module: LightningModule) -> Iterator[None]:
     """
     before = os.environ.get(_NVML)
     os.environ[_NVML] = "0"
-    gc.collect()
-    gc.freeze()
+    collect()
+    freeze()
     try:
         with without_idle_hooks(trainer, module):
             yield
     finally:
-        gc.unfreeze()
+        unfreeze()
         if before is None:
             del os.environ[_NVML]
         else:
