@@ -19,6 +19,7 @@ from vae_lightning import starting
 PRESSED = """
 import os, runpy, signal, sys
 module, script, *sys.argv[1:] = sys.argv[1:]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal: a shell's background jobs ignore it
 
 class Finder:
     def find_spec(self, name, *_):
