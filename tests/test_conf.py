@@ -50,7 +50,7 @@ GIVEN = {
 OWN_DEFAULTS = {
     "torch.optim.Adam": {"fused", "lr"},
     "torch.optim.AdamW": {"fused", "lr"},
-    "torch.optim.Adagrad": {"fused", "lr"},
+    "torch.optim.Adagrad": {"lr"},
     "torch.optim.SGD": {"fused", "lr", "momentum"},
     "lightning.pytorch.Trainer": {
         "max_epochs", "log_every_n_steps", "num_sanity_val_steps", "enable_model_summary", "accelerator", "strategy", "devices",

@@ -132,8 +132,7 @@ def _drawings(config: DictConfig, run: Any, vae: Any, device: Any) -> dict[str, 
         return split().labels[first : first + count].to(device)
 
     def traversals() -> Any:
-        kl = evaluate_elbo(vae, served.batches(split(), 500, device, 2000), config.split).kl_per_dimension()
-        c = config.traversals
+        kl, c = evaluate_elbo(vae, served.batches(split(), 500, device, 2000), config.split).kl_per_dimension(), config.traversals
         return figures.traversals(vae, images(c.image, 1)[0], kl, c.reach, c.columns, c=labels(c.image, 1))
 
     def interpolations() -> Any:
@@ -143,10 +142,10 @@ def _drawings(config: DictConfig, run: Any, vae: Any, device: Any) -> dict[str, 
         pairs, c = images(0, 2 * rows), labels(0, 2 * rows)
         return figures.interpolations(vae, pairs[:rows], pairs[rows:], config.interpolations.columns, c[:rows], c[rows:])
 
+    @torch.no_grad()
     def latent_scatter() -> Any:
         count = min(config.latent_scatter.count, len(split()))
-        with torch.no_grad():
-            codes = vae.encode(images(0, count), labels(0, count)).mean
+        codes = vae.encode(images(0, count), labels(0, count)).mean
         return figures.latent_scatter(codes, split().labels[:count], config.split)
 
     def reconstructions() -> Any:
