@@ -7,6 +7,7 @@ epochs and times the second, without validation.
 - bare: a PyTorch loop over preloaded float tensors, the same network, fused Adam, the same precision;
 - framework: this package as a user runs it, TensorBoard, metrics.csv and progress bar on, grey pixels as the others have them;
 - framework_dynamic: the same with dynamic binarisation;
+- framework_compiled: framework with compile=default;
 - torchvision: torchvision's MNIST and `ToTensor` through a DataLoader in a plain loop, as PyTorch's own VAE example does it;
 - pythae: pythae 0.1.2 with the same network (`pip install 'vae-lightning[bench]'`; left out where it is not installed).
 """
@@ -99,13 +100,13 @@ def torchvision_loader(root: Path, images: int, precision: str) -> float:
     return plain_epochs(lambda: (x.view(-1, 784) for x, _ in loader), images, precision, fused=False)
 
 
-def framework(root: Path, images: int, precision: str, binarize: str = "none") -> float:
+def framework(root: Path, images: int, precision: str, *more: str) -> float:
     """What `python train.py …` runs once it has composed its configuration."""
     overrides = [
-        "data=mnist", f"data.root='{root}'", f"data.val_size={60000 - images}", f"data.binarize={binarize}",
+        "data=mnist", f"data.root='{root}'", f"data.val_size={60000 - images}", "data.binarize=none",
         f"data.batch_size={BATCH}", f"model.hidden=[{HIDDEN}]", "model.activation=relu", f"latent_dim={LATENT}",
         "optimizer.lr=0.001", "lr_schedule=none", "trainer=cpu", f"trainer.precision={PRECISIONS[precision]}",
-        "trainer.max_epochs=2", "trainer.limit_val_batches=0", "~callbacks.pictures", "~callbacks.best", "name=bench",
+        "trainer.max_epochs=2", "trainer.limit_val_batches=0", "~callbacks.pictures", "~callbacks.best", "name=bench", *more,
     ]  # fmt: skip
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = compose("train", overrides, return_hydra_config=True)
@@ -161,7 +162,8 @@ def pythae(root: Path, images: int, precision: str) -> float:
 CONTESTANTS: dict[str, Callable[[Path, int, str], float]] = {
     "bare": bare,
     "framework": framework,
-    "framework_dynamic": lambda root, images, precision: framework(root, images, precision, "dynamic"),
+    "framework_dynamic": lambda root, images, precision: framework(root, images, precision, "data.binarize=dynamic"),
+    "framework_compiled": lambda root, images, precision: framework(root, images, precision, "compile=default"),
     "torchvision": torchvision_loader,
     "pythae": pythae,
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from vae_lightning.abilities import DENSITY
 from vae_lightning.densities.joint import JointLatents, kl_by_part
 from vae_lightning.distributions import LatentDistribution
 from vae_lightning.layered import Layered, kl_of_layers
+from vae_lightning.lazy import lazy
 from vae_lightning.noise import Noise
 from vae_lightning.vae import VAE
 
@@ -51,32 +51,32 @@ class Draws:
         self.apart, self.z_of_p = apart, self.z.view_as(self.z) if apart else self.z
         self.log_px = vae.decode(self.z_of_p, c).log_prob(x)
 
-    @cached_property
+    @lazy
     def log_pz(self) -> Tensor:
         """log p(z)."""
         return self.p.log_prob(self.z_of_p)
 
-    @cached_property
+    @lazy
     def log_qz(self) -> Tensor:
         """log q(z|x)."""
         return self._log_q(self.q, self.z) if self._log_q else self.q.log_prob(self.z)
 
-    @cached_property
+    @lazy
     def log_w(self) -> Tensor:
         """log w = log p(x|z) + log p(z) − log q(z|x); E[w] = p(x)."""
         return self.log_px + self.log_pz - self.log_qz
 
-    @cached_property
+    @lazy
     def reconstruction(self) -> Tensor:
         """−E_q[log p(x|z)] of each image, (batch,): the mean over its draws."""
         return -self.log_px.mean(0)
 
-    @cached_property
+    @lazy
     def mean_reconstruction(self) -> Tensor:
         """The mean of `reconstruction` over the batch, a scalar."""
         return -self.log_px.mean()
 
-    @cached_property
+    @lazy
     def mean_kl(self) -> Tensor:
         """The mean of `kl` over the batch, a scalar."""
         return self.kl.mean()
@@ -86,7 +86,7 @@ class Draws:
         """Whether q has a density; else there are no KL, no ELBO and no weights."""
         return DENSITY in self.vae.posterior.abilities
 
-    @cached_property
+    @lazy
     def kl(self) -> Tensor:
         """KL(q(z|x) ‖ p(z)) of each image, (batch,): exact where torch knows the formula for this pair (or for a part of a joint
         code, or a layer), else from the draws."""
@@ -99,14 +99,14 @@ class Draws:
                 pass
         return (self.log_qz - self.log_pz).mean(0)
 
-    @cached_property
+    @lazy
     def kl_of_layers(self) -> tuple[Tensor, ...]:
         """Each layer's part of the KL, the lowest first, (batch,) each, from the draws; nothing where z is one layer."""
         if not (isinstance(self.q, Layered) and isinstance(self.p, Layered)):
             return ()
         return tuple(kl.mean(0) for kl in kl_of_layers(self.q, self.p, self.z, by_formula=self._log_q is None))
 
-    @cached_property
+    @lazy
     def kl_parts(self) -> dict[str, Tensor]:
         """The KL of each layer, or of each part of a joint code, by name, (batch,); they add up to it. Nothing where z is one."""
         if self.kl_of_layers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Any, Protocol, Self
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 from torch.distributions.kl import register_kl
 
+from vae_lightning.lazy import lazy
 from vae_lightning.noise import Noise
 
 
@@ -50,7 +50,7 @@ class LazyIndependent(Independent):
         self.reinterpreted_batch_ndims = dimensions
         Distribution.__init__(self, shape[:-dimensions], shape[-dimensions:], validate_args=False)
 
-    @cached_property
+    @lazy
     def base_dist(self) -> Distribution:
         return self.make_base()
 

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from vae_lightning import quiet  # noqa: F401
 from vae_lightning.callbacks.step_limit import total_steps
+from vae_lightning.compiling import NOT_COMPILED, CompiledObjective
 from vae_lightning.data.base import Batch
 from vae_lightning.data.binarization import BernoulliPixels
 from vae_lightning.errors import within
@@ -38,8 +39,8 @@ class VAEModule(LightningModule):
     """Trains a `VAE` by an objective under a schedule of β.
 
     optimizer: parameters → torch optimizer; dynamic: draw binary pixels anew at each step; seed: of the training noise, which is
-    a pure function of (seed, rank, epoch, batch). Metrics go to the trainer's loggers as `train_step/…` every
-    `log_every_n_steps`, `train/…` and `val/…` each epoch, in nats per image.
+    a pure function of (seed, rank, epoch, batch); compile_mode: see `compiling`. Metrics go to the trainer's loggers as
+    `train_step/…` every `log_every_n_steps`, `train/…` and `val/…` each epoch, in nats per image.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class VAEModule(LightningModule):
         lr_schedule: LRSchedule,
         dynamic: bool,
         seed: int,
+        compile_mode: str = NOT_COMPILED,
     ) -> None:
         super().__init__()
         self.vae, self.objective, self.beta_schedule = vae, objective, beta_schedule
         self.make_optimizer, self.lr_schedule = optimizer, lr_schedule
-        self.dynamic, self.seed = dynamic, seed
+        self.dynamic, self.seed, self.compile_mode = dynamic, seed, compile_mode
+        self.compiled: CompiledObjective | None = None
         self.bernoulli_pixels = BernoulliPixels()
         self.uses_beta = objective.uses_beta(vae)
         self.scheduled = {name: part for name, part in self.named_modules() if isinstance(part, ScheduledValue)}
@@ -89,7 +92,8 @@ class VAEModule(LightningModule):
         x = self.training_pixels(batch, noise)
         for value in self.scheduled.values():
             value.move(self.trainer.global_step)
-        losses: Losses = self.objective(self.vae, x, self.beta_schedule(self.trainer.global_step), noise, batch.labels)
+        losses_of = self.compiled or self.objective
+        losses: Losses = losses_of(self.vae, x, self.beta_schedule(self.trainer.global_step), noise, batch.labels)
         self.beta_schedule.observe(losses)
         self.recorder.step(losses, len(x))
         return losses["loss"]
@@ -155,6 +159,11 @@ class VAEModule(LightningModule):
             with within("beta_schedule" if schedule is self.beta_schedule else name.removeprefix("vae.")):
                 schedule.begin(self.run_length())
         self.generator = torch.Generator(self.device)
+        if self.compile_mode != NOT_COMPILED:
+            self.compiled = CompiledObjective(self.objective, self.compile_mode, self.device)
+
+    def on_fit_end(self) -> None:
+        self.compiled = None
 
     # ---------------------------------------------------------------- what is written, and kept
 

@@ -45,6 +45,13 @@ class StreamNoise:
     def uniform(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
         return torch.rand(*samples, *like.shape, generator=self.generator, dtype=like.dtype, device=like.device)
 
+    def hand_over(self) -> GlobalNoise:
+        """torch's global generator of this device goes on where this one is: what is answered draws what this would."""
+        device = self.generator.device
+        of_device = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+        of_device.set_state(self.generator.get_state())
+        return GlobalNoise()
+
 
 class GlobalNoise:
     """Noise from torch's global generator, for use by hand; training and evaluation give their own."""

@@ -14,6 +14,9 @@ import lightning.pytorch  # noqa: F401  first, since each sets its logger's leve
 for _name in ("lightning", "lightning.pytorch", "lightning.fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
+# that there is no CUDA, each time torch compiles something for a CPU
+logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+
 for _message in (
     ".*does not have many workers.*",  # a batch is one index operation: workers would slow it down
     ".*The number of training batches.*",  # short epochs are written at their end
@@ -22,5 +25,6 @@ for _message in (
     ".*your dataloader is not resumable.*",  # its sampler skips what an interrupted epoch has had
     ".*GPU available but not used.*",  # trainer=cpu is a choice, and so is passing over a GPU of Apple's
     ".*LeafSpec.*is deprecated.*",  # Lightning 2.6 under torch 2.15
+    "The .grad attribute of a Tensor that is not a leaf.*",  # by torch's compiler itself, where it compiles in pieces
 ):
     warnings.filterwarnings("ignore", message=_message)

@@ -15,7 +15,7 @@ from vae_lightning.checkpoint_files import BEST, LAST, PREVIOUS, is_whole, keep
 from vae_lightning.errors import RunError, UserError
 
 GROUPS = ("trainer", "callbacks", "logger")
-KEYS = ("data.batch_size", "data.eval_batch_size", "data.num_workers", "data.root", "data.download")
+KEYS = ("data.batch_size", "data.eval_batch_size", "data.num_workers", "data.root", "data.download", "compile")
 ORDER = (LAST, PREVIOUS, BEST)
 
 

@@ -26,6 +26,7 @@ from vae_lightning.sweeps.job import job_folder, label_of
 
 RUN_FOLDER = "VAE_LIGHTNING_RUN_FOLDER"  # tells the processes that DDP starts where their run is
 KNOBS = ("beta", "latent_dim")
+COMPILE_MODES = ("none", "default", "reduce-overhead")
 
 
 def main() -> None:
@@ -138,6 +139,7 @@ def check_numbers(config: DictConfig) -> None:
     check_int("latent_dim", config.latent_dim)
     check_number("beta", config.beta, 0)
     check_int("seed", config.seed, 0)
+    check_choice("compile", config.compile, COMPILE_MODES)
     if config.name is not None and (not _is_path(config.name) or _leaves_folder(config.name)):
         raise InvalidValue("name", config.name, "the name of a folder below output_dir")
     if not _is_path(config.output_dir):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from vae_lightning.densities.base import Latent
 from vae_lightning.distributions import LatentDistribution, log_prob_of_each
+from vae_lightning.lazy import lazy
 from vae_lightning.noise import GlobalNoise, Noise
 
 Pick = Callable[[Any], LatentDistribution]
@@ -27,7 +27,7 @@ class Mixture(Latent):
         super().__init__((), latent_dim)
         self.log_weights, self.pick = log_weights, pick
 
-    @cached_property
+    @lazy
     def components(self) -> LatentDistribution:
         """All K of them, batch_shape (K,)."""
         return self.pick(slice(None))

@@ -7,7 +7,6 @@ and Stegun 9.6.18), which Gauss–Legendre quadrature gives to ten digits for an
 from __future__ import annotations
 
 import math
-from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch.distributions import register_kl
 from torch.nn.functional import normalize
 
 from vae_lightning.densities.base import Latent
+from vae_lightning.lazy import lazy
 from vae_lightning.noise import GlobalNoise, Noise
 
 NODES = 96  # of quadrature
@@ -69,7 +69,7 @@ class VonMisesFisher(Latent):
         """μ, the mean direction: a point of the sphere, as E[z] = A_m(κ)·μ is not."""
         return self.loc
 
-    @cached_property
+    @lazy
     def _normaliser(self) -> tuple[Tensor, Tensor]:
         return normaliser(self.concentration, self.event_shape[0])
 
@@ -190,8 +190,12 @@ def cosine_slope(omega: Tensor, concentration: Tensor, m: int) -> Tensor:
     return end.sin() * integral
 
 
-@cache
+_LEGENDRE: dict[torch.device, tuple[Tensor, Tensor]] = {}  # read as it is by torch's compiler, unlike a cached function
+
+
 def _legendre(device: torch.device) -> tuple[Tensor, Tensor]:
     """Nodes and weights on [−1, 1], copied to each device once."""
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    return torch.from_numpy(nodes).to(device), torch.from_numpy(weights).to(device)
+    if device not in _LEGENDRE:
+        nodes, weights = np.polynomial.legendre.leggauss(NODES)
+        _LEGENDRE[device] = torch.from_numpy(nodes).to(device), torch.from_numpy(weights).to(device)
+    return _LEGENDRE[device]

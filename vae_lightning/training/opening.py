@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning import build, runs
 from vae_lightning.abilities import DENSITY
+from vae_lightning.compiling import NOT_COMPILED
 from vae_lightning.console import composition, relative
 from vae_lightning.loggers import TensorBoard
 from vae_lightning.module import VAEModule
@@ -40,10 +41,15 @@ def circumstances(run: Run, start: Start | None) -> dict[str, str]:
     return {
         "images": f"{sizes} ({pixel_words(run.data.mode, run.module)})",
         "batch": f"{batch}" if world == 1 else f"{batch} × {world} processes = {batch * world}",
-        "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}",
+        "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}" + compiled(config),
         "run": relative(run.folder) if not config.trainer.fast_dev_run else "fast_dev_run: nothing is kept",
         **({} if start is None else {"goes on": f"at step {start.step}, after {start.epoch} epochs"}),
     }
+
+
+def compiled(config: DictConfig) -> str:
+    mode = config.get("compile", NOT_COMPILED)
+    return "" if mode == NOT_COMPILED else f", compiled ({mode}), which takes a while at the first step"
 
 
 def pixel_words(mode: str, module: VAEModule) -> str:

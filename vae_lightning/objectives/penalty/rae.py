@@ -41,6 +41,7 @@ def squared_weights(draws: Draws) -> Tensor:
     return torch.stack([weight.square().sum() for weight in draws.vae.decoder.parameters()]).sum()
 
 
+@torch.compiler.disable  # what is compiled cannot be differentiated twice
 def squared_jacobian(draws: Draws, noise: Noise | None) -> Tensor:
     """‖∂E[x|z]/∂z‖², mean over the batch: ‖Jᵀv‖² for one v ~ N(0, I) an image, which can be differentiated again."""
     z = draws.z[0]
