@@ -82,3 +82,27 @@ def test_a_process_of_ddp_leaves_the_sentence_to_the_first(tmp_path: Path, monke
     monkeypatch.setenv("LOCAL_RANK", "1")
     process = pressed(tmp_path, "hydra", "train")
     assert (process.communicate(timeout=120), process.returncode) == ((f"{AT_ONCE}\n", ""), 128 + signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
+)
+def test_threads_wait_shortly_unless_told_otherwise(given: dict[str, str], expected: str) -> None:
+    """As it stands when torch is imported, which reads it once."""
+    watch = (
+        "import os, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'torch':\n"
+        "            print(os.environ.get('GOMP_SPINCOUNT'), flush=True); os._exit(0)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from vae_lightning.starting import start\n"
+        "sys.argv = ['evaluate.py', 'run=nowhere']\n"
+        "start('evaluate')\n"
+    )
+    clean = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", watch], cwd=REPOSITORY, env={**clean, **given}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == expected, done.stderr
