@@ -125,6 +125,8 @@ WRONG = [
     ("trainer.precision=64-true", 2, "trainer.precision=64-true: must be one of 32-true, bf16-mixed"),
     ("trainer.gradient_clip_val=-1", 2, "trainer.gradient_clip_val=-1: must be a finite number of at least 0."),
     ("trainer.gradient_clip_val=1 trainer.precision=16-mixed", 2, "set optimizer.fused=false, or trainer.precision=bf16-mixed."),
+    ("trainer.min_epochs=9 trainer.max_epochs=3", 2, "trainer.min_epochs=9 would have no effect: trainer.max_epochs=3 ends"),
+    ("trainer.min_steps=9 trainer.max_steps=3", 2, "raise trainer.max_steps, or leave trainer.min_steps out."),
     ("trainer.gradient_clip_val=1 trainer.precision=16", 2, "set optimizer.fused=false"),
     ("trainer.max_time=soon", 2, "trainer.max_time=soon: must be text such as '00:00:10:00'"),
     ("trainer.plugins=abc", 2, "trainer.plugins=abc: must be null or a list of mappings"),

@@ -77,6 +77,13 @@ def check_pairs(config: DictConfig) -> None:
             f"trainer.gradient_clip_val={shown(clip)} and trainer.precision={precision} do not go with optimizer.fused=true, "
             "which unscales gradients after they were clipped: set optimizer.fused=false, or trainer.precision=bf16-mixed."
         )
+    for unit in ("epochs", "steps"):
+        least, most = (OmegaConf.select(config, f"trainer.{end}_{unit}") for end in ("min", "max"))
+        if isinstance(least, int) and isinstance(most, int) and 0 <= most < least:
+            raise UserError(
+                f"trainer.min_{unit}={least} would have no effect: trainer.max_{unit}={most} ends training before; "
+                f"raise trainer.max_{unit}, or leave trainer.min_{unit} out."
+            )
 
 
 def build_data(config: DictConfig) -> ImageData:
