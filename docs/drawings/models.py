@@ -27,7 +27,7 @@ def beta() -> Figure:
     for b, rate, distortion in zip(betas, rates, distortions, strict=True):
         ax.annotate(f"β = {_fraction(b)}", (rate, distortion), xytext=(6, 5), textcoords="offset points")
     ax.set(xlabel="rate R = KL (nats)", ylabel="distortion D = reconstruction (nats)", title="Test digits, one point per β")
-    ax.margins(x=0.22)
+    ax.margins(x=0.22, y=0.1)
     x = pixels(digits()["test"].images[:6])
     z = torch.randn(6, 16, generator=torch.Generator().manual_seed(1))
     for b, vae in vaes.items():
