@@ -139,6 +139,11 @@ def test_a_compiled_run_learns_what_a_plain_one_does(runner: Runner) -> None:
 @pytest.mark.usefixtures("without_cpp")
 def test_a_run_may_go_on_compiled_and_the_jobs_of_a_sweep_may_be(runner: Runner) -> None:
     folder = runner.trained(*SHORT)
+    written = folder / "config.yaml"
+    written.write_text(written.read_text().replace("compile: none\n", ""))  # as in a run from before there was any
+    outcome = runner("train", f"resume={folder}", "compile=all", "trainer.max_epochs=3")
+    assert outcome.status == 2
+    assert outcome.err.strip() == "error: compile=all: must be one of none, default, reduce-overhead."
     outcome = runner("train", f"resume={folder}", "compile=default", "trainer.max_epochs=3")
     assert outcome.status == 0, outcome.err
     assert "compiled (default)" in outcome.out

@@ -161,7 +161,7 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
         make(config, "lr_schedule"),
         dynamic,
         config.seed,
-        config.get("compile", "none"),  # a run from before there was any says nothing of it
+        config.get("compile", "none"),
     )
 
 

@@ -48,6 +48,7 @@ def find(path: str, overrides: Sequence[str], trust_run_code: bool = False) -> S
     if not place["resumable"]:
         raise UserError(f"resume={path}: {checkpoint.name} was written during a validation; go on from resume={folder}.")
     config = runs.find(checkpoint, trust_run_code=trust_run_code).config
+    config.compile = config.get("compile", "none")  # a run from before there was any says nothing of it
     return Start(folder, change(config, overrides), checkpoint, content, tuple(overrides))
 
 

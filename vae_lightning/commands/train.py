@@ -129,6 +129,7 @@ def check_changed(config: DictConfig) -> None:
     from vae_lightning import quiet  # noqa: F401
     from vae_lightning.build import build_callbacks, build_trainer
 
+    check_choice("compile", config.compile, COMPILE_MODES)
     check_values(config)
     build_callbacks(config)
     build_trainer(config, Path(), [], [])
