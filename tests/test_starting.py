@@ -85,10 +85,15 @@ def test_a_process_of_ddp_leaves_the_sentence_to_the_first(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
-    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
+    ("load", "given", "expected"),
+    [
+        (1.5, {}, "1000"),
+        (0.3, {}, "None"),
+        (1.5, {"GOMP_SPINCOUNT": "7"}, "7"),
+        (1.5, {"OMP_WAIT_POLICY": "ACTIVE"}, "None"),
+    ],
 )
-def test_threads_wait_shortly_unless_told_otherwise(given: dict[str, str], expected: str) -> None:
+def test_threads_wait_shortly_beside_other_programs(load: float, given: dict[str, str], expected: str) -> None:
     """As it stands when torch is imported, which reads it once."""
     watch = (
         "import os, sys\n"
@@ -97,6 +102,7 @@ def test_threads_wait_shortly_unless_told_otherwise(given: dict[str, str], expec
         "        if name == 'torch':\n"
         "            print(os.environ.get('GOMP_SPINCOUNT'), flush=True); os._exit(0)\n"
         "sys.meta_path.insert(0, Finder())\n"
+        f"os.getloadavg = lambda: ({load}, 0.0, 0.0)\n"
         "from vae_lightning.starting import start\n"
         "sys.argv = ['evaluate.py', 'run=nowhere']\n"
         "start('evaluate')\n"

@@ -1,6 +1,6 @@
 """How a script begins, before torch is imported. Imports nothing of weight.
 
-Ctrl-C while it imports and composes ends it as it does later; and torch's threads are told to leave room for others.
+Ctrl-C while it imports and composes ends it as it does later; and torch's threads leave room for other programs.
 """
 
 from __future__ import annotations
@@ -31,13 +31,18 @@ def start(command: str) -> None:
 
 
 def wait_shortly() -> None:
-    """torch's threads look less often whether the others are ready before they sleep: 10,000 times, unless something else is set.
+    """Beside other programs, torch's threads look 1,000 times whether the others are ready before they sleep, not 300,000.
 
-    By GNU's OpenMP, which looks 300,000 times, a run beside another program is ten times slower than it need be, since the
-    threads that wait take the processor from the one that is waited for. It reads this once, when torch is imported.
+    That is GNU's OpenMP's number, by which the threads that wait take the processor from the one that is waited for. It reads
+    this once, when torch is imported. Whoever has set it, or OMP_WAIT_POLICY, keeps what was set.
     """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    if "OMP_WAIT_POLICY" not in os.environ and is_shared():
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def is_shared() -> bool:
+    """Whether another program has kept a processor busy during the last minute, where the system says so."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] >= 1
 
 
 def begun() -> None:
