@@ -9,7 +9,10 @@ T = TypeVar("T")
 
 
 class lazy(Generic[T]):  # read as @property and @cached_property are
-    """As `functools.cached_property`, without the lock that Python 3.11 has around it and torch's compiler cannot read."""
+    """As `functools.cached_property`, without the lock that Python 3.11 has around it and torch's compiler cannot read.
+
+    (`torch.distributions.utils.lazy_property` would switch gradients on, in evaluation too.)
+    """
 
     def __init__(self, function: Callable[[Any], T]) -> None:
         self.function, self.name, self.__doc__ = function, function.__name__, function.__doc__
