@@ -187,6 +187,7 @@ def test_a_run_of_two_processes_has_twice_the_batch_and_is_left_out(tmp_path: Pa
         ("trainer.accumulate_grad_batches", 2), ("trainer.gradient_clip_val", 1.0), ("trainer.max_epochs", 7),
         ("trainer.max_time", "00:01:00:00"), ("trainer.max_steps", 9), ("callbacks.best", None), ("data.binarize", "static"),
         ("data.batch_size", 99), ("data.val_size", 9), ("model.hidden", [3]), ("optimizer.eps", 1.0), ("lr_schedule.gamma", 0.5),
+        ("trainer.limit_val_batches", 1), ("trainer.check_val_every_n_epoch", 5), ("trainer.min_epochs", 900),
         ("beta_schedule.warmup", 3), ("likelihood.bias_from_data", True), ("prior.components", 3), ("objective.bound", {}),
     ],
 )  # fmt: skip
@@ -216,7 +217,7 @@ def test_images_of_another_evaluation_make_no_gap(tmp_path: Path) -> None:
     found, notes = attempts(run_folders(tmp_path), KNOWN)
     text = page(KNOWN, found)
     assert row(text, VAMP)[2:6:3] == ["nll, k = 5000, 2 images", "82.50 ± 0.30"]
-    assert row(text, f"{STANDARD} → {VAMP}")[3] == "not run"
+    assert row(text, f"{STANDARD} → {VAMP}")[3] == "no runs of one seed with per_image=true"
     assert len(notes) == 1
     assert notes[0].startswith(f"{stale.name}: per_image_test.npz is of another evaluation than results.json")
 
@@ -225,6 +226,79 @@ def test_of_one_seed_the_latest_that_was_evaluated_counts(tmp_path: Path) -> Non
     for started, figures in (("2026-01", nll(90)), ("2026-02", nll(84.5)), ("2026-03", {})):
         run(tmp_path, STANDARD, 0, figures, started=started)
     assert row(page_of(tmp_path), STANDARD)[5] == "84.50 ± 0.30"
+
+
+def test_seeds_evaluated_in_another_way_are_no_part_of_the_mean(tmp_path: Path) -> None:
+    """An nll with fewer samples is a looser bound, and one of fewer images is of another test set."""
+    few = run(tmp_path, STANDARD, 0, {**nll(86.0, samples=100), "nll_images": 10000})
+    run(tmp_path, STANDARD, 1, {**nll(84.4), "nll_images": 10000})
+    part = run(tmp_path, STANDARD, 2, {**nll(70.0), "nll_images": 50})
+    found, notes = attempts(run_folders(tmp_path), KNOWN)
+    assert row(page(KNOWN, found), STANDARD)[2:8:5] == ["nll, k = 5000, 10,000 images", "1"]
+    most = "that of another seed of 10,000 images with k = 5000."
+    assert notes == [
+        f"{few.name} is left out: its nll is of 10,000 images with k = 100, {most}",
+        f"{part.name} is left out: its nll is of 50 images with k = 5000, {most}",
+    ]
+
+
+def test_a_run_without_an_evaluation_is_told_how_to_get_one_and_makes_no_gap(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run(tmp_path, STANDARD, seed, nll(90.5), images=[90.0, 91.0])
+    run(tmp_path, VAMP, 0, nll(88.0), images=[87.0, 89.0])
+    trained = run(tmp_path, VAMP, 1, {}, images=[1.0, 2.0])
+    found, notes = attempts(run_folders(tmp_path), KNOWN)
+    assert notes == [f"{trained.name} was not evaluated: python evaluate.py run={trained} {KNOWN[VAMP].evaluate}"]
+    assert row(page(KNOWN, found), f"{STANDARD} → {VAMP}")[3].startswith("2.50 ± ")
+
+
+@pytest.mark.parametrize("text", ['{"steps": 3, "ep', "null", "[1, 2]", "", "\xff"])
+def test_a_damaged_results_json_leaves_its_run_out_and_no_other(tmp_path: Path, text: str) -> None:
+    damaged = run(tmp_path, STANDARD, 0, nll(84.4))
+    (damaged / "results.json").write_bytes(text.encode("latin1"))
+    run(tmp_path, STANDARD, 1, nll(84.5))
+    found, notes = attempts(run_folders(tmp_path), KNOWN)
+    assert notes == [f"{damaged.name} is left out: its results.json is damaged."]
+    assert [attempt.seed for attempt in found[STANDARD]] == [1]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "shown"),
+    [
+        (("test",), [1], "not evaluated"), (("test", "nll"), math.nan, "not evaluated"), (("test", "nll"), "84", "not evaluated"),
+        (("seconds",), None, "84.40 ± 0.30"), (("epochs",), None, "not run"), (("steps",), "many", "not run"),
+    ],
+)  # fmt: skip
+def test_figures_that_are_none_are_no_figures(tmp_path: Path, place: tuple[str, ...], value: Any, shown: str) -> None:
+    folder = run(tmp_path, STANDARD, 0, nll(84.4), images=[84.0, 84.8])
+    results = json.loads((folder / "results.json").read_text())
+    inner = results
+    for part in place[:-1]:
+        inner = inner[part]
+    inner[place[-1]] = value
+    (folder / "results.json").write_text(json.dumps(results))
+    assert row(page_of(tmp_path), STANDARD)[5] == shown
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut"])
+def test_a_damaged_file_of_images_costs_the_gap_alone(tmp_path: Path, content: bytes) -> None:
+    for name in (STANDARD, VAMP):
+        folder = run(tmp_path, name, 0, nll(82.5), images=[82.0, 83.0])
+    (folder / "per_image_test.npz").write_bytes(content)
+    found, notes = attempts(run_folders(tmp_path), KNOWN)
+    assert notes[0].startswith(f"{folder.name}: per_image_test.npz is of another evaluation than results.json, or damaged")
+    text = page(KNOWN, found)
+    assert row(text, VAMP)[5] == "82.50 ± 0.30"
+    assert row(text, f"{STANDARD} → {VAMP}")[3] == "no runs of one seed with per_image=true"
+
+
+@pytest.mark.parametrize("key", ["seed", "experiment"])
+def test_a_configuration_that_is_no_runs_is_passed_over(tmp_path: Path, key: str) -> None:
+    folder = run(tmp_path, STANDARD, 0, nll(84.4))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    (config if key in config else config["choices"])[key] = ["a list"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert attempts(run_folders(tmp_path), KNOWN) == ({}, [])
 
 
 def test_the_command_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

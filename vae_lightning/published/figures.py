@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vae_lightning.published.attempts import Attempt
+from vae_lightning.published.attempt import Attempt
 from vae_lightning.published.recipes import Recipe
 
 
@@ -79,10 +79,12 @@ def paired_gap(better: Recipe, worse: Recipe, found: dict[str, list[Attempt]]) -
 
 def _pairs(better: Recipe, worse: Recipe, found: dict[str, list[Attempt]]) -> list[tuple[Attempt, Attempt]] | str:
     """Runs of both of the same seed, with a figure for each image."""
-    of_worse = {a.seed: a for a in found.get(worse.name, []) if a.per_image}
-    pairs = [(a, of_worse[a.seed]) for a in found.get(better.name, []) if a.per_image and a.seed in of_worse]
-    if not pairs:
+    if any(figure_of(found.get(recipe.name, [])) is None for recipe in (better, worse)):
         return "not run"
+    of_worse = {a.seed: a for a in found[worse.name] if a.per_image}
+    pairs = [(a, of_worse[a.seed]) for a in found[better.name] if a.per_image and a.seed in of_worse]
+    if not pairs:
+        return "no runs of one seed with per_image=true"
     samples = sorted({str(attempt.samples) for pair in pairs for attempt in pair})
     return pairs if len(samples) == 1 else f"nll_samples differ ({', '.join(samples)})"
 

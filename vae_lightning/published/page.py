@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from vae_lightning.published.attempts import Attempt
+from vae_lightning.published.attempt import Attempt
 from vae_lightning.published.figures import Figure, Gap, figure_of, paired_gap
 from vae_lightning.published.recipes import Recipe
 
