@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
+from vae_lightning.evaluation.linear import linear_classifier
 from vae_lightning.noise import key
 
 VOTES = 800  # to learn from, and as many to measure with
@@ -48,17 +47,13 @@ def beta_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
     In an example all pairs share the same factor, each pair a value of its own. Codes are scaled to variance 1 (those of
     variance below 0.05 left out). 1/factors is chance.
     """
-    from sklearn.linear_model import LogisticRegression
-
     scaled = _scaled(z)
     if scaled.shape[1] == 0:
         return 0.0
     rng = np.random.default_rng(key(seed, "beta_vae_score"))
     factor = rng.integers(v.shape[1], size=2 * VOTES)
     differences = np.array([_difference(scaled, v, int(k), rng) for k in factor])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # 1,000 iterations are enough
-        probe = LogisticRegression(C=100, max_iter=1000, random_state=seed).fit(differences[:VOTES], factor[:VOTES])
+    probe = linear_classifier(differences[:VOTES], factor[:VOTES], penalty=100)
     return float(probe.score(differences[VOTES:], factor[VOTES:]))
 
 

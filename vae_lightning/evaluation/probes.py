@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 from torch import Tensor
 
+from vae_lightning.evaluation.linear import linear_classifier
 from vae_lightning.evaluation.measured import Measured, bootstrap_error
 
 NEIGHBOURS = 5
@@ -27,7 +28,7 @@ def evaluate_probes(train: Tensor, train_labels: Tensor, codes: Tensor, labels: 
     if not (np.isfinite(x).all() and np.isfinite(x_new).all()):
         return Measured(notes=["No probes: there are codes that are not finite."])
     found = Measured()
-    _add_accuracy(found, "linear_probe_accuracy", _linear(x, y, x_new, seed) == y_new)
+    _add_accuracy(found, "linear_probe_accuracy", _linear(x, y, x_new) == y_new)
     _add_accuracy(found, "knn_accuracy", _nearest(x, y, x_new) == y_new)
     classes, counts = np.unique(y, return_counts=True)
     _add_accuracy(found, "chance_accuracy", classes[counts.argmax()] == y_new)
@@ -45,15 +46,11 @@ def _add_accuracy(found: Measured, name: str, right: np.ndarray) -> None:
     found.add(name, share, math.sqrt(share * (1 - share) / len(right)))
 
 
-def _linear(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, seed: int) -> np.ndarray:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
+def _linear(x: np.ndarray, y: np.ndarray, x_new: np.ndarray) -> np.ndarray:
     from sklearn.preprocessing import StandardScaler
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # 1,000 iterations are enough for what a probe is to say
-        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=seed)).fit(x, y)
-    return np.asarray(probe.predict(x_new))
+    scaler = StandardScaler().fit(x.astype(np.float64))
+    return np.asarray(linear_classifier(scaler.transform(x), y).predict(scaler.transform(x_new)))
 
 
 def _nearest(x: np.ndarray, y: np.ndarray, x_new: np.ndarray) -> np.ndarray:
