@@ -131,6 +131,7 @@ def test_grey_pixels_under_a_bernoulli_have_no_nll(runner: Runner) -> None:
     assert "no likelihood" in outcome.out
     folder = runner.runs()[-1]
     assert "no likelihood" in runner("evaluate", f"run={folder}", "measures=nll").out
+    assert "compares with figures made alike only" in runner("evaluate", f"run={folder}", "measures=[]").out
     assert "nll" not in results(folder)["test"]
 
 

@@ -140,6 +140,15 @@ def test_a_difference_goes_when_one_of_the_two_is_measured_anew(tmp_path: Path) 
     assert results(tmp_path)["test"] == {"elbo": -9.0, "nll": 7.0, "ais": 8.5, "mse": 0.1}
 
 
+def test_what_belongs_to_an_nll_goes_with_it(tmp_path: Path) -> None:
+    run = Run(tmp_path, OmegaConf.create(), tmp_path / "best.ckpt")
+    begin_results(tmp_path, {"test": {"elbo": -9.0, "elbo_bits_per_dim": 2.0}})
+    more = {"nll_monte_carlo_error": 0.1, "nll_standard_error": 0.2, "bits_per_dim_standard_error": 0.1}
+    add_to_results(run, "test", {"nll": 8.0, "nll_samples": 9, **more})
+    add_to_results(run, "test", {"nll": 8.5, "nll_samples": 1})
+    assert results(tmp_path)["test"] == {"elbo": -9.0, "elbo_bits_per_dim": 2.0, "nll": 8.5, "nll_samples": 1}
+
+
 def test_images_measured_with_earlier_weights_go_when_training_ends(tmp_path: Path) -> None:
     for name in ("per_image_test.npz", "per_image_val_last.npz", "film.npz"):
         (tmp_path / name).write_bytes(b"")
@@ -164,6 +173,12 @@ def test_sprites_are_scored_for_disentanglement(runner: Runner) -> None:
         codes, factors = (torch.from_numpy(arrays[name])[places] for name in ("codes", "factors"))
     assert evaluate_disentanglement(codes, factors, Sprites.categorical_factors).values["mig"] == pytest.approx(found["mig"])
     assert not list(folder.glob("events*"))
+
+
+def test_what_a_given_label_means_for_the_figures_is_said(runner: Runner) -> None:
+    folder = runner.trained(*SHORT, "condition=label", "logger=none")
+    outcome = runner("evaluate", f"run={folder}", "measures=[]")
+    assert "With condition=label every figure is given the label: elbo and nll are of p(x|c)" in " ".join(outcome.out.split())
 
 
 def test_what_cannot_be_measured_is_left_out_with_a_sentence(runner: Runner) -> None:

@@ -14,6 +14,9 @@ from vae_lightning.runs import Run, write_json
 # columns of TensorBoard's HParams tab: the first four come from training, the others once a run is evaluated
 HPARAMS_METRICS = ("elbo", "reconstruction", "kl", "active_units", "nll", "bits_per_dim", "mutual_information", "mig")
 
+# by figure, how the names of all begin that say no more once it is measured again
+BELONGING = {"nll": ("nll", "bits_per_dim", "ais_minus_nll"), "ais": ("ais",)}
+
 
 def begin_results(folder: Path, results: dict[str, Any]) -> None:
     """What training ends with, in place of any `results.json`; files of single images of earlier weights go with its figures."""
@@ -34,9 +37,9 @@ def add_to_results(run: Run, name: str, figures: dict[str, Any]) -> Path:
 
 
 def _still_true(earlier: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
-    """The earlier figures, less the difference of two of which one is measured anew."""
-    anew = any(part in figures for part in ("nll", "ais"))
-    return {name: value for name, value in earlier.items() if not (anew and name.startswith("ais_minus_nll"))}
+    """The earlier figures, less what belongs to one that is measured anew: its errors, its k, its difference from another."""
+    anew = tuple(start for name, starts in BELONGING.items() if name in figures for start in starts)
+    return {name: value for name, value in earlier.items() if not name.startswith(anew)}
 
 
 def add_to_tensorboard(run: Run, name: str) -> None:

@@ -15,9 +15,10 @@ from vae_lightning.evaluation.codes import Codes, add_bits_per_dim, bits_per_dim
 from vae_lightning.evaluation.elbo import evaluate_elbo, pixels
 from vae_lightning.evaluation.latents import evaluate_latents, moment_figures, unit_figures
 from vae_lightning.evaluation.measured import Measured, bootstrap_error, group_error, mean_error, spread_places
+from vae_lightning.evaluation.nll import evaluate_nll
 from vae_lightning.likelihoods import Gaussian
-from vae_lightning.posteriors import PlainCode
-from vae_lightning.priors import StandardNormal
+from vae_lightning.posteriors import Categorical, Diagonal, Joint, PlainCode, Posterior, VonMisesFisher
+from vae_lightning.priors import Prior, Product, StandardNormal, UniformCategorical, UniformSphere
 from vae_lightning.vae import VAE
 
 
@@ -83,6 +84,36 @@ def test_active_units_have_the_spread_of_a_bootstrap_and_a_sentence_where_some_c
     assert (all_active.values["active_units"], all_active.notes) == (4, [])
     at_the_edge = unit_figures(planted(rng.normal(size=(400, 4)) * [1, 1, 1, 0.1]))
     assert 0.2 < at_the_edge.values["active_units_standard_error"] < 0.7
+
+
+@pytest.mark.parametrize(
+    ("posterior", "prior"),
+    [
+        (Categorical(2, 5), UniformCategorical(2, 5)),
+        (VonMisesFisher(4), UniformSphere(4)),
+        (Joint(Diagonal(3), Categorical(1, 4)), Product(StandardNormal(3), UniformCategorical(1, 4))),
+    ],
+)
+def test_codes_that_are_no_real_numbers_have_no_active_units_and_no_correlation(posterior: Posterior, prior: Prior) -> None:
+    vae, batch = VAE(MLP([8]), posterior, prior, Gaussian((1, 2, 3))), random_batch(20)
+    vae.eval()
+    found = evaluate_latents(vae, [batch], encode_split(vae, [batch], "test"), "test")
+    assert {"aggregate_mean", "mutual_information"} <= set(found.values)
+    assert {"active_units", "aggregate_correlation"}.isdisjoint(found.values)
+    assert "No active units: they are counted where there are latents in the whole of a real space." in found.notes
+    assert not any(note.startswith("Not active") for note in found.notes)
+    assert set(evaluate_elbo(vae, [batch], "test").metrics()) == {"elbo", "reconstruction", "kl"}
+
+
+def test_of_one_image_nothing_is_said_that_takes_two() -> None:
+    model, batch = LinearGaussian(exact=False), random_batch(1)
+    codes = encode_split(model.vae, [batch], "test")
+    found = evaluate_latents(model.vae, [batch], codes, "test")
+    found.update(evaluate_nll(model.vae, [batch], "test", 10).figures())
+    of_nll = {f"nll{part}" for part in ("", "_samples", "_monte_carlo_error", "_by_samples")}
+    assert set(found.values) == of_nll | {"kl_per_dimension", "nll_effective_samples", "nll_effective_samples_lowest"}
+    assert "nan" not in str(found.values)
+    assert "No active units: it takes at least two images." in found.notes
 
 
 def test_without_a_product_over_dimensions_there_is_no_kl_of_each_and_a_sentence() -> None:

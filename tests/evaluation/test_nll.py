@@ -48,6 +48,13 @@ def test_the_monte_carlo_error_is_the_spread_over_other_noise() -> None:
     assert results[0].monte_carlo_error == pytest.approx(spread, rel=0.4)
 
 
+def test_one_sample_does_not_say_what_other_noise_would_change() -> None:
+    model, batch = LinearGaussian(exact=False), random_batch(20)
+    result = evaluate_nll(model.vae, [batch], "test", samples=1)
+    assert math.isnan(result.monte_carlo_error)
+    assert "nll_monte_carlo_error" not in result.figures().values
+
+
 def test_the_bound_at_fewer_samples_comes_from_the_same_samples() -> None:
     model, batch = LinearGaussian(exact=False), random_batch(10)
     result = evaluate_nll(model.vae, [batch], "test", samples=30, chunk=64)

@@ -36,6 +36,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     _check(config, CHEAP if chosen is None else chosen, list(HydraConfig.get().overrides.task))
     trusted = trusts_run_code(config)
     from vae_lightning import runs, served
+    from vae_lightning.abilities import REAL_SPACE
     from vae_lightning.console import Report, composition, paths, relative, results_table
     from vae_lightning.evaluation.codes import add_bits_per_dim, elbo_figures, encode_split
     from vae_lightning.evaluation.latents import unit_figures
@@ -54,7 +55,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
     codes = encode_split(vae, served.batches(split, config.batch_size, device), config.split)
     found = elbo_figures(codes)
-    found.update(unit_figures(codes))
+    found.notes += _warnings(vae, served.is_grey_bernoulli(run, vae.likelihood.support))
+    found.update(unit_figures(codes, REAL_SPACE in vae.posterior.abilities))
     subject = Subject(run, config, vae, device, data, split, codes)
     names = [n for n in CHEAP if n != "disentanglement" or split.factors is not None] if chosen is None else chosen
     for name in names:
@@ -72,6 +74,16 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         made.append(("per image", write_per_image(run, entry, subject.per_image())))
     report.say(paths(made))
     return found.values
+
+
+def _warnings(vae: Any, grey: bool) -> list[str]:
+    """What figures of this composition do not mean."""
+    given = (
+        f"With {vae.condition.option} every figure is given the label: elbo and nll are of p(x|c), and probes learn from codes "
+        "of an encoder that was told it."
+    )
+    tutorial = "Grey pixels under a Bernoulli are no likelihood: what they give compares with figures made alike only."
+    return [*([given] if vae.condition.classes else []), *([tutorial] if grey else [])]
 
 
 def _by_samples(figures: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vae_lightning.abilities import REAL_SPACE
 from vae_lightning.bounds import elbo_terms
 from vae_lightning.data.base import Batch
 from vae_lightning.distributions import kl_per_dimension
@@ -39,6 +40,7 @@ class SplitSums:
     split: str
     factorised: bool = True
     has_kl: bool = True
+    has_units: bool = True
 
     def __post_init__(self) -> None:
         self.sums = torch.zeros(3 + 3 * self.latent_dim, dtype=torch.float64)
@@ -52,7 +54,7 @@ class SplitSums:
         mean = terms.q.mean.double()
         if per_dimension is None:
             self.factorised, per_dimension = False, torch.zeros_like(mean)
-        self.has_kl = terms.has_kl
+        self.has_kl, self.has_units = terms.has_kl, REAL_SPACE in vae.posterior.abilities
         kl = terms.kl if terms.has_kl else torch.zeros_like(terms.reconstruction)
         images = mean.new_tensor([len(mean)])
         totals = torch.stack([terms.reconstruction, kl], 1).double().sum(0)
@@ -60,13 +62,17 @@ class SplitSums:
         self.sums += torch.cat(parts).cpu()
 
     def metrics(self) -> dict[str, float]:
-        """elbo, reconstruction, kl in nats per image, and the number of active units; what is undefined is absent."""
+        """elbo, reconstruction, kl in nats per image, and the number of active units; what is undefined is absent.
+
+        As are active units of codes that are no real numbers: their means are bounded (shares of classes, points in a sphere), so
+        that a variance of 0.01 says nothing.
+        """
         _, reconstruction, kl = (self.sums[:3] / self.sums[0]).tolist()
         return {
             **({"elbo": -(reconstruction + kl)} if self.has_kl else {}),
             "reconstruction": reconstruction,
             **({"kl": kl} if self.has_kl else {}),
-            "active_units": int((self.posterior_variance() > ACTIVE_VARIANCE).sum()),
+            **({"active_units": int((self.posterior_variance() > ACTIVE_VARIANCE).sum())} if self.has_units else {}),
         }
 
     def kl_per_dimension(self) -> list[float] | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from vae_lightning.abilities import REAL_SPACE
 from vae_lightning.data.base import Batch
 from vae_lightning.evaluation.aggregate import aggregate_figures
 from vae_lightning.evaluation.codes import Codes
@@ -17,8 +18,9 @@ from vae_lightning.vae import VAE
 
 def evaluate_latents(vae: VAE, batches: Sequence[Batch], codes: Codes, split: str, points: int = 2000) -> Measured:
     """All figures of the latent space; what the posterior or the prior lacks is left out, with a sentence."""
-    found = unit_figures(codes)
-    found.update(moment_figures(codes))
+    real = REAL_SPACE in vae.posterior.abilities
+    found = unit_figures(codes, real)
+    found.update(moment_figures(codes, real))
     if codes.kl is not None and codes.sample is not None:
         found.update(aggregate_figures(vae, batches, split, points))
     else:
@@ -26,16 +28,25 @@ def evaluate_latents(vae: VAE, batches: Sequence[Batch], codes: Codes, split: st
     return found
 
 
-def unit_figures(codes: Codes) -> Measured:
-    """active_units: dimensions with Var_x(E[z_j|x]) > 0.01 (Burda et al. 2016, section 4.1); kl_per_dimension: nats, a list."""
+def unit_figures(codes: Codes, real: bool = True) -> Measured:
+    """active_units: dimensions with Var_x(E[z_j|x]) > 0.01 (Burda et al. 2016, section 4.1); kl_per_dimension: nats, a list.
+
+    real: whether codes are real numbers. Means of others are bounded (shares of classes, points in a sphere), so that a variance
+    of 0.01 says nothing, and there are no active units.
+    """
     found = Measured()
     if codes.kl_per_dimension is not None:
         found.values["kl_per_dimension"] = codes.kl_per_dimension.double().mean(0).tolist()
-        found.values["kl_per_dimension" + ERROR] = [mean_error(column) for column in codes.kl_per_dimension.T]
+        if len(codes) > 1:
+            found.values["kl_per_dimension" + ERROR] = [mean_error(column) for column in codes.kl_per_dimension.T]
     elif codes.kl is not None:
         found.notes.append("No KL of each dimension: this posterior or this prior is no product over dimensions.")
     if codes.mean is None:
         found.notes.append("No active units: this posterior has no mean vector.")
+        return found
+    if not real or len(codes) < 2:
+        why = "it takes at least two images" if real else f"they are counted where there are {REAL_SPACE}"
+        found.notes.append(f"No active units: {why}.")
         return found
     mean = codes.mean.double().numpy()
 
@@ -53,10 +64,11 @@ def unit_figures(codes: Codes) -> Measured:
     return found
 
 
-def moment_figures(codes: Codes) -> Measured:
+def moment_figures(codes: Codes, real: bool = True) -> Measured:
     """Mean and standard deviation of each dimension of z ~ q(z) = E_x q(z|x), as lists, which N(0, I) has at 0 and 1;
 
-    aggregate_correlation: the largest |correlation| between two dimensions, where there are two.
+    aggregate_correlation: the largest |correlation| between two dimensions, where there are two and codes are `real` numbers
+    (those of one-hot vectors go together whatever they encode).
     """
     if codes.sample is None or len(codes) < 3:
         return Measured()
@@ -64,7 +76,7 @@ def moment_figures(codes: Codes) -> Measured:
     found = Measured({"aggregate_mean": z.mean(0).tolist(), "aggregate_standard_deviation": z.std(0).tolist()})
     found.values["aggregate_mean" + ERROR] = [mean_error(column) for column in z.T]
     found.values["aggregate_standard_deviation" + ERROR] = [_deviation_error(column) for column in z.T]
-    if z.shape[1] > 1:
+    if real and z.shape[1] > 1:
         found.values["aggregate_correlation"] = _largest_correlation(z)
         # of a single correlation ρ: (1 − ρ²)/√(N − 1)
         found.values["aggregate_correlation" + ERROR] = (1 - _largest_correlation(z) ** 2) / (len(z) - 1) ** 0.5

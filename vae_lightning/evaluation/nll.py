@@ -49,8 +49,11 @@ class NLL:
     def monte_carlo_error(self) -> float:
         """What other noise would change: √Σ_i Var_i / N with Var_i = 1/ESS_i − 1/k, the delta method's variance of log (1/k) Σ w.
 
-        Too small where few samples carry the weight; `by_samples` and `effective` show whether they do.
+        Too small where few samples carry the weight; `by_samples` and `effective` show whether they do. nan for k = 1, since one
+        sample shows no spread.
         """
+        if self.samples < 2:
+            return math.nan
         variance = (1 / self.effective - 1 / self.samples).clamp_min(0)
         return variance.sum().sqrt().item() / len(self.values)
 
@@ -58,12 +61,14 @@ class NLL:
         found = Measured()
         found.add_mean("nll", self.values)
         found.values["nll_samples"] = self.samples
-        found.values["nll_monte_carlo_error"] = self.monte_carlo_error
+        if self.samples > 1:
+            found.values["nll_monte_carlo_error"] = self.monte_carlo_error
         found.add_mean("nll_effective_samples", self.effective)
         found.values["nll_effective_samples_lowest"] = self.effective.min().item()
         curve = {k: values.mean().item() for k, values in self.by_samples.items()}
         found.values["nll_by_samples"] = {str(k): value for k, value in curve.items()}
-        found.values["nll_by_samples" + ERROR] = {str(k): mean_error(values) for k, values in self.by_samples.items()}
+        if len(self.values) > 1:
+            found.values["nll_by_samples" + ERROR] = {str(k): mean_error(values) for k, values in self.by_samples.items()}
         before, last = ([self.samples, *curve])[-2:]
         fall = curve.get(before, math.nan) - curve[last]
         if fall > FALLS:
