@@ -123,6 +123,10 @@ def test_evaluate_other_splits_and_checkpoints_do_not_overwrite(runner: Runner) 
     assert after["test"] == before["test"]
     assert {"test_last"} <= set(after)
     assert "nll" not in after["test_last"]
+    (folder / "checkpoints" / "best.ckpt").unlink()  # as with callbacks.best=null there is none
+    missing = runner("evaluate", f"run={folder}", "measures=[]")
+    assert (missing.status, missing.err.count("\n")) == (2, 1)
+    assert missing.err.endswith(": take checkpoint=last.\n")
 
 
 def test_grey_pixels_under_a_bernoulli_have_no_nll(runner: Runner) -> None:

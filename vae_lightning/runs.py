@@ -114,7 +114,9 @@ def find(path: str | Path, checkpoint: str = "best", trust_run_code: bool = Fals
     start = Path(path).expanduser().absolute()
     file = start if start.suffix == ".ckpt" else folder / "checkpoints" / f"{checkpoint}.ckpt"
     if not file.is_file():
-        raise UserError(f"run={path} has no checkpoint {file.name} in {file.parent}: its training did not get that far.")
+        others = [name for name in CHECKPOINTS if (file.parent / f"{name}.ckpt").is_file()]
+        remedy = f"take checkpoint={others[0]}" if others and file.stem in CHECKPOINTS else "its training did not get that far"
+        raise UserError(f"run={path} has no checkpoint {file.name} in {file.parent}: {remedy}.")
     return Run(folder, read_config(folder / "config.yaml", trusted=trust_run_code), file)
 
 

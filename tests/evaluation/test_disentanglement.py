@@ -96,6 +96,15 @@ def test_codes_that_are_all_alike_score_nothing(factors: np.ndarray) -> None:
     assert {name: value for name, value in scores.items() if value > 0.02} == {}
 
 
+def test_a_factor_that_is_not_encoded_makes_mixed_codes_no_more_disentangled(factors: np.ndarray) -> None:
+    """Left out of each dimension's shares, two such factors would give 1 − log 4/log 6 = 0.23."""
+    others = np.random.default_rng(3).integers(0, VALUES, (SIZE, 2))
+    scores = dci(standard(factors) @ HADAMARD, np.hstack([factors, others]))
+    assert max(scores["dci_disentanglement"], scores["dci_completeness"]) < 0.15
+    alone = dci(standard(factors), np.hstack([factors, others]))
+    assert 0.5 < alone["dci_disentanglement"] < 0.9, "the factors that are missing lower what each dimension says of one"
+
+
 def test_one_dimension_for_two_factors_is_complete_but_not_disentangled(factors: np.ndarray) -> None:
     two = factors[:, :2] // 2  # 4 values each
     together = (two[:, :1] * 4 + two[:, 1:]) + 0.0

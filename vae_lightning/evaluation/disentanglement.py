@@ -145,12 +145,13 @@ def dci(z: np.ndarray, v: np.ndarray, seed: int = 0) -> dict[str, float]:
     R_jk is the importance of z_j in a forest that learns v_k on half of the images. Disentanglement: 1 − entropy of a
     dimension's R over the factors, dimensions weighted by their share of R; completeness: 1 − entropy of a factor's R over the
     dimensions. A forest that gets no more of the other half right than chance (four standard errors) has learned nothing: its R
-    is 0. Informativeness: the mean over factors of what is got right, as a share of what chance leaves to gain.
+    is the same for all dimensions, as noise has it with many images. Informativeness: the mean over factors of what is got right,
+    as a share of what chance leaves to gain.
     """
     from sklearn.ensemble import RandomForestClassifier
 
     half = len(z) // 2
-    importance, gains = np.zeros((z.shape[1], v.shape[1])), np.zeros(v.shape[1])
+    importance, gains = np.full((z.shape[1], v.shape[1]), 1 / z.shape[1]), np.zeros(v.shape[1])
     for k, factor in enumerate(v.T):
         # every split chooses among all dimensions: among a few, dimensions without information would be split by too
         forest = RandomForestClassifier(TREES, max_features=None, min_samples_leaf=2, random_state=seed)
