@@ -22,6 +22,7 @@ from vae_lightning.likelihoods import Bernoulli, Gaussian, Likelihood
 from vae_lightning.posteriors import Diagonal
 from vae_lightning.priors import StandardNormal
 from vae_lightning.vae import VAE
+from vae_lightning.visible import visible
 
 BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
@@ -85,6 +86,7 @@ GELU_SILU = [
     pytest.param(MLP([20, 12]), Bernoulli((1, 7, 5)), 2, id="mlp"),
     pytest.param(Conv([4, 3], 8), Bernoulli((1, 9, 6)), 3, id="conv"),
     pytest.param(ResNet([4, 3], blocks=2), Gaussian((3, 7, 10)), 4, id="resnet"),
+    pytest.param(MLP([9]), Gaussian((2, 4, 3)), 3, id="two channels"),
     *(
         pytest.param(MLP([9], name), Bernoulli((1, 4, 4)), 3, id=name)
         for name in ("relu", "leaky_relu", "elu", "tanh", "softplus")
@@ -103,6 +105,7 @@ def test_the_page_draws_what_torch_draws(
     expected = (vae.decode(z).mean[0].clamp(0, 1) * 255).flatten().detach()
     assert expected.std() > 5
     assert (drawn(page) - expected).abs().max() <= 1
+    assert f'id="image" width="{visible(torch.zeros(vae.shape)).shape[-1]}" height="{vae.shape[1]}"' in page
 
 
 @browser

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from PIL import Image
 from scipy import stats
 
 from tests.linear_gaussian import Linear, random_images
-from vae_lightning import figures
+from vae_lightning import code_charts, figures
 from vae_lightning.callbacks.figures import draw_all
 from vae_lightning.data.base import Images
 from vae_lightning.likelihoods import Gaussian
@@ -59,6 +58,18 @@ def test_tiles_lie_side_by_side_with_gaps_between() -> None:
     assert (grid[3] == 1).all()
     assert (grid[:, 2] == 1).all()
     assert figures.tile(np.zeros((4, 2, 3, 3, 2), np.float32), gap=1, gap_every=2)[0].shape == (13, 5, 3)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_channels_that_are_no_colours_stand_side_by_side_in_grey(channels: int) -> None:
+    images = np.random.default_rng(0).random((2, 3, channels, 4, 6), dtype=np.float32)
+    grid, _ = figures.tile(images, gap=1, gap_every=1)
+    assert grid.shape == (2 * 4 + 1, 3 * 6 * channels + 2)
+    for channel in range(channels):
+        left = 6 * channels + 1 + 6 * channel
+        assert np.array_equal(grid[5:, left : left + 6], images[1, 1, channel])
+    shown = rendered(figures.grid_figure(torch.from_numpy(images), ""))
+    assert (shown.max(-1) == shown.min(-1)).all()  # nothing is taken for a colour, or for transparency
 
 
 def test_each_pixel_of_a_grid_is_a_whole_number_of_the_figures_pixels() -> None:
@@ -150,56 +161,12 @@ def test_the_manifold_is_the_plane_with_z1_to_the_right_and_z2_upwards(vae: VAE)
     np.testing.assert_allclose(z2, np.tile(quantiles[::-1, None], (1, 4)), atol=1e-5)
 
 
-def points(figure: Figure) -> np.ndarray:
-    return np.concatenate([np.asarray(part.get_offsets()) for part in figure.axes[0].collections])
-
-
-def test_the_scatter_shows_two_dimensional_codes_as_they_are() -> None:
-    codes, labels = torch.randn(30, 2), torch.arange(30) // 10
-    figure = figures.latent_scatter(codes, labels)
-    np.testing.assert_allclose(points(figure), codes.numpy(), rtol=1e-6)
-    legend = figure.axes[0].get_legend()
-    assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["0", "1", "2"]
-    assert len({str(part.get_facecolor()) for part in figure.axes[0].collections}) == 3
-
-
-def test_the_scatter_shows_the_directions_of_most_variance() -> None:
-    planted = torch.randn(300, 2) * torch.tensor([1.0, 5.0])
-    rotation = torch.linalg.qr(torch.randn(6, 2))[0]
-    figure = figures.latent_scatter(planted @ rotation.T + 3, torch.zeros(300))
-    shown = points(figure)
-    assert shown.shape == (300, 2)
-    for component, dimension in ((0, 1), (1, 0)):
-        assert abs(np.corrcoef(shown[:, component], planted[:, dimension])[0, 1]) > 0.99
-    assert figure.axes[0].get_xlabel().startswith("principal component 1 (9")
-
-
-def test_the_scatter_of_one_dimension() -> None:
-    codes = torch.randn(30, 1)
-    np.testing.assert_allclose(points(figures.latent_scatter(codes, torch.zeros(30)))[:, 0], codes[:, 0], rtol=1e-6)
-
-
-def test_the_scatter_of_a_single_image() -> None:
-    figure = figures.latent_scatter(torch.randn(1, 3), torch.zeros(1))
-    assert points(figure).tolist() == [[0, 0]]
-    assert figure.axes[0].get_ylabel() == "principal component 2 (0% of the variance)"
-
-
-def test_bars_are_sorted_and_keep_their_names() -> None:
-    figure = figures.kl_bars([0.1, 3.0, 1.0], active=2)
-    ax = figure.axes[0]
-    assert [bar.get_height() for bar in ax.patches if isinstance(bar, Rectangle)] == [3.0, 1.0, 0.1]
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["2", "3", "1"]
-    assert "2 of 3" in ax.get_title()
-
-
 def test_every_figure_renders_and_a_saved_one_is_read_back(vae: VAE, tmp_path: Path) -> None:
     x = random_images(4, SHAPE)
     drawn = [
         figures.reconstructions(vae, x, columns=2),
-        figures.latent_scatter(torch.randn(20, 3), torch.arange(20)),
-        figures.kl_bars([0.1] * 30, active=0),
+        code_charts.latent_scatter(torch.randn(20, 3), torch.arange(20)),
+        code_charts.kl_bars([0.1] * 30, active=0),
     ]
     for figure in drawn:
         picture = rendered(figure)

@@ -18,7 +18,7 @@ from vae_lightning.projector import write_projection
 from vae_lightning.vae import VAE
 
 
-@pytest.mark.parametrize("shape", [(1, 6, 4), (3, 6, 4)])
+@pytest.mark.parametrize("shape", [(1, 6, 4), (3, 6, 4), (2, 6, 4)])
 def test_codes_labels_and_thumbnails_go_together(shape: tuple[int, int, int], tmp_path: Path) -> None:
     google = pytest.importorskip("google.protobuf.text_format")
     from tensorboard.plugins.projector import ProjectorConfig
@@ -35,8 +35,9 @@ def test_codes_labels_and_thumbnails_go_together(shape: tuple[int, int, int], tm
     assert (tmp_path / embedding.metadata_path).read_text().split("\n") == ["3", "1", "4", "1", "none", "9", "2"]
     sheet = np.asarray(Image.open(tmp_path / embedding.sprite.image_path))
     width, height = embedding.sprite.single_image_dim
-    assert (height, width) == shape[1:]
+    assert (height, width) == (6, 8 if shape[0] == 2 else 4)
     assert sheet.shape[:2] == (3 * height, 3 * width)
-    for n, image in enumerate(images[:7].permute(0, 2, 3, 1).squeeze(-1).numpy()):
+    shown = images.permute(0, 2, 1, 3).flatten(2) if shape[0] == 2 else images.permute(0, 2, 3, 1).squeeze(-1)
+    for n, image in enumerate(shown[:7].numpy()):
         top, left = n // 3 * height, n % 3 * width
         assert (sheet[top : top + height, left : left + width] == image).all(), n

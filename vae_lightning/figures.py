@@ -1,4 +1,4 @@
-"""The pictures of a VAE: what it rebuilds, what it dreams, what each latent dimension does, where the codes lie.
+"""The pictures of a VAE made of images: what it rebuilds, what it dreams, what each latent dimension does.
 
 Each function takes a VAE and gives a matplotlib figure. The decoder's mean E[x|z] is drawn, as is usual.
 """
@@ -20,10 +20,10 @@ from torch import Tensor
 from vae_lightning.abilities import DENSITY
 from vae_lightning.noise import StreamNoise, key
 from vae_lightning.vae import VAE
+from vae_lightning.visible import visible
 
 INK = "#333333"
 MOST_ROWS = 32
-SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def reconstructions(vae: VAE, x: Tensor, columns: int = 10, c: Tensor | None = None) -> Figure:
@@ -113,46 +113,6 @@ def manifold(vae: VAE, side: int = 20, label: int | None = None) -> Figure:
     return grid_figure(vae.decode(z, c).mean, title, gap=0)
 
 
-def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val") -> Figure:
-    """The posterior means (N, latent_dim) of images of `split`, coloured by label; the two first principal components where there
-    are more than 2."""
-    points = codes.double().cpu().numpy()
-    axes: tuple[str, ...] = ("z₁", "z₂")
-    if points.shape[1] == 1:
-        points, axes = np.stack([points[:, 0], np.linspace(-1, 1, len(points))], 1), ("z₁", "place in the data set")
-    elif points.shape[1] > 2:
-        points, shares = _principal_components(points)
-        axes = tuple(f"principal component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(shares))
-    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
-    ax = figure.add_subplot()
-    classes = sorted(set(labels.tolist()))
-    colours = [f"C{i}" for i in range(10)]
-    for i, label in enumerate(classes):
-        mine = (labels == label).cpu().numpy()
-        ax.scatter(points[mine, 0], points[mine, 1], s=9, color=colours[i % 10], alpha=0.75, linewidths=0, label=str(label))
-    ax.set(title=f"Codes E[z|x] of {SPLIT_WORDS[split]} images, by label", xlabel=axes[0], ylabel=axes[1])
-    ax.set_aspect("equal", adjustable="datalim")
-    ax.legend(title="label", markerscale=2, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    _plain(ax)
-    return figure
-
-
-def kl_bars(kl: Sequence[float], active: int) -> Figure:
-    """Nats that each latent dimension carries, most first."""
-    order = np.argsort(kl)[::-1]
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
-    ax = figure.add_subplot()
-    ax.bar(range(len(kl)), np.asarray(kl)[order], color="C0")
-    ax.set_xticks(range(len(kl)), [str(j + 1) for j in order], fontsize=7 if len(kl) > 20 else 9)
-    ax.set(
-        xlabel="latent dimension",
-        ylabel="KL (nats)",
-        title=f"KL per latent dimension: {active} of {len(kl)} are active",
-    )
-    _plain(ax)
-    return figure
-
-
 def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap: int = 2, gap_every: int = 1) -> Figure:
     """A grid of images (rows, columns, C, H, W) in [0, 1], each pixel a whole number of the figure's pixels."""
     canvas, tops = tile(images.float().clamp(0, 1).cpu().numpy(), gap, gap_every)
@@ -171,7 +131,11 @@ def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap:
 
 
 def tile(images: np.ndarray, gap: int, gap_every: int) -> tuple[np.ndarray, list[int]]:
-    """(rows, columns, C, H, W) side by side on white, with a `gap` between columns and after every `gap_every` rows."""
+    """(rows, columns, C, H, W) side by side on white, with a `gap` between columns and after every `gap_every` rows.
+
+    The canvas is (height, width), or (height, width, 3) of coloured images; see `visible` for other numbers of channels.
+    """
+    images = visible(images)
     rows, columns, channels, height, width = images.shape
     tops = [r * height + gap * (r // gap_every) for r in range(rows)]
     canvas = np.ones((tops[-1] + height, columns * (width + gap) - gap, channels), dtype=np.float32)
@@ -199,23 +163,6 @@ def save(picture: np.ndarray, path: Path) -> Path:
         return beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _principal_components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first two components (N, 2) and the share of the variance of each; signs fixed, so that pictures do not flip."""
-    centred = points - points.mean(0)
-    if len(points) == 1:  # which varies in no direction
-        return centred[:, :2], np.zeros(2)
-    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
-    directions = directions[:2]
-    largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], 1)
-    shares = singular**2 / max((singular**2).sum(), 1e-300)
-    return centred @ (directions * np.sign(largest)).T, shares[:2]
-
-
-def _plain(ax: object) -> None:
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)  # type: ignore[attr-defined]
 
 
 def _subscript(index: int) -> str:

@@ -13,6 +13,7 @@ from vae_lightning.data.base import Images
 from vae_lightning.evaluation.elbo import pixels
 from vae_lightning.figures import save, tile
 from vae_lightning.files import write_text
+from vae_lightning.visible import visible
 
 SPRITE_SIDE = 8192  # pixels, the largest that TensorBoard shows
 
@@ -27,7 +28,7 @@ def write_projection(vae: Any, split: Images, log_dir: Path, images: int) -> Pat
     from google.protobuf import text_format
     from tensorboard.plugins.projector import ProjectorConfig  # half a second to import
 
-    height, width = split.images.shape[-2:]
+    height, width = visible(split.images[:1]).shape[-2:]
     shown = split[torch.arange(min(images, len(split), (SPRITE_SIDE // max(height, width)) ** 2))]
     batch = shown.to(next(vae.parameters()).device)
     codes = vae.encode(pixels(batch.images), batch.labels).mean.cpu().numpy()

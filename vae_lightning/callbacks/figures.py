@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 
-from vae_lightning import figures
+from vae_lightning import code_charts, figures
 from vae_lightning.abilities import REAL_SPACE
 from vae_lightning.errors import check_int
 from vae_lightning.evaluation.elbo import pixels
@@ -54,13 +54,13 @@ def draw_all(vae: Any, split: Any, sums: Any) -> dict[str, Figure]:
     drawn = {
         "reconstructions": figures.reconstructions(vae, pixels(shown.images), c=shown.labels),
         "samples": figures.samples(vae),
-        "latent_scatter": figures.latent_scatter(vae.encode(x, c).mean, split.labels[:SCATTER_IMAGES]),
+        "latent_scatter": code_charts.latent_scatter(vae.encode(x, c).mean, split.labels[:SCATTER_IMAGES]),
     }
     real = REAL_SPACE in vae.posterior.abilities
     if real:
         drawn["traversals"] = figures.traversals(vae, x[0], kl, c=c[:1])
     if kl is not None:
-        drawn["kl_per_dimension"] = figures.kl_bars(kl, sums.metrics()["active_units"])
+        drawn["kl_per_dimension"] = code_charts.kl_bars(kl, sums.metrics()["active_units"])
     if real and vae.latent_prior.top_dim == 2:
         drawn["manifold"] = figures.manifold(vae)
     return drawn

@@ -116,7 +116,7 @@ def _drawings(config: DictConfig, run: Any, vae: Any, device: Any) -> dict[str, 
 
     import torch
 
-    from vae_lightning import figures, served
+    from vae_lightning import code_charts, figures, served
     from vae_lightning.evaluation.elbo import evaluate_elbo, pixels
 
     @cache
@@ -146,7 +146,7 @@ def _drawings(config: DictConfig, run: Any, vae: Any, device: Any) -> dict[str, 
     def latent_scatter() -> Any:
         count = min(config.latent_scatter.count, len(split()))
         codes = vae.encode(images(0, count), labels(0, count)).mean
-        return figures.latent_scatter(codes, split().labels[:count], config.split)
+        return code_charts.latent_scatter(codes, split().labels[:count], config.split)
 
     def reconstructions() -> Any:
         count = min(config.reconstructions.count, len(split()))

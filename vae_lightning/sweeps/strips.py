@@ -17,6 +17,7 @@ from vae_lightning import runs, served
 from vae_lightning.errors import UserError
 from vae_lightning.evaluation.elbo import pixels
 from vae_lightning.noise import StreamNoise, key
+from vae_lightning.visible import visible
 
 
 @dataclass
@@ -51,7 +52,7 @@ def strips(labelled: Sequence[tuple[str, Path]], images: int = 8, root: str | No
                 found.append(_strip(label, runs.load_vae(run), x, batch.labels))
         except UserError:
             continue
-    return None if x is None or not found else Strips(data_uri(x), found, (x.shape[-1] * len(x), x.shape[-2]))
+    return None if x is None or not found else Strips(data_uri(x), found, (visible(x).shape[-1] * len(x), x.shape[-2]))
 
 
 @torch.no_grad()
@@ -62,8 +63,8 @@ def _strip(label: str, vae: runs.VAE, x: Tensor, labels: Tensor) -> Strip:
 
 
 def data_uri(images: Tensor) -> str:
-    """(N, C, H, W) in [0, 1], side by side, as a PNG in a data URI."""
-    row = torch.cat(list(images.clamp(0, 1)), dim=-1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    """(N, C, H, W) in [0, 1], side by side, as a PNG in a data URI; see `visible` for C other than 1 and 3."""
+    row = torch.cat(list(visible(images.clamp(0, 1))), dim=-1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     picture = Image.fromarray(np.ascontiguousarray(row.squeeze(-1) if row.shape[-1] == 1 else row))
     buffer = io.BytesIO()
     picture.save(buffer, format="png", optimize=True)

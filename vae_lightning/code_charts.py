@@ -1,0 +1,93 @@
+"""Charts of a VAE's codes: where they lie, and how many nats each latent dimension carries. Each is a matplotlib figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+MOST_IN_LEGEND = 10  # as many colours as can be told apart
+MOST_BAR_NAMES = 50  # as many as stand side by side
+SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
+
+
+def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val") -> Figure:
+    """The posterior means (N, latent_dim) of images of `split`; the two first principal components where there are more than 2.
+
+    Coloured by label, up to ten of them with a legend, more along a colour bar. A label below 0 means that the image has none.
+    """
+    points = codes.double().cpu().numpy()
+    axes: tuple[str, ...] = ("z₁", "z₂")
+    if points.shape[1] == 1:
+        points, axes = np.stack([points[:, 0], np.linspace(-1, 1, len(points))], 1), ("z₁", "place in the data set")
+    elif points.shape[1] > 2:
+        points, shares = _principal_components(points)
+        axes = tuple(f"principal component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(shares))
+    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    ax = figure.add_subplot()
+    by_label = _coloured(ax, points, labels.cpu().numpy())
+    title = f"Codes E[z|x] of {SPLIT_WORDS[split]} images" + (", by label" if by_label else "")
+    ax.set(title=title, xlabel=axes[0], ylabel=axes[1])
+    ax.set_aspect("equal", adjustable="datalim")
+    _plain(ax)
+    return figure
+
+
+def _coloured(ax: Axes, points: np.ndarray, labels: np.ndarray) -> bool:
+    """Draws the points, and what their colours mean; whether any has a label."""
+    unlabelled, classes = labels < 0, np.unique(labels[labels >= 0])
+    style: dict[str, Any] = {"s": 9, "alpha": 0.75, "linewidths": 0}
+    if unlabelled.any():
+        ax.scatter(*points[unlabelled].T, color="0.6" if len(classes) else "C0", label="none", **style)
+    if len(classes) > MOST_IN_LEGEND:
+        drawn = ax.scatter(points[~unlabelled, 0], points[~unlabelled, 1], c=labels[~unlabelled], cmap="turbo", **style)
+        bar = ax.get_figure().colorbar(drawn, ax=ax, label="label", shrink=0.6)  # type: ignore[union-attr]
+        bar.locator = MaxNLocator(integer=True)
+        return True
+    for i, label in enumerate(classes):
+        ax.scatter(*points[labels == label].T, color=f"C{i}", label=f"{label:g}", **style)
+    if len(classes):
+        ax.legend(title="label", markerscale=2, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return bool(len(classes))
+
+
+def kl_bars(kl: Sequence[float], active: int) -> Figure:
+    """Nats that each latent dimension carries, most first; of more than 50, only some are named."""
+    order = np.argsort(kl)[::-1]
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    ax = figure.add_subplot()
+    ax.bar(range(len(kl)), np.asarray(kl)[order], color="C0")
+    every = math.ceil(len(kl) / MOST_BAR_NAMES)
+    names = [str(j + 1) for j in order[::every]]
+    upright = len(kl) > 20
+    ax.set_xticks(range(0, len(kl), every), names, fontsize=6 if upright else 9, rotation=90 if upright else 0)
+    ax.set(
+        xlabel="latent dimension" + (f" (one bar in {every} is named)" if every > 1 else ""),
+        ylabel="KL (nats)",
+        title=f"KL per latent dimension: {active} of {len(kl)} are active",
+    )
+    _plain(ax)
+    return figure
+
+
+def _principal_components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first two components (N, 2) and the share of the variance of each; signs fixed, so that pictures do not flip."""
+    centred = points - points.mean(0)
+    if len(points) == 1:  # which varies in no direction
+        return centred[:, :2], np.zeros(2)
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    directions = directions[:2]
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], 1)
+    shares = singular**2 / max((singular**2).sum(), 1e-300)
+    return centred @ (directions * np.sign(largest)).T, shares[:2]
+
+
+def _plain(ax: object) -> None:
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)  # type: ignore[attr-defined]
