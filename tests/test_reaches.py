@@ -13,11 +13,11 @@ def elbo_of(folder: Path) -> float:
 
 
 def test_the_defaults_reach_their_elbo_on_mnist5k(runner: Runner) -> None:
-    # seeds 0 to 4 gave -106.80, -106.61, -107.32, -108.20, -108.18: mean -107.42, standard deviation 0.75
-    assert elbo_of(runner.trained("callbacks=minimal", "logger=none")) > -109.7
+    # seeds 0 to 4 gave -108.65, -107.19, -107.33, -108.72, -107.14: mean -107.81, standard deviation 0.81 (one thread)
+    assert elbo_of(runner.trained("callbacks=minimal", "logger=none")) > -110.2
 
 
 def test_two_epochs_reach_their_elbo_on_mnist(runner: Runner, data_root: Path) -> None:
     arguments = ("data=mnist", f"data.root={data_root.absolute()}", "trainer.max_epochs=2", "callbacks=minimal", "logger=none")
-    # seeds 0 to 2 gave -121.95, -121.47, -120.22: mean -121.21, standard deviation 0.89
-    assert elbo_of(runner.trained(*arguments)) > -123.9
+    # seeds 0 to 2 gave -121.58, -122.28, -120.43: mean -121.43, standard deviation 0.94 (one thread)
+    assert elbo_of(runner.trained(*arguments)) > -124.2
