@@ -22,6 +22,7 @@ from vae_lightning.composing import VERSION_BASE, one_sentence, quoted
 from vae_lightning.errors import MEMORY, UserError, check_bool, out_of_memory
 from vae_lightning.shipped import conf_dir
 from vae_lightning.starting import begun, interrupted
+from vae_lightning.sweeps.keys import set_in_every_job
 from vae_lightning.sweeps.resume import arguments_of
 
 QUOTES = "'\""
@@ -43,7 +44,9 @@ def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[.
 
     def prepare() -> Path | None:
         sys.argv[1:] = quote_paths(as_multirun(sys.argv[1:]) if job is not None else sys.argv[1:])
-        return check_command_line(sys.argv[1:], config_name)
+        folder = check_command_line(sys.argv[1:], config_name)
+        sys.argv[1:] = set_in_every_job(sys.argv[1:], config_name)
+        return folder
 
     sweep = with_messages(prepare)
     if "-m" in sys.argv or "--multirun" in sys.argv:  # Hydra makes the folder of a sweep before its first job

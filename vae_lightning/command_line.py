@@ -117,7 +117,7 @@ def _composed_of_known_keys(
         config, refused = composed(config_name, [text for text, _ in variant]), None
     except UserError as error:
         config, refused = OmegaConf.create(), error
-    known = set(_keys(config))
+    known = set(keys(config))
     if any(override.key_or_group not in known for override in plain):  # or deleted, or an item of a list
         groups = [text for text, override in variant if override not in plain]
         check_keys(composed(config_name, groups), plain, loader)
@@ -132,7 +132,7 @@ def check_keys(config: DictConfig, plain: Sequence[Override], loader: Any) -> No
         key = override.key_or_group
         if override.is_add() or override.is_force_add() or key.startswith("hydra"):
             continue
-        known = list(_keys(config))
+        known = list(keys(config))
         if key not in known:
             words = [*known, *loader.list_groups("")]
             leaf = key.rpartition(".")[2]
@@ -151,7 +151,7 @@ def _check_unused(config: DictConfig, config_name: str, groups: Sequence[str]) -
     own = yaml.safe_load(path.read_text(encoding="utf-8"))
     known = {".".join([*place, str(key)]) for place, key, _ in entries(own)}
     text = OmegaConf.to_yaml(config, resolve=False)
-    for key in _keys(config):
+    for key in keys(config):
         top = key.partition(".")[0]
         if top not in groups and top != "hydra" and key not in known and f"${{{key}" not in text:
             value = OmegaConf.to_container(config, resolve=False)
@@ -160,13 +160,13 @@ def _check_unused(config: DictConfig, config_name: str, groups: Sequence[str]) -
             raise UserError(f"{key}={shown(value)}: there is no key {key!r}, and nothing uses it.{nearest(key, known)}")
 
 
-def _keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
+def keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
     for name in config:
         key = f"{prefix}{name!s}"
         yield key
         node = config._get_node(name)
         if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():
-            yield from _keys(node, f"{key}.")
+            yield from keys(node, f"{key}.")
 
 
 def _siblings(key: str, config: DictConfig) -> str:

@@ -39,6 +39,20 @@ def test_a_job_that_fails_is_recorded_and_the_others_go_on(sweeps: Sweeps) -> No
     assert (config["beta"], config["label"]) == (4, "latent_dim=2 beta=4")
 
 
+def test_a_key_that_only_the_swept_options_have_is_set_in_every_job(sweeps: Sweeps) -> None:
+    """Hydra alone composes the sweep with model=mlp, which has no channels, and ends."""
+    outcome = sweeps("-m", *TINY[1:], "model=conv,resnet", "model.channels=[3,5]", QUIET)
+    assert outcome.status == 0, outcome.err
+    assert sweeps.states() == ["done", "done"]
+    configs = [yaml.safe_load(path.read_text()) for path in sorted(sweeps.folder.glob("*/config.yaml"))]
+    assert [config["model"]["channels"] for config in configs] == [[3, 5], [3, 5]]
+    assert [config["label"] for config in configs] == ["model=conv", "model=resnet"]
+    assert sweeps(f"resume_sweep={sweeps.folder}").status == 0
+    outcome = sweeps("-m", *TINY[1:], "model=conv,mlp", "model.channels=[3,5]", QUIET)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "there is no key 'model.channels'" in outcome.err
+
+
 def test_jobs_whose_code_breaks_keep_the_traceback_and_can_be_mended(sweeps: Sweeps) -> None:
     """A class of one's own that raises; once it is mended, resuming runs it and nothing else."""
     cwd = sweeps.runner.cwd
