@@ -12,8 +12,10 @@ from scipy import stats
 
 from tests.linear_gaussian import Linear, random_images
 from vae_lightning import code_charts, figures
+from vae_lightning.abilities import REAL_SPACE
 from vae_lightning.callbacks.figures import draw_all
-from vae_lightning.data.base import Images
+from vae_lightning.data.base import Batch, Images
+from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.likelihoods import Gaussian
 from vae_lightning.posteriors import Diagonal
 from vae_lightning.priors import StandardNormal
@@ -114,6 +116,22 @@ def test_training_draws_each_code_in_the_colour_of_its_label_and_traversals_by_t
     for label, part in enumerate(drawn["latent_scatter"].axes[0].collections):
         np.testing.assert_allclose(np.asarray(part.get_offsets()), codes[labels == label], rtol=1e-4, atol=1e-6)
     assert [text.get_text() for text in drawn["traversals"].axes[0].texts] == ["z₂  0.9 nats", "z₁  0.1 nats"]
+
+
+class Bounded(Diagonal):
+    """One of the user's own: a product over dimensions, and no real numbers."""
+
+    abilities = Diagonal.abilities - {REAL_SPACE}
+
+
+def test_bars_of_codes_without_active_units_say_nothing_of_them(generator: torch.Generator) -> None:
+    vae = VAE(Linear(), Bounded(2), StandardNormal(2), Gaussian(SHAPE))
+    split = Images(torch.randint(0, 256, (9, *SHAPE), dtype=torch.uint8, generator=generator), torch.zeros(9, dtype=torch.int64))
+    sums = evaluate_elbo(vae, [Batch(split.images, split.labels, torch.arange(9))], "val")
+    assert "active_units" not in sums.metrics()
+    drawn = draw_all(vae, split, sums)
+    assert set(drawn) == {"reconstructions", "samples", "latent_scatter", "kl_per_dimension"}
+    assert "active" not in drawn["kl_per_dimension"].axes[0].get_title()
 
 
 def test_samples_fill_the_grid_and_are_the_same_each_time(vae: VAE) -> None:

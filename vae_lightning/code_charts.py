@@ -57,8 +57,8 @@ def _coloured(ax: Axes, points: np.ndarray, labels: np.ndarray) -> bool:
     return bool(len(classes))
 
 
-def kl_bars(kl: Sequence[float], active: int) -> Figure:
-    """Nats that each latent dimension carries, most first; of more than 50, only some are named."""
+def kl_bars(kl: Sequence[float], active: int | None) -> Figure:
+    """Nats that each latent dimension carries, most first; of more than 50, only some are named. active: where it is defined."""
     order = np.argsort(kl)[::-1]
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     ax = figure.add_subplot()
@@ -70,7 +70,7 @@ def kl_bars(kl: Sequence[float], active: int) -> Figure:
     ax.set(
         xlabel="latent dimension" + (f" (one bar in {every} is named)" if every > 1 else ""),
         ylabel="KL (nats)",
-        title=f"KL per latent dimension: {active} of {len(kl)} are active",
+        title="KL per latent dimension" + ("" if active is None else f": {active} of {len(kl)} are active"),
     )
     _plain(ax)
     return figure

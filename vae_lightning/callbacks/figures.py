@@ -60,7 +60,7 @@ def draw_all(vae: Any, split: Any, sums: Any) -> dict[str, Figure]:
     if real:
         drawn["traversals"] = figures.traversals(vae, x[0], kl, c=c[:1])
     if kl is not None:
-        drawn["kl_per_dimension"] = code_charts.kl_bars(kl, sums.metrics()["active_units"])
+        drawn["kl_per_dimension"] = code_charts.kl_bars(kl, sums.metrics().get("active_units"))
     if real and vae.latent_prior.top_dim == 2:
         drawn["manifold"] = figures.manifold(vae)
     return drawn
