@@ -61,7 +61,7 @@ WRONG = [
     ("data.val_size=1.5", 2, "data.val_size=1.5: must be an integer of at least 1."),
     ("data.val_size=5000", 2, "val_size=5000: must be less than"),
     ("data.root=x", 2, "there is no key 'data.root'"),
-    ("data=mnist data.root=nowhere data.download=false", 1, "data=mnist5k"),
+    ("data=mnist data.root=nowhere data.download=false", 2, "data=mnist5k"),
     ("model.hidden.0=3", 2, "there is no key 'model.hidden.0'."),
     ("model.hidden=[]", 2, "model.hidden=[]"),
     ("model.hidden=[a]", 2, "model.hidden=[a]: must be"),
@@ -249,7 +249,7 @@ DATA_FILES: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("damage", "sentence"), DATA_FILES, ids=[sentence for _, sentence in DATA_FILES])
 def test_wrong_data_files(runner: Runner, damage: Any, sentence: str) -> None:
     damage(write_mnist(runner.cwd / "here"))
-    assert_one_sentence(runner("train", *LITTLE), 1, sentence)
+    assert_one_sentence(runner("train", *LITTLE), 2, sentence)
 
 
 def test_packed_data_files_are_read(runner: Runner) -> None:
@@ -293,9 +293,9 @@ RUN_FILES: list[tuple[Any, list[str], int, str]] = [
     (text_of("results.json", "[1]"), [], 1, "results.json does not hold the results of a run"),
     (text_of("results.json", '{"test": 3}'), [], 1, "results.json does not hold the results of a run"),
     (other_weights, [], 1, "best.ckpt does not fit the model that"),
-    (lambda run: (write_mnist(run / "big", 32)), ["data.root={run}/big"], 1, "are 1×32×32 (channels × height × width)"),
-    (lambda run: (write_mnist(run / "few", 28, 40, 0)), ["data.root={run}/few"], 1, "holds 0 images, and"),
-    (lambda run: None, ["data.root={run}/nowhere"], 1, "not found in"),
+    (lambda run: (write_mnist(run / "big", 32)), ["data.root={run}/big"], 2, "are 1×32×32 (channels × height × width)"),
+    (lambda run: (write_mnist(run / "few", 28, 40, 0)), ["data.root={run}/few"], 2, "holds 0 images, and"),
+    (lambda run: None, ["data.root={run}/nowhere"], 2, "not found in"),
     (lambda run: None, ["run=[1,2]"], 2, "there is no such file or folder"),
     (lambda run: None, ["run='a\x00b'"], 2, "must be the path of a run folder"),
     (lambda run: None, ["run=" + "a" * 5000], 2, "cannot be looked at (File name too long)"),

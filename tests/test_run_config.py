@@ -400,7 +400,7 @@ def test_nothing_is_downloaded_to_a_folder_that_only_the_run_names(runner: Runne
         folder, "data", {**yaml.safe_load((REPOSITORY / "conf/data/mnist.yaml").read_text()), "root": str(tmp_path / "theirs")}
     )
     outcome = runner("evaluate", f"run={folder}", "nll.samples=0")
-    assert (outcome.status, "data.download=false" in outcome.err) == (1, True)
+    assert (outcome.status, "data.download=false" in outcome.err) == (2, True)
     assert not (tmp_path / "theirs").exists()
 
 

@@ -12,7 +12,8 @@ from typing import Any
 class UserError(Exception):
     """Something a person can mend: one sentence, shown without a traceback.
 
-    `status` is the exit status of the command: 2 where the configuration is wrong, 1 where the machine or the data failed.
+    `status` is the exit status of the command: 2 where the configuration, or the data that it names, is wrong; 1 where the
+    machine, a file of the run or the numbers failed.
     """
 
     def __init__(self, message: str, status: int = 2) -> None:
@@ -29,7 +30,7 @@ class InvalidValue(UserError, ValueError):
 
 
 class RunError(UserError):
-    """The configuration was right, but the machine, the data or the numbers were not: exit status 1."""
+    """The configuration was right, but the machine, a file of the run or the numbers were not: exit status 1."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=1)

@@ -9,7 +9,7 @@ import torch
 from vae_lightning.build import build_data
 from vae_lightning.data.base import BINARIZE, SPLITS, Batch, ImageData, Images
 from vae_lightning.data.binarization import prepare
-from vae_lightning.errors import RunError, UserError, check_choice
+from vae_lightning.errors import UserError, check_choice
 from vae_lightning.runs import Run
 
 
@@ -36,7 +36,7 @@ def load_split(run: Run, split: str, root: str | None = None, data: ImageData | 
     images = prepare({split: data.splits()[split]}, run.config.binarization, data.split_seed)[split]
     shape = tuple(images.images.shape[1:])
     if shape != run.facts.shape:
-        raise RunError(
+        raise UserError(
             f"The images of data={run.config.choices.data} are {_by(shape)} (channels × height × width), and the run was "
             f"trained on {_by(run.facts.shape)}: set data.root to where its own lie."
         )

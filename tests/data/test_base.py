@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vae_lightning.data.base import Batch, DataFacts, ImageData, Images, images_from_arrays, stratified_split
-from vae_lightning.errors import InvalidValue, RunError
+from vae_lightning.errors import InvalidValue, UserError
 
 
 class Tiny(ImageData):
@@ -103,7 +103,7 @@ def test_arrays_may_be_read_only() -> None:
     ],
 )
 def test_arrays_that_are_no_images_are_refused(images: np.ndarray, labels: np.ndarray, message: str) -> None:
-    with pytest.raises(RunError, match=message):
+    with pytest.raises(UserError, match=message):
         images_from_arrays(images, labels)
 
 

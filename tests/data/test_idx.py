@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vae_lightning.data.idx import read_idx
-from vae_lightning.errors import RunError
+from vae_lightning.errors import UserError
 
 ARRAY = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 WHOLE = b"\x00\x00\x08\x03" + struct.pack(">3I", 2, 3, 4) + ARRAY.tobytes()
@@ -39,5 +39,5 @@ def test_a_whole_file(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(content)
-    with pytest.raises(RunError, match=re.escape(str(path)) + ".*" + re.escape(reason)):
+    with pytest.raises(UserError, match=re.escape(str(path)) + ".*" + re.escape(reason)):
         read_idx(path)

@@ -10,7 +10,7 @@ from torchvision import datasets
 
 from vae_lightning.data.base import Images
 from vae_lightning.data.mnist import FILES, MNIST, FashionMNIST
-from vae_lightning.errors import InvalidValue, RunError
+from vae_lightning.errors import InvalidValue, UserError
 
 
 def write_files(raw: Path, train: int = 40, test: int = 10) -> None:
@@ -76,7 +76,7 @@ def test_each_image_keeps_its_label(tmp_path: Path) -> None:
 def test_missing_files_without_a_download(kind: type[MNIST], tmp_path: Path) -> None:
     write_files(tmp_path / kind.folder / "raw")
     (tmp_path / kind.folder / "raw" / "t10k-labels-idx1-ubyte").unlink()
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(UserError) as caught:
         kind(str(tmp_path), download=False).splits()
     message = str(caught.value)
     assert message.startswith("t10k-labels-idx1-ubyte not found in ")
@@ -92,7 +92,7 @@ def test_a_failed_download_names_files_folder_and_the_way_round(
         raise failure
 
     monkeypatch.setattr(datasets, "MNIST", fail)
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(UserError) as caught:
         MNIST(str(tmp_path)).splits()
     names = [name for pair in FILES.values() for name in pair]
     for part in (*names, str(tmp_path / "MNIST" / "raw"), "the download failed", "data=mnist5k"):
@@ -116,7 +116,7 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     write_files(tmp_path / "MNIST" / "raw")
     path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(RunError, match="train-images-idx3-ubyte is damaged"):
+    with pytest.raises(UserError, match="train-images-idx3-ubyte is damaged"):
         MNIST(str(tmp_path), download=False, val_size=10).splits()
 
 

