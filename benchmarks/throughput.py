@@ -27,7 +27,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +42,7 @@ from vae_lightning.lean import lean_steps
 from vae_lightning.shipped import conf_dir
 from vae_lightning.training import assembly
 
+T = TypeVar("T")
 BATCH, HIDDEN, LATENT = 128, 400, 20
 PRECISIONS = {"float32": "32-true", "bf16": "bf16-mixed"}
 # what the issue asks for: framework over …, by precision
@@ -170,7 +171,7 @@ CONTESTANTS: dict[str, Callable[[Path, int, str], float]] = {
 }
 
 
-def quietly(contestant: Callable[[], float]) -> float:
+def quietly(contestant: Callable[[], T]) -> T:
     """Without what the contestants print (the framework's progress bar is drawn into a terminal that is not there).
 
     And without the slow search for GPUs that importing Lightning switches on: a plain loop would not have it. (The framework

@@ -29,6 +29,7 @@ class Tiny(LightningModule):
         torch.manual_seed(0)
         self.layers = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1))
         self.seen: list[int] = []
+        self.validated: list[int] = []
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         self.seen.append(batch_idx)
@@ -37,12 +38,33 @@ class Tiny(LightningModule):
         return loss
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        self.validated.append(self.trainer.global_step)
         self.log("val", self.layers(batch).float().mean())
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.parameters(), lr=0.1)
         schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": self.interval}}
+
+
+class Silent(Tiny):
+    """Logs nothing while it trains."""
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        self.seen.append(batch_idx)
+        return self.layers(batch).float().square().mean()
+
+
+class Plateau(Silent):
+    """Its learning rate falls whenever validation, in the middle of an epoch and at its end, is no better."""
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.parameters(), lr=0.1)
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max", threshold=1e9, patience=0, factor=0.5)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step", "monitor": "val", "strict": False},
+        }
 
 
 class OwnBackward(Tiny):
@@ -62,6 +84,13 @@ class Heard(Callback):
     def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Tensor, batch_idx: int) -> None:
         loss = outputs["loss"]
         self.heard.append((batch_idx, loss.item(), loss.requires_grad, trainer.global_step, dict(trainer.callback_metrics)))
+
+
+class StopsAfter(Callback):
+    """Asks the trainer to stop in the middle of its first epoch."""
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, outputs: Any, batch: Tensor, batch_idx: int) -> None:
+        trainer.should_stop = batch_idx == 2
 
 
 class Saved(Callback):
@@ -141,6 +170,34 @@ def test_all_is_as_by_lightnings_own_step(settings: dict[str, Any], interval: st
     assert [step for step, row in a.logger.rows if "loss_step" in row] == list(range(a.global_step))  # type: ignore[union-attr]
     assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
     assert a.optimizers[0].param_groups[0]["lr"] == b.optimizers[0].param_groups[0]["lr"] < 0.1
+
+
+AFTER_A_STEP = [
+    (Silent, {}),
+    (Silent, {"val_check_interval": 2}),
+    (Silent, {"check_val_every_n_epoch": 2, "max_epochs": 4}),
+    (Silent, {"check_val_every_n_epoch": None, "val_check_interval": 3}),
+    (Silent, {"max_steps": 7}),
+    (Plateau, {"max_epochs": 3}),
+    (Plateau, {"max_epochs": 3, "val_check_interval": 2}),
+]
+
+
+@pytest.mark.filterwarnings("ignore:ReduceLROnPlateau")  # before the first validation there is no figure
+@pytest.mark.parametrize("stops", [False, True])
+@pytest.mark.parametrize(("kind", "settings"), AFTER_A_STEP, ids=str)
+def test_after_a_step_comes_what_lightning_has_come(kind: type[Tiny], settings: dict[str, Any], stops: bool) -> None:
+    callbacks = [StopsAfter()] if stops else []
+    ours, theirs = kind(), kind()
+    a, b = fit(EpochLoop, ours, *callbacks, **settings), fit(_TrainingEpochLoop, theirs, *callbacks, **settings)
+    assert a.fit_loop.epoch_loop.written_out  # type: ignore[attr-defined]
+    assert (ours.seen, ours.validated, a.global_step) == (theirs.seen, theirs.validated, b.global_step)
+    assert a.fit_loop.state_dict() == b.fit_loop.state_dict()
+    assert a.fit_loop.epoch_loop._batches_that_stepped == b.fit_loop.epoch_loop._batches_that_stepped
+    assert a.optimizers[0].param_groups[0]["lr"] == b.optimizers[0].param_groups[0]["lr"]
+    assert a.callback_metrics == b.callback_metrics
+    assert a.logger.rows == b.logger.rows  # type: ignore[union-attr]
+    assert all(torch.equal(p, q) for p, q in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
 def test_a_run_saved_at_its_validation_goes_on_as_by_lightnings_own_loop(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import nullcontext
 from typing import Any
 
 import lightning
@@ -27,10 +29,14 @@ class EpochLoop(_TrainingEpochLoop):
     """
 
     written_out = False
+    nothing_between = False  # whether nothing is due between two steps of an epoch
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         super().on_run_start(data_fetcher)
         self.written_out = isinstance(data_fetcher, _PrefetchDataFetcher) and has_usual_step(self.trainer)
+        self.nothing_between = self.written_out and has_usual_epoch(self.trainer)
+        if self.written_out:
+            data_fetcher._start_profiler = data_fetcher._stop_profiler = do_nothing
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         """One batch; StopIteration after the last."""
@@ -50,24 +56,39 @@ class EpochLoop(_TrainingEpochLoop):
         progress.increment_started()
         outputs = self.step(batch, index)
         progress.increment_processed()
-        self.update_lr_schedulers("step", update_plateau_schedulers=False)
+        self._update_learning_rates("step", update_plateau_schedulers=False)
         if self._num_ready_batches_reached():
-            self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+            self._update_learning_rates("epoch", update_plateau_schedulers=False)
         _call_callback_hooks(trainer, "on_train_batch_end", outputs, batch, index)
-        trainer._logger_connector.on_batch_end()
+        results: Any = trainer._results
+        if results:
+            trainer._logger_connector.on_batch_end()
+        else:  # nothing was logged by self.log, so that there is nothing to hand on
+            results.batch = results.batch_size = None
         progress.increment_completed()
-        trainer._logger_connector.update_train_step_metrics()
+        if results:
+            trainer._logger_connector.update_train_step_metrics()
+
+    def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
+        """Validation and the end of training, of which there is nothing between two steps of a usual epoch."""
+        trainer = self.trainer
+        last = self._num_ready_batches_reached()
+        if not self.nothing_between or last or self._skip_next_val or trainer.should_stop or trainer.received_sigterm:
+            super().on_advance_end(data_fetcher)
+        else:
+            self._batches_that_stepped += 1
 
     def step(self, batch: Any, index: int) -> dict[str, Tensor]:
         """Loss, gradients and new weights, in a closure, as torch's optimizers have it; the loss without its graph."""
         trainer: Any = self.trainer
         module: Any = trainer.lightning_module
         optimizer, done = trainer.optimizers[0], self.automatic_optimization.optim_progress.optimizer
+        context = trainer.precision_plugin.forward_context if mixes(trainer.precision_plugin) else nullcontext
         outputs = {}
 
         def closure() -> Tensor:
             module._current_fx_name = "training_step"  # for self.log in it
-            with trainer.precision_plugin.train_step_context():
+            with context():
                 loss = module.training_step(batch, index)
             module._current_fx_name = None
             done.zero_grad.increment_ready()
@@ -101,6 +122,24 @@ def has_usual_step(trainer: Any) -> bool:
     )
 
 
+def has_usual_epoch(trainer: Any) -> bool:
+    """Whether validation comes after the last batch alone, and no learning rate waits for what it says."""
+    return bool(
+        math.isfinite(trainer.num_training_batches)
+        and trainer.val_check_batch == trainer.num_training_batches
+        and trainer.check_val_every_n_epoch is not None
+        and not any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs)
+    )
+
+
 def scales_no_gradients(precision: Any) -> bool:
     """float32, or bfloat16 beside it: what comes back from the loss is the gradient."""
-    return type(precision) is Precision or (type(precision) is MixedPrecision and precision.scaler is None)
+    return type(precision) is Precision or (mixes(precision) and precision.scaler is None)
+
+
+def mixes(precision: Any) -> bool:
+    return type(precision) is MixedPrecision
+
+
+def do_nothing() -> None:
+    """In place of the profiler, around the next batch."""

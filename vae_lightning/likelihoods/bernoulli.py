@@ -47,6 +47,7 @@ class BernoulliImage(LazyIndependent):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """As `Independent.log_prob`, but summed before the sign is changed: two passes less over the pixels in a step."""
-        logits, value = torch.broadcast_tensors(self.logits, value.float())
-        nll = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
-        return -nll.flatten(-3).sum(-1)
+        logits, value = self.logits, value.float()
+        if logits.shape != value.shape:
+            logits, value = torch.broadcast_tensors(logits, value)
+        return -F.binary_cross_entropy_with_logits(logits, value, reduction="none").sum((-3, -2, -1))
