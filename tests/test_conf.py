@@ -18,7 +18,7 @@ from tests.running import REPOSITORY, Runner
 from vae_lightning.build import AXES
 from vae_lightning.evaluation.elbo import pixels
 from vae_lightning.noise import StreamNoise
-from vae_lightning.published.attempts import recipe_config
+from vae_lightning.published.settings import recipe_config
 from vae_lightning.schedules import RunLength
 from vae_lightning.training.assembly import assemble
 

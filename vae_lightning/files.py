@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
-def write_text(path: Path, text: str) -> None:
-    """Written beside and renamed, so that no reader meets half a file; never through a link that someone put there."""
+@contextmanager
+def written_beside(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path`, renamed to it when it is whole, so that no reader meets half a file.
+
+    Never through a link that someone put there. OSError where it cannot be written.
+    """
     beside = beside_of(path)
     try:
-        with beside.open("x", encoding="utf-8") as file:
-            file.write(text)
+        with beside.open("xb") as file:
+            yield file
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with written_beside(path) as file:
+        file.write(text.encode())
 
 
 def beside_of(path: Path) -> Path:

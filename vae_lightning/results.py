@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vae_lightning.errors import RunError
+from vae_lightning.files import written_beside
 from vae_lightning.runs import Run, write_json
 
 # columns of TensorBoard's HParams tab: the first four come from training, the others once a run is evaluated
@@ -87,10 +87,9 @@ def events_folder(run: Run) -> Path | None:
 def write_per_image(run: Run, name: str, arrays: dict[str, np.ndarray]) -> Path:
     """`per_image_<name>.npz`: arrays over images in the order of the split, for paired tests between runs."""
     path = run.inside(f"per_image_{name}.npz")
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with beside.open("wb") as file:
+        with written_beside(path) as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        return beside.replace(path)
     except OSError as error:
         raise RunError(f"{path} cannot be written ({error}).") from error
+    return path

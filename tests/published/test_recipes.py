@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from vae_lightning.errors import UserError
-from vae_lightning.published.attempts import differences, recipe_config
 from vae_lightning.published.recipes import recipes
+from vae_lightning.published.settings import differences, recipe_config, settings_of
 from vae_lightning.shipped import conf_dir
 
 FULL = {
@@ -44,7 +44,7 @@ def test_a_budget_differs_from_its_recipe_in_schedules_only() -> None:
     budgets = [recipe.name for recipe in recipes().values() if recipe.is_budget]
     assert len(budgets) >= 7
     for name in budgets:
-        found = set(differences(recipe_config(name), recipe_config(name.removesuffix("_budget"))))
+        found = set(differences(settings_of(recipe_config(name)), settings_of(recipe_config(name.removesuffix("_budget")))))
         assert "trainer.max_epochs" in found
         assert found <= shortened, name
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from vae_lightning.errors import check_int
 from vae_lightning.evaluation.elbo import pixels
+from vae_lightning.files import written_beside
 from vae_lightning.noise import StreamNoise, key
 
 
@@ -64,10 +64,8 @@ class Film(Callback):
 def write_frame(path: Path, frame: dict[str, np.ndarray]) -> None:
     """Written beside and renamed."""
     path.parent.mkdir(exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with beside.open("wb") as file:
+    with written_beside(path) as file:
         np.savez_compressed(file, **frame)  # type: ignore[arg-type]
-    beside.replace(path)
 
 
 def _grey(images: Tensor) -> np.ndarray:

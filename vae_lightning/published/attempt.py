@@ -14,6 +14,9 @@ import numpy as np
 
 from vae_lightning.evaluation.measured import ERROR
 from vae_lightning.published.recipes import Recipe
+from vae_lightning.published.settings import settings_of
+
+FILE_ERRORS = (OSError, EOFError, ValueError, KeyError, AttributeError, BadZipFile)  # numpy's, of a file that it did not write
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Attempt:
     value, error: its metric, and the standard error over images; None where it was not evaluated. samples: of the nll, None of
     another metric. per_image: the metric of each test image by its place, None where no file has it. images: how many the nll
     is the mean of. stale: there is such a file, and its mean is not `value`: it is of other weights or another k. active_units,
-    latent_dim: of the weights that were evaluated.
+    latent_dim: of the weights that were evaluated. settings: as of `settings_of`. note: a sentence for the page.
     """
 
     folder: Path
@@ -36,10 +39,12 @@ class Attempt:
     seconds: float
     hardware: str
     commit: str
+    settings: Mapping[str, Any]
     images: int | None = None
     stale: bool = False
     active_units: int | None = None
     latent_dim: int = 0
+    note: str = ""
 
 
 def read_attempt(folder: Path, recipe: Recipe, config: Mapping[str, Any], results: Mapping[str, Any]) -> Attempt:
@@ -64,6 +69,7 @@ def read_attempt(folder: Path, recipe: Recipe, config: Mapping[str, Any], result
         seconds=number(results, "seconds") or 0.0,
         hardware=str(results.get("hardware") or results.get("device")),
         commit=str(results.get("git_commit") or "unknown"),
+        settings=settings_of(config),
         images=figures.get("nll_images") if name == "nll" else None,
         stale=stale,
         active_units=figures.get("active_units"),
@@ -90,6 +96,6 @@ def _per_image(path: Path, name: str, sign: int) -> Mapping[int, float] | None:
             if name not in arrays:
                 return None
             pairs: Sequence[tuple[int, float]] = list(zip(arrays["examples"].tolist(), arrays[name].tolist(), strict=True))
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, BadZipFile):  # numpy, of a file that it did not write
+    except FILE_ERRORS:
         return {}
     return {place: sign * value for place, value in pairs if np.isfinite(value)}

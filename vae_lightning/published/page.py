@@ -13,7 +13,8 @@ NOT_RUN, NOT_EVALUATED = "not run", "not evaluated"
 Found = Mapping[str, Sequence[Attempt]]
 HEAD = """# Published results, and ours
 
-Written by `python -m vae_lightning.published runs=…` from the folders of the runs; not to be edited by hand.
+Written by `python -m vae_lightning.published runs=…` from the folders of runs and the records of earlier ones (`docs/results/`);
+not to be edited by hand.
 
 Nats per image on the test set, lower is better. `nll` is −log p(x) by importance sampling with k samples (an upper bound in
 expectation, lower with more samples), `-elbo` the negative ELBO at β = 1. Ours is the mean over seeds ± its standard error
@@ -51,6 +52,8 @@ def page(recipes: Mapping[str, Recipe], found: Found) -> str:
     parts += [ACTIVE, _table(("recipe", "which", "published", "ours", "seeds"), _active_rows(recipes, found)), MADE]
     columns = ("recipe", "train", "evaluate", "commit", "hardware", "minutes of training")
     parts.append(_table(columns, [_made(recipe, found.get(recipe.name, ())) for recipe in recipes.values()]))
+    noted = [(name, run) for name in recipes for run in found.get(name, ()) if run.note]
+    parts += ["\n" if noted else "", *(f"- `{name}`, seed {run.seed}: {run.note}\n" for name, run in noted)]
     parts += ["\n## Where the published values stand\n\n", *(_source(r) for r in recipes.values() if not r.is_budget)]
     parts += ["\n## The budgets\n\n", *(_budget(r) for r in recipes.values() if r.is_budget)]
     return "".join(parts)
