@@ -46,7 +46,7 @@ def train(processes: int, batch_size: int, folder: Path) -> None:
     torch.manual_seed(0)
     vae = VAE(MLP((32,)), Diagonal(4), StandardNormal(4), Bernoulli((1, 28, 28)))
     beta = Control(target=5.0, integral=1e-2)  # by feedback, from what all processes measure
-    module = FixedNoise(vae, Objective(), beta, partial(torch.optim.Adam, lr=1e-3), NoLRSchedule(), dynamic=False, seed=0)
+    module = FixedNoise(vae, Objective(), beta, partial(torch.optim.Adam, lr=1e-3), NoLRSchedule(), dynamic=True, seed=0)
     trainer = Trainer(
         accelerator="cpu",
         strategy="ddp_fork" if processes > 1 else "auto",
@@ -62,4 +62,4 @@ def train(processes: int, batch_size: int, folder: Path) -> None:
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    trainer.fit(module, datamodule=VAEDataModule(MNIST5k(batch_size=batch_size), "static", seed=0))
+    trainer.fit(module, datamodule=VAEDataModule(MNIST5k(batch_size=batch_size), "dynamic", seed=0))

@@ -103,8 +103,13 @@ class VAEModule(LightningModule):
         return StreamNoise(self.generator, key(self.seed, "train", self.global_rank, self.current_epoch, batch_idx))
 
     def training_pixels(self, batch: Batch, noise: Noise) -> Tensor:
-        """x in [0, 1], float32, dynamically binarised where the data are."""
-        return self.bernoulli_pixels(batch.images, self.generator) if self.dynamic else pixels(batch.images)
+        """x in [0, 1], float32, dynamically binarised by `noise` where the data are."""
+        if not self.dynamic:
+            return pixels(batch.images)
+        if isinstance(noise, StreamNoise):
+            return self.bernoulli_pixels(batch.images, noise.generator)
+        grey = pixels(batch.images)
+        return (noise.uniform(grey) < grey).to(grey.dtype)
 
     def beta(self) -> float:
         """β of the step under way or just done; before the first, the one that it will have."""
