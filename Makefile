@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# where Python may not keep bytecode as it imports, it is made at once: else each command would start several seconds later
+BYTECODE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
 .DEFAULT_GOAL := help
 .PHONY: help install train evaluate generate explore export report tensorboard test test-slow lint format lock docs docs-figures docs-variants results \
   bench bench-sweep chaos clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed ## makes .venv with everything in it
 
@@ -18,7 +20,7 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 	  { echo "Python 3.11 to 3.13 is needed, and $(PYTHON) is $$($(PYTHON) --version): make PYTHON=python3.12 …"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(BYTECODE) --requirements requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
