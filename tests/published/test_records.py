@@ -63,6 +63,17 @@ def test_of_a_record_and_a_run_of_one_seed_the_later_counts(tmp_path: Path, star
     assert (records / f"{STANDARD}_seed0.npz").exists() == (started == "2025"), "images of another run"
 
 
+def test_a_run_that_is_evaluated_again_replaces_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = [f"runs={tmp_path / 'runs'}", f"page={tmp_path / 'results.md'}", f"records={tmp_path / 'records'}"]
+    folder = run(tmp_path / "runs", STANDARD, 0, nll(84.9, samples=100))
+    assert called(monkeypatch, *arguments) == 0
+    results = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps(results | {"test": nll(84.3)}))
+    assert called(monkeypatch, *arguments) == 0
+    assert row((tmp_path / "results.md").read_text(), STANDARD)[2:6] == ["nll, k = 5000", "84.45", "± 0.4", "84.30 ± 0.30"]
+    assert json.loads((tmp_path / "records" / f"{STANDARD}_seed0.json").read_text())["value"] == 84.3
+
+
 SPOILT = [
     ({"recipe": "lost"}, "it is of no recipe in conf/experiment"),
     ({"value": None}, "it is damaged"),

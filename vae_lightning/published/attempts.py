@@ -28,9 +28,10 @@ def attempts(folders: Iterable[Path], recipes: Mapping[str, Recipe], records: It
     """
     found: dict[str, dict[int, Attempt]] = {}
     notes: list[str] = []
+    # of a run and its own record the run counts, since it may have been evaluated again
     for recipe, attempt in (*_recorded(records, recipes, notes), *_run(folders, recipes, notes)):
         seeds = found.setdefault(recipe.name, {})
-        seeds[attempt.seed] = max(seeds.get(attempt.seed, attempt), attempt, key=lambda a: (a.value is not None, a.started))
+        seeds[attempt.seed] = max(attempt, seeds.get(attempt.seed, attempt), key=lambda a: (a.value is not None, a.started))
     return {name: alike([seeds[seed] for seed in sorted(seeds)], notes) for name, seeds in found.items()}, notes
 
 
