@@ -83,6 +83,9 @@ def test_the_hparams_tab_has_options_numbers_and_the_test_figures(run: Path) -> 
     experiment, begun = content["_hparams_/experiment"].experiment, content["_hparams_/session_start_info"].session_start_info
     shown = {metric.name.tag for metric in experiment.metric_infos}
     assert shown >= {"hp/elbo", "hp/reconstruction", "hp/kl", "hp/active_units", "hp/nll"}
+    first = {info.name for info in experiment.hparam_infos if info.differs}
+    assert {"beta", "latent_dim"} <= first, "TensorBoard shows these columns, and five of all"
+    assert not first & {"model", "likelihood", "seed"}
     assert begun.hparams["model"].string_value == "mlp"
     assert (begun.hparams["beta"].number_value, begun.hparams["latent_dim"].number_value) == (3, 2)
     test = json.loads((run / "results.json").read_text())["test"]

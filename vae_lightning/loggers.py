@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from vae_lightning.errors import check_int
 from vae_lightning.results import HPARAMS_METRICS
@@ -72,10 +75,17 @@ class TensorBoard(TensorBoardLogger):
         self.experiment.add_image(name, picture, step, dataformats="HWC")
 
     @rank_zero_only
-    def log_hparams(self, params: dict[str, Any], has_elbo: bool = True) -> None:
-        """The HParams tab's row of this run; its metrics come by `log_results`, those of the ELBO where there is one."""
+    def log_hparams(self, params: dict[str, Any], has_elbo: bool = True, first: Collection[str] = ()) -> None:
+        """The HParams tab's row of this run; its metrics come by `log_results`, those of the ELBO where there is one.
+
+        first: parameters that the tab is to show before the others, of which it leaves out most until they are asked for.
+        """
         names = [name for name in HPARAMS_METRICS if has_elbo or name not in ("elbo", "kl")]
-        self.log_hyperparams(params, {f"hp/{name}": float("nan") for name in names}, step=0)
+        metrics = {f"hp/{name}": float("nan") for name in names}
+        columns = hparams(params, metrics)[0]
+        put_first(columns.value[0].metadata.plugin_data, first)
+        self.experiment.file_writer.add_summary(columns, 0)  # before Lightning's own: TensorBoard takes the first
+        self.log_hyperparams(params, metrics, step=0)
 
     @rank_zero_only
     def log_results(self, metrics: dict[str, float], step: int) -> None:
@@ -105,6 +115,14 @@ class TensorBoard(TensorBoardLogger):
         if split not in self._writers:
             self._writers[split] = SummaryWriter(str(Path(self.log_dir) / split), **self._kwargs)
         return self._writers[split]
+
+
+def put_first(plugin_data: Any, names: Collection[str]) -> None:
+    """Marks the columns of an HParams tab that differ between its runs, which it sorts before the others."""
+    content = HParamsPluginData.FromString(plugin_data.content)
+    for info in content.experiment.hparam_infos:
+        info.differs = info.name in names
+    plugin_data.content = content.SerializeToString()
 
 
 def folder_name(label: str) -> str:

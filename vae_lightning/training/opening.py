@@ -28,7 +28,7 @@ def begin(run: Run, start: Start | None = None) -> None:
     params = hparams(run.config)
     for logger in run.trainer.loggers:
         if isinstance(logger, TensorBoard):
-            logger.log_hparams(params, DENSITY in run.module.vae.posterior.abilities)
+            logger.log_hparams(params, DENSITY in run.module.vae.posterior.abilities, first=overridden(run.config))
         else:
             logger.log_hyperparams(params)
 
@@ -63,8 +63,13 @@ def hparams(config: DictConfig) -> dict[str, Any]:
     """What the HParams tab compares: the option of each axis, the numbers, and whatever was overridden."""
     params: dict[str, Any] = {axis: config.choices[axis] for axis in build.AXES}
     params |= {"latent_dim": config.latent_dim, "beta": config.beta, "seed": config.seed, "lr": config.optimizer.get("lr")}
-    for override in config.overrides:
-        name, _, value = override.lstrip("+").partition("=")
+    for name, value in overridden(config).items():
         found = OmegaConf.select(config, name)
         params[name] = found if isinstance(found, int | float | str) else value
     return {name: value for name, value in params.items() if isinstance(value, int | float | str)}
+
+
+def overridden(config: DictConfig) -> dict[str, str]:
+    """What was set on the command line or is swept: key and value."""
+    pairs = (override.lstrip("+").partition("=") for override in config.overrides)
+    return {name: value for name, _, value in pairs}
