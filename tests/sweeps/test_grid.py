@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.chaos.compare import tensorboard
 from tests.running import REPOSITORY
@@ -131,6 +133,9 @@ def test_a_job_interrupted_within_its_training_goes_on_exactly(sweeps: Sweeps, m
     )
     assert any(writer == "beta=2/val" for writer, *_ in shown)
     assert shown == as_shown
+    content = EventAccumulator(str(whole / "beta=2")).Reload().PluginTagToContent("hparams")["_hparams_/experiment"]
+    columns = HParamsPluginData.FromString(content).experiment.hparam_infos
+    assert [column.name for column in columns if column.differs] == ["beta"], "shown before those that all jobs share"
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ def begin(run: Run, start: Start | None = None) -> None:
     params = hparams(run.config)
     for logger in run.trainer.loggers:
         if isinstance(logger, TensorBoard):
-            logger.log_hparams(params, DENSITY in run.module.vae.posterior.abilities, first=overridden(run.config))
+            logger.log_hparams(params, DENSITY in run.module.vae.posterior.abilities, first=compared(run.config))
         else:
             logger.log_hyperparams(params)
 
@@ -73,3 +73,9 @@ def overridden(config: DictConfig) -> dict[str, str]:
     """What was set on the command line or is swept: key and value."""
     pairs = (override.lstrip("+").partition("=") for override in config.overrides)
     return {name: value for name, _, value in pairs}
+
+
+def compared(config: DictConfig) -> list[str]:
+    """In a sweep what is swept, which its label names; else whatever was set."""
+    label = f" {config.label}" if config.get("label") else None
+    return [name for name in overridden(config) if label is None or f" {name}=" in label]
