@@ -12,12 +12,8 @@ the rounds the quickest step, since another program at work only ever adds to it
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
 import statistics
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,13 +143,7 @@ def table(found: dict[str, dict[str, dict[str, float]]]) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("VAE_DATA", "data")), help="folder that holds MNIST/raw")
-    parser.add_argument("--images", type=int, default=25600, help="training images an epoch")
-    parser.add_argument("--rounds", type=int, default=6)
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
+    arguments = throughput.parser_of(__doc__, rounds=6).parse_args()
     console = Console()
     console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {throughput.BATCH}")
     root = arguments.data.absolute()

@@ -229,16 +229,22 @@ def table(found: dict[str, dict[str, list[float]]]) -> Table:
     return shown
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(description: str | None, rounds: int) -> argparse.ArgumentParser:
+    """What the benchmarks of a training step are told; from here on they are spared warnings."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("VAE_DATA", "data")), help="folder that holds MNIST/raw")
     parser.add_argument("--images", type=int, default=25600, help="training images an epoch")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    return parser
+
+
+def main() -> None:
+    parser = parser_of(__doc__, rounds=7)
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), help="these beside the framework")
     parser.add_argument("--json", type=Path, help="write the medians to this file")
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
     console = Console()
     console.print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.images:,} images an epoch, batch {BATCH}"
