@@ -78,6 +78,8 @@ SPOILT = [
     ({"recipe": "lost"}, "it is of no recipe in conf/experiment"),
     ({"value": None}, "it is damaged"),
     ({"seed": "zero"}, "it is damaged"),
+    ({"started": 2026}, "it is damaged"),
+    ({"samples": "many"}, "it is damaged"),
     ({"colour": "blue"}, "it is damaged"),
     ({"settings": {}}, "it is no run of tomczak2018_standard, since"),
 ]

@@ -35,8 +35,7 @@ A full pair has to reach the gap in brackets, a pair of budget variants has to b
 ACTIVE = """
 ## Active units
 
-Units whose posterior mean varies by more than 0.01 over the test images (Burda et al. 2016). A short run has not yet switched
-off those that the full one does without.
+Units whose posterior mean varies by more than 0.01 over the test images (Burda et al. 2016).
 """
 MADE = """
 ## How each was made

@@ -46,15 +46,16 @@ def read_record(path: Path, known: Mapping[str, Recipe]) -> tuple[Recipe, Attemp
         raise ValueError("it is of no recipe in conf/experiment")
     expected = {field.name: field for field in fields(Attempt) if field.name not in ELSEWHERE}
     missing = [name for name, field in expected.items() if field.default is MISSING and name not in content]
-    if missing or set(content) - set(expected) or not _has_numbers(content):
+    if missing or set(content) - set(expected) or not _is_whole(content):
         raise ValueError("it is damaged")
     return recipe, Attempt(**content, folder=path, per_image=_per_image(path.with_suffix(".npz")))
 
 
-def _has_numbers(content: Mapping[str, Any]) -> bool:
-    seed = content["seed"]
-    whole = isinstance(seed, int) and not isinstance(seed, bool) and isinstance(content["settings"], dict)
-    return whole and all(number(content, name) is not None for name in ("value", "error", "seconds"))
+def _is_whole(content: Mapping[str, Any]) -> bool:
+    words = all(isinstance(content[name], str) for name in ("started", "hardware", "commit"))
+    counts = all(isinstance(content.get(name), int | None) for name in ("samples", "images", "active_units"))
+    numbers = all(number(content, name) is not None for name in ("value", "error", "seconds"))
+    return words and counts and numbers and isinstance(content["seed"], int) and isinstance(content["settings"], dict)
 
 
 def _per_image(path: Path) -> dict[int, float] | None:
