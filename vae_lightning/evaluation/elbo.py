@@ -21,7 +21,7 @@ METRICS = ("elbo", "reconstruction", "kl", "active_units")  # what `SplitSums.me
 
 def pixels(images: Tensor) -> Tensor:
     """uint8 images as the encoder takes them: float32 in [0, 1]."""
-    return images.float().mul_(1 / 255)
+    return images.float() * (1 / 255)
 
 
 def evaluation_noise(batch: Batch, split: str, purpose: str = "elbo") -> ExampleNoise:
