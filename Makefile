@@ -53,10 +53,11 @@ test-slow: install ## the tests that CI leaves out: launchers and sweeps in proc
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[sweep,joblib,submitit,ray]'
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-lint: install ## ruff, the format and the types
+lint: install ## style (ruff), format, types (mypy) and imports between rooms (import-linter)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: install ## puts the code into its format
 	$(BIN)/ruff check --fix .
@@ -74,7 +75,7 @@ docs-figures: install ## draws the pictures of docs/how_it_works.md anew (minute
 	$(BIN)/python docs/figures.py $(ARGS)
 
 results: install ## writes docs/results.md from the runs of published recipes: make results ARGS="runs=outputs"
-	$(BIN)/python -m vae_lightning.published $(ARGS)
+	$(BIN)/python -m vae_lightning.cli.published $(ARGS)
 
 docs-variants: install ## trains, measures and draws what docs/variants.md shows (an hour): ARGS="--data ../shared/data"
 	$(BIN)/python docs/variants.py $(ARGS)

@@ -1,6 +1,6 @@
 """Writes a page in which the decoder runs and the latent space can be walked through: `python explore.py run=outputs/…`."""
 
-from vae_lightning.starting import start
+from vae_lightning.cli.startup import start
 
 if __name__ == "__main__":
     start("explore")

@@ -1,6 +1,6 @@
 """Writes a trained encoder and decoder as ONNX and safetensors: `python export.py run=outputs/…`."""
 
-from vae_lightning.starting import start
+from vae_lightning.cli.startup import start
 
 if __name__ == "__main__":
     start("export")

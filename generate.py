@@ -1,6 +1,6 @@
 """Draws a trained run: `python generate.py run=outputs/…`."""
 
-from vae_lightning.starting import start
+from vae_lightning.cli.startup import start
 
 if __name__ == "__main__":
     start("generate")

@@ -1,6 +1,6 @@
 """Answers a sweep: `python report.py sweep=outputs/sweeps/…`, `python report.py --help`."""
 
-from vae_lightning.starting import start
+from vae_lightning.cli.startup import start
 
 if __name__ == "__main__":
     start("report")

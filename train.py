@@ -1,6 +1,6 @@
 """Trains a VAE: `python train.py model=conv beta=4`, `python train.py --help`."""
 
-from vae_lightning.starting import start
+from vae_lightning.cli.startup import start
 
 if __name__ == "__main__":
     start("train")

@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from vae_lightning.epoch_loop import EpochLoop
-from vae_lightning.module import VAEModule
+from vae_lightning.data.base import Batch
+from vae_lightning.training.module import VAEModule
 
 PARTS = ("batch", "forward", "backward", "optimizer", "rest")
 
@@ -79,9 +79,8 @@ def stopped_by(watch: Stopwatch) -> Iterator[None]:
         return lambda: watch.lap(part)
 
     with (
-        around(EpochLoop, "advance", watch.step, lap("rest")),  # what is between two calls is a step's, too
-        around(EpochLoop, "step", lap("rest"), lap("optimizer")),  # before the closure rest, after it the weights
-        around(VAEModule, "_apply_batch_transfer_handler", lap("batch"), lambda: None),
+        around(Batch, "to", lap("batch"), lap("batch")),
+        around(torch.optim.Adam, "step", watch.step, lap("optimizer")),  # a step begins here; the closure has the rest of it
         around(VAEModule, "training_pixels", lap("forward"), lap("batch")),
         around(VAEModule, "training_step", lap("rest"), lap("forward")),
         around(Tensor, "backward", lap("rest"), lap("backward")),

@@ -28,7 +28,7 @@ TINY = ["model.hidden=[32]", "trainer.max_epochs=1", "trainer.limit_train_batche
 
 def train(*arguments: str) -> float:
     """Seconds of `python train.py <arguments>` in this process."""
-    from vae_lightning.commands.train import main
+    from vae_lightning.cli.train import main
 
     sys.argv = ["train.py", *arguments]
     start = time.perf_counter()
@@ -70,7 +70,7 @@ def many_jobs(jobs: int) -> None:
     folder = Path("many").absolute()
     code = (
         "import sys, threading, time; sys.path.insert(0, {root!r})\n"
-        "from vae_lightning.commands.train import main\n"
+        "from vae_lightning.cli.train import main\n"
         "def watch():\n"
         "    while True:\n"
         "        rss = int(open('/proc/self/statm').read().split()[1]) * 4096 / 2**20\n"

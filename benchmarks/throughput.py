@@ -37,10 +37,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from vae_lightning.config.builtin import conf_dir
 from vae_lightning.data.mnist import MNIST
-from vae_lightning.lean import lean_steps
-from vae_lightning.shipped import conf_dir
 from vae_lightning.training import assembly
+from vae_lightning.training.overhead import low_overhead
 
 T = TypeVar("T")
 BATCH, HIDDEN, LATENT = 128, 400, 20
@@ -119,8 +119,8 @@ def framework(root: Path, images: int, precision: str, *more: str) -> float:
     resolved.choices, resolved.overrides = {k: v for k, v in choices.items() if "/" not in k}, []
     with tempfile.TemporaryDirectory() as folder, splits_loaded_once(root, images):
         module, data = assembly.assemble(resolved)
-        trainer = assembly.make_trainer(resolved, Path(folder), in_sweep=False)
-        with lean_steps(trainer, module):
+        trainer = assembly.make_trainer(resolved, Path(folder))
+        with low_overhead():
             trainer.fit(module, datamodule=data)
         return module.recorder.history["train"]["images_per_second"]
 

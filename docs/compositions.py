@@ -1,7 +1,7 @@
 """Which option goes with which: every pair across groups, tried; `make docs` puts the answer into docs/compositions.md.
 
 A pair is composed as Hydra composes it, everything else at its default, and built as a run is, at sizes that take no time. It
-goes, or is refused in one sentence. tests/test_compositions.py also trains a step with each, and tries triples.
+goes, or is refused in one sentence. tests/config/test_compositions.py also trains a step with each, and tries triples.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from unittest import mock
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning import build, instantiation
-from vae_lightning.composing import composing
-from vae_lightning.data.base import DataFacts
+from vae_lightning.config import build
+from vae_lightning.config import instantiate as instantiation
+from vae_lightning.config.builtin import conf_dir
+from vae_lightning.config.compose import hydra_composer
+from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import UserError
-from vae_lightning.shipped import conf_dir
+from vae_lightning.training import build as training_build
 
 PAGE = Path(__file__).parent / "compositions.md"
 PARTS = ("bound", "gradient", "kl", "penalty")
@@ -30,7 +32,7 @@ MODEL = ("model", "posterior", "prior", "hierarchy", "condition", "likelihood")
 GROUPS = (*MODEL, *(f"objective/{part}" for part in PARTS), "beta_schedule")
 TRAINING = ("optimizer", "lr_schedule")  # which go with everything
 TOP = (*MODEL, "beta_schedule", *TRAINING)
-FACTS = DataFacts(shape=(1, 8, 8), mean=0.3, classes=10, train_size=16)
+FACTS = DataSpec(shape=(1, 8, 8), mean=0.3, classes=10, train_size=16)
 # where a node has such a key
 SIZES: Mapping[str, Mapping[str, Any]] = {
     "model": {"hidden": [8], "channels": [2, 4]},
@@ -58,7 +60,7 @@ def across(groups: Iterable[str], number: int = 2) -> Iterator[tuple[Choice, ...
 @cache
 def composed(*overrides: str) -> DictConfig:
     """What train.yaml says of a model and its training, with `overrides`, at tiny sizes, nothing resolved."""
-    with composing([]):
+    with hydra_composer([]):
         config = compose("train", overrides=[f"latent_dim={LATENT_DIM}", *overrides], return_hydra_config=True)
     choices = config.hydra.runtime.choices
     OmegaConf.set_struct(config, False)
@@ -67,7 +69,7 @@ def composed(*overrides: str) -> DictConfig:
         node.update({name: value for name, value in sizes.items() if name in node})
     kept = {key: config._get_node(key) for key in (*TOP, "objective", "latent_dim", "beta", "seed", "trainer")}
     return OmegaConf.create(
-        {**kept, "choices": {group: choices[group] for group in ("objective", *GROUPS, *TRAINING)}, "facts": FACTS.as_dict()}
+        {**kept, "choices": {group: choices[group] for group in ("objective", *GROUPS, *TRAINING)}, "data_spec": FACTS.as_dict()}
     )
 
 
@@ -100,7 +102,7 @@ def composition(choices: Iterable[Choice]) -> DictConfig:
     nodes = {group: source.get(group, default)._get_node(group) for group in TOP}
     parts = {part: source.get(f"objective/{part}", default).objective._get_node(part) for part in PARTS}
     names = {group: config.choices[group] for group, config in source.items()}
-    rest = {key: default._get_node(key) for key in ("latent_dim", "beta", "seed", "trainer", "facts")}
+    rest = {key: default._get_node(key) for key in ("latent_dim", "beta", "seed", "trainer", "data_spec")}
     objective = {**parts, "_target_": default.objective._target_}
     return OmegaConf.create({**rest, **nodes, "objective": objective, "choices": {**default.choices, **names}})
 
@@ -120,7 +122,7 @@ def remembered() -> Callable[..., Any]:
         node = OmegaConf.to_container(OmegaConf.select(config, key), resolve=True)
         recipe = str((key, node, known, given))
         if recipe not in made:
-            made[recipe] = instantiation.make(config, key, known, **given)
+            made[recipe] = instantiation.instantiate_node(config, key, known, **given)
         return copy.deepcopy(made[recipe])
 
     return make
@@ -135,8 +137,8 @@ def built(choices: Iterable[Choice]) -> Any:
 
 
 def module_of(config: DictConfig) -> Any:
-    with mock.patch.object(build, "make", MAKE):
-        return build.build_module(config, build.build_vae(config, FACTS), dynamic=False)
+    with mock.patch.object(build, "instantiate_node", MAKE), mock.patch.object(training_build, "instantiate_node", MAKE):
+        return training_build.build_module(config, build.build_vae(config, FACTS), dynamic=False)
 
 
 def refusal(choices: Iterable[Choice]) -> str | None:

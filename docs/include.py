@@ -1,6 +1,6 @@
 """Fills the pages of docs/ with code from the source and with what docs/walkthrough.py prints: `make docs`.
 
-In a page, `<!-- code vae_lightning/vae.py VAE.encode -->`, `<!-- cell sample -->` and `<!-- output sample -->` each stand
+In a page, `<!-- code vae_lightning/models/vae.py VAE.encode -->`, `<!-- cell sample -->` and `<!-- output sample -->` each stand
 before a fenced block, which is replaced by that function, by that cell of docs/walkthrough.py, or by what the cell prints.
 `--check` changes nothing and fails where a page is not what it would be made (figures in outputs may differ).
 """

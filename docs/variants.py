@@ -30,7 +30,7 @@ def command(name: str, *arguments: str) -> None:
     """`python <name>.py <arguments>` in this process, since each start would cost as much as a short run."""
     sys.argv = [f"{name}.py", *arguments]
     try:
-        import_module(f"vae_lightning.commands.{name}").main()
+        import_module(f"vae_lightning.cli.{name}").main()
     except SystemExit as end:
         if end.code:
             raise

@@ -18,11 +18,11 @@ x = bernoulli_pixels(splits["train"].images[:64], generator)
 print(f"x: {tuple(x.shape)}, every pixel 0 or 1, {x.mean():.1%} of them 1")
 
 # %% model
-from vae_lightning.architectures import MLP
-from vae_lightning.likelihoods import Bernoulli
-from vae_lightning.posteriors import Diagonal
-from vae_lightning.priors import StandardNormal
-from vae_lightning.vae import VAE
+from vae_lightning.models.architectures import MLP
+from vae_lightning.models.likelihoods import Bernoulli
+from vae_lightning.models.posteriors import Diagonal
+from vae_lightning.models.priors import StandardNormal
+from vae_lightning.models.vae import VAE
 
 torch.manual_seed(0)
 vae = VAE(MLP(hidden=(256, 128)), Diagonal(2), StandardNormal(2), Bernoulli((1, 28, 28)))
@@ -31,7 +31,7 @@ print(f"encoder: 784 pixels → 256 → 128 → 2·2 numbers, {encoder:,} weight
 print(f"decoder: 2 numbers → 128 → 256 → 784 pixels, {decoder:,} weights (θ)")
 
 # %% encode
-from vae_lightning.distributions import DiagonalNormal
+from vae_lightning.models.distributions.base import DiagonalNormal
 
 q = vae.encode(x)
 assert isinstance(q, DiagonalNormal)

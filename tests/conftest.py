@@ -24,7 +24,7 @@ def _seeded() -> None:
 @pytest.fixture(autouse=True)
 def _not_collected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Collecting garbage before each of hundreds of short runs takes a third of a second, in a process as large as the tests'."""
-    monkeypatch.setattr("vae_lightning.lean.collect", lambda: 0)
+    monkeypatch.setattr("vae_lightning.training.overhead.collect", lambda: 0)
 
 
 @pytest.fixture

@@ -10,25 +10,25 @@ import torch
 from lightning.pytorch import Trainer
 from torch import distributed as dist
 
-from vae_lightning.architectures import MLP
 from vae_lightning.data.base import Batch
-from vae_lightning.data.datamodule import VAEDataModule
 from vae_lightning.data.mnist5k import MNIST5k
-from vae_lightning.feedback import Control
-from vae_lightning.likelihoods import Bernoulli
-from vae_lightning.loggers import MetricsCSV
-from vae_lightning.lr_schedules import NoLRSchedule
-from vae_lightning.module import VAEModule
-from vae_lightning.noise import ExampleNoise, Noise, key
+from vae_lightning.models.architectures import MLP
+from vae_lightning.models.likelihoods import Bernoulli
+from vae_lightning.models.posteriors import Diagonal
+from vae_lightning.models.priors import StandardNormal
+from vae_lightning.models.vae import VAE
+from vae_lightning.noise import ExampleNoise, Noise, derive_seed
 from vae_lightning.objectives import Objective
-from vae_lightning.posteriors import Diagonal
-from vae_lightning.priors import StandardNormal
-from vae_lightning.vae import VAE
+from vae_lightning.schedules.feedback import Control
+from vae_lightning.schedules.learning_rate import NoLRSchedule
+from vae_lightning.training.datamodule import VAEDataModule
+from vae_lightning.training.loggers import MetricsCSV
+from vae_lightning.training.module import VAEModule
 
 
 class FixedNoise(VAEModule):
     def training_noise(self, batch: Batch, batch_idx: int) -> Noise:
-        return ExampleNoise(batch.examples, key(self.seed, self.current_epoch))
+        return ExampleNoise(batch.examples, derive_seed(self.seed, self.current_epoch))
 
     def on_train_end(self) -> None:
         """noise.json: what each process would draw by itself."""

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-from vae_lightning.data.base import Batch
-from vae_lightning.evaluation.elbo import pixels
-from vae_lightning.hierarchies import Ladder, TwoLayer
-from vae_lightning.likelihoods import Gaussian
-from vae_lightning.posteriors import Diagonal
-from vae_lightning.priors import StandardNormal
-from vae_lightning.vae import VAE
+from vae_lightning.data.base import Batch, pixels
+from vae_lightning.models.hierarchies import Ladder, TwoLayer
+from vae_lightning.models.likelihoods import Gaussian
+from vae_lightning.models.posteriors import Diagonal
+from vae_lightning.models.priors import StandardNormal
+from vae_lightning.models.vae import VAE
 
 SHAPE = (1, 2, 3)
 

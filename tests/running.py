@@ -35,7 +35,7 @@ class Runner:
         self.monkeypatch.setattr(sys, "argv", [f"{command}.py", *arguments])
         self.capsys.readouterr()
         try:
-            import_module(f"vae_lightning.commands.{command}").main()
+            import_module(f"vae_lightning.cli.{command}").main()
             status = 0
         except SystemExit as exit_:
             status = exit_.code if isinstance(exit_.code, int) else 1
@@ -97,7 +97,7 @@ def in_process(cwd: Path, command: str, *arguments: str) -> Outcome:
         patch.chdir(cwd)
         patch.setattr(sys, "argv", [f"{command}.py", *arguments])
         try:
-            import_module(f"vae_lightning.commands.{command}").main()
+            import_module(f"vae_lightning.cli.{command}").main()
         except SystemExit as exit_:
             status = exit_.code if isinstance(exit_.code, int) else 1
     return Outcome(status, out.getvalue(), err.getvalue())

@@ -16,8 +16,8 @@ from vae_lightning.errors import (
     check_int,
     check_ints,
     check_number,
-    nearest,
-    shown,
+    did_you_mean,
+    format_value,
 )
 
 
@@ -74,13 +74,13 @@ def test_checks_let_good_values_pass(check: Callable[[Any], Any], good: Any, res
     ],
 )
 def test_checks_refuse_bad_values_and_say_what_is_allowed(check: Callable[[Any], Any], bad: Any, allowed: str) -> None:
-    with pytest.raises(InvalidValue, match=re.escape(f"x={shown(bad)}: must be") + ".*" + re.escape(allowed)):
+    with pytest.raises(InvalidValue, match=re.escape(f"x={format_value(bad)}: must be") + ".*" + re.escape(allowed)):
         check(bad)
 
 
 def test_nearest_proposes_the_near_word_only() -> None:
-    assert nearest("cnov", ["mlp", "conv", "resnet"]) == " Did you mean 'conv'?"
-    assert nearest("zzzz", ["mlp", "conv", "resnet"]) == ""
+    assert did_you_mean("cnov", ["mlp", "conv", "resnet"]) == " Did you mean 'conv'?"
+    assert did_you_mean("zzzz", ["mlp", "conv", "resnet"]) == ""
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ def test_nearest_proposes_the_near_word_only() -> None:
     ],
 )  # fmt: skip
 def test_values_are_shown_as_they_are_typed(value: Any, text: str) -> None:
-    assert shown(value) == text
+    assert format_value(value) == text

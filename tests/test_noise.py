@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy import stats
 
-from vae_lightning.module import VAEModule
-from vae_lightning.noise import _GOLDEN, ExampleNoise, StreamNoise, _mix, _signed, key
+from vae_lightning.noise import _GOLDEN, ExampleNoise, StreamNoise, _mix, _signed, derive_seed
+from vae_lightning.training.module import VAEModule
 
 EXAMPLES = torch.arange(40)
 
@@ -24,13 +24,13 @@ def like(rows: int = 40, *event: int, dtype: torch.dtype = torch.float64) -> tor
 
 
 def test_key_is_stable() -> None:
-    assert key(0, "train", 0, 0) == 6175816549783189190
+    assert derive_seed(0, "train", 0, 0) == 6175816549783189190
 
 
 def test_keys_are_distinct_and_fit_a_generator() -> None:
     parts = [(1, 23), (12, 3), (123,), ("1", 23), ("1", "23"), (1, "train", 0), (1, "train", 1), (1, "val", 0), ()]
-    keys = [key(*p) for p in parts] + [
-        key(seed, "train", rank, step) for seed in range(5) for rank in range(5) for step in range(40)
+    keys = [derive_seed(*p) for p in parts] + [
+        derive_seed(seed, "train", rank, step) for seed in range(5) for rank in range(5) for step in range(40)
     ]
     assert len(set(keys)) == len(keys)
     assert all(0 <= k < 2**63 for k in keys)
@@ -125,7 +125,7 @@ def test_seeds_draws_examples_and_samples_are_uncorrelated() -> None:
 
 
 def test_a_stream_is_a_function_of_its_seed() -> None:
-    a, b, c = (StreamNoise(torch.Generator(), seed) for seed in (key(1), key(1), key(2)))
+    a, b, c = (StreamNoise(torch.Generator(), seed) for seed in (derive_seed(1), derive_seed(1), derive_seed(2)))
     first = a.normal(like())
     assert torch.equal(first, b.normal(like()))
     assert not torch.equal(first, a.normal(like()))

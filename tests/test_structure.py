@@ -1,66 +1,31 @@
-"""Hierarchies and conditions as a user runs them."""
+"""The package is laid out so that a name says where a thing is: no name stands for two things."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import ast
+from collections import Counter
+from pathlib import Path
 
-import pytest
-from omegaconf import OmegaConf
-
-from tests.running import SHORT, Runner
-
-VERY_SHORT = (*SHORT, "trainer.max_epochs=1", "trainer.limit_train_batches=2", "logger=none")
-
-
-def test_a_conditional_ladder_is_trained_evaluated_and_drawn(runner: Runner) -> None:
-    arguments = (*VERY_SHORT, "callbacks=default", "hierarchy=ladder", "condition=label", "latent_dim=2")
-    folder = runner.trained(*arguments)
-    assert OmegaConf.load(folder / "config.yaml").facts.classes == 10
-    train = json.loads((folder / "results.json").read_text())["train"]
-    assert train["kl_z1"] + train["kl_z2"] == pytest.approx(train["kl"], rel=1e-4)
-    drawn = {path.stem for path in (folder / "figures").iterdir()}
-    assert drawn == {"reconstructions", "samples", "traversals", "latent_scatter", "manifold"}
-
-    outcome = runner("evaluate", f"run={folder}", "nll.samples=2", "nll.images=50")
-    assert outcome.status == 0, outcome.err
-    assert "ladder" in outcome.out
-    assert "label" in outcome.out
-    assert json.loads((folder / "results.json").read_text())["test"]["nll"] > 0
-
-    outcome = runner("generate", f"run={folder}", "samples.label=7", "samples.rows=2", "manifold.label=3", "manifold.side=4")
-    assert outcome.status == 0, outcome.err
-    made = {path.stem for path in (folder / "generated").iterdir()}
-    assert made == {"samples", "reconstructions", "traversals", "interpolations", "latent_scatter", "manifold"}
-    outcome = runner("generate", f"run={folder}", "samples.label=10")
-    assert (outcome.status, outcome.err) == (2, "error: samples.label=10: must be one of the classes 0 to 9.\n")
+PACKAGE = Path(__file__).parents[1] / "vae_lightning"
+FILES = sorted(PACKAGE.rglob("*.py"))
+# each family of options has a `base`, and an option's module is called as the option is on the command line
+FAMILIES = {"base", "none", "flow", "categorical"}
 
 
-def test_a_run_from_before_there_were_hierarchies_and_classes_is_read(runner: Runner) -> None:
-    folder = runner.trained(*VERY_SHORT)
-    config: Any = OmegaConf.load(folder / "config.yaml")
-    for node, key in ((config, "hierarchy"), (config.choices, "hierarchy"), (config.facts, "classes")):
-        del node[key]
-    OmegaConf.save(config, folder / "config.yaml")
-    outcome = runner("evaluate", f"run={folder}", "nll.samples=0")
-    assert outcome.status == 0, outcome.err
-    outcome = runner("generate", f"run={folder}", "what=samples", "samples.label=3")
-    assert outcome.status == 2
-    assert outcome.err == "error: samples.label=3 would have no effect: this run has condition=none; leave it out.\n"
+def test_no_two_classes_have_one_name() -> None:
+    names = Counter(
+        node.name
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["hierarchy=laddr"], "Did you mean 'ladder'?"),
-        (["hierarchy=ladder", "hierarchy.dims=[8,4]"], "hierarchy.widths=[128]: must be one for each of dims=[8, 4]."),
-        (["hierarchy=two_layer", "hierarchy.z1_dim=0"], "hierarchy.z1_dim=0: must be"),
-        (["hierarchy=two_layer", "prior.latent_dim=5"], "prior=standard_normal does not go with hierarchy=two_layer"),
-        (["condition=label", "condition.prior_sees_c=1"], "condition.prior_sees_c=1: must be true or false."),
-    ],
-)
-def test_wrong_choices_end_with_one_sentence(runner: Runner, arguments: list[str], sentence: str) -> None:
-    outcome = runner("train", *VERY_SHORT, *arguments)
-    assert (outcome.status, outcome.err.count("\n")) == (2, 1), outcome.err
-    assert sentence in outcome.err
-    assert not list(runner.cwd.glob("outputs/**/*"))
+def test_no_two_modules_of_a_room_have_one_name() -> None:
+    rooms = Counter((path.relative_to(PACKAGE).parts[0], path.stem) for path in FILES if path.stem not in ("__init__", *FAMILIES))
+    assert [name for name, count in rooms.items() if count > 1] == []
+
+
+def test_files_fit_on_a_few_screens() -> None:
+    assert {str(path): lines for path in FILES if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 300} == {}

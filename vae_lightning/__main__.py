@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from vae_lightning.errors import nearest
-from vae_lightning.starting import start
+from vae_lightning.cli.startup import start
+from vae_lightning.errors import did_you_mean
 
 COMMANDS = {
     "train": "trains a VAE in a run folder of its own",
@@ -34,7 +34,9 @@ def main() -> None:
     elif "VAE_LIGHTNING_RUN_FOLDER" in os.environ:
         first = "train"  # a process that DDP started with the arguments of the first, its command taken off
     if first not in COMMANDS:
-        sys.stderr.write(f"error: there is no command {first!r}.{nearest(first, COMMANDS)} Commands: {', '.join(COMMANDS)}.\n")
+        sys.stderr.write(
+            f"error: there is no command {first!r}.{did_you_mean(first, COMMANDS)} Commands: {', '.join(COMMANDS)}.\n"
+        )
         sys.exit(2)
     start(first)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NoReturn
 
 
 class UserError(Exception):
@@ -25,7 +28,7 @@ class InvalidValue(UserError, ValueError):
     """An argument out of its range. `name` is the constructor's argument, `value` what came, `allowed` what may come."""
 
     def __init__(self, name: str, value: Any, allowed: str) -> None:
-        super().__init__(f"{name}={shown(value)}: must be {allowed}.")
+        super().__init__(f"{name}={format_value(value)}: must be {allowed}.")
         self.name, self.value, self.allowed = name, value, allowed
 
 
@@ -37,7 +40,7 @@ class RunError(UserError):
 
 
 @contextmanager
-def within(key: str) -> Iterator[None]:
+def prefix_key(key: str) -> Iterator[None]:
     """An InvalidValue leaves this block with its argument named as a key below `key`."""
     try:
         yield
@@ -45,7 +48,7 @@ def within(key: str) -> Iterator[None]:
         raise InvalidValue(f"{key}.{error.name}", error.value, error.allowed) from error
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as it is typed on the command line: null, true, [1,a], {a:1}; control characters escaped, long ones cut."""
     if value is None or isinstance(value, bool):
         text = {None: "null", True: "true", False: "false"}[value]
@@ -53,9 +56,9 @@ def shown(value: Any) -> str:
         text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
         text = f"'{text}'" if not text or _reads_otherwise(text) else text
     elif isinstance(value, Mapping):
-        text = "{" + ",".join(f"{key}:{shown(part)}" for key, part in value.items()) + "}"
+        text = "{" + ",".join(f"{key}:{format_value(part)}" for key, part in value.items()) + "}"
     elif isinstance(value, Sequence):
-        text = "[" + ",".join(map(shown, value)) + "]"
+        text = "[" + ",".join(map(format_value, value)) + "]"
     else:
         text = str(value)
     return text if len(text) <= 200 else text[:200] + "…"
@@ -70,20 +73,20 @@ def _reads_otherwise(text: str) -> bool:
     return True
 
 
-MEMORY = (
+OUT_OF_MEMORY_MESSAGE = (
     "There is not enough memory: lower data.batch_size, and for validation and test data.eval_batch_size "
     "(of evaluate.py: batch_size and nll.chunk)."
 )
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Of Python, torch on the CPU, or torch on a GPU; without importing torch."""
     text = str(error)
     torch_s = error.__class__.__name__ == "OutOfMemoryError" or "can't allocate memory" in text or "CUDA out of memory" in text
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and torch_s)
 
 
-def nearest(word: str, known: Collection[str]) -> str:
+def did_you_mean(word: str, known: Collection[str]) -> str:
     """` Did you mean 'conv'?`, or nothing where no known word is near."""
     match = get_close_matches(word, list(known), n=1)
     return f" Did you mean {match[0]!r}?" if match else ""
@@ -109,7 +112,7 @@ def check_number(name: str, value: Any, low: float = -math.inf, high: float = ma
     """A finite number in [low, high], or in (low, high] with `above`."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not good or value > high or value < low or (above and value == low):
-        raise InvalidValue(name, value, f"a finite number {_interval(low, high, above)}".rstrip())
+        raise InvalidValue(name, value, f"a finite number {interval_in_words(low, high, above)}".rstrip())
     return float(value)
 
 
@@ -127,8 +130,25 @@ def check_bool(name: str, value: Any) -> bool:
     return value
 
 
-def _interval(low: float, high: float, above: bool) -> str:
+def interval_in_words(low: float, high: float, above: bool) -> str:
     lower = f"above {low:g}" if above else f"of at least {low:g}"
     if math.isinf(low):
         return "" if math.isinf(high) else f"of at most {high:g}"
     return lower if math.isinf(high) else f"{lower} and at most {high:g}"
+
+
+INTERRUPTED_STATUS = 128 + int(signal.SIGINT)
+
+
+INTERRUPTED_MESSAGE = "error: interrupted.\n"
+
+
+def exit_interrupted() -> NoReturn:
+    """Says so, and exits. A further process of DDP leaves the sentence to the first."""
+    if is_main_process():
+        sys.stderr.write(INTERRUPTED_MESSAGE)
+    sys.exit(INTERRUPTED_STATUS)
+
+
+def is_main_process() -> bool:
+    return os.environ.get("LOCAL_RANK", "0") in ("", "0")

@@ -24,7 +24,7 @@ class Noise(Protocol):
         """u ~ U[0, 1), shape (*samples, *like.shape), dtype and device of `like`."""
 
 
-def key(*parts: int | str) -> int:
+def derive_seed(*parts: int | str) -> int:
     """A 63-bit seed from a tuple such as (seed, "train", rank, step).
 
     Hashed rather than added up, since a CPU generator uses the low 32 bits of its seed only and neighbouring seeds meet.
@@ -45,7 +45,7 @@ class StreamNoise:
     def uniform(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
         return torch.rand(*samples, *like.shape, generator=self.generator, dtype=like.dtype, device=like.device)
 
-    def hand_over(self) -> GlobalNoise:
+    def hand_to_global_generator(self) -> GlobalNoise:
         """torch's global generator of this device goes on where this one is: what is answered draws what this would."""
         device = self.generator.device
         of_device = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
@@ -86,7 +86,7 @@ class ExampleNoise:
     def _uniform(self, like: Tensor, samples: tuple[int, ...]) -> Tensor:
         """u in (0, 1), float64: 52 random bits and a half, so that neither 0 nor 1 is met."""
         draw, self.draws = self.draws, self.draws + 1
-        start = torch.tensor(_signed(key(self.seed, draw)), device=like.device)
+        start = torch.tensor(_signed(derive_seed(self.seed, draw)), device=like.device)
         per_example = _mix(self.examples.to(like.device) * _GOLDEN + start)
         count, event = math.prod(samples), like.shape[1:]
         numbers = torch.arange(count * event.numel(), device=like.device) + self.first_sample * event.numel()
@@ -96,7 +96,7 @@ class ExampleNoise:
         return u.view(*samples, *like.shape)
 
 
-class PerSample:
+class UnbatchedNoise:
     """`noise` keyed by example, for a distribution without a batch: the last dimension of `samples` is the batch of examples."""
 
     def __init__(self, noise: Noise) -> None:

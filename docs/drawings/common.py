@@ -14,16 +14,16 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from vae_lightning.architectures import MLP
-from vae_lightning.data.binarization import bernoulli_pixels, prepare
+from vae_lightning.data.binarization import bernoulli_pixels, prepare_splits
 from vae_lightning.data.mnist5k import MNIST5k
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
-from vae_lightning.figures import tile
-from vae_lightning.likelihoods import Bernoulli
+from vae_lightning.models.architectures import MLP
+from vae_lightning.models.likelihoods import Bernoulli
+from vae_lightning.models.posteriors import Posterior
+from vae_lightning.models.priors import StandardNormal
+from vae_lightning.models.vae import VAE
 from vae_lightning.objectives import Objective
-from vae_lightning.posteriors import Posterior
-from vae_lightning.priors import StandardNormal
-from vae_lightning.vae import VAE
+from vae_lightning.plots.images import tile
 
 INK, BLUE, ORANGE, GREEN = "#333333", "#1f6fb4", "#d1600a", "#2e8540"
 mpl.rcParams.update({"text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK})
@@ -39,7 +39,7 @@ def walkthrough() -> dict[str, Any]:
 @cache
 def digits() -> dict[str, Any]:
     """Splits whose validation and test images are binarised once, as in a run."""
-    return prepare(MNIST5k().splits(), "dynamic", 0, training=True)
+    return prepare_splits(MNIST5k().splits(), "dynamic", 0, training=True)
 
 
 def train(

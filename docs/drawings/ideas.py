@@ -10,7 +10,7 @@ from matplotlib.patches import Ellipse, FancyArrowPatch
 from torch import Tensor
 
 from drawings.common import BLUE, GREEN, INK, ORANGE, walkthrough
-from vae_lightning.vae import VAE
+from vae_lightning.models.vae import VAE
 
 
 def trick() -> Figure:

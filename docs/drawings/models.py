@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
 from drawings.common import BLUE, INK, always, digits, show, strip, test_sums, train
-from vae_lightning.evaluation.elbo import pixels
+from vae_lightning.data.base import pixels
+from vae_lightning.models.posteriors import Diagonal, PointMass
 from vae_lightning.objectives import Objective
-from vae_lightning.objectives.kl import FreeBits
-from vae_lightning.posteriors import Diagonal, PlainCode
+from vae_lightning.objectives.kl import FreeBitsKL
 
 
 def beta() -> Figure:
@@ -47,7 +47,7 @@ def autoencoder() -> Figure:
     axes = figure.subplots(2, 3, width_ratios=(1.2, 0.65, 1.0))
     split, z = digits()["test"], torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
     x = pixels(split.images)
-    for row, (name, posterior) in zip(axes, (("Auto-encoder", PlainCode(2)), ("VAE", Diagonal(2))), strict=True):
+    for row, (name, posterior) in zip(axes, (("Auto-encoder", PointMass(2)), ("VAE", Diagonal(2))), strict=True):
         vae = train(posterior, epochs=40)
         codes = vae.encode(x).mean.numpy()
         for label in range(10):
@@ -72,7 +72,7 @@ def collapse() -> Figure:
         "β = 1": train(Diagonal(16)),
         "β = 4: more collapse": train(Diagonal(16), beta=always(4.0)),
         "β = 4 after a slow warm-up": train(Diagonal(16), beta=lambda time: 4 * min(1.0, time / 0.75)),
-        "β = 4, 0.5 nats each are free": train(Diagonal(16), Objective(kl=FreeBits(0.5)), always(4.0)),
+        "β = 4, 0.5 nats each are free": train(Diagonal(16), Objective(kl=FreeBitsKL(0.5)), always(4.0)),
     }
     figure = Figure(figsize=(9.0, 2.8), layout="constrained")
     for ax, (title, vae) in zip(figure.subplots(1, 4, sharey=True), runs.items(), strict=True):

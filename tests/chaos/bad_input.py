@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tests.running import REPOSITORY
 
 GOOD = "test_what_ships_passes"
-MODULES = ("tests/test_bad_input.py", "tests/test_run_config.py")
+MODULES = ("tests/cli/test_bad_input.py", "tests/runs/test_config_file.py")
 
 
 class Tried(NamedTuple):

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 
 from tests.chaos import compare, forks
-from vae_lightning import resume
-from vae_lightning.checkpoint_files import is_whole
 from vae_lightning.errors import RunError
+from vae_lightning.runs.checkpoint_files import is_intact
+from vae_lightning.training import resume
 
 SHORT = (
     "model.hidden=[32]", "latent_dim=3", "trainer.max_epochs=3", "trainer.limit_train_batches=20", "trainer.accelerator=cpu",
@@ -38,7 +38,7 @@ def at_step(step: int, action: Plant) -> Plant:
     """Before the training step that follows `step` steps of this process, do `action`."""
 
     def plant() -> None:
-        from vae_lightning.module import VAEModule
+        from vae_lightning.training.module import VAEModule
 
         original, count = VAEModule.training_step, [0]
 
@@ -57,7 +57,7 @@ def in_validation(number: int, action: Plant) -> Plant:
     """At the start of the validation with that number, of those of this process, do `action`."""
 
     def plant() -> None:
-        from vae_lightning.module import VAEModule
+        from vae_lightning.training.module import VAEModule
 
         original, count = VAEModule.on_validation_start, [0]
 
@@ -165,7 +165,7 @@ def failed(folder: Path, *overrides: str, plant: Plant | None = None, seconds: f
 def still_good(folder: Path, *overrides: str) -> None:
     """The last checkpoint is whole, nothing half-written lies about, and the run ends as the one without a fault."""
     run = forks.only_run(folder)
-    assert is_whole(run / "checkpoints" / "last.ckpt")
+    assert is_intact(run / "checkpoints" / "last.ckpt")
     assert not list(run.rglob("*.tmp"))
     status, out = forks.run(folder, f"resume={run}")
     assert status == 0, out[-2000:]
@@ -176,7 +176,7 @@ def still_good(folder: Path, *overrides: str) -> None:
 def is_named(run: Path) -> bool:
     """Whether a damaged last.ckpt is named, and the one before it offered."""
     try:
-        resume.find(str(run), [])
+        resume.find_resume_point(str(run), [])
     except RunError as error:
         return "last.ckpt is damaged" in str(error) and "previous.ckpt" in str(error)
     return False
@@ -185,7 +185,7 @@ def is_named(run: Path) -> bool:
 def is_misread(run: Path, whole: bytes) -> bool:
     """Whether last.ckpt is read as something else than it was."""
     try:
-        content = resume.find(str(run), []).content
+        content = resume.find_resume_point(str(run), []).content
     except RunError:
         return False
     return bool(compare.unequal(content, torch.load(io.BytesIO(whole), weights_only=True)))
@@ -252,7 +252,7 @@ def unwritable_output(folder: Path) -> str:
     target = folder / "closed"
     target.mkdir()
     _let_in(folder)
-    said = failed(folder, f"output_dir={target}", plant=closed_before("vae_lightning.commands.train", "run_folder", target))
+    said = failed(folder, f"output_dir={target}", plant=closed_before("vae_lightning.cli.train", "run_folder", target))
     assert str(target) in said, said
     assert "Permission denied" in said, said
     assert "output_dir" in said, said
@@ -273,7 +273,7 @@ def closed_while_running(folder: Path) -> str:
 
 def events_cannot_be_made(folder: Path) -> str:
     def plant() -> None:
-        from vae_lightning import runs
+        from vae_lightning.runs import folder as runs
 
         original = runs.create_folder
 
@@ -316,7 +316,7 @@ def closed_data(folder: Path) -> str:
     root = folder / "data"
     root.mkdir()
     _let_in(folder)
-    plant = closed_before("vae_lightning.build", "build_data", root)
+    plant = closed_before("vae_lightning.training.assembly", "build_data", root)
     said = failed(folder, "data=mnist", f"data.root={root}", plant=plant, status=2)
     assert str(root) in said, said
     assert "cannot be written" in said, said
@@ -330,7 +330,7 @@ def unreadable_data(folder: Path) -> str:
         (raw / f"{name}-ubyte").write_bytes(b"")
         (raw / f"{name}-ubyte").chmod(0)
     _let_in(folder)
-    plant = closed_before("vae_lightning.build", "build_data", folder / "data")
+    plant = closed_before("vae_lightning.training.assembly", "build_data", folder / "data")
     said = failed(folder, "data=mnist", f"data.root={folder / 'data'}", plant=plant, status=2)
     assert "train-images-idx3-ubyte" in said, said
     assert "Permission denied" in said, said

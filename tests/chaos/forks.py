@@ -22,7 +22,7 @@ from hydra.core.plugins import Plugins
 
 from tests.running import REPOSITORY
 from vae_lightning.data import mnist5k
-from vae_lightning.training import closing  # so that children have it
+from vae_lightning.training import finish as closing  # so that children have it
 
 
 @dataclass
@@ -120,7 +120,7 @@ def _run(command: str, arguments: Sequence[str], plant: Callable[[], None] | Non
     torch.set_num_threads(1)
     # the tests' process may have looked for GPUs before it was forked, which a command of one's own has not
     torch.cuda._is_in_bad_fork = lambda: False
-    closing.draw_all = lambda *args: {}  # a second of work at the end, with nothing to lose
+    closing.draw_pictures = lambda *args: {}  # a second of work at the end, with nothing to lose
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
     # a script as a shell starts it, since plain DDP starts it again for each further process
@@ -129,7 +129,7 @@ def _run(command: str, arguments: Sequence[str], plant: Callable[[], None] | Non
     if plant is not None:
         plant()
     try:
-        import_module(f"vae_lightning.commands.{command}").main()
+        import_module(f"vae_lightning.cli.{command}").main()
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     return 0

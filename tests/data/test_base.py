@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae_lightning.data.base import Batch, DataFacts, ImageData, Images, images_from_arrays, stratified_split
+from vae_lightning.data.base import Batch, DataSpec, ImageData, Images, images_from_arrays, stratified_split
 from vae_lightning.errors import InvalidValue, UserError
 
 
@@ -30,27 +30,27 @@ def test_a_batch_is_the_images_at_the_places_asked_for(mnist5k: dict[str, Images
 
 def test_facts_are_those_of_the_training_images() -> None:
     data = Tiny(val_size=1)
-    assert data.facts().shape == (1, 2, 3)
-    assert data.facts().mean == pytest.approx(0.2)
-    assert data.facts().train_size == 4
-    assert data.facts().classes == 4
+    assert data.spec().shape == (1, 2, 3)
+    assert data.spec().mean == pytest.approx(0.2)
+    assert data.spec().train_size == 4
+    assert data.spec().classes == 4
     assert data.loads == 1
 
 
 def test_facts_survive_being_written_down() -> None:
-    facts = DataFacts((3, 32, 16), 0.25, 1234, 7)
-    assert facts.as_dict() == {"shape": [3, 32, 16], "mean": 0.25, "train_size": 1234, "classes": 7}
-    assert DataFacts.from_dict(facts.as_dict()) == facts
-    older = {key: value for key, value in facts.as_dict().items() if key != "classes"}
-    assert DataFacts.from_dict(older).classes is None
+    data_spec = DataSpec((3, 32, 16), 0.25, 1234, 7)
+    assert data_spec.as_dict() == {"shape": [3, 32, 16], "mean": 0.25, "train_size": 1234, "classes": 7}
+    assert DataSpec.from_dict(data_spec.as_dict()) == data_spec
+    older = {key: value for key, value in data_spec.as_dict().items() if key != "classes"}
+    assert DataSpec.from_dict(older).classes is None
 
 
 def test_classes_are_those_of_all_splits_and_none_where_an_image_has_no_label() -> None:
     data = Tiny(val_size=1)
     data.splits()["val"].labels[0] = 6
-    assert data.facts().classes == 7
+    assert data.spec().classes == 7
     data.splits()["test"].labels[0] = -1
-    assert data.facts().classes is None
+    assert data.spec().classes is None
 
 
 LABELS = np.repeat([0, 1, 2], [60, 30, 10])[np.random.default_rng(0).permutation(100)]

@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from vae_lightning.data.base import Images
-from vae_lightning.data.binarization import BernoulliPixels, _binarize_once, bernoulli_pixels, prepare, resolve
+from vae_lightning.data.binarization import (
+    BernoulliPixels,
+    _binarize_once,
+    bernoulli_pixels,
+    prepare_splits,
+    resolve_binarization,
+)
 from vae_lightning.errors import InvalidValue
 
 GREYS = torch.arange(256, dtype=torch.uint8)
@@ -26,13 +32,13 @@ GREYS = torch.arange(256, dtype=torch.uint8)
     ],
 )
 def test_what_each_choice_means(binarize: str, binary: bool, mode: str) -> None:
-    assert resolve(binarize, binary) == mode
+    assert resolve_binarization(binarize, binary) == mode
 
 
 @pytest.mark.parametrize("binarize", ["dynamic", "static", "threshold"])
 def test_binary_pixels_under_a_density_of_grey_ones_are_refused(binarize: str) -> None:
     with pytest.raises(InvalidValue, match=f"binarize={binarize}: must be auto or none"):
-        resolve(binarize, binary_likelihood=False)
+        resolve_binarization(binarize, binary_likelihood=False)
 
 
 def replace_bits(monkeypatch: pytest.MonkeyPatch, bits: Callable[[torch.Tensor], torch.Tensor]) -> None:
@@ -115,36 +121,36 @@ def splits() -> dict[str, Images]:
 
 
 def test_an_image_binarised_once_depends_on_its_place_alone(splits: dict[str, Images]) -> None:
-    whole = prepare(splits, "static", seed=0)["val"].images
-    first = prepare(splits_of(splits["val"].images[:10]), "static", seed=0)["val"].images
+    whole = prepare_splits(splits, "static", seed=0)["val"].images
+    first = prepare_splits(splits_of(splits["val"].images[:10]), "static", seed=0)["val"].images
     assert torch.equal(whole[:10], first)
     other = splits["val"].images.clone()
     other[:2490] = 255 - other[:2490]
-    assert torch.equal(prepare(splits_of(other), "static", seed=0)["val"].images[2490:], whole[2490:])
+    assert torch.equal(prepare_splits(splits_of(other), "static", seed=0)["val"].images[2490:], whole[2490:])
 
 
 def test_seeds_and_splits_have_draws_of_their_own(splits: dict[str, Images]) -> None:
-    prepared = prepare(splits, "static", seed=0)
-    assert torch.equal(prepare(splits, "static", seed=0)["val"].images, prepared["val"].images)
-    drawn = [*(split.images for split in prepared.values()), prepare(splits, "static", seed=1)["val"].images]
+    prepared = prepare_splits(splits, "static", seed=0)
+    assert torch.equal(prepare_splits(splits, "static", seed=0)["val"].images, prepared["val"].images)
+    drawn = [*(split.images for split in prepared.values()), prepare_splits(splits, "static", seed=1)["val"].images]
     for i, one in enumerate(drawn):
         assert set(one.unique().tolist()) == {0, 255}
         assert all(not torch.equal(one, other) for other in drawn[:i])
 
 
 def test_dynamic_evaluates_on_the_pixels_of_static(splits: dict[str, Images]) -> None:
-    static, dynamic = prepare(splits, "static", 0, training=True), prepare(splits, "dynamic", 0, training=True)
+    static, dynamic = prepare_splits(splits, "static", 0, training=True), prepare_splits(splits, "dynamic", 0, training=True)
     for name in ("val", "test"):
         assert torch.equal(static[name].images, dynamic[name].images)
     assert torch.equal(dynamic["train"].images, splits["train"].images)
-    assert torch.equal(static["train"].images, prepare(splits, "dynamic", 0)["train"].images)
+    assert torch.equal(static["train"].images, prepare_splits(splits, "dynamic", 0)["train"].images)
 
 
 def test_threshold_and_none(splits: dict[str, Images]) -> None:
-    thresholded, grey = prepare(splits, "threshold", 0, training=True), prepare(splits, "none", 0, training=True)
+    thresholded, grey = prepare_splits(splits, "threshold", 0, training=True), prepare_splits(splits, "none", 0, training=True)
     for name, split in splits.items():
         assert torch.equal(thresholded[name].images, torch.where(split.images >= 128, 255, 0).to(torch.uint8))
         assert torch.equal(grey[name].images, split.images)
         assert torch.equal(thresholded[name].labels, split.labels)
     edge = Images(torch.tensor([127, 128], dtype=torch.uint8), torch.arange(2))
-    assert prepare({"val": edge}, "threshold", 0)["val"].images.tolist() == [0, 255]
+    assert prepare_splits({"val": edge}, "threshold", 0)["val"].images.tolist() == [0, 255]

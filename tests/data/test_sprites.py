@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_lightning.data.base import Images
-from vae_lightning.data.binarization import prepare
+from vae_lightning.data.binarization import prepare_splits
 from vae_lightning.data.sprites import FACTORS, GRID, SHAPES, Sprites, factors_of, render
 from vae_lightning.errors import InvalidValue
 
@@ -98,15 +98,15 @@ def test_the_images_are_a_function_of_split_seed(splits: dict[str, Images]) -> N
 
 @pytest.mark.parametrize("mode", ["dynamic", "static", "threshold", "none"])
 def test_binarising_changes_nothing_and_keeps_the_factors(splits: dict[str, Images], mode: str) -> None:
-    for name, split in prepare(splits, mode, 0).items():
+    for name, split in prepare_splits(splits, mode, 0).items():
         assert torch.equal(split.images, splits[name].images)
         assert split.factors is splits[name].factors
 
 
 def test_facts_are_exact(splits: dict[str, Images]) -> None:
-    facts = Sprites(**SMALL).facts()
-    assert (facts.shape, facts.train_size) == ((1, 32, 32), 600)
-    assert facts.mean == pytest.approx(splits["train"].images.double().mean().item() / 255, rel=1e-12)
+    data_spec = Sprites(**SMALL).spec()
+    assert (data_spec.shape, data_spec.train_size) == ((1, 32, 32), 600)
+    assert data_spec.mean == pytest.approx(splits["train"].images.double().mean().item() / 255, rel=1e-12)
 
 
 @pytest.mark.parametrize("bad", [{"images": 0}, {"images": GRID + 1}, {"size": 28}, {"test_size": 0}])

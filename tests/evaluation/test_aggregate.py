@@ -10,14 +10,14 @@ from torch import Tensor
 
 from tests.linear_gaussian import SHAPE, Linear
 from vae_lightning.data.base import Batch
-from vae_lightning.distributions import LatentDistribution
 from vae_lightning.evaluation import aggregate
-from vae_lightning.evaluation.aggregate import aggregate_figures
-from vae_lightning.evaluation.measured import Measured
-from vae_lightning.likelihoods import Gaussian
-from vae_lightning.posteriors import Diagonal
-from vae_lightning.priors import StandardNormal
-from vae_lightning.vae import VAE
+from vae_lightning.evaluation.aggregate import aggregate_metrics
+from vae_lightning.evaluation.measure_result import MeasureResult
+from vae_lightning.models.distributions.base import LatentDistribution
+from vae_lightning.models.likelihoods import Gaussian
+from vae_lightning.models.posteriors import Diagonal
+from vae_lightning.models.priors import StandardNormal
+from vae_lightning.models.vae import VAE
 
 WEIGHT = torch.tensor([[1.0, 0.8, 0.0, 0.0, 0.3, 0.0], [0.9, 0.0, 0.7, 0.0, 0.0, 0.2]]) * 8
 SCALE, SHIFT, PIXEL = torch.tensor([0.5, 0.8]), torch.tensor([0.5, -0.3]), 30 / 255
@@ -53,20 +53,20 @@ def known() -> dict[str, float]:
 
 
 @pytest.fixture(scope="module")
-def measured() -> Measured:
+def measured() -> MeasureResult:
     torch.manual_seed(1)
-    return aggregate_figures(gaussian_vae(), normal_images(3000), "test", points=1500)
+    return aggregate_metrics(gaussian_vae(), normal_images(3000), "test", points=1500)
 
 
 @pytest.mark.parametrize("name", ["mutual_information", "total_correlation", "marginal_kl", "dimension_wise_kl"])
-def test_figures_of_a_gaussian_aggregate_posterior(measured: Measured, name: str) -> None:
+def test_figures_of_a_gaussian_aggregate_posterior(measured: MeasureResult, name: str) -> None:
     assert known()[name] > 0.1
     error = measured.values[f"{name}_standard_error"]
     assert error < 0.04
     assert measured.values[name] == pytest.approx(known()[name], abs=3.5 * error)
 
 
-def test_leaving_the_own_image_out_bounds_the_mutual_information_from_above(measured: Measured) -> None:
+def test_leaving_the_own_image_out_bounds_the_mutual_information_from_above(measured: MeasureResult) -> None:
     values = measured.values
     assert values["mutual_information"] < values["mutual_information_upper"] < values["mutual_information"] + 0.02
     assert values["mutual_information_ceiling"] == pytest.approx(math.log(3000))
@@ -78,7 +78,7 @@ def test_the_bias_shrinks_with_the_number_of_images() -> None:
     vae, truth = gaussian_vae(), known()["mutual_information"]
     below, above = [], []
     for size, sets in ((4, 250), (16, 80), (64, 30)):
-        found = [aggregate_figures(vae, normal_images(size), f"test{i}").values for i in range(sets)]
+        found = [aggregate_metrics(vae, normal_images(size), f"test{i}").values for i in range(sets)]
         below.append(truth - sum(f["mutual_information"] for f in found) / sets)
         above.append(sum(f["mutual_information_upper"] for f in found) / sets - truth)
     assert below[0] > below[1] > below[2] > -0.05
@@ -87,11 +87,11 @@ def test_the_bias_shrinks_with_the_number_of_images() -> None:
     assert below[2] < 0.12
 
 
-def test_points_are_spread_over_the_split_and_batches_change_nothing(measured: Measured) -> None:
+def test_points_are_spread_over_the_split_and_batches_change_nothing(measured: MeasureResult) -> None:
     torch.manual_seed(1)
     vae, batches = gaussian_vae(), normal_images(3000)
     whole = [Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))]
-    again = aggregate_figures(vae, whole, "test", points=1500)
+    again = aggregate_metrics(vae, whole, "test", points=1500)
     assert again.values == pytest.approx(measured.values, rel=1e-5)
 
 
@@ -103,14 +103,14 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         sizes.append(z.numel())
         return densities(q, z)
 
-    whole = aggregate_figures(gaussian_vae(), normal_images(100), "test").values
+    whole = aggregate_metrics(gaussian_vae(), normal_images(100), "test").values
     torch.manual_seed(0)
     monkeypatch.setattr(aggregate, "_densities", seen)
     monkeypatch.setattr(aggregate, "_NUMBERS", 400)
-    chunked = aggregate_figures(gaussian_vae(), normal_images(100), "test").values
+    chunked = aggregate_metrics(gaussian_vae(), normal_images(100), "test").values
     assert max(sizes) <= 400
     torch.manual_seed(0)
-    assert chunked == pytest.approx(aggregate_figures(gaussian_vae(), normal_images(100), "test").values, rel=1e-6)
+    assert chunked == pytest.approx(aggregate_metrics(gaussian_vae(), normal_images(100), "test").values, rel=1e-6)
     assert whole.keys() == chunked.keys()
 
 
@@ -118,20 +118,20 @@ def test_posteriors_that_do_not_overlap_are_said_to_be_at_the_ceiling() -> None:
     vae = gaussian_vae()
     with torch.no_grad():
         vae.encoder[1].bias[2:] = -20.0  # type: ignore[index]
-    found = aggregate_figures(vae, normal_images(50), "test")
+    found = aggregate_metrics(vae, normal_images(50), "test")
     assert found.values["mutual_information"] == pytest.approx(math.log(50), abs=1e-3)
     assert "at its ceiling, log 50 = 3.91 nats" in found.notes[0]
 
 
 def test_without_densities_of_single_dimensions_there_is_no_total_correlation(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_them = aggregate_figures(gaussian_vae(), normal_images(100), "test").values
+    with_them = aggregate_metrics(gaussian_vae(), normal_images(100), "test").values
     torch.manual_seed(0)
     monkeypatch.setattr(aggregate, "factors", lambda q: None)
-    found = aggregate_figures(gaussian_vae(), normal_images(100), "test")
+    found = aggregate_metrics(gaussian_vae(), normal_images(100), "test")
     assert {"total_correlation", "dimension_wise_kl"} <= set(with_them) - set(found.values)
     assert found.values["mutual_information"] > 0
     assert "No total correlation" in found.notes[0]
 
 
 def test_one_image_has_no_mutual_information() -> None:
-    assert aggregate_figures(gaussian_vae(), normal_images(1), "test").values == {}
+    assert aggregate_metrics(gaussian_vae(), normal_images(1), "test").values == {}

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.linear_gaussian import LinearGaussian, random_batch
-from vae_lightning.bounds import elbo_terms
-from vae_lightning.data.base import Batch
-from vae_lightning.distributions import DiagonalNormal
-from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo, evaluation_noise, pixels
+from vae_lightning.data.base import Batch, pixels
+from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo, evaluation_noise
+from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.objectives.terms import elbo_terms
 
 
 def batches(batch: Batch, size: int) -> Iterable[Batch]:

@@ -10,17 +10,17 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from tests.linear_gaussian import SHAPE, Linear, random_batch
-from vae_lightning.conditions import Label
-from vae_lightning.data.base import Batch
+from vae_lightning.data.base import Batch, pixels
 from vae_lightning.evaluation.codes import encode_split
-from vae_lightning.evaluation.elbo import evaluate_elbo, pixels
+from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.evaluation.nll import evaluate_nll
 from vae_lightning.evaluation.reconstructions import evaluate_reconstructions
 from vae_lightning.evaluation.samples import draw_features
-from vae_lightning.likelihoods import Gaussian
-from vae_lightning.posteriors import Diagonal
-from vae_lightning.priors import StandardNormal
-from vae_lightning.vae import VAE
+from vae_lightning.models.conditions import Label
+from vae_lightning.models.likelihoods import Gaussian
+from vae_lightning.models.posteriors import Diagonal
+from vae_lightning.models.priors import StandardNormal
+from vae_lightning.models.vae import VAE
 
 CLASSES = 3
 

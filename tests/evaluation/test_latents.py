@@ -9,17 +9,17 @@ import torch
 
 from tests.evaluation.test_aggregate import SCALE, SHIFT, WEIGHT, gaussian_vae, normal_images
 from tests.linear_gaussian import LinearGaussian, random_batch
-from vae_lightning.architectures import MLP
-from vae_lightning.data.base import Batch
-from vae_lightning.evaluation.codes import Codes, add_bits_per_dim, bits_per_dim, elbo_figures, encode_split
-from vae_lightning.evaluation.elbo import evaluate_elbo, pixels
-from vae_lightning.evaluation.latents import evaluate_latents, moment_figures, unit_figures
-from vae_lightning.evaluation.measured import Measured, bootstrap_error, group_error, mean_error, spread_places
+from vae_lightning.data.base import Batch, pixels
+from vae_lightning.evaluation.codes import Codes, add_bits_per_dim, bits_per_dim, elbo_metrics, encode_split
+from vae_lightning.evaluation.elbo import evaluate_elbo
+from vae_lightning.evaluation.latents import evaluate_latents, moment_metrics, unit_metrics
+from vae_lightning.evaluation.measure_result import MeasureResult, bootstrap_error, evenly_spaced, group_error, mean_error
 from vae_lightning.evaluation.nll import evaluate_nll
-from vae_lightning.likelihoods import Gaussian
-from vae_lightning.posteriors import Categorical, Diagonal, Joint, PlainCode, Posterior, VonMisesFisher
-from vae_lightning.priors import Prior, Product, StandardNormal, UniformCategorical, UniformSphere
-from vae_lightning.vae import VAE
+from vae_lightning.models.architectures import MLP
+from vae_lightning.models.likelihoods import Gaussian
+from vae_lightning.models.posteriors import CategoricalPosterior, Diagonal, Joint, PointMass, Posterior, VonMisesFisherPosterior
+from vae_lightning.models.priors import Prior, Product, StandardNormal, UniformCategorical, UniformSphere
+from vae_lightning.models.vae import VAE
 
 
 def parts(batch: Batch, size: int) -> Iterator[Batch]:
@@ -30,7 +30,7 @@ def test_the_figures_of_the_elbo_are_those_that_training_logs() -> None:
     model, batch = LinearGaussian(exact=False), random_batch(20)
     trained = evaluate_elbo(model.vae, [batch], "test")
     codes = encode_split(model.vae, parts(batch, 7), "test")
-    values = elbo_figures(codes).values
+    values = elbo_metrics(codes).values
     for name in ("elbo", "reconstruction", "kl"):
         assert values[name] == pytest.approx(trained.metrics()[name], rel=1e-6)
     assert codes.elbo is not None
@@ -38,7 +38,7 @@ def test_the_figures_of_the_elbo_are_those_that_training_logs() -> None:
     for suffix in ("", "_standard_error"):
         assert values[f"rate{suffix}"] == values[f"kl{suffix}"]
         assert values[f"distortion{suffix}"] == values[f"reconstruction{suffix}"]
-    units = unit_figures(codes).values
+    units = unit_metrics(codes).values
     assert units["active_units"] == trained.metrics()["active_units"]
     assert units["kl_per_dimension"] == pytest.approx(trained.kl_per_dimension())
 
@@ -52,9 +52,9 @@ def test_codes_depend_neither_on_batch_size_nor_on_order() -> None:
 
 
 def test_without_a_density_there_is_a_reconstruction_and_a_sentence() -> None:
-    vae, batch = VAE(MLP([8]), PlainCode(2), StandardNormal(2), Gaussian((1, 2, 3))), random_batch(20)
+    vae, batch = VAE(MLP([8]), PointMass(2), StandardNormal(2), Gaussian((1, 2, 3))), random_batch(20)
     codes = encode_split(vae, [batch], "test")
-    found = elbo_figures(codes)
+    found = elbo_metrics(codes)
     assert set(found.values) == {"reconstruction", "reconstruction_standard_error"}
     x = pixels(batch.images)
     expected = -vae.decode(vae.encode(x).mean).log_prob(x).mean().item()
@@ -75,23 +75,23 @@ def planted(mean: np.ndarray) -> Codes:
 
 def test_active_units_have_the_spread_of_a_bootstrap_and_a_sentence_where_some_carry_nothing() -> None:
     rng = np.random.default_rng(0)
-    clear = unit_figures(planted(rng.normal(size=(400, 4)) * [1, 1, 0.01, 0.01]))
+    clear = unit_metrics(planted(rng.normal(size=(400, 4)) * [1, 1, 0.01, 0.01]))
     assert (clear.values["active_units"], clear.values["active_units_standard_error"]) == (2, 0)
     assert clear.notes[0].startswith("Not active: 2 of 4 latent dimensions, in which the variance of the mean code")
-    clear.update(Measured({"kl": 1.0}, [*clear.notes, "Another."]))  # as evaluate.py does with that of the latents
+    clear.update(MeasureResult({"kl": 1.0}, [*clear.notes, "Another."]))  # as evaluate.py does with that of the latents
     assert [note[:7] for note in clear.notes] == ["Not act", "Another"]
-    all_active = unit_figures(planted(rng.normal(size=(400, 4))))
+    all_active = unit_metrics(planted(rng.normal(size=(400, 4))))
     assert (all_active.values["active_units"], all_active.notes) == (4, [])
-    at_the_edge = unit_figures(planted(rng.normal(size=(400, 4)) * [1, 1, 1, 0.1]))
+    at_the_edge = unit_metrics(planted(rng.normal(size=(400, 4)) * [1, 1, 1, 0.1]))
     assert 0.2 < at_the_edge.values["active_units_standard_error"] < 0.7
 
 
 @pytest.mark.parametrize(
     ("posterior", "prior"),
     [
-        (Categorical(2, 5), UniformCategorical(2, 5)),
-        (VonMisesFisher(4), UniformSphere(4)),
-        (Joint(Diagonal(3), Categorical(1, 4)), Product(StandardNormal(3), UniformCategorical(1, 4))),
+        (CategoricalPosterior(2, 5), UniformCategorical(2, 5)),
+        (VonMisesFisherPosterior(4), UniformSphere(4)),
+        (Joint(Diagonal(3), CategoricalPosterior(1, 4)), Product(StandardNormal(3), UniformCategorical(1, 4))),
     ],
 )
 def test_codes_that_are_no_real_numbers_have_no_active_units_and_no_correlation(posterior: Posterior, prior: Prior) -> None:
@@ -117,14 +117,14 @@ def test_of_one_image_nothing_is_said_that_takes_two() -> None:
 
 
 def test_without_a_product_over_dimensions_there_is_no_kl_of_each_and_a_sentence() -> None:
-    found = unit_figures(replace(planted(np.eye(4)), kl_per_dimension=None))
+    found = unit_metrics(replace(planted(np.eye(4)), kl_per_dimension=None))
     assert "kl_per_dimension" not in found.values
     assert found.notes == ["No KL of each dimension: this posterior or this prior is no product over dimensions."]
 
 
 def test_moments_are_those_of_the_aggregate_posterior() -> None:
     codes = encode_split(gaussian_vae(), normal_images(4000), "test")
-    values = moment_figures(codes).values
+    values = moment_metrics(codes).values
     covariance = WEIGHT @ WEIGHT.T * (30 / 255) ** 2 + (SCALE**2).diag()
     deviation = covariance.diag().sqrt()
     assert values["aggregate_mean"] == pytest.approx(SHIFT.tolist(), abs=0.06)
@@ -137,7 +137,7 @@ def test_moments_are_those_of_the_aggregate_posterior() -> None:
     assert values["aggregate_correlation"] == pytest.approx(expected, abs=4 * error)
     assert error < 0.02
     assert codes.sample is not None
-    turned = moment_figures(replace(codes, sample=codes.sample * torch.tensor([1.0, -1.0]))).values
+    turned = moment_metrics(replace(codes, sample=codes.sample * torch.tensor([1.0, -1.0]))).values
     assert turned["aggregate_correlation"] == pytest.approx(values["aggregate_correlation"]), "a negative one is as large"
 
 
@@ -150,7 +150,7 @@ def test_all_figures_come_together() -> None:
 def test_bits_per_dim_only_where_the_likelihood_is_of_8_bit_values(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bits_per_dim(12.0, (3, 2, 2)) == pytest.approx(1 / np.log(2)), "of each pixel and channel"
     vae = LinearGaussian().vae  # 6 pixels
-    found = Measured({"nll": 12.0, "nll_standard_error": 0.6, "elbo": -18.0, "elbo_standard_error": 1.2})
+    found = MeasureResult({"nll": 12.0, "nll_standard_error": 0.6, "elbo": -18.0, "elbo_standard_error": 1.2})
     add_bits_per_dim(found, vae)
     assert "bits_per_dim" not in found.values
     monkeypatch.setattr(type(vae.likelihood), "discrete_levels", 256)
@@ -174,5 +174,5 @@ def test_errors_of_a_mean_agree() -> None:
 
 
 def test_places_are_spread() -> None:
-    assert spread_places(10, 5).tolist() == [0, 2, 4, 6, 8]
-    assert spread_places(3, 5).tolist() == spread_places(3, None).tolist() == [0, 1, 2]
+    assert evenly_spaced(10, 5).tolist() == [0, 2, 4, 6, 8]
+    assert evenly_spaced(3, 5).tolist() == evenly_spaced(3, None).tolist() == [0, 1, 2]

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vae_lightning.evaluation import linear
+from vae_lightning.evaluation import probes as linear
 from vae_lightning.evaluation.interventions import beta_vae_score
-from vae_lightning.evaluation.linear import linear_classifier
+from vae_lightning.evaluation.probes import linear_classifier
 
 
 def planted(size: int, columns: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.linear_gaussian import LinearGaussian, random_batch
-from vae_lightning.data.base import Batch
-from vae_lightning.evaluation.elbo import evaluate_elbo, pixels
+from vae_lightning.data.base import Batch, pixels
+from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.evaluation.nll import evaluate_nll, samples_within
 
 

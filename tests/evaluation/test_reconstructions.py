@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from tests.linear_gaussian import LinearGaussian, random_batch
-from vae_lightning.architectures import MLP
-from vae_lightning.evaluation.elbo import pixels
+from vae_lightning.data.base import pixels
 from vae_lightning.evaluation.reconstructions import evaluate_reconstructions, ssim
-from vae_lightning.likelihoods import Bernoulli
-from vae_lightning.posteriors import Diagonal
-from vae_lightning.priors import StandardNormal
-from vae_lightning.vae import VAE
+from vae_lightning.models.architectures import MLP
+from vae_lightning.models.likelihoods import Bernoulli
+from vae_lightning.models.posteriors import Diagonal
+from vae_lightning.models.priors import StandardNormal
+from vae_lightning.models.vae import VAE
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 12, 20)])

@@ -10,7 +10,7 @@ from tests.linear_gaussian import LinearGaussian
 from vae_lightning.data.base import Images
 from vae_lightning.evaluation import features
 from vae_lightning.evaluation.features import cache_folder, load_classifier, train_classifier, weights_hash
-from vae_lightning.evaluation.samples import compare, draw_features, frechet_distance, frechet_with_error, share_within
+from vae_lightning.evaluation.samples import compare_features, draw_features, frechet_distance, frechet_with_error, share_within
 
 
 def test_the_distance_of_two_gaussians() -> None:
@@ -53,7 +53,7 @@ def planted(seed: int, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
 
 
 def test_what_is_drawn_from_the_data_is_at_the_floor() -> None:
-    values = compare(planted(0), planted(1), planted(2)).values
+    values = compare_features(planted(0), planted(1), planted(2)).values
     for name in ("frechet_distance", "precision", "recall"):
         error = values[f"{name}_standard_error"] + values[f"{name}_floor_standard_error"]
         assert values[name] == pytest.approx(values[f"{name}_floor"], abs=3 * error)
@@ -62,13 +62,13 @@ def test_what_is_drawn_from_the_data_is_at_the_floor() -> None:
 
 
 def test_narrow_samples_are_precise_and_wide_ones_recall() -> None:
-    narrow = compare(planted(0), planted(1, 0.3), planted(2)).values
+    narrow = compare_features(planted(0), planted(1, 0.3), planted(2)).values
     assert narrow["precision"] > 0.98
     assert narrow["recall"] < 0.3
-    wide = compare(planted(0), planted(1, 3.0), planted(2)).values
+    wide = compare_features(planted(0), planted(1, 3.0), planted(2)).values
     assert wide["precision"] < 0.4
     assert wide["recall"] > 0.98
-    elsewhere = compare(planted(0), planted(1, 1.0, 50.0), planted(2)).values
+    elsewhere = compare_features(planted(0), planted(1, 1.0, 50.0), planted(2)).values
     assert (elsewhere["precision"], elsewhere["recall"]) == (0, 0)
     assert elsewhere["frechet_distance"] == pytest.approx(4 * 50**2, rel=0.01)
     assert elsewhere["frechet_distance_floor"] < 0.1

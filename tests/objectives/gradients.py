@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vae_lightning.distributions import DiagonalNormal
+from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.priors import StandardNormal
+from vae_lightning.models.priors.base import Encode
+from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise, StreamNoise
 from vae_lightning.objectives import Objective
-from vae_lightning.priors import StandardNormal
-from vae_lightning.priors.base import Encode
-from vae_lightning.vae import VAE
 
 
 class LearnedNormal(StandardNormal):

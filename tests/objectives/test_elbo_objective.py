@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from tests.linear_gaussian import LinearGaussian, random_images
-from vae_lightning.bounds import elbo_terms
 from vae_lightning.errors import InvalidValue
 from vae_lightning.noise import ExampleNoise
 from vae_lightning.objectives import Objective
 from vae_lightning.objectives.bound import ELBO
+from vae_lightning.objectives.terms import elbo_terms
 
 
 def noise(images: int = 6) -> ExampleNoise:

@@ -9,7 +9,7 @@ from tests.linear_gaussian import LinearGaussian, random_images
 from tests.objectives.gradients import LearnedNormal, gradient, many_gradients, standard_errors_apart, stream
 from vae_lightning.objectives import Objective
 from vae_lightning.objectives.bound import CIWAE, ELBO, IWAE, MIWAE, Bound
-from vae_lightning.objectives.gradient import DoublyReparameterised, Gradient, Reparameterised, StickingTheLanding
+from vae_lightning.objectives.gradient import DoublyReparameterised, GradientEstimator, Reparameterised, StickingTheLanding
 
 REPEATS = 80
 
@@ -25,7 +25,7 @@ REPEATS = 80
     ],
     ids=["elbo-stl", "elbo-dreg", "iwae-dreg", "miwae-dreg", "ciwae-dreg"],
 )
-def test_gradients_agree_with_the_plain_ones_in_expectation(bound: Bound, kind: type[Gradient]) -> None:
+def test_gradients_agree_with_the_plain_ones_in_expectation(bound: Bound, kind: type[GradientEstimator]) -> None:
     model, x = LinearGaussian(exact=False), random_images(4).repeat(400, 1, 1, 1)
     model.vae.latent_prior = LearnedNormal(2)
     plain = many_gradients(Objective(bound), model.vae, x, REPEATS)
@@ -41,7 +41,7 @@ def test_stl_is_biased_under_iwae_as_tucker_et_al_say() -> None:
 
 
 @pytest.mark.parametrize("kind", [StickingTheLanding, DoublyReparameterised])
-def test_no_variance_for_the_encoder_where_q_is_the_exact_posterior(kind: type[Gradient]) -> None:
+def test_no_variance_for_the_encoder_where_q_is_the_exact_posterior(kind: type[GradientEstimator]) -> None:
     model, x = LinearGaussian(exact=True), random_images(4)
     for bound in (ELBO(), IWAE(4)):
         plain = gradient(Objective(bound), model.vae, x)["encoder.1.weight"]
@@ -50,7 +50,7 @@ def test_no_variance_for_the_encoder_where_q_is_the_exact_posterior(kind: type[G
 
 
 @pytest.mark.parametrize("kind", [StickingTheLanding, DoublyReparameterised])
-def test_decoder_and_prior_get_the_plain_gradient(kind: type[Gradient]) -> None:
+def test_decoder_and_prior_get_the_plain_gradient(kind: type[GradientEstimator]) -> None:
     model, x = LinearGaussian(exact=False), random_images(4)
     model.vae.latent_prior = LearnedNormal(2)
     plain = gradient(Objective(IWAE(4)), model.vae, x)
@@ -67,7 +67,7 @@ def test_the_signal_of_dreg_does_not_drown_as_k_grows() -> None:
         model.vae.encoder[1].bias[2:] += 0.8  # type: ignore[index]
     model.vae.decoder.requires_grad_(False)
 
-    def signal_to_noise(kind: type[Gradient], k: int) -> float:
+    def signal_to_noise(kind: type[GradientEstimator], k: int) -> float:
         rows = many_gradients(Objective(IWAE(k), kind()), model.vae, x, 60)
         return (rows.mean(0).abs() / rows.std(0)).mean().item()
 

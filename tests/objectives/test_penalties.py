@@ -12,18 +12,35 @@ from torch import Tensor
 
 from tests.linear_gaussian import LinearGaussian, random_images
 from tests.objectives.gradients import stream
-from vae_lightning.distributions import DiagonalNormal
 from vae_lightning.errors import InvalidValue
+from vae_lightning.models.distributions.base import DiagonalNormal
 from vae_lightning.objectives import Objective
 from vae_lightning.objectives.bound import IWAE, PIWAE, Bound
-from vae_lightning.objectives.gradient import DoublyReparameterised, Gradient, Reparameterised
-from vae_lightning.objectives.penalty import DIP, MMD, RAE, Factor, NoPenalty, Penalty, TotalCorrelation
+from vae_lightning.objectives.gradient import DoublyReparameterised, GradientEstimator, Reparameterised
+from vae_lightning.objectives.penalty import (
+    DIPPenalty,
+    FactorVAEPenalty,
+    MMDPenalty,
+    NoPenalty,
+    Penalty,
+    RAEPenalty,
+    TotalCorrelationPenalty,
+)
 from vae_lightning.objectives.penalty.dip import covariance_of
 from vae_lightning.objectives.penalty.factor import permuted
 
 
 def every_penalty() -> list[Penalty]:
-    return [NoPenalty(), TotalCorrelation(100), Factor(2, hidden=(8,)), MMD(), DIP("I"), DIP("II"), RAE(), RAE("weights")]
+    return [
+        NoPenalty(),
+        TotalCorrelationPenalty(100),
+        FactorVAEPenalty(2, hidden=(8,)),
+        MMDPenalty(),
+        DIPPenalty("I"),
+        DIPPenalty("II"),
+        RAEPenalty(),
+        RAEPenalty("weights"),
+    ]
 
 
 # ---------------------------------------------------------------- factor
@@ -35,7 +52,7 @@ def correlated(size: int, rho: float = 0.9) -> Tensor:
 
 
 def test_one_backward_pass_gives_the_gradients_of_two() -> None:
-    model, x, penalty = LinearGaussian(exact=False), random_images(32), Factor(2, gamma=3.0, hidden=(8, 8))
+    model, x, penalty = LinearGaussian(exact=False), random_images(32), FactorVAEPenalty(2, gamma=3.0, hidden=(8, 8))
     Objective(penalty=penalty)(model.vae, x, 1.0, stream())["loss"].backward()
     together = {name: p.grad for name, p in [*model.vae.named_parameters(), *penalty.named_parameters()]}
 
@@ -58,7 +75,7 @@ def test_one_backward_pass_gives_the_gradients_of_two() -> None:
 
 def test_the_discriminator_learns_the_density_ratio() -> None:
     """TC of a Gaussian pair = −½ log(1 − ρ²)."""
-    penalty = Factor(2, hidden=(32, 32))
+    penalty = FactorVAEPenalty(2, hidden=(32, 32))
     optimizer = torch.optim.Adam(penalty.parameters(), lr=5e-3)
     for step in range(300):
         draws: Any = SimpleNamespace(z=correlated(500).unsqueeze(0))
@@ -81,14 +98,14 @@ def test_permuted_codes_keep_their_marginals_and_lose_what_they_shared() -> None
 
 
 def test_the_discriminator_has_to_take_all_of_z() -> None:
-    Objective(penalty=Factor(2)).check(LinearGaussian().vae)
+    Objective(penalty=FactorVAEPenalty(2)).check(LinearGaussian().vae)
     with pytest.raises(InvalidValue, match=r"latent_dim=3: must be that of z, which is 2"):
-        Objective(penalty=Factor(3)).check(LinearGaussian().vae)
+        Objective(penalty=FactorVAEPenalty(3)).check(LinearGaussian().vae)
 
 
 def test_the_discriminators_learning_rate_makes_a_group_of_its_own() -> None:
-    assert Objective(penalty=Factor(2)).parameter_groups() == []
-    penalty = Factor(2, lr=1e-4)
+    assert Objective(penalty=FactorVAEPenalty(2)).parameter_groups() == []
+    penalty = FactorVAEPenalty(2, lr=1e-4)
     (group,) = Objective(penalty=penalty).parameter_groups()
     assert group["lr"] == 1e-4
     assert {id(p) for p in group["params"]} == {id(p) for p in penalty.parameters()}
@@ -110,11 +127,11 @@ def test_mmd_against_a_double_loop(kernel: str) -> None:
     pairs = [(i, j) for i, j in product(range(5), range(5)) if i != j]
     within = sum(k(z[i], z[j]) + k(u[i], u[j]) for i, j in pairs) / 20
     across = sum(k(a, b) for a, b in product(z, u)) / 25
-    assert MMD(kernel=kernel, scales=[0.5, 2.0]).mmd(z, u).item() == pytest.approx(within - 2 * across, abs=1e-5)
+    assert MMDPenalty(kernel=kernel, scales=[0.5, 2.0]).mmd(z, u).item() == pytest.approx(within - 2 * across, abs=1e-5)
 
 
 def test_mmd_is_zero_in_expectation_for_equal_distributions_and_positive_for_others() -> None:
-    mmd = MMD().mmd
+    mmd = MMDPenalty().mmd
     equal = torch.stack([mmd(torch.randn(6, 2), torch.randn(6, 2)) for _ in range(2000)])
     other = torch.stack([mmd(torch.randn(6, 2) * 0.5, torch.randn(6, 2)) for _ in range(500)])
     assert equal.mean().abs() < 4 * equal.std() / 2000**0.5
@@ -135,7 +152,7 @@ def test_dip_against_the_covariance() -> None:
         expected = torch.zeros(())
         for i, j in product(range(3), range(3)):
             expected = expected + (4.0 * (covariance[i, j] - 1) ** 2 if i == j else 2.0 * covariance[i, j] ** 2)
-        penalty, reported = DIP(variant, off_diagonal=2.0, diagonal=4.0)(draws, 1.0, None)
+        penalty, reported = DIPPenalty(variant, off_diagonal=2.0, diagonal=4.0)(draws, 1.0, None)
         torch.testing.assert_close(penalty, expected)
         torch.testing.assert_close(reported["dip"], expected)
 
@@ -153,7 +170,7 @@ def test_dip_ii_is_the_covariance_of_the_codes() -> None:
 def test_the_gradient_penalty_is_the_squared_norm_of_the_jacobian() -> None:
     """A linear decoder's is its weight, and the penalty's own derivative twice that; by a random direction for each image."""
     model, x = LinearGaussian(), random_images(1).expand(20_000, -1, -1, -1)
-    losses = Objective(penalty=RAE(weight=1.0))(model.vae, x, 1.0, stream())
+    losses = Objective(penalty=RAEPenalty(weight=1.0))(model.vae, x, 1.0, stream())
     weight = model.vae.decoder[0].weight  # type: ignore[index]
     assert losses["smoothness"].item() == pytest.approx(weight.square().sum().item(), rel=0.03)
     (slope,) = torch.autograd.grad(losses["smoothness"], weight)
@@ -162,7 +179,7 @@ def test_the_gradient_penalty_is_the_squared_norm_of_the_jacobian() -> None:
 
 def test_weight_decay_of_the_decoder_and_the_norm_of_the_codes() -> None:
     model, x = LinearGaussian(), random_images(6)
-    penalty = RAE("weights", weight=0.5)
+    penalty = RAEPenalty("weights", weight=0.5)
     losses = Objective(penalty=penalty)(model.vae, x, 3.0, stream())
     plain = Objective()(model.vae, x, 1.0, stream())
     z = model.vae.encode(x).rsample((1,), stream())
@@ -177,7 +194,7 @@ def test_weight_decay_of_the_decoder_and_the_norm_of_the_codes() -> None:
 
 @pytest.mark.parametrize("penalty", every_penalty(), ids=lambda p: type(p).__name__)
 @pytest.mark.parametrize(("bound", "gradient"), [(IWAE(4), Reparameterised()), (PIWAE(4, 2), DoublyReparameterised())])
-def test_a_penalty_adds_its_own_gradient_whatever_the_bound(bound: Bound, gradient: Gradient, penalty: Penalty) -> None:
+def test_a_penalty_adds_its_own_gradient_whatever_the_bound(bound: Bound, gradient: GradientEstimator, penalty: Penalty) -> None:
     """The weights with which a bound's gradient reaches z are none of the penalty's."""
     model, x = LinearGaussian(exact=False), random_images(6)
     parameters = list(model.vae.parameters())
@@ -194,10 +211,10 @@ def test_a_penalty_adds_its_own_gradient_whatever_the_bound(bound: Bound, gradie
 
 
 def penalty_gradient(penalty: Penalty, model: LinearGaussian, x: Tensor, samples: int) -> list[Tensor]:
-    from vae_lightning.bounds import Draws
+    from vae_lightning.objectives.terms import ELBOTerms
 
     noise, parameters = stream(), list(model.vae.parameters())
-    value, _ = penalty(Draws(model.vae, x, samples, noise), 2.0, noise)
+    value, _ = penalty(ELBOTerms(model.vae, x, samples, noise), 2.0, noise)
     if not isinstance(value, Tensor):
         return [torch.zeros_like(p) for p in parameters]
     found = torch.autograd.grad(value, parameters, allow_unused=True)
@@ -215,17 +232,17 @@ def test_the_same_noise_gives_the_same_penalty(penalty: Penalty) -> None:
 @pytest.mark.parametrize(
     ("kind", "bad"),
     [
-        (Factor, {"latent_dim": 2, "gamma": -1}),
-        (Factor, {"latent_dim": 2, "hidden": []}),
-        (Factor, {"latent_dim": 2, "lr": -1}),
-        (MMD, {"weight": -1}),
-        (MMD, {"kernel": "linear"}),
-        (MMD, {"scales": []}),
-        (MMD, {"scales": [0.0]}),
-        (DIP, {"variant": "III"}),
-        (DIP, {"diagonal": -1}),
-        (RAE, {"regulariser": "spectral"}),
-        (RAE, {"weight": -1}),
+        (FactorVAEPenalty, {"latent_dim": 2, "gamma": -1}),
+        (FactorVAEPenalty, {"latent_dim": 2, "hidden": []}),
+        (FactorVAEPenalty, {"latent_dim": 2, "lr": -1}),
+        (MMDPenalty, {"weight": -1}),
+        (MMDPenalty, {"kernel": "linear"}),
+        (MMDPenalty, {"scales": []}),
+        (MMDPenalty, {"scales": [0.0]}),
+        (DIPPenalty, {"variant": "III"}),
+        (DIPPenalty, {"diagonal": -1}),
+        (RAEPenalty, {"regulariser": "spectral"}),
+        (RAEPenalty, {"weight": -1}),
     ],
 )
 def test_values_out_of_range_are_refused(kind: type[Penalty], bad: dict[str, Any]) -> None:

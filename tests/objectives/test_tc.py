@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 from tests.linear_gaussian import LinearGaussian, random_images
-from vae_lightning.distributions import DiagonalNormal
 from vae_lightning.errors import InvalidValue
+from vae_lightning.models.distributions.base import DiagonalNormal
 from vae_lightning.noise import ExampleNoise
 from vae_lightning.objectives import Objective
-from vae_lightning.objectives.penalty import TotalCorrelation
+from vae_lightning.objectives.penalty import TotalCorrelationPenalty
 from vae_lightning.objectives.penalty.tc import minibatch_log_weights
 
 N, SCALE, RHO = 2000, 0.3, 0.8
@@ -37,7 +37,7 @@ def draws(mean: Tensor, z: Tensor) -> Any:
 
 def estimates(mean: Tensor, z: Tensor, batch: int, estimator: str) -> tuple[float, float]:
     """Means over the batches that make up the whole set."""
-    penalty = TotalCorrelation(len(mean), estimator)
+    penalty = TotalCorrelationPenalty(len(mean), estimator)
     found = [penalty(draws(m, d), 1.0, None)[1] for m, d in zip(mean.split(batch), z.split(batch), strict=True)]
     names = ("total_correlation", "mutual_information")
     tc, mi = (torch.stack([reported[name] for reported in found]).mean().item() for name in names)
@@ -97,7 +97,7 @@ def test_stratified_weights_make_an_unbiased_density() -> None:
 
 def test_beta_weighs_the_total_correlation_and_one_is_the_elbo() -> None:
     model, x = LinearGaussian(exact=False), random_images(6)
-    objective = Objective(penalty=TotalCorrelation(100))
+    objective = Objective(penalty=TotalCorrelationPenalty(100))
 
     def losses(which: Objective, beta: float) -> dict[str, Tensor]:
         return which(model.vae, x, beta, ExampleNoise(torch.arange(6), 0))
@@ -110,16 +110,16 @@ def test_beta_weighs_the_total_correlation_and_one_is_the_elbo() -> None:
 
 def test_the_number_of_training_images_is_told_unless_it_was_given() -> None:
     mean, z = codes(6)
-    objective, given = Objective(penalty=TotalCorrelation()), TotalCorrelation(50)
-    with pytest.raises(RuntimeError, match="told"):
+    objective, given = Objective(penalty=TotalCorrelationPenalty()), TotalCorrelationPenalty(50)
+    with pytest.raises(RuntimeError, match="set_train_size"):
         objective.penalty(draws(mean, z), 1.0, None)
-    objective.told(100)
-    given.told(100)
-    assert isinstance(objective.penalty, TotalCorrelation)
+    objective.set_train_size(100)
+    given.set_train_size(100)
+    assert isinstance(objective.penalty, TotalCorrelationPenalty)
     assert (objective.penalty.train_size, given.train_size) == (100, 50)
 
 
 @pytest.mark.parametrize("bad", [{"train_size": 0}, {"train_size": 10, "estimator": "mws"}])
 def test_values_out_of_range_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidValue, match=f"^{list(bad)[-1]}="):
-        TotalCorrelation(**bad)
+        TotalCorrelationPenalty(**bad)

@@ -7,11 +7,11 @@ from torch.autograd.functional import hessian
 
 from tests.linear_gaussian import LinearGaussian, random_images
 from tests.objectives.gradients import LearnedNormal, gradient, stream
-from vae_lightning.bounds import log_weights
 from vae_lightning.errors import InvalidValue
 from vae_lightning.objectives import Objective
 from vae_lightning.objectives.bound import CIWAE, ELBO, IWAE, MIWAE, PIWAE, ImportanceWeighted
-from vae_lightning.objectives.gradient import DoublyReparameterised, Gradient, Reparameterised, StickingTheLanding
+from vae_lightning.objectives.gradient import DoublyReparameterised, GradientEstimator, Reparameterised, StickingTheLanding
+from vae_lightning.objectives.terms import log_weights
 
 BOUNDS = [IWAE(6), MIWAE(6, 3), MIWAE(6, 1), CIWAE(6, 0.3), PIWAE(6, 2)]
 
@@ -93,7 +93,7 @@ def test_weighing_apart_with_the_bounds_own_weights_is_the_plain_gradient(bound:
 
 @pytest.mark.parametrize("kind", [Reparameterised, StickingTheLanding, DoublyReparameterised])
 @pytest.mark.parametrize("sigma", [0.4, 0.02])
-def test_piwae_gives_the_encoder_miwaes_gradient_and_the_decoder_iwaes(kind: type[Gradient], sigma: float) -> None:
+def test_piwae_gives_the_encoder_miwaes_gradient_and_the_decoder_iwaes(kind: type[GradientEstimator], sigma: float) -> None:
     """With σ = 0.02 most weights in the decoder's bound are too small for float32."""
     model, x = LinearGaussian(exact=False, sigma=sigma), random_images(5)
     model.vae.latent_prior = LearnedNormal(2)

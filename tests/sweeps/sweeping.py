@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.running import Outcome, Runner
-from vae_lightning.sweeps import record
-from vae_lightning.training import run
+from vae_lightning.runs import sweep_record as record
+from vae_lightning.training import fit as run
 
 # a job of these takes a third of a second
 TINY: tuple[str, ...] = (
@@ -33,7 +33,7 @@ class Sweeps:
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
-        runner.monkeypatch.setattr("vae_lightning.training.closing.draw_all", lambda *_: {})
+        runner.monkeypatch.setattr("vae_lightning.training.finish.draw_pictures", lambda *_: {})
 
     def __call__(self, *arguments: str, command: str = "train") -> Outcome:
         return self.runner(command, *arguments)
@@ -57,7 +57,7 @@ def interrupted_after_training(number: int, signum: int = signal.SIGINT) -> Iter
     """Ctrl-C (or another signal) comes in the job that is the `number`th to be trained, before its figures are written."""
     finish, calls = run.finish, []
 
-    def interrupted(given: run.Run) -> float:
+    def interrupted(given: run.TrainingContext) -> float:
         calls.append(given)
         if len(calls) == number:
             os.kill(os.getpid(), signum)

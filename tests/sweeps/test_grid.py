@@ -21,8 +21,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tests.chaos.compare import tensorboard
 from tests.running import REPOSITORY
 from tests.sweeps.sweeping import QUIET, TINY, Sweeps, interrupted_after_training
-from vae_lightning.runs import read_checkpoint
-from vae_lightning.sweeps import record
+from vae_lightning.runs import sweep_record as record
+from vae_lightning.runs.folder import read_checkpoint
 from vae_lightning.sweeps.callbacks import JobProgress
 
 
@@ -61,7 +61,7 @@ def test_jobs_whose_code_breaks_keep_the_traceback_and_can_be_mended(sweeps: Swe
     (cwd / "mine" / "model").mkdir(parents=True)
     (cwd / "mine" / "model" / "broken.yaml").write_text("_target_: broken_model.Broken\n")
     (cwd / "broken_model.py").write_text(
-        "from pathlib import Path\nfrom vae_lightning.architectures import MLP\n"
+        "from pathlib import Path\nfrom vae_lightning.models.architectures import MLP\n"
         "class Broken(MLP):\n    def __init__(self) -> None:\n        super().__init__(hidden=(8,))\n"
         "        if not Path('mended').exists():\n            raise RuntimeError('not mended yet')\n"
     )

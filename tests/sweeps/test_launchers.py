@@ -11,7 +11,7 @@ import pytest
 
 from tests.running import REPOSITORY, Outcome, run_script
 from tests.sweeps.sweeping import QUIET, TINY
-from vae_lightning.sweeps import record
+from vae_lightning.runs import sweep_record as record
 
 
 def needs(plugin: str) -> pytest.MarkDecorator:

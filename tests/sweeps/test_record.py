@@ -14,11 +14,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from vae_lightning import build
+from vae_lightning.config import build
+from vae_lightning.config import plugins as extras
 from vae_lightning.errors import RunError
-from vae_lightning.sweeps import ddp, extras, job, record
+from vae_lightning.files import try_lock
+from vae_lightning.runs import sweep_record as record
+from vae_lightning.runs.sweep_record import Sweep
+from vae_lightning.sweeps import callbacks as ddp
+from vae_lightning.sweeps import job
 from vae_lightning.sweeps.launch import LOST, launch, refuse_if_running
-from vae_lightning.sweeps.record import Sweep
 from vae_lightning.sweeps.watch import Watch, duration
 
 
@@ -41,10 +45,10 @@ def test_a_running_job_whose_process_is_gone_was_interrupted(sweep: Sweep) -> No
     first = sweep.jobs[0]
     sweep.set_state(first, "running")
     assert sweep.true_state(first)["state"] == "interrupted"
-    with record.locked(record.lock_path(sweep.folder, 0)) as free:
+    with try_lock(record.lock_path(sweep.folder, 0)) as free:
         assert free
         assert sweep.true_state(first)["state"] == "running"
-        with record.locked(record.lock_path(sweep.folder, 0)) as again:
+        with try_lock(record.lock_path(sweep.folder, 0)) as again:
             assert not again
     (sweep.folder / first.folder).mkdir()
     results = sweep.folder / first.folder / "results.json"
@@ -143,7 +147,7 @@ def test_a_job_that_still_runs_when_its_launcher_gave_up_is_waited_for(sweep: Sw
             raise RuntimeError("a worker was killed")
 
         def second(self, holds: threading.Event) -> None:
-            with record.locked(record.lock_path(sweep.folder, 1)):
+            with try_lock(record.lock_path(sweep.folder, 1)):
                 sweep.set_state(sweep.jobs[1], "running")
                 holds.set()
                 time.sleep(0.3)
@@ -162,7 +166,7 @@ def test_a_finished_job_that_a_queue_still_held_is_not_run_again(
     monkeypatch.setattr(job.HydraConfig, "get", lambda: hydra)
     sweep.set_state(sweep.jobs[2], before)
     called: list[Any] = []
-    with record.locked(record.lock_path(sweep.folder, 2)):
+    with try_lock(record.lock_path(sweep.folder, 2)):
         job.run(called.append, OmegaConf.create())
         assert not called, "another process is at it"
         with pytest.raises(RunError, match=f"are running still \\({folder} in process"):
@@ -237,7 +241,7 @@ def test_processes_of_a_job_are_started_so_that_the_sweep_is_not_or_are_refused(
 
 def test_data_sets_of_the_same_arguments_share_their_images() -> None:
     def data(**more: Any) -> Any:
-        node = {"_target_": "vae_lightning.data.mnist5k.MNIST5k", **more}
+        node = {"_target_": "vae_lightning.data.MNIST5k", **more}
         return build.build_data(OmegaConf.create({"data": node}))
 
     first, second, other = data(batch_size=8), data(batch_size=16, binarize="none"), data(split_seed=1)
@@ -254,5 +258,5 @@ def test_launchers_that_are_not_installed_are_named_with_their_extra(monkeypatch
     monkeypatch.setattr(extras, "find_spec", lambda name: None)
     for launcher, extra in (("joblib", "joblib"), ("slurm", "submitit"), ("submitit_local", "submitit"), ("ray", "ray")):
         with pytest.raises(UserError, match=rf"hydra/launcher={launcher} needs .*vae-lightning\[{extra}\]"):
-            extras.refuse_missing_launcher(launcher)
-    extras.refuse_missing_launcher("basic")
+            extras.check_launcher(launcher)
+    extras.check_launcher("basic")

@@ -15,16 +15,17 @@ import yaml
 from tests.running import REPOSITORY
 from tests.sweeps.sweeping import QUIET, TINY, Sweeps, interrupted_after_training
 from vae_lightning.errors import UserError
-from vae_lightning.sweeps import record
+from vae_lightning.runs import sweep_record as record
+from vae_lightning.runs.study import JOURNAL, open_storage
 
 optuna = pytest.importorskip("optuna", reason="searches need vae-lightning[sweep]")
 from hydra.core.override_parser.overrides_parser import OverridesParser  # noqa: E402
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
+from vae_lightning.reports.sweep.search_charts import study_of  # noqa: E402
 from vae_lightning.sweeps import pruning, space  # noqa: E402
 from vae_lightning.sweeps.job import Pruned  # noqa: E402
-from vae_lightning.sweeps.search_charts import study_of  # noqa: E402
 
 SEARCH = (*TINY[:-1], "sweep=optuna", "hydra.sweeper.params=null", "hydra/sweeper/sampler=random", QUIET)
 
@@ -57,7 +58,7 @@ def test_a_glob_is_a_choice_among_the_options_that_it_matches() -> None:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from vae_lightning.overrides import parse
+    from vae_lightning.config.overrides import parse
 
     with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
         override = parse("posterior=glob(v*)", GlobalHydra.instance().config_loader())
@@ -119,8 +120,8 @@ def test_pruning_prunes_and_several_machines_may_share_a_study(sweeps: Sweeps, t
 
 def test_a_pruner_sees_each_epoch_once_and_no_sanity_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Epoch 1 was reported before an interruption (Optuna warns where it is again); epoch 3, of a low figure, is the last."""
-    monkeypatch.setattr(pruning, "make", lambda *_: optuna.pruners.ThresholdPruner(lower=-9.0))
-    study = optuna.create_study(study_name="s", storage=pruning.storage_of(str(tmp_path / pruning.JOURNAL)))
+    monkeypatch.setattr(pruning, "instantiate_node", lambda *_: optuna.pruners.ThresholdPruner(lower=-9.0))
+    study = optuna.create_study(study_name="s", storage=open_storage(str(tmp_path / JOURNAL)))
     trial = study.ask()
     trial.report(-5.0, 1)
     callback = pruning.Pruning(
@@ -235,7 +236,7 @@ def test_every_sampler_samples(sweeps: Sweeps) -> None:
     """Asked and told without training: a study of a function, by each sampler as its yaml makes it."""
     from omegaconf import OmegaConf
 
-    from vae_lightning.instantiation import make
+    from vae_lightning.config.instantiate import instantiate_node
 
     for path in (REPOSITORY / "conf/hydra/sweeper/sampler").glob("*.yaml"):
         if path.stem == "cmaes":
@@ -243,7 +244,7 @@ def test_every_sampler_samples(sweeps: Sweeps) -> None:
         node = {**yaml.safe_load(path.read_text()), **({"n_startup_trials": 3} if path.stem in ("gp", "tpe") else {})}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            study = optuna.create_study(sampler=make(OmegaConf.create({"sampler": node}), "sampler"))
+            study = optuna.create_study(sampler=instantiate_node(OmegaConf.create({"sampler": node}), "sampler"))
             for _ in range(5):
                 trial = study.ask({"x": FloatDistribution(-1, 1), "n": IntDistribution(1, 4)})
                 study.tell(trial, trial.params["x"] ** 2)

@@ -1,1 +1,8 @@
-"""Data sets held in memory as uint8, split with a seed; binarisation; loaders whose batch is one index operation."""
+"""Images and labels, in memory as uint8: data sets, splits, binarisation, and the order of batches."""
+
+from vae_lightning.data.base import Batch, DataSpec, ImageData, Images, pixels
+from vae_lightning.data.mnist import MNIST, FashionMNIST
+from vae_lightning.data.mnist5k import MNIST5k
+from vae_lightning.data.sprites import Sprites
+
+__all__ = ["MNIST", "Batch", "DataSpec", "FashionMNIST", "ImageData", "Images", "MNIST5k", "Sprites", "pixels"]

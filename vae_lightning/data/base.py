@@ -55,7 +55,7 @@ class Images(torch.utils.data.Dataset[Batch]):
 
 
 @dataclass(frozen=True)
-class DataFacts:
+class DataSpec:
     """What a model needs to know of its data, kept in the run so that it can be rebuilt without them.
 
     shape: (channels, height, width); mean: of all training pixels, in [0, 1]; train_size: number of training images;
@@ -71,8 +71,8 @@ class DataFacts:
         return {**asdict(self), "shape": list(self.shape)}
 
     @classmethod
-    def from_dict(cls, facts: dict[str, Any]) -> DataFacts:
-        return cls(tuple(facts["shape"]), float(facts["mean"]), int(facts["train_size"]), facts.get("classes"))
+    def from_dict(cls, data_spec: dict[str, Any]) -> DataSpec:
+        return cls(tuple(data_spec["shape"]), float(data_spec["mean"]), int(data_spec["train_size"]), data_spec.get("classes"))
 
 
 class ImageData(ABC):
@@ -121,13 +121,13 @@ class ImageData(ABC):
         """Takes splits that were loaded by a data set of the same arguments."""
         self._splits = splits
 
-    def facts(self) -> DataFacts:
+    def spec(self) -> DataSpec:
         train = self.splits()["train"]
         labels = torch.cat([split.labels for split in self.splits().values()])
         classes = int(labels.max()) + 1 if labels.min() >= 0 else None
         channels, height, width = train.images.shape[1:]
         total = int(train.images.numpy().sum(dtype=np.int64))  # exact, and without a copy in float32
-        return DataFacts((channels, height, width), total / train.images.numel() / 255, len(train), classes)
+        return DataSpec((channels, height, width), total / train.images.numel() / 255, len(train), classes)
 
 
 def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:
@@ -181,3 +181,8 @@ def images_from_arrays(images: np.ndarray, labels: np.ndarray) -> Images:
     pixels = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # torch warns of a read-only array
     pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
     return Images(pixels, torch.from_numpy(labels.astype(np.int64)))
+
+
+def pixels(images: Tensor) -> Tensor:
+    """uint8 images as the encoder takes them: float32 in [0, 1]."""
+    return images.float() * (1 / 255)

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from vae_lightning.data.base import SPLITS, Images
 from vae_lightning.errors import InvalidValue
-from vae_lightning.noise import ExampleNoise, key
+from vae_lightning.noise import ExampleNoise, derive_seed
 
 _CHUNK = 2000  # images binarised at once: bounds the memory of the 64-bit noise
 
 
-def resolve(binarize: str, binary_likelihood: bool) -> str:
+def resolve_binarization(binarize: str, binary_likelihood: bool) -> str:
     """What `auto` stands for under this likelihood; InvalidValue where data and likelihood do not go together."""
     if binarize == "auto":
         return "dynamic" if binary_likelihood else "none"
@@ -29,7 +29,7 @@ def resolve(binarize: str, binary_likelihood: bool) -> str:
     return binarize
 
 
-def prepare(splits: dict[str, Images], mode: str, seed: int, *, training: bool = False) -> dict[str, Images]:
+def prepare_splits(splits: dict[str, Images], mode: str, seed: int, *, training: bool = False) -> dict[str, Images]:
     """The splits with all that is binarised once done (pixels 0 and 255).
 
     With `training`, dynamic training images stay grey, since each step draws them anew.
@@ -45,7 +45,7 @@ def _prepare_split(split: Images, mode: str, seed: int, name: str) -> Images:
         return split
     if mode == "threshold":
         return Images((split.images >= 128).to(torch.uint8) * 255, split.labels, split.factors)
-    return Images(_binarize_once(split.images, key(seed, "binarize", SPLITS.index(name))), split.labels, split.factors)
+    return Images(_binarize_once(split.images, derive_seed(seed, "binarize", SPLITS.index(name))), split.labels, split.factors)
 
 
 class BernoulliPixels:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler, SequentialSampler
 
-from vae_lightning.noise import key
+from vae_lightning.noise import derive_seed
 
 
 class ShuffledBatches(Sampler[Tensor]):
@@ -44,7 +44,7 @@ class ShuffledBatches(Sampler[Tensor]):
         return full if self.drop_last or rest == 0 else full + 1
 
     def __iter__(self) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(key(self.seed, "shuffle", self.epoch))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "shuffle", self.epoch))
         order = torch.randperm(self.size, generator=generator)
         mine = order[self.rank : self.share * self.world : self.world]
         return iter(mine.split(self.batch_size)[self.skip : len(self)])

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from vae_lightning.data.base import Batch
-from vae_lightning.distributions import LatentDistribution
-from vae_lightning.evaluation.elbo import evaluation_noise, pixels
-from vae_lightning.evaluation.measured import Measured, spread_places
-from vae_lightning.vae import VAE
+from vae_lightning.data.base import Batch, pixels
+from vae_lightning.evaluation.elbo import evaluation_noise
+from vae_lightning.evaluation.measure_result import MeasureResult, evenly_spaced
+from vae_lightning.models.distributions.base import LatentDistribution
+from vae_lightning.models.vae import VAE
 
 _NUMBERS = 4_000_000  # densities (points × images × dimensions) in memory at once
 NEAR = 0.5  # nats below log N from which on the mutual information is said to be at its ceiling
 
 
 @torch.no_grad()
-def aggregate_figures(vae: VAE, batches: Sequence[Batch], split: str, points: int = 2000) -> Measured:
+def aggregate_metrics(vae: VAE, batches: Sequence[Batch], split: str, points: int = 2000) -> MeasureResult:
     """How E_x KL(q(z|x) ‖ p(z)) divides (Hoffman and Johnson 2016; Chen et al. 2018, eq. 2), in nats:
 
     mutual_information  I(n;z) = E log q(z|x_n) − log q(z), of z and which of the N images it came from; at most log N.
@@ -37,14 +37,14 @@ def aggregate_figures(vae: VAE, batches: Sequence[Batch], split: str, points: in
     """
     size = sum(len(batch.images) for batch in batches)
     if size < 2:
-        return Measured(notes=["No mutual information: it takes at least two images."])
-    z, example, own = _points(vae, batches, split, spread_places(size, points))
+        return MeasureResult(notes=["No mutual information: it takes at least two images."])
+    z, example, own = _points(vae, batches, split, evenly_spaced(size, points))
     without = _mixture(vae, batches, z, example)  # own first column: joint; then one column per dimension, if factorised
     log_q = torch.logaddexp(without, own) - math.log(size)
     log_q_without = without - math.log(size - 1)
     log_p = torch.cat([part.double().cpu() for part in _prior_densities(vae, z)], 1)
 
-    found = Measured()
+    found = MeasureResult()
     found.add_mean("mutual_information", own[:, 0] - log_q[:, 0])
     found.add_mean("mutual_information_upper", own[:, 0] - log_q_without[:, 0])
     found.values["mutual_information_ceiling"] = math.log(size)

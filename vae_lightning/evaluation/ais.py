@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_lightning.data.base import Batch
-from vae_lightning.evaluation.elbo import evaluation_noise, pixels
-from vae_lightning.evaluation.measured import Measured
-from vae_lightning.noise import ExampleNoise, Noise, PerSample, key
-from vae_lightning.vae import VAE
+from vae_lightning.data.base import Batch, pixels
+from vae_lightning.evaluation.elbo import evaluation_noise
+from vae_lightning.evaluation.measure_result import MeasureResult
+from vae_lightning.models.vae import VAE
+from vae_lightning.noise import ExampleNoise, Noise, UnbatchedNoise, derive_seed
 
 TARGET = 0.65  # share of HMC proposals to be accepted (Neal 2011)
 PILOT = 50  # simulated images on which step sizes are tuned
@@ -41,7 +41,7 @@ def evaluate_ais(
     simulated: int = 50,
     progress: Callable[[int], None] = lambda images: None,
     nll: Tensor | None = None,
-) -> Measured:
+) -> MeasureResult:
     """ais: the mean over images of −log (1/chains) Σ w, nats per image, w an unbiased estimate of p(x) (Neal 2001).
 
     It is at least −log p(x) in expectation. ais_gap: on `simulated` images of the model itself, where a chain run backwards from
@@ -57,7 +57,7 @@ def evaluate_ais(
         x, noise = pixels(batch.images), evaluation_noise(batch, split, "ais")
         values.append(-_forward(vae, x, path, chains, noise).cpu())
         progress(len(x))
-    found = Measured()
+    found = MeasureResult()
     found.add_mean("ais", torch.cat(values))
     if nll is not None and (both := nll.isfinite()).any():
         found.add_mean("ais_minus_nll", (torch.cat(values) - nll)[both])
@@ -69,10 +69,10 @@ def evaluate_ais(
 
 def bidirectional(vae: VAE, path: Path, simulated: int, chains: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Lower and upper bound of log p(x) of images simulated from the model, each (simulated,), float64 (Grosse et al. 2015)."""
-    z, x = simulate(vae, simulated, key(seed, "ais", "simulated"))
+    z, x = simulate(vae, simulated, derive_seed(seed, "ais", "simulated"))
     examples = torch.arange(simulated, device=z.device)
-    lower = _forward(vae, x, path, chains, ExampleNoise(examples, key(seed, "ais", "forward")))
-    backwards = _reverse(vae, x, z, path, chains, ExampleNoise(examples, key(seed, "ais", "reverse")))
+    lower = _forward(vae, x, path, chains, ExampleNoise(examples, derive_seed(seed, "ais", "forward")))
+    backwards = _reverse(vae, x, z, path, chains, ExampleNoise(examples, derive_seed(seed, "ais", "reverse")))
     return lower.cpu(), backwards.cpu()
 
 
@@ -81,8 +81,8 @@ def tuned_path(vae: VAE, steps: int, leapfrog: int, seed: int = 0) -> Path:
     device = next(vae.parameters()).device
     ramp = torch.sigmoid(torch.linspace(-4, 4, steps + 1, dtype=torch.float64))
     betas = ((ramp - ramp[0]) / (ramp[-1] - ramp[0])).float().to(device)
-    _, x = simulate(vae, PILOT, key(seed, "ais", "pilot"))
-    noise = ExampleNoise(torch.arange(PILOT, device=device), key(seed, "ais", "tuning"))
+    _, x = simulate(vae, PILOT, derive_seed(seed, "ais", "pilot"))
+    noise = ExampleNoise(torch.arange(PILOT, device=device), derive_seed(seed, "ais", "tuning"))
     z, size, sizes = _prior_sample(vae, PILOT, noise, (1,)), 0.1, []
     for t, beta in enumerate(betas[1:]):
         for _ in range(30 if t == 0 else 1):  # from a guess to what suits the prior, then along the path
@@ -105,7 +105,7 @@ def simulate(vae: VAE, count: int, seed: int) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _prior_sample(vae: VAE, count: int, noise: Noise, chains: tuple[int, ...] = ()) -> Tensor:
     """z ~ p(z), (*chains, count, latent_dim)."""
-    return vae.prior().rsample((*chains, count), PerSample(noise))
+    return vae.prior().rsample((*chains, count), UnbatchedNoise(noise))
 
 
 def _forward(vae: VAE, x: Tensor, path: Path, chains: int, noise: ExampleNoise) -> Tensor:

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_lightning.bounds import elbo_terms
-from vae_lightning.data.base import Batch
-from vae_lightning.distributions import kl_per_dimension
-from vae_lightning.evaluation.elbo import evaluation_noise, pixels
-from vae_lightning.evaluation.measured import Measured
-from vae_lightning.vae import VAE
+from vae_lightning.data.base import Batch, pixels
+from vae_lightning.evaluation.elbo import evaluation_noise
+from vae_lightning.evaluation.measure_result import MeasureResult
+from vae_lightning.models.distributions.base import kl_per_dimension
+from vae_lightning.models.vae import VAE
+from vae_lightning.objectives.terms import elbo_terms
 
 
 @dataclass
@@ -78,13 +78,13 @@ def _joined(parts: list[Tensor | None]) -> Any:
     return None if any(part is None for part in parts) else torch.cat([part for part in parts if part is not None])
 
 
-def elbo_figures(codes: Codes) -> Measured:
+def elbo_metrics(codes: Codes) -> MeasureResult:
     """elbo, reconstruction and kl in nats per image, with standard errors over images.
 
     `rate` and `distortion` are Alemi et al.'s (2018) names of kl and reconstruction: entropy − distortion ≤ I(x;z) ≤ rate.
     Without a density of q there is a reconstruction only.
     """
-    found = Measured()
+    found = MeasureResult()
     if codes.elbo is None or codes.kl is None:
         found.add_mean("reconstruction", codes.reconstruction)
         found.notes.append("No elbo, kl or nll: this posterior has no density.")
@@ -102,7 +102,7 @@ def bits_per_dim(nats: float, shape: tuple[int, int, int]) -> float:
     return nats / (math.prod(shape) * math.log(2))
 
 
-def add_bits_per_dim(found: Measured, vae: VAE) -> None:
+def add_bits_per_dim(found: MeasureResult, vae: VAE) -> None:
     """Bits/dim beside nll and elbo, where the likelihood says that its log-probabilities are those of 8-bit values."""
     if vae.likelihood.discrete_levels != 256:
         return

@@ -14,13 +14,13 @@ import numpy as np
 from torch import Tensor
 
 from vae_lightning.evaluation.interventions import beta_vae_score, factor_vae_score
-from vae_lightning.evaluation.measured import Measured, group_error
+from vae_lightning.evaluation.measure_result import MeasureResult, group_error
 
 BINS = 20  # of a latent dimension (Locatello et al. 2019), more where a factor has more values
 TREES = 20
 
 
-def evaluate_disentanglement(codes: Tensor, factors: Tensor, categorical: Sequence[bool], seed: int = 0) -> Measured:
+def evaluate_disentanglement(codes: Tensor, factors: Tensor, categorical: Sequence[bool], seed: int = 0) -> MeasureResult:
     """Every score, with standard errors from the spread over five disjoint groups of images (see `group_error`).
 
     categorical: of each factor, whether its values are names (a shape) and not quantities (a position). Factors that do not
@@ -29,16 +29,16 @@ def evaluate_disentanglement(codes: Tensor, factors: Tensor, categorical: Sequen
     z, v = codes.detach().cpu().double().numpy(), factors.cpu().numpy()
     varies = [k for k in range(v.shape[1]) if len(np.unique(v[:, k])) > 1]
     if len(varies) < 2:
-        return Measured(notes=["No disentanglement: fewer than two factors vary in these images."])
+        return MeasureResult(notes=["No disentanglement: fewer than two factors vary in these images."])
     if not np.isfinite(z).all():
-        return Measured(notes=["No disentanglement: there are codes that are not finite."])
+        return MeasureResult(notes=["No disentanglement: there are codes that are not finite."])
     v, names = v[:, varies], [bool(categorical[k]) for k in varies]
 
     def scores(places: np.ndarray) -> dict[str, float]:
         return all_scores(z[places], v[places], names, seed)
 
     whole, errors = scores(np.arange(len(z))), group_error(scores, len(z))
-    found = Measured()
+    found = MeasureResult()
     for name, value in whole.items():
         found.add(name, value, errors.get(name))
     return found

@@ -8,25 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_lightning.abilities import REAL_SPACE
-from vae_lightning.bounds import elbo_terms
-from vae_lightning.data.base import Batch
-from vae_lightning.distributions import kl_per_dimension
-from vae_lightning.noise import ExampleNoise, key
-from vae_lightning.vae import VAE
+from vae_lightning.capabilities import REAL_SPACE
+from vae_lightning.data.base import Batch, pixels
+from vae_lightning.models.distributions.base import kl_per_dimension
+from vae_lightning.models.vae import VAE
+from vae_lightning.noise import ExampleNoise, derive_seed
+from vae_lightning.objectives.terms import elbo_terms
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 4.1
-METRICS = ("elbo", "reconstruction", "kl", "active_units")  # what `SplitSums.metrics` gives
-
-
-def pixels(images: Tensor) -> Tensor:
-    """uint8 images as the encoder takes them: float32 in [0, 1]."""
-    return images.float() * (1 / 255)
+VALIDATION_METRICS = ("elbo", "reconstruction", "kl", "active_units")  # what `SplitSums.metrics` gives
 
 
 def evaluation_noise(batch: Batch, split: str, purpose: str = "elbo") -> ExampleNoise:
     """The same for every run, whatever its seed, so that runs can be compared."""
-    return ExampleNoise(batch.examples, key("evaluation", purpose, split))
+    return ExampleNoise(batch.examples, derive_seed("evaluation", purpose, split))
 
 
 @dataclass
@@ -54,7 +49,7 @@ class SplitSums:
         mean = terms.q.mean.double()
         if per_dimension is None:
             self.factorised, per_dimension = False, torch.zeros_like(mean)
-        self.has_kl, self.has_units = terms.has_kl, REAL_SPACE in vae.posterior.abilities
+        self.has_kl, self.has_units = terms.has_kl, REAL_SPACE in vae.posterior.capabilities
         kl = terms.kl if terms.has_kl else torch.zeros_like(terms.reconstruction)
         images = mean.new_tensor([len(mean)])
         totals = torch.stack([terms.reconstruction, kl], 1).double().sum(0)

@@ -13,9 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_lightning.data.base import Images
-from vae_lightning.evaluation.elbo import pixels
-from vae_lightning.noise import key
+from vae_lightning.data.base import Images, pixels
+from vae_lightning.noise import derive_seed
 
 VERSION = 1  # of the recipe below: raise it with any change, and kept weights are no longer used
 FEATURES, BATCH, LR = 64, 128, 2e-3
@@ -69,9 +68,9 @@ def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = 
 def train_classifier(train: Images, steps: int) -> Classifier:
     """Adam on the cross-entropy of the labels, learning rate down to 0 along half a cosine; the same weights at each call."""
     with torch.random.fork_rng([]):
-        torch.manual_seed(key("classifier", VERSION))
+        torch.manual_seed(derive_seed("classifier", VERSION))
         model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]
-    generator = torch.Generator().manual_seed(key("classifier", VERSION, "batches"))
+    generator = torch.Generator().manual_seed(derive_seed("classifier", VERSION, "batches"))
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):

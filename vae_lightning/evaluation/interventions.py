@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vae_lightning.evaluation.linear import linear_classifier
-from vae_lightning.noise import key
+from vae_lightning.evaluation.probes import linear_classifier
+from vae_lightning.noise import derive_seed
 
 VOTES = 800  # to learn from, and as many to measure with
 FIXED = 64  # images that share a factor's value
@@ -29,7 +29,7 @@ def factor_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
     scaled = _scaled(z)
     if scaled.shape[1] == 0:
         return 0.0
-    rng = np.random.default_rng(key(seed, "factor_vae_score"))
+    rng = np.random.default_rng(derive_seed(seed, "factor_vae_score"))
     dimension, factor = np.array([_vote(scaled, v, rng) for _ in range(2 * VOTES)]).T
     table = np.zeros((scaled.shape[1], v.shape[1]))
     np.add.at(table, (dimension[:VOTES], factor[:VOTES]), 1)
@@ -50,7 +50,7 @@ def beta_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
     scaled = _scaled(z)
     if scaled.shape[1] == 0:
         return 0.0
-    rng = np.random.default_rng(key(seed, "beta_vae_score"))
+    rng = np.random.default_rng(derive_seed(seed, "beta_vae_score"))
     factor = rng.integers(v.shape[1], size=2 * VOTES)
     differences = np.array([_difference(scaled, v, int(k), rng) for k in factor])
     probe = linear_classifier(differences[:VOTES], factor[:VOTES], penalty=100)

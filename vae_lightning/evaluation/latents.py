@@ -7,38 +7,38 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from vae_lightning.abilities import REAL_SPACE
+from vae_lightning.capabilities import REAL_SPACE
 from vae_lightning.data.base import Batch
-from vae_lightning.evaluation.aggregate import aggregate_figures
+from vae_lightning.evaluation.aggregate import aggregate_metrics
 from vae_lightning.evaluation.codes import Codes
 from vae_lightning.evaluation.elbo import ACTIVE_VARIANCE
-from vae_lightning.evaluation.measured import ERROR, Measured, bootstrap_error, mean_error
-from vae_lightning.vae import VAE
+from vae_lightning.evaluation.measure_result import ERROR_SUFFIX, MeasureResult, bootstrap_error, mean_error
+from vae_lightning.models.vae import VAE
 
 
-def evaluate_latents(vae: VAE, batches: Sequence[Batch], codes: Codes, split: str, points: int = 2000) -> Measured:
+def evaluate_latents(vae: VAE, batches: Sequence[Batch], codes: Codes, split: str, points: int = 2000) -> MeasureResult:
     """All figures of the latent space; what the posterior or the prior lacks is left out, with a sentence."""
-    real = REAL_SPACE in vae.posterior.abilities
-    found = unit_figures(codes, real)
-    found.update(moment_figures(codes, real))
+    real = REAL_SPACE in vae.posterior.capabilities
+    found = unit_metrics(codes, real)
+    found.update(moment_metrics(codes, real))
     if codes.kl is not None and codes.sample is not None:
-        found.update(aggregate_figures(vae, batches, split, points))
+        found.update(aggregate_metrics(vae, batches, split, points))
     else:
         found.notes.append("No mutual information: this posterior has no density over a latent vector.")
     return found
 
 
-def unit_figures(codes: Codes, real: bool = True) -> Measured:
+def unit_metrics(codes: Codes, real: bool = True) -> MeasureResult:
     """active_units: dimensions with Var_x(E[z_j|x]) > 0.01 (Burda et al. 2016, section 4.1); kl_per_dimension: nats, a list.
 
     real: whether codes are real numbers. Means of others are bounded (shares of classes, points in a sphere), so that a variance
     of 0.01 says nothing, and there are no active units.
     """
-    found = Measured()
+    found = MeasureResult()
     if codes.kl_per_dimension is not None:
         found.values["kl_per_dimension"] = codes.kl_per_dimension.double().mean(0).tolist()
         if len(codes) > 1:
-            found.values["kl_per_dimension" + ERROR] = [mean_error(column) for column in codes.kl_per_dimension.T]
+            found.values["kl_per_dimension" + ERROR_SUFFIX] = [mean_error(column) for column in codes.kl_per_dimension.T]
     elif codes.kl is not None:
         found.notes.append("No KL of each dimension: this posterior or this prior is no product over dimensions.")
     if codes.mean is None:
@@ -55,7 +55,7 @@ def unit_figures(codes: Codes, real: bool = True) -> Measured:
 
     count, dimensions = int(active(np.arange(len(mean)))), mean.shape[1]
     found.values["active_units"] = count
-    found.values["active_units" + ERROR] = bootstrap_error(active, len(mean))
+    found.values["active_units" + ERROR_SUFFIX] = bootstrap_error(active, len(mean))
     if count < dimensions:
         found.notes.append(
             f"Not active: {dimensions - count} of {dimensions} latent dimensions, in which the variance of the mean code over "
@@ -64,22 +64,22 @@ def unit_figures(codes: Codes, real: bool = True) -> Measured:
     return found
 
 
-def moment_figures(codes: Codes, real: bool = True) -> Measured:
+def moment_metrics(codes: Codes, real: bool = True) -> MeasureResult:
     """Mean and standard deviation of each dimension of z ~ q(z) = E_x q(z|x), as lists, which N(0, I) has at 0 and 1;
 
     aggregate_correlation: the largest |correlation| between two dimensions, where there are two and codes are `real` numbers
     (those of one-hot vectors go together whatever they encode).
     """
     if codes.sample is None or len(codes) < 3:
-        return Measured()
+        return MeasureResult()
     z = codes.sample.double()
-    found = Measured({"aggregate_mean": z.mean(0).tolist(), "aggregate_standard_deviation": z.std(0).tolist()})
-    found.values["aggregate_mean" + ERROR] = [mean_error(column) for column in z.T]
-    found.values["aggregate_standard_deviation" + ERROR] = [_deviation_error(column) for column in z.T]
+    found = MeasureResult({"aggregate_mean": z.mean(0).tolist(), "aggregate_standard_deviation": z.std(0).tolist()})
+    found.values["aggregate_mean" + ERROR_SUFFIX] = [mean_error(column) for column in z.T]
+    found.values["aggregate_standard_deviation" + ERROR_SUFFIX] = [_deviation_error(column) for column in z.T]
     if real and z.shape[1] > 1:
         found.values["aggregate_correlation"] = _largest_correlation(z)
         # of a single correlation ρ: (1 − ρ²)/√(N − 1)
-        found.values["aggregate_correlation" + ERROR] = (1 - _largest_correlation(z) ** 2) / (len(z) - 1) ** 0.5
+        found.values["aggregate_correlation" + ERROR_SUFFIX] = (1 - _largest_correlation(z) ** 2) / (len(z) - 1) ** 0.5
     return found
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_lightning.bounds import log_weights
-from vae_lightning.data.base import Batch
-from vae_lightning.evaluation.elbo import evaluation_noise, pixels
-from vae_lightning.evaluation.measured import ERROR, Measured, mean_error
+from vae_lightning.data.base import Batch, pixels
+from vae_lightning.evaluation.elbo import evaluation_noise
+from vae_lightning.evaluation.measure_result import ERROR_SUFFIX, MeasureResult, mean_error
+from vae_lightning.models.vae import VAE
 from vae_lightning.noise import ExampleNoise
-from vae_lightning.vae import VAE
+from vae_lightning.objectives.terms import log_weights
 
 GPU_SAMPLES = 5000  # as papers report it
 FALLS = 0.1  # nats by which the last step of k may still lower the nll unmentioned
@@ -57,8 +57,8 @@ class NLL:
         variance = (1 / self.effective - 1 / self.samples).clamp_min(0)
         return variance.sum().sqrt().item() / len(self.values)
 
-    def figures(self) -> Measured:
-        found = Measured()
+    def figures(self) -> MeasureResult:
+        found = MeasureResult()
         found.add_mean("nll", self.values)
         found.values["nll_samples"] = self.samples
         if self.samples > 1:
@@ -68,7 +68,7 @@ class NLL:
         curve = {k: values.mean().item() for k, values in self.by_samples.items()}
         found.values["nll_by_samples"] = {str(k): value for k, value in curve.items()}
         if len(self.values) > 1:
-            found.values["nll_by_samples" + ERROR] = {str(k): mean_error(values) for k, values in self.by_samples.items()}
+            found.values["nll_by_samples" + ERROR_SUFFIX] = {str(k): mean_error(values) for k, values in self.by_samples.items()}
         before, last = ([self.samples, *curve])[-2:]
         fall = curve.get(before, math.nan) - curve[last]
         if fall > FALLS:

@@ -8,16 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae_lightning.data.base import Batch
-from vae_lightning.evaluation.elbo import pixels
-from vae_lightning.evaluation.measured import Measured
-from vae_lightning.vae import VAE
+from vae_lightning.data.base import Batch, pixels
+from vae_lightning.evaluation.measure_result import MeasureResult
+from vae_lightning.models.vae import VAE
 
 WINDOW, SIGMA = 11, 1.5  # Wang et al. 2004
 
 
 @torch.no_grad()
-def evaluate_reconstructions(vae: VAE, batches: Iterable[Batch]) -> Measured:
+def evaluate_reconstructions(vae: VAE, batches: Iterable[Batch]) -> MeasureResult:
     """Of E[x|z] at z = E[z|x] with x as the model sees it, pixels in [0, 1], means over images with standard errors:
 
     mse: mean over pixels of the squared difference; ssim: see `ssim`, for images of at least 6×6 pixels.
@@ -29,7 +28,7 @@ def evaluate_reconstructions(vae: VAE, batches: Iterable[Batch]) -> Measured:
         squared.append((x - x_hat).square().flatten(1).mean(1).cpu())
         if min(x.shape[-2:]) > WINDOW // 2:
             similar.append(ssim(x, x_hat.clamp(0, 1)).cpu())
-    found = Measured()
+    found = MeasureResult()
     found.add_mean("mse", torch.cat(squared))
     if similar:
         found.add_mean("ssim", torch.cat(similar))

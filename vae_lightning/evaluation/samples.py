@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_lightning.evaluation.measured import Measured
-from vae_lightning.noise import ExampleNoise, PerSample, key
-from vae_lightning.vae import VAE
+from vae_lightning.evaluation.measure_result import MeasureResult
+from vae_lightning.models.vae import VAE
+from vae_lightning.noise import ExampleNoise, UnbatchedNoise, derive_seed
 
 NEIGHBOURS = 3  # Kynkäänniemi et al. 2019, section 3
 GROUPS = 10  # of the jackknife
@@ -24,14 +24,14 @@ def draw_features(vae: VAE, features: Callable[[Tensor], Tensor], count: int, se
     device = next(vae.parameters()).device
     parts = []
     for places in torch.arange(count, device=device).split(batch_size):
-        noise = PerSample(ExampleNoise(places, key("evaluation", "samples", seed)))
+        noise = UnbatchedNoise(ExampleNoise(places, derive_seed("evaluation", "samples", seed)))
         classes = vae.condition.classes
         images = vae.sample(len(places), noise, places % classes if classes else None)
         parts.append(features(images.float().clamp(0, 1).cpu()))
     return torch.cat(parts)
 
 
-def compare(real: Tensor, drawn: Tensor, other: Tensor) -> Measured:
+def compare_features(real: Tensor, drawn: Tensor, other: Tensor) -> MeasureResult:
     """Of features (N, F) of test images, samples and other real images (training images), as many of each:
 
     frechet_distance of samples and real images; precision: the share of samples that lie among real images, and recall: the
@@ -41,7 +41,7 @@ def compare(real: Tensor, drawn: Tensor, other: Tensor) -> Measured:
     """
     count = min(len(real), len(drawn), len(other))
     real, drawn, other = real[:count], drawn[:count], other[:count]
-    found = Measured()
+    found = MeasureResult()
     for suffix, images in (("", drawn), ("_floor", other)):
         distance, error = frechet_with_error(real.numpy(), images.numpy())
         found.add(f"frechet_distance{suffix}", distance, error)
@@ -67,7 +67,7 @@ def frechet_with_error(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     if len(a) < 2 * GROUPS:
         return whole, math.nan
     # at random: with a condition, whose classes are drawn in turn, every tenth sample may be all that there is of one class
-    group = np.random.default_rng(key("jackknife")).permutation(len(a)) % GROUPS
+    group = np.random.default_rng(derive_seed("jackknife")).permutation(len(a)) % GROUPS
     left_out = np.array([frechet_distance(a[group != g], b[group != g]) for g in range(GROUPS)])
     return whole, float(np.sqrt((GROUPS - 1) / GROUPS * ((left_out - left_out.mean()) ** 2).sum()))
 

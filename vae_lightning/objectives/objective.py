@@ -6,16 +6,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vae_lightning.abilities import DENSITY
-from vae_lightning.bounds import Draws
+from vae_lightning.capabilities import DENSITY
 from vae_lightning.errors import UserError
+from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise
 from vae_lightning.objectives.bound import ELBO, Bound
-from vae_lightning.objectives.gradient import Gradient, Reparameterised
-from vae_lightning.objectives.kl import KL, Plain
-from vae_lightning.objectives.part import Part
+from vae_lightning.objectives.gradient import GradientEstimator, Reparameterised
+from vae_lightning.objectives.kl import KLTerm, PlainKL
+from vae_lightning.objectives.part import ObjectiveTerm
 from vae_lightning.objectives.penalty import NoPenalty, Penalty
-from vae_lightning.vae import VAE
+from vae_lightning.objectives.terms import ELBOTerms
 
 Losses = dict[str, Tensor]  # scalars by name, means over the batch in nats per image; `loss` is what is minimised
 
@@ -31,13 +31,13 @@ class Objective(nn.Module):
     def __init__(
         self,
         bound: Bound | None = None,
-        gradient: Gradient | None = None,
-        kl: KL | None = None,
+        gradient: GradientEstimator | None = None,
+        kl: KLTerm | None = None,
         penalty: Penalty | None = None,
     ) -> None:
         super().__init__()
         self.bound, self.gradient = bound or ELBO(), gradient or Reparameterised()
-        self.kl, self.penalty = kl or Plain(), penalty or NoPenalty()
+        self.kl, self.penalty = kl or PlainKL(), penalty or NoPenalty()
         if self.kl.reweighs and not self.bound.has_kl_term:
             raise UserError(f"{self.kl.option} does not go with {self.bound.option}, which has no KL term of its own.")
         if self.kl.by_formula and self.gradient.log_q is not None:
@@ -49,7 +49,7 @@ class Objective(nn.Module):
 
     def uses_beta(self, vae: VAE) -> bool:
         """Whether β does anything here."""
-        weighs_kl = self.bound.has_kl_term and self.kl.takes_beta and DENSITY in vae.posterior.abilities
+        weighs_kl = self.bound.has_kl_term and self.kl.takes_beta and DENSITY in vae.posterior.capabilities
         return self.penalty.takes_beta or weighs_kl
 
     def check(self, vae: VAE) -> None:
@@ -57,16 +57,16 @@ class Objective(nn.Module):
         for part in self.parts():
             part.check(vae)
 
-    def told(self, train_size: int) -> None:
+    def set_train_size(self, train_size: int) -> None:
         """Tells the parts how many training images there are."""
         for part in self.parts():
-            part.told(train_size)
+            part.set_train_size(train_size)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters of the parts that have settings of their own in the optimizer."""
         return [group for part in self.parts() for group in part.parameter_groups()]
 
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[ObjectiveTerm, ...]:
         return self.bound, self.gradient, self.kl, self.penalty
 
     def parts_in_words(self) -> str:
@@ -76,7 +76,7 @@ class Objective(nn.Module):
     def forward(
         self, vae: VAE, x: Tensor, beta: float | Tensor = 1.0, noise: Noise | None = None, c: Tensor | None = None
     ) -> Losses:
-        draws = Draws(vae, x, self.bound.samples, noise, c, self.gradient.log_q, self.apart)
+        draws = ELBOTerms(vae, x, self.bound.samples, noise, c, self.gradient.log_q, self.apart)
         kl_weight, penalty_weight = (1.0, beta) if self.penalty.takes_beta else (beta, 1.0)
         losses = {"reconstruction": draws.mean_reconstruction}
         if draws.has_kl:

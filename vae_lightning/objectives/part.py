@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from vae_lightning.abilities import require
-from vae_lightning.vae import VAE
+from vae_lightning.capabilities import require
+from vae_lightning.models.vae import VAE
 
 
-class Part(nn.Module):
-    """One of an objective's four parts: which option it is, and what it needs of posterior and prior (`abilities`)."""
+class ObjectiveTerm(nn.Module):
+    """One of an objective's four parts: which option it is, and what it needs of posterior and prior (`capabilities`)."""
 
     option: ClassVar[str]
     needs: ClassVar[AbstractSet[str]] = frozenset()
@@ -23,7 +23,7 @@ class Part(nn.Module):
         require(self, self.needs, vae.posterior, vae.latent_prior)
         require(self, self.needs_of_posterior, vae.posterior)
 
-    def told(self, train_size: int) -> None:
+    def set_train_size(self, train_size: int) -> None:
         """Told, before training, how many training images there are."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -7,9 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from omegaconf import DictConfig
 
-from vae_lightning.sweeps import record
+from vae_lightning.errors import UserError
+from vae_lightning.runs.sweep_record import load, place_of, update_state
+from vae_lightning.sweeps.job import parallel_jobs
+from vae_lightning.training.context import SweepJob
 
 
 class JobProgress(Callback):
@@ -30,7 +35,7 @@ class JobProgress(Callback):
             k: v for k, v in pl_module.recorder.history.get("val", {}).items() if isinstance(v, int | float) and math.isfinite(v)
         }
         last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
-        record.update_state(
+        update_state(
             self.sweep,
             self.number,
             epoch=trainer.current_epoch + 1,
@@ -40,17 +45,40 @@ class JobProgress(Callback):
         )
 
 
-def callbacks_of(folder: Path) -> list[Callback]:
+def sweep_job(config: DictConfig, folder: Path) -> SweepJob:
+    """What the sweep adds to the run of this job folder. UserError where the job cannot be trained by its strategy."""
+    return SweepJob(job_callbacks(folder), strategy_in_sweep(config.trainer.strategy))
+
+
+def job_callbacks(folder: Path) -> list[Callback]:
     """The callbacks that the job of this run folder gets beside those of its configuration."""
-    place = record.place_of(folder)
+    place = place_of(folder)
     if place is None:
         return []
     sweep, number = place
     found: list[Callback] = [JobProgress(sweep, number)]
-    whole = record.load(sweep)
+    whole = load(sweep)
     trial = whole.jobs[number].trial
     if whole.search is not None and trial is not None and whole.search["pruned_by"] is not None:
         from vae_lightning.sweeps.pruning import Pruning
 
         found.append(Pruning(sweep, number, whole.search, trial))
     return found
+
+
+def strategy_in_sweep(strategy: str) -> str:
+    """The strategy that a job can be trained by; UserError where there is none.
+
+    Plain `ddp` starts the whole command again, and so the whole sweep: a job's processes are spawned instead. A worker of the
+    joblib launcher cannot spawn; it can fork, unless the driver of a GPU was begun.
+    """
+    if parallel_jobs() == 1:
+        return "ddp_spawn" if strategy == "ddp" else strategy
+    if strategy == "ddp" and not torch.cuda.is_available():
+        return "ddp_fork"
+    if "ddp" in strategy and strategy != "ddp_fork":
+        raise UserError(
+            f"trainer.strategy={strategy}: jobs that run side by side by the joblib launcher cannot have processes of their own; "
+            "leave out hydra/launcher=joblib, or the strategy."
+        )
+    return strategy

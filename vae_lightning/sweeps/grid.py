@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 from hydra.core.override_parser.types import Override
 
-from vae_lightning.sweeps.record import FINISHED
-from vae_lightning.sweeps.sweeper import RecordedSweeper, check_swept, label_of
+from vae_lightning.runs.sweep_record import FINISHED
+from vae_lightning.sweeps.sweeper import RecordedSweeper, check_swept, label_of, register
 from vae_lightning.sweeps.watch import Watch
 
 
@@ -38,3 +39,14 @@ def _texts(key: str, override: Override) -> list[str]:
     if override.is_sweep_override():
         return [f"{key}={value}" for value in override.sweep_string_iterator()]
     return [override.input_line or ""]
+
+
+def register_all() -> None:
+    register("GridSweeper", GridSweeper)
+    register("OptunaSweeper", optuna_sweeper)
+
+
+def optuna_sweeper(**arguments: Any) -> Any:
+    from vae_lightning.sweeps.search import OptunaSweeper
+
+    return OptunaSweeper(**arguments)

@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue
 
 from vae_lightning.errors import UserError
-from vae_lightning.files import read_json
-from vae_lightning.sweeps import record
+from vae_lightning.files import read_json, try_lock
+from vae_lightning.runs.sweep_record import FINISHED, load, lock_path, state_path, this_process, update_state
 
 
 class Pruned(Exception):
@@ -27,15 +27,15 @@ def run(task: Callable[[DictConfig], Any], config: DictConfig) -> None:
     hydra = HydraConfig.get()
     sweep, folder = Path(hydra.sweep.dir).absolute(), job_folder()
     number = int(folder.name.partition("_")[0])
-    with record.locked(record.lock_path(sweep, number)) as free:
-        if not free or read_json(record.state_path(sweep, number)).get("state") in record.FINISHED:
+    with try_lock(lock_path(sweep, number)) as free:
+        if not free or read_json(state_path(sweep, number)).get("state") in FINISHED:
             return  # another process is at it, or was: a launcher that gave up may still have had it in its queue
         started = time.perf_counter()
         again = {"error": None, "traceback": None, "pruned": None}
-        record.update_state(sweep, number, state="running", **again, **record.here(), threads=share_threads())
+        update_state(sweep, number, state="running", **again, **this_process(), threads=share_threads())
 
         def end(state: str, **more: Any) -> None:
-            record.update_state(sweep, number, state=state, seconds=round(time.perf_counter() - started, 2), **more)
+            update_state(sweep, number, state=state, seconds=round(time.perf_counter() - started, 2), **more)
 
         try:
             task(config)
@@ -43,7 +43,7 @@ def run(task: Callable[[DictConfig], Any], config: DictConfig) -> None:
             end("interrupted")
             raise KeyboardInterrupt from error  # Lightning makes an exit of it, which a launcher would take for the end of all
         except BaseException as error:
-            if read_json(record.state_path(sweep, number)).get("pruned"):
+            if read_json(state_path(sweep, number)).get("pruned"):
                 end("pruned")
             else:
                 end("failed", error=sentence(error), traceback=_traceback(error))
@@ -62,7 +62,7 @@ def job_folder() -> Path:
 def label_of(folder: Path) -> str:
     """What the record of the sweep calls the job of this run folder."""
     sweep, number = folder.parent, int(folder.name.partition("_")[0])
-    return record.load(sweep).jobs[number].label
+    return load(sweep).jobs[number].label
 
 
 def sentence(error: BaseException) -> str:

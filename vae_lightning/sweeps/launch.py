@@ -9,8 +9,7 @@ from typing import Any
 from hydra.plugins.launcher import Launcher
 
 from vae_lightning.errors import RunError
-from vae_lightning.sweeps import record
-from vae_lightning.sweeps.record import Job, Sweep
+from vae_lightning.runs.sweep_record import Job, Sweep, is_locked, lock_path
 
 LOST = "Its process ended without a word (killed, or out of memory?)."
 
@@ -61,7 +60,7 @@ def _settle(sweep: Sweep, job: Job, error: Exception | None, alone: bool) -> Non
 
 def refuse_if_running(sweep: Sweep) -> None:
     """RunError where jobs of this sweep are running in other processes."""
-    running = [job for job in sweep.jobs if record.is_locked(record.lock_path(sweep.folder, job.number))]
+    running = [job for job in sweep.jobs if is_locked(lock_path(sweep.folder, job.number))]
     if running:
         job = running[0]
         state = sweep.state(job)

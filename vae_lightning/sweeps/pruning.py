@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import optuna
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Callback, LightningModule, Trainer
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
 
+from vae_lightning.config.instantiate import instantiate_node
 from vae_lightning.errors import UserError
-from vae_lightning.instantiation import make
-from vae_lightning.sweeps import record
+from vae_lightning.runs.study import open_storage, study_address
+from vae_lightning.runs.sweep_record import update_state
 from vae_lightning.sweeps.job import Pruned
 
-JOURNAL = "study.log"
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -34,8 +31,8 @@ class Pruning(Callback):
 
     def trial(self) -> optuna.Trial:
         if self._trial is None:
-            pruner = make(HydraConfig.instance().cfg, "hydra.sweeper.pruner")  # type: ignore[arg-type]
-            storage = storage_of(address_of(self.sweep, self.search))
+            pruner = instantiate_node(HydraConfig.instance().cfg, "hydra.sweeper.pruner")  # type: ignore[arg-type]
+            storage = open_storage(study_address(self.sweep, self.search))
             study = optuna.load_study(study_name=self.search["study_name"], storage=storage, pruner=pruner)
             self._trial = optuna.Trial(study, self.trial_id)
             frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == self._trial.number)
@@ -60,18 +57,5 @@ class Pruning(Callback):
             prune = self.trial().should_prune()
         if trainer.strategy.broadcast(prune):
             if trainer.is_global_zero:
-                record.update_state(self.sweep, self.number, pruned=True, epoch=trainer.current_epoch + 1)
+                update_state(self.sweep, self.number, pruned=True, epoch=trainer.current_epoch + 1)
             raise Pruned(f"pruned after epoch {trainer.current_epoch + 1}")
-
-
-def address_of(sweep: Path, search: dict[str, Any]) -> str:
-    """Where the study of a search lies: by default beside its runs, wherever these were moved."""
-    return str(search["storage"] or sweep / JOURNAL)
-
-
-@lru_cache(maxsize=4)
-def storage_of(address: str) -> BaseStorage:
-    """A journal file (a path), or any of Optuna's databases (`sqlite:///…`, `mysql://…`, `postgresql://…`)."""
-    if "://" in address:
-        return optuna.storages.get_storage(address)
-    return JournalStorage(JournalFileBackend(address))

@@ -11,13 +11,13 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import TrialState
 
+from vae_lightning.config.instantiate import instantiate_node
 from vae_lightning.errors import RunError, UserError, check_choice, check_int
 from vae_lightning.files import read_json
-from vae_lightning.instantiation import make
-from vae_lightning.noise import key as seed_of
+from vae_lightning.noise import derive_seed as seed_of
+from vae_lightning.runs.study import open_storage, study_address
+from vae_lightning.runs.sweep_record import FINISHED, Job
 from vae_lightning.sweeps import space
-from vae_lightning.sweeps.pruning import address_of, storage_of
-from vae_lightning.sweeps.record import FINISHED, Job
 from vae_lightning.sweeps.sweeper import RecordedSweeper, check_swept, label_of
 from vae_lightning.sweeps.watch import Watch
 
@@ -96,14 +96,14 @@ class OptunaSweeper(RecordedSweeper):
         config = self.composed.copy()
         study = optuna.create_study(
             study_name=self.record.search["study_name"],
-            storage=storage_of(address_of(self.record.folder, self.record.search)),
+            storage=open_storage(study_address(self.record.folder, self.record.search)),
             directions=[optuna.study.StudyDirection[direction.upper()] for direction in self.directions],
             load_if_exists=True,
         )
         if self.seed is not None:
             with open_dict(config):
                 config.hydra.sweeper.sampler.seed = seed_of(self.seed, "sampler", len(study.get_trials(deepcopy=False))) % 2**31
-        study.sampler = make(config, "hydra.sweeper.sampler")
+        study.sampler = instantiate_node(config, "hydra.sweeper.sampler")
         return study
 
     def ask(self, overrides: dict[str, Override], count: int) -> list[Job]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
+import threading
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hydra._internal.utils import get_args_parser
@@ -22,10 +26,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from vae_lightning.errors import RunError, UserError, check_bool
-from vae_lightning.sweeps import record
+from vae_lightning.files import try_lock
+from vae_lightning.runs.sweep_record import Job, Sweep, is_sweep, load
 from vae_lightning.sweeps.launch import failures, launch, refuse_if_running
-from vae_lightning.sweeps.record import Job, Sweep
-from vae_lightning.sweeps.stopping import exit_status, terminable
 from vae_lightning.sweeps.watch import Watch, closing_lines
 
 LOCK = "sweep.lock"
@@ -47,7 +50,7 @@ class RecordedSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        from vae_lightning.cli import with_messages
+        from vae_lightning.config.messages import with_messages
 
         with_messages(lambda: self._sweep(arguments))
 
@@ -56,7 +59,7 @@ class RecordedSweeper(Sweeper):
         self.check(overrides)
         folder = Path(self.composed.hydra.sweep.dir).absolute()
         console = Console(highlight=False)
-        with record.locked(folder / LOCK) as free:
+        with try_lock(folder / LOCK) as free:
             if not free:
                 raise RunError(f"The sweep {folder} is running still, in another process.")
             self.open(folder)
@@ -73,8 +76,8 @@ class RecordedSweeper(Sweeper):
         """A new record, or the one that this very command line began. UserError where another one did."""
         given = [*self.composed.hydra.overrides.hydra, *self.composed.hydra.overrides.task]
         arguments = [*config_flags(), *(a for a in given if not a.startswith(("hydra.sweep.dir=", "hydra.mode=")))]
-        if record.is_sweep(folder):
-            self.record = record.load(folder, "hydra.sweep.dir")
+        if is_sweep(folder):
+            self.record = load(folder, "hydra.sweep.dir")
             if swept_by(self.record.arguments) != swept_by(arguments):
                 raise UserError(
                     f"hydra.sweep.dir={folder}: another command line's sweep lies there ({' '.join(self.record.arguments)}); "
@@ -123,9 +126,9 @@ class RecordedSweeper(Sweeper):
 
             shutil.rmtree(self.record.folder, ignore_errors=True)
         elif self.report and any(self.record.state(job)["state"] == "done" for job in self.record.jobs):
-            from vae_lightning.sweeps.answer import answer
+            from vae_lightning.reports.sweep.write_report import write_report
 
-            answer([self.record.folder], console)
+            write_report([self.record.folder], console)
 
         for line in closing_lines(self.record, failed):
             console.print(line, soft_wrap=True)
@@ -177,3 +180,34 @@ def register(name: str, sweeper: Callable[..., Any]) -> None:
     It is then `_target_: hydra_plugins.vae_lightning.<name>`, and its class stays importable by its own name.
     """
     Plugins.instance().class_name_to_class[f"hydra_plugins.vae_lightning.{name}"] = sweeper  # type: ignore[assignment]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a sweep as Ctrl-C does."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """For the time of a sweep; while a model trains in this process, `interrupts` takes over."""
+    if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
+        yield
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def exit_status(interruption: BaseException) -> int:
+    """As shells have it: 143 for SIGTERM, which may have come to a job first, 130 for Ctrl-C."""
+    asked: BaseException | None = interruption
+    while asked is not None:
+        if isinstance(asked, Terminated) or (isinstance(asked, SystemExit) and asked.code == 128 + signal.SIGTERM):
+            return 128 + signal.SIGTERM
+        asked = asked.__cause__
+    return 128 + signal.SIGINT

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from vae_lightning.sweeps.record import ENDED, Job, Sweep
+from vae_lightning.runs.sweep_record import ENDED, Job, Sweep
 
 COLOURS = {"done": "green", "failed": "red", "pruned": "yellow", "interrupted": "yellow", "running": "cyan", "waiting": "dim"}
 

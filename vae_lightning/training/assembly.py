@@ -11,39 +11,40 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from omegaconf import DictConfig
 
-from vae_lightning import build, quiet, runs  # noqa: F401
-from vae_lightning.abilities import DENSITY
-from vae_lightning.callbacks.epoch_clock import EpochClock
-from vae_lightning.callbacks.step_limit import StepLimit
+from vae_lightning.capabilities import DENSITY
+from vae_lightning.config.build import build_data, build_vae
 from vae_lightning.data.base import Images
-from vae_lightning.data.binarization import resolve
-from vae_lightning.data.datamodule import VAEDataModule
-from vae_lightning.epoch_loop import EpochLoop
+from vae_lightning.data.binarization import resolve_binarization
 from vae_lightning.errors import InvalidValue, UserError
-from vae_lightning.lean import NoProfiler
-from vae_lightning.loggers import MetricsCSV, set_aside
-from vae_lightning.module import VAEModule
-from vae_lightning.noise import key
-from vae_lightning.resume import Start
-from vae_lightning.sweeps.callbacks import callbacks_of
-from vae_lightning.sweeps.ddp import strategy_in_sweep
+from vae_lightning.noise import derive_seed
+from vae_lightning.runs.config_upgrade import SCHEMA_VERSION
+from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+from vae_lightning.training.build import build_callbacks, build_loggers, build_module, build_trainer
+from vae_lightning.training.callbacks.epoch_clock import EpochClock
+from vae_lightning.training.callbacks.step_limit import StepLimit
+from vae_lightning.training.context import SweepJob
+from vae_lightning.training.datamodule import VAEDataModule
+from vae_lightning.training.loggers import MetricsCSV, archive_csv_logs
+from vae_lightning.training.module import VAEModule
+from vae_lightning.training.overhead import NoProfiler
+from vae_lightning.training.resume import ResumePoint
 
 
 def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
     """Data and model, with weights drawn from the run's seed; `config` learns what it takes to rebuild them."""
-    data = build.build_data(config)
-    facts = data.facts()
-    torch.manual_seed(key(config.seed, "weights"))
-    vae = build.build_vae(config, facts)
+    data = build_data(config)
+    data_spec = data.spec()
+    torch.manual_seed(derive_seed(config.seed, "weights"))
+    vae = build_vae(config, data_spec)
     try:
-        mode = resolve(data.binarize, vae.likelihood.support == "binary")
+        mode = resolve_binarization(data.binarize, vae.likelihood.support == "binary")
     except InvalidValue as error:
         raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
-    config.facts, config.schema_version, config.binarization = facts.as_dict(), runs.SCHEMA_VERSION, mode
-    if DENSITY not in vae.posterior.abilities:
+    config.data_spec, config.schema_version, config.binarization = data_spec.as_dict(), SCHEMA_VERSION, mode
+    if DENSITY not in vae.posterior.capabilities:
         watch_reconstruction(config)
     vae.latent_prior.start(data.splits()["train"].images)
-    module = build.build_module(config, vae, dynamic=mode == "dynamic")
+    module = build_module(config, vae, dynamic=mode == "dynamic")
     served = VAEDataModule(data, mode, config.seed)
     if vae.likelihood.bias_from_data:
         served.setup("fit")
@@ -63,16 +64,16 @@ def watch_reconstruction(config: DictConfig) -> None:
             callback.monitor, callback.mode = "val/reconstruction", "min"
 
 
-def make_trainer(config: DictConfig, folder: Path, in_sweep: bool, start: Start | None = None) -> Trainer:
-    loggers = build.build_loggers(config, folder)
+def make_trainer(config: DictConfig, folder: Path, start: ResumePoint | None = None, job: SweepJob | None = None) -> Trainer:
+    loggers = build_loggers(config, folder)
     for logger in loggers:
         if start is not None and is_first_process():
-            set_aside(logger)
-        if start is not None and hasattr(logger, "go_on_from"):
-            logger.go_on_from(start.step)
+            archive_csv_logs(logger)
+        if start is not None and hasattr(logger, "resume_from_step"):
+            logger.resume_from_step(start.step)
     callbacks = make_callbacks(config, folder)
-    if in_sweep:
-        callbacks = [*(c for c in callbacks if not isinstance(c, ProgressBar)), *callbacks_of(folder)]
+    if job is not None:
+        callbacks = [*(c for c in callbacks if not isinstance(c, ProgressBar)), *job.callbacks]
     callbacks.insert(0, EpochClock())
     more: dict[str, Any] = {
         # else Lightning adds its own
@@ -82,15 +83,13 @@ def make_trainer(config: DictConfig, folder: Path, in_sweep: bool, start: Start 
     }
     if config.trainer.accelerator == "auto" and torch.backends.mps.is_available():
         more["accelerator"] = "cpu"  # Apple's GPUs have no float64, in which validation sums up
-    if in_sweep:
-        more["strategy"] = strategy_in_sweep(config.trainer.strategy)
+    if job is not None:
+        more["strategy"] = job.strategy
     limit = config.trainer.max_steps
     if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
         callbacks.append(StepLimit(limit))
         more |= {"max_steps": -1, "max_epochs": -1 if config.trainer.max_epochs is None else config.trainer.max_epochs}
-    trainer = build.build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
-    trainer.fit_loop.epoch_loop = EpochLoop(trainer, trainer.min_steps, trainer.max_steps)
-    return trainer
+    return build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
 
 
 def make_callbacks(config: DictConfig, folder: Path) -> list[Callback]:
@@ -100,7 +99,7 @@ def make_callbacks(config: DictConfig, folder: Path) -> list[Callback]:
         off.append(Checkpoint)
     if config.trainer.enable_progress_bar is False:
         off.append(ProgressBar)
-    callbacks = build.build_callbacks(config)
+    callbacks = build_callbacks(config)
     callbacks = [callback for callback in callbacks if not isinstance(callback, tuple(off))]
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint):  # one's own, beside ours

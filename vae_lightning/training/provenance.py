@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from vae_lightning import __version__
+from vae_lightning.version import __version__
 
 CPU_FACTS = Path("/proc/cpuinfo")
 

@@ -1,11 +1,11 @@
 """`objective/penalty`: what is added to the bound."""
 
 from vae_lightning.objectives.penalty.base import Penalty
-from vae_lightning.objectives.penalty.dip import DIP
-from vae_lightning.objectives.penalty.factor import Factor
-from vae_lightning.objectives.penalty.mmd import MMD
+from vae_lightning.objectives.penalty.dip import DIPPenalty
+from vae_lightning.objectives.penalty.factor import FactorVAEPenalty
+from vae_lightning.objectives.penalty.mmd import MMDPenalty
 from vae_lightning.objectives.penalty.none import NoPenalty
-from vae_lightning.objectives.penalty.rae import RAE
-from vae_lightning.objectives.penalty.tc import TotalCorrelation
+from vae_lightning.objectives.penalty.rae import RAEPenalty
+from vae_lightning.objectives.penalty.tc import TotalCorrelationPenalty
 
-__all__ = ["DIP", "MMD", "RAE", "Factor", "NoPenalty", "Penalty", "TotalCorrelation"]
+__all__ = ["DIPPenalty", "FactorVAEPenalty", "MMDPenalty", "NoPenalty", "Penalty", "RAEPenalty", "TotalCorrelationPenalty"]

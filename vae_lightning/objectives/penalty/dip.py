@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vae_lightning.abilities import KL_PER_DIMENSION, REAL_SPACE, require
-from vae_lightning.bounds import Draws
+from vae_lightning.capabilities import KL_PER_DIMENSION, REAL_SPACE, require
 from vae_lightning.errors import check_choice, check_number
+from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise
 from vae_lightning.objectives.penalty.base import Penalty
-from vae_lightning.vae import VAE
+from vae_lightning.objectives.terms import ELBOTerms
 
 
-class DIP(Penalty):
+class DIPPenalty(Penalty):
     """λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii − 1)², λ_od = `off_diagonal`, λ_d = `diagonal` (Kumar et al. 2018).
 
     DIP-VAE-I: C = Cov_x[μ(x)] of the means E_q[z|x]; DIP-VAE-II: C = Cov_q(z)[z] = E_x[diag σ²(x)] + Cov_x[μ(x)], of the codes.
@@ -33,7 +33,7 @@ class DIP(Penalty):
         if self.variant == "II":  # σ² of each dimension
             require(self, frozenset({KL_PER_DIMENSION}), vae.posterior)
 
-    def forward(self, draws: Draws, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
+    def forward(self, draws: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
         covariance = covariance_of(draws.q.mean)
         if self.variant == "II":
             covariance = covariance + draws.q.variance.mean(0).diag()  # type: ignore[attr-defined]

@@ -11,15 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from vae_lightning.abilities import REAL_SPACE
-from vae_lightning.bounds import Draws
+from vae_lightning.capabilities import REAL_SPACE
 from vae_lightning.errors import InvalidValue, check_int, check_ints, check_number
+from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise
 from vae_lightning.objectives.penalty.base import Penalty
-from vae_lightning.vae import VAE
+from vae_lightning.objectives.terms import ELBOTerms
 
 
-class Factor(Penalty):
+class FactorVAEPenalty(Penalty):
     """γ·E_q(z)[log D(z)/(1 − D(z))] ≈ γ·TC (Kim and Mnih 2018, eq. 2 and 3), γ = `gamma`, beside the cross entropy that trains D.
 
     D tells codes z ~ q(z) from z' ~ Π_d q(z_d), which are the batch's codes with each dimension shuffled over the batch; its
@@ -48,7 +48,7 @@ class Factor(Penalty):
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [] if self.lr is None else [{"params": list(self.discriminator.parameters()), "lr": self.lr}]
 
-    def forward(self, draws: Draws, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
+    def forward(self, draws: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
         z = draws.z[0].float()
         constants = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
         tc = functional_call(self.discriminator, constants, (z,)).mean()

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vae_lightning.bounds import Draws
 from vae_lightning.errors import InvalidValue, check_choice, check_number
 from vae_lightning.noise import Noise
 from vae_lightning.objectives.penalty.base import Penalty
+from vae_lightning.objectives.terms import ELBOTerms
 
 
 def imq(squared: Tensor, c: float) -> Tensor:
@@ -26,7 +26,7 @@ def rbf(squared: Tensor, c: float) -> Tensor:
 KERNELS = {"imq": imq, "rbf": rbf}
 
 
-class MMD(Penalty):
+class MMDPenalty(Penalty):
     """λ·MMD²(q(z), p(z)), λ = `weight`: E k(z, z') + E k(u, u') − 2 E k(z, u) for z, z' ~ q(z) and u, u' ~ p(z).
 
     InfoVAE (Zhao et al. 2017) with a KL of weight β = 1 − α and λ = α + λ' − 1, so that beta=0 is their MMD-VAE and the
@@ -46,7 +46,7 @@ class MMD(Penalty):
             raise InvalidValue("scales", scales, "a list of numbers above 0")
         self.scales = [check_number("scales", scale, 0, above=True) for scale in scales]
 
-    def forward(self, draws: Draws, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
+    def forward(self, draws: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
         z = draws.z[0].float()
         u = draws.p.rsample(() if draws.p.batch_shape else (len(z),), noise)
         mmd = self.mmd(z, u)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vae_lightning.bounds import Draws
 from vae_lightning.noise import Noise
 from vae_lightning.objectives.penalty.base import Penalty
+from vae_lightning.objectives.terms import ELBOTerms
 
 
 class NoPenalty(Penalty):
@@ -14,5 +14,5 @@ class NoPenalty(Penalty):
 
     option = "objective/penalty=none"
 
-    def forward(self, draws: Draws, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
+    def forward(self, draws: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
         return 0.0, {}

@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vae_lightning.bounds import Draws
 from vae_lightning.errors import check_choice, check_number
 from vae_lightning.noise import Noise
 from vae_lightning.objectives.penalty.base import Penalty
+from vae_lightning.objectives.terms import ELBOTerms
 
 REGULARISERS = ("gradient", "weights")
 
 
-class RAE(Penalty):
+class RAEPenalty(Penalty):
     """β·½‖z‖² + λ·L (Ghosh et al. 2020), λ = `weight`; meant for posterior=delta, where no KL holds the codes.
 
     L keeps the decoder smooth. gradient: ‖∂E[x|z]/∂z‖² summed over pixels and latent dimensions, the squared Frobenius norm of
@@ -30,19 +30,19 @@ class RAE(Penalty):
         self.regulariser = check_choice("regulariser", regulariser, REGULARISERS)
         self.weight = check_number("weight", weight, 0)
 
-    def forward(self, draws: Draws, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
+    def forward(self, draws: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
         code_norm = 0.5 * draws.z.square().sum(-1).mean()
         smoothness = squared_jacobian(draws, noise) if self.regulariser == "gradient" else squared_weights(draws)
         return beta * code_norm + self.weight * smoothness, {"code_norm": code_norm, "smoothness": smoothness}
 
 
-def squared_weights(draws: Draws) -> Tensor:
+def squared_weights(draws: ELBOTerms) -> Tensor:
     """Σ θ² of the decoder."""
     return torch.stack([weight.square().sum() for weight in draws.vae.decoder.parameters()]).sum()
 
 
 @torch.compiler.disable  # what is compiled cannot be differentiated twice
-def squared_jacobian(draws: Draws, noise: Noise | None) -> Tensor:
+def squared_jacobian(draws: ELBOTerms, noise: Noise | None) -> Tensor:
     """‖∂E[x|z]/∂z‖², mean over the batch: ‖Jᵀv‖² for one v ~ N(0, I) an image, which can be differentiated again."""
     z = draws.z[0]
     z = z if z.requires_grad else z.detach().requires_grad_()  # a frozen encoder

@@ -7,17 +7,17 @@ import math
 import torch
 from torch import Tensor
 
-from vae_lightning.abilities import DENSITY_ANYWHERE, KL_PER_DIMENSION, REAL_SPACE
-from vae_lightning.bounds import Draws
-from vae_lightning.distributions import log_prob_per_dimension
+from vae_lightning.capabilities import DENSITY_ANYWHERE, KL_PER_DIMENSION, REAL_SPACE
 from vae_lightning.errors import check_choice, check_int
+from vae_lightning.models.distributions.base import log_prob_per_dimension
 from vae_lightning.noise import Noise
 from vae_lightning.objectives.penalty.base import Penalty
+from vae_lightning.objectives.terms import ELBOTerms
 
 ESTIMATORS = ("stratified", "weighted")
 
 
-class TotalCorrelation(Penalty):
+class TotalCorrelationPenalty(Penalty):
     """(β − 1)·TC, TC = KL(q(z) ‖ Π_d q(z_d)) of the aggregate q(z) = (1/N) Σ_n q(z|x_n), N = `train_size` (None: the data's).
 
     The KL of the ELBO is I(x; z) + TC + Σ_d KL(q(z_d) ‖ p(z_d)) (Chen et al. 2018, eq. 2), so that β weighs the TC in all and
@@ -34,12 +34,12 @@ class TotalCorrelation(Penalty):
         self.train_size = None if train_size is None else check_int("train_size", train_size)
         self.estimator = check_choice("estimator", estimator, ESTIMATORS)
 
-    def told(self, train_size: int) -> None:
+    def set_train_size(self, train_size: int) -> None:
         self.train_size = self.train_size or train_size
 
-    def forward(self, draws: Draws, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
+    def forward(self, draws: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
         if self.train_size is None:
-            raise RuntimeError("TotalCorrelation.told(train_size) comes before the first step.")
+            raise RuntimeError("TotalCorrelation.set_train_size(train_size) comes before the first step.")
         # log q(z_i,d | x_j), (samples, batch i, batch j, latent_dim)
         log_q = log_prob_per_dimension(draws.q, draws.z.unsqueeze(2))
         log_weights = minibatch_log_weights(log_q.shape[2], self.train_size, self.estimator, log_q)

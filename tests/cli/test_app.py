@@ -1,0 +1,108 @@
+"""The command line: what is refused, how it says so, and how quickly."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.running import REPOSITORY, SHORT, Runner, run_script
+from vae_lightning.cli.app import quote_paths
+from vae_lightning.config.command_line import check_command_line
+
+HERE = {**os.environ, "PYTHONPATH": str(REPOSITORY)}  # the code beside these tests, wherever the package is installed from
+
+
+def test_full_errors_on_request(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    from vae_lightning.errors import UserError
+
+    with pytest.raises(UserError, match="model=cnn"):
+        runner("train", "model=cnn")
+
+
+def test_answers_without_torch(tmp_path: Path) -> None:
+    """Help, completion and mistakes must not wait for torch, let alone Lightning."""
+    lines = ["--help", "model=cnn", "latnt_dim=3", "beta=-1", "--cfg job", "lr_schedule.final=2"]
+    code = (
+        "import sys\n"
+        "from vae_lightning.cli.train import main\n"
+        f"for line in {lines!r}:\n"
+        "    sys.argv = ['train.py', *line.split()]\n"
+        "    try:\n        main()\n    except SystemExit:\n        pass\n"
+        "    assert 'torch' not in sys.modules and 'lightning' not in sys.modules, f'{line}: heavy imports'\n"
+        "print('quick')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=HERE, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "quick" in done.stdout, done.stderr
+    assert done.stderr.count("error: ") == 4
+
+
+def test_a_wrong_number_does_not_wait_for_lightning(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['train.py', 'optimizer.betas=[2,0.9]']\n"
+        "from vae_lightning.cli.train import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "assert 'lightning' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=HERE, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "error: optimizer: Invalid beta parameter at index 0: 2.\n")
+
+
+def test_help_lists_every_group(tmp_path: Path) -> None:
+    outcome = run_script("train.py", ["--help"], tmp_path)
+    assert outcome.status == 0
+    for line in ("model: conv, mlp, resnet", "data: fashion_mnist, mnist, mnist5k", "train: groups and their options"):
+        assert line in outcome.out
+
+
+def test_a_sweep_is_given_a_folder_by_what_it_is_of() -> None:
+    sweep = ["-m", "seed=0,1", "model=conv"]
+    folder = check_command_line(sweep, "train")
+    assert folder is not None
+    assert folder.parent == Path("outputs/sweeps/mnist5k-conv")
+    assert check_command_line([*sweep, "hydra.sweep.dir=here"], "train") is None
+
+
+def test_paths_are_taken_as_typed() -> None:
+    assert quote_paths(["run=outputs/beta=4", "beta=2"]) == ["run='outputs/beta=4'", "beta=2"]
+    assert quote_paths(["run='quoted'", "run=null"]) == ["run='quoted'", "run=null"]
+    assert quote_paths(["-m", "run=a b,c"]) == ["-m", "run='a b','c'"]
+    assert quote_paths(["resume=it's"]) == [r"resume='it\'s'"]
+    assert quote_paths(["run='90s/b"]) == [r"run='\'90s/b'"], "quotes that are part of a name"
+    assert quote_paths(["-m", "run='a b',c", "run='a,b'"]) == ["-m", "run='a b',c", "run='a,b'"]
+
+
+def test_a_run_is_found_under_an_odd_name(runner: Runner) -> None:
+    folder = runner.trained(*SHORT, "name='beta=4, two words'")
+    assert "beta=4, two words" in str(folder)
+    outcome = runner("evaluate", f"run={folder}", "nll.samples=2")
+    assert outcome.status == 0, outcome.err
+
+
+def test_options_of_ones_own_folder_are_known(runner: Runner) -> None:
+    """--config-dir adds options, which the checks have to see too."""
+    (runner.cwd / "mine" / "model").mkdir(parents=True)
+    (runner.cwd / "mine" / "model" / "tiny.yaml").write_text(
+        "_target_: vae_lightning.models.architectures.MLP\nhidden: [4]\nactivation: tanh\n"
+    )
+    outcome = runner("train", "--config-dir", "mine", "model=tiny", "trainer.fast_dev_run=true")
+    assert outcome.status == 0, outcome.err
+    assert "tiny" in outcome.out
+    assert "Did you mean 'tiny'" in runner("train", "--config-dir", "mine", "model=tinny").err
+
+
+def test_nobody_has_to_read_to_the_end(tmp_path: Path) -> None:
+    """`… --help | head`: the pipe is closed before all is written."""
+    command = [sys.executable, str(REPOSITORY / "train.py"), "--help"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert (process.communicate(timeout=60)[1], process.returncode) == ("", 1)

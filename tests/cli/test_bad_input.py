@@ -1,0 +1,375 @@
+"""Wrong command lines and files: one sentence that says what, with which value, and what is allowed; nothing left behind."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.running import SHORT, Outcome, Runner, in_process, run_script, train_once
+from vae_lightning.data.mnist import FILES
+
+WRONG = [
+    # (command line, status, what the sentence holds)
+    ("beta=2 model=cnn", 2, "error: model=cnn: no such option. Allowed: conv, mlp, resnet."),
+    ("+model@here=cnn", 2, "model=cnn: no such option. Allowed"),
+    ("model=convv", 2, "Did you mean 'conv'?"),
+    ("modle=conv", 2, "Did you mean 'model'?"),
+    ("latent_dims=3", 2, "Did you mean 'latent_dim'?"),
+    ("model.hiden=[3]", 2, "Did you mean 'model.hidden'? Keys of model: hidden, activation, init_std."),
+    ("hiden=[3]", 2, "there is no key 'hiden'. Did you mean 'hidden'?"),
+    ("-m optimizer=adam,sgd optimizer.betas=[0.9,0.9]", 2, "there is no key 'optimizer.betas'"),
+    ("++model.width=3", 2, "model.width=3: MLP takes no such argument."),
+    ("+width=0 model.hidden=[${width}]", 2, "model.hidden=[0]: must be"),
+    ("trainer.max_epoch=3", 2, "Did you mean 'trainer.max_epochs'?"),
+    ("experiment=quickstrat", 2, "Did you mean 'quickstart'?"),
+    ("beta", 2, "'beta' cannot be read as an override"),
+    ("beta=1,2", 2, "add -m"),
+    ("-m model=mlp,cnn", 2, "model=cnn: no such option."),
+    ("-m bet=1,2", 2, "Did you mean 'beta'?"),
+    ("latent_dim=0", 2, "latent_dim=0: must be an integer of at least 1."),
+    ("latent_dim=2.5", 2, "latent_dim=2.5"),
+    ("latent_dim=many", 2, "latent_dim=many"),
+    ("beta=-1", 2, "beta=-1: must be a finite number of at least 0."),
+    ("beta=nan", 2, "beta=nan"),
+    ("beta=true", 2, "beta=true: must be"),
+    ("seed=-1", 2, "seed=-1"),
+    ("name=../elsewhere", 2, "name=../elsewhere"),
+    ("name=", 2, "name="),
+    ("optimizer.lr=-1", 2, "optimizer.lr=-1"),
+    ("optimizer.lr=nan", 2, "optimizer.lr=nan"),
+    ("optimizer.betas=[2,0.9]", 2, "optimizer: Invalid beta parameter"),
+    ("optimizer=sgd optimizer.betas=[0.9,0.9]", 2, "there is no key 'optimizer.betas'"),
+    ("beta_schedule=linear beta_schedule.warmup=0", 2, "beta_schedule.warmup=0: must be a finite number above 0"),
+    ("beta_schedule=linear beta_schedule.warmup=2", 2, "at most 1"),
+    ("beta_schedule=linear beta_schedule.unit=day", 2, "beta_schedule.unit=day: must be one of fraction, epoch, step."),
+    ("beta_schedule=cyclical beta_schedule.ratio=0", 2, "beta_schedule.ratio=0"),
+    ("beta_schedule.value=2 beta=3", 2, "beta=3 would have no effect"),
+    ("likelihood.sigma=1", 2, "there is no key 'likelihood.sigma'"),
+    ("likelihood=gaussian likelihood.sigma=0", 2, "likelihood.sigma=0: must be a finite number above 0."),
+    ("likelihood=gaussian data.binarize=dynamic", 2, "data.binarize=dynamic: must be auto or none"),
+    ("data.binarize=sometimes", 2, "data.binarize=sometimes: must be one of auto, dynamic, static, threshold, none."),
+    ("data.batch_size=0", 2, "data.batch_size=0: must be an integer of at least 1."),
+    ("data.val_size=1.5", 2, "data.val_size=1.5: must be an integer of at least 1."),
+    ("data.val_size=5000", 2, "val_size=5000: must be less than"),
+    ("data.root=x", 2, "there is no key 'data.root'"),
+    ("data=mnist data.root=nowhere data.download=false", 2, "data=mnist5k"),
+    ("model.hidden.0=3", 2, "there is no key 'model.hidden.0'."),
+    ("model.hidden=[]", 2, "model.hidden=[]"),
+    ("model.hidden=[a]", 2, "model.hidden=[a]: must be"),
+    ("model.activation=step", 2, "model.activation=step: must be one of relu"),
+    ("objective.bound.samples=0", 2, "objective.bound.samples=0"),
+    ("lr_schedule=multistep lr_schedule.milestones=3", 2, "lr_schedule.milestones=3"),
+    ("lr_schedule=multistep lr_schedule.gamma=2", 2, "lr_schedule.gamma=2"),
+    ("trainer.precision=7", 2, "trainer.precision=7: must be 64, 32, 16, transformer-engine"),
+    ("trainer.max_epochs=-5", 2, "trainer.max_epochs=-5: must be an integer of at least 1, or -1 for no limit."),
+    ("trainer.strategy=fast", 2, "trainer: "),
+    ("callbacks.pictures.every_n_epochs=0", 2, "callbacks.pictures.every_n_epochs=0"),
+    ("callbacks.best.mode=most", 2, "callbacks.best.mode=most: must be one of max, min."),
+    ("model=null", 2, "model=null: no such option (~model leaves model out). Allowed: conv, mlp, resnet."),
+    ("~model", 2, "model is not set, and a run needs it"),
+    ("--nonsense", 2, "unrecognized arguments: --nonsense"),
+    ("--config-dir=nowhere", 2, "--config-dir nowhere: there is no such folder."),
+    ("--config-name=trian", 2, "Cannot find primary config 'trian'."),
+    ("+foo=3", 2, "foo=3: there is no key 'foo', and nothing uses it."),
+    ("+model.width=3", 2, "model.width=3: MLP takes no such argument. It takes hidden, activation, init_std."),
+    ("+trainer.max_epoch=3", 2, "trainer.max_epoch=3: Trainer takes no such argument. Did you mean 'max_epochs'?"),
+    ("model._target_=torch.nn.Nope", 2, "model._target_=torch.nn.Nope: cannot be imported"),
+    ("model._target_=null", 2, "must be an option, whose _target_"),
+    ("data._target_=torch.nn.Identity ~data.val_size ~data.test_size", 2, "data."),
+    ("latent_dim=null", 2, "latent_dim=null: must be an integer of at least 1."),
+    ("latent_dim='3'", 2, "latent_dim='3': must be an integer"),
+    ("latent_dim=1000000000000", 1, "prior does not fit into memory: make it smaller (latent_dim=1000000000000)."),
+    ("latent_dim=???", 2, "latent_dim is not set: add latent_dim=…"),
+    ("beta=inf", 2, "beta=inf: must be a finite number"),
+    ("model.hidden=${nope}", 2, "model: Interpolation key 'nope' not found."),
+    ("beta=${oc.env:NOPE_NOT_SET}", 2, "beta: KeyError raised while resolving interpolation"),
+    ("output_dir=3", 2, "output_dir=3: must be a folder."),
+    ("output_dir=/dev/null/x", 1, "cannot be made (Not a directory): set output_dir"),
+    ("name=a/../../b", 2, "name=a/../../b: must be the name of a folder below output_dir."),
+    ("name=/tmp/x", 2, "name=/tmp/x: must be"),
+    ("optimizer.lr=null", 2, "optimizer.lr=null: must be a finite number."),
+    ("optimizer.lr=[1]", 2, "optimizer.lr=[1]: must be a finite number."),
+    ("optimizer.betas=[0.9]", 2, "optimizer.betas=[0.9]: must be a list of 2, each a finite number."),
+    ("optimizer.betas=[0.9,nan]", 2, "optimizer.betas=[0.9,nan]: must be a list of 2"),
+    ("optimizer.fused=maybe", 2, "optimizer.fused=maybe: must be true, false or null."),
+    ("optimizer.weight_decay=-1", 2, "optimizer.weight_decay=-1: must be a finite number of at least 0."),
+    ("optimizer.fused=true optimizer.foreach=true", 2, "optimizer: `fused` and `foreach` cannot be `True` together."),
+    ("optimizer=sgd optimizer.nesterov=true optimizer.momentum=0", 2, "Nesterov momentum requires a momentum"),
+    ("optimizer=sgd optimizer.momentum=nan", 2, "optimizer.momentum=nan: must be a finite number."),
+    ("data.drop_last=true data.batch_size=5000", 2, "data.batch_size=5000: must be at most 4000 with data.drop_last=true"),
+    ("data.num_workers=1000000", 2, "data.num_workers=1000000: must be an integer of at least 0 and at most 256."),
+    ("data.test_size=5000", 2, "data.test_size=5000: must be less than the 5000 images"),
+    ("trainer.max_epochs=abc", 2, "trainer.max_epochs=abc: must be an integer or null."),
+    ("trainer.max_epochs=1.5", 2, "trainer.max_epochs=1.5: must be an integer or null."),
+    ("trainer.log_every_n_steps=0", 2, "trainer.log_every_n_steps=0: must be an integer of at least 1."),
+    ("trainer.check_val_every_n_epoch=0", 2, "trainer.check_val_every_n_epoch=0: must be an integer of at least 1."),
+    ("trainer.limit_train_batches=1.5", 2, "trainer.limit_train_batches=1.5: must be a share"),
+    ("trainer.limit_train_batches=0", 2, "trainer.limit_train_batches=0: must be above 0"),
+    ("trainer.max_steps=0", 2, "trainer.max_steps=0: must be an integer of at least 1, or -1 for no limit."),
+    ("trainer.max_steps=-2", 2, "trainer.max_steps=-2: must be an integer of at least 1, or -1 for no limit."),
+    ("trainer.limit_val_batches=many", 2, "trainer.limit_val_batches=many: must be an integer, a finite number or null."),
+    ("trainer.val_check_interval=0", 2, "trainer.val_check_interval=0: must be above 0"),
+    ("trainer.val_check_interval=1000000", 2, "trainer.val_check_interval=1000000: must be at most 63, the batches of an epoch."),
+    ("trainer.num_sanity_val_steps=nan", 2, "trainer.num_sanity_val_steps=nan: must be an integer"),
+    ("trainer.devices=1000000000000", 2, "trainer.devices=1000000000000: must be an integer of at least -1 and at most 1024."),
+    ("trainer.accelerator=abacus", 2, "accelerator='abacus'`. Available names are"),
+    ("trainer.precision=64-true", 2, "trainer.precision=64-true: must be one of 32-true, bf16-mixed"),
+    ("trainer.gradient_clip_val=-1", 2, "trainer.gradient_clip_val=-1: must be a finite number of at least 0."),
+    ("trainer.gradient_clip_val=1 trainer.precision=16-mixed", 2, "set optimizer.fused=false, or trainer.precision=bf16-mixed."),
+    ("trainer.min_epochs=9 trainer.max_epochs=3", 2, "trainer.min_epochs=9 would have no effect: trainer.max_epochs=3 ends"),
+    ("trainer.min_steps=9 trainer.max_steps=3", 2, "raise trainer.max_steps, or leave trainer.min_steps out."),
+    ("trainer.gradient_clip_val=1 trainer.precision=16", 2, "set optimizer.fused=false"),
+    ("trainer.max_time=soon", 2, "trainer.max_time=soon: must be text such as '00:00:10:00'"),
+    ("trainer.plugins=abc", 2, "trainer.plugins=abc: must be null or a list of mappings"),
+    ("trainer.profiler=fast", 2, "trainer: When passing string value for the `profiler`"),
+    ("callbacks.best.monitor=loss", 2, "callbacks.best.monitor=loss: must be one of val/elbo"),
+    (
+        "callbacks=early_stopping callbacks.early_stopping.mode=most",
+        2,
+        "callbacks.early_stopping.mode=most: must be one of min, max.",
+    ),
+    (
+        "callbacks=early_stopping callbacks.early_stopping.patience=abc",
+        2,
+        "callbacks.early_stopping.patience=abc: must be an integer.",
+    ),
+    ("+callbacks.mine=3", 2, "callbacks.mine=3: must be an option, whose _target_"),
+    ("+callbacks.mine._target_=vae_lightning.schedules.Constant", 2, "makes a Constant, which is no callback of Lightning."),
+    ("logger=csv logger.csv.flush_logs_every_n_steps=0", 2, "logger.csv.flush_logs_every_n_steps=0: must be"),
+]
+
+
+def assert_one_sentence(outcome: Outcome, status: int, sentence: str) -> None:
+    assert outcome.status == status, outcome.err
+    last = outcome.err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert sentence in last
+    assert outcome.err.count("\n") == 1
+    assert last.rstrip().endswith((".", "?"))
+
+
+@pytest.mark.parametrize(("line", "status", "sentence"), WRONG, ids=[line for line, _, _ in WRONG])
+def test_wrong_command_lines_end_with_one_sentence_and_no_folder(runner: Runner, line: str, status: int, sentence: str) -> None:
+    assert_one_sentence(runner("train", *line.split()), status, sentence)
+    assert not list(runner.cwd.glob("outputs/*"))
+
+
+def test_a_wrong_command_line_in_a_process_of_its_own(tmp_path: Path) -> None:
+    assert_one_sentence(run_script("train.py", ["optimizer.lr=nan"], tmp_path), 2, "optimizer.lr=nan: must be")
+    assert not list(tmp_path.glob("outputs/*"))
+
+
+# -------------------------------------------------------------------- files of one's own
+
+OWN_FILES = [
+    ("experiment/mine.yaml", "# @package _global_\nlatnt_dim: 3", "there is no key 'latnt_dim', and nothing uses it."),
+    ("experiment/mine.yaml", "# @package _global_\nmodel: {hiden: [3]}", "MLP takes no such argument. Did you mean 'hidden'?"),
+    ("experiment/mine.yaml", "# @package _global_\nbeta: -1", "beta=-1: must be"),
+    ("experiment/mine.yaml", "# @package _global_\nmodel: {hidden: [", "while parsing a flow node"),
+    ("experiment/mine.yaml", "# @package _global_\ndefaults: [override /model: cnn]", "Could not find 'model/cnn'"),
+    ("model/mine.yaml", "hidden: [3]", "must be an option, whose _target_ is the dotted name of a class."),
+    ("model/mine.yaml", "_target_: no_such_module.Tiny", "cannot be imported (No module named 'no_such_module')."),
+    ("model/mine.yaml", "_target_: vae_lightning.models.architectures.MLP\nwidth: 3", "width=3: MLP takes no such argument"),
+    ("likelihood/mine.yaml", "_target_: torch.nn.Linear", "likelihood.in_features is not set: Linear needs it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "text", "sentence"), OWN_FILES)
+def test_wrong_files_of_ones_own(runner: Runner, path: str, text: str, sentence: str) -> None:
+    file = runner.cwd / "mine" / path
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    outcome = runner("train", "--config-dir", "mine", f"{file.parent.name}=mine", "trainer.fast_dev_run=true")
+    assert_one_sentence(outcome, 2, sentence)
+
+
+# -------------------------------------------------------------------- data files
+
+
+def write_mnist(root: Path, side: int = 28, train: int = 40, test: int = 10) -> Path:
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for split, count in (("train", train), ("test", test)):
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        images = np.broadcast_to(labels[:, None, None] * 20, (count, side, side))
+        for name, array in zip(FILES[split], (images, labels), strict=True):
+            (raw / name).write_bytes(
+                bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+            )
+    return raw
+
+
+LITTLE = (
+    "data=mnist",
+    "data.root=here",
+    "data.download=false",
+    "data.val_size=10",
+    "trainer.fast_dev_run=true",
+    "model.hidden=[4]",
+)
+IMAGES, LABELS = FILES["train"]
+
+
+def cut(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def packed(path: Path, size: int | None = None) -> None:
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes())[:size])
+    path.unlink()
+
+
+DATA_FILES: list[tuple[Any, str]] = [
+    (lambda raw: cut(raw / IMAGES, 0), "is no IDX file of unsigned bytes (it has 0 bytes)"),
+    (lambda raw: cut(raw / IMAGES, 10), "is no IDX file"),
+    (lambda raw: cut(raw / IMAGES, 1000), "promises 31360 bytes of data and 984 are there: delete it"),
+    (lambda raw: cut(raw / LABELS, 20), "promises 40 bytes of data and 12 are there"),
+    (lambda raw: (raw / LABELS).unlink(), f"{LABELS} not found in"),
+    (lambda raw: shutil.copy(raw / FILES["test"][1], raw / LABELS), "holds 40 images, and"),
+    (lambda raw: shutil.copy(raw / LABELS, raw / IMAGES), "holds an array of 1 dimensions instead of 3"),
+    (lambda raw: shutil.rmtree(raw), "not found in"),
+    (lambda raw: packed(raw / IMAGES, 40), ".gz is damaged (Compressed file ended"),
+    (lambda raw: packed(raw / IMAGES, 0), ".gz is no IDX file of unsigned bytes (it has 0 bytes)"),
+    (lambda raw: (raw / f"{IMAGES}.gz").write_bytes(b"plain") and (raw / IMAGES).unlink(), ".gz is damaged (Not a gzipped file"),
+    (lambda raw: write_mnist(raw / "x", 32) and shutil.copy(raw / "x/MNIST/raw" / FILES["test"][0], raw / FILES["test"][0]),
+     "must all hold images, of one shape"),
+    (lambda raw: (raw / IMAGES).unlink() or (raw / IMAGES).mkdir(), "cannot be read (Is a directory)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "sentence"), DATA_FILES, ids=[sentence for _, sentence in DATA_FILES])
+def test_wrong_data_files(runner: Runner, damage: Any, sentence: str) -> None:
+    damage(write_mnist(runner.cwd / "here"))
+    assert_one_sentence(runner("train", *LITTLE), 2, sentence)
+
+
+def test_packed_data_files_are_read(runner: Runner) -> None:
+    raw = write_mnist(runner.cwd / "here")
+    for names in FILES.values():
+        for name in names:
+            packed(raw / name)
+    outcome = runner("train", *LITTLE)
+    assert outcome.status == 0, outcome.err
+    assert "train 30, val 10, test 10" in outcome.out
+
+
+# -------------------------------------------------------------------- run folders
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cwd = tmp_path_factory.mktemp("trained")
+    write_mnist(cwd / "here")
+    return train_once(cwd, *LITTLE[:4], f"data.root={cwd / 'here'}", *SHORT, "trainer.max_epochs=1", "logger=none")
+
+
+def text_of(name: str, text: str) -> Any:
+    return lambda run: (run / name).write_text(text)
+
+
+def other_weights(run: Path) -> None:
+    torch.save({"state_dict": {"vae.encoder.1.weight": torch.zeros(3, 3)}}, run / "checkpoints" / "best.ckpt")
+
+
+RUN_FILES: list[tuple[Any, list[str], int, str]] = [
+    (lambda run: shutil.rmtree(run / "checkpoints"), [], 2, "has no checkpoint best.ckpt in"),
+    (lambda run: (run / "checkpoints/last.ckpt").unlink(), ["checkpoint=last"], 2, "has no checkpoint last.ckpt in"),
+    (lambda run: (run / "config.yaml").unlink(), [], 2, "is no run folder: there is no config.yaml in it."),
+    (lambda run: (run / "config.yaml").unlink() or (run / "config.yaml").mkdir(), [], 2, "config.yaml is not a file"),
+    (text_of("config.yaml", ""), [], 2, "config.yaml is not the configuration of a run."),
+    (text_of("config.yaml", "schema_version: 3"), [], 2, "schema_version=3, and this version of vae-lightning reads 2."),
+    (text_of("config.yaml", "{"), [], 1, "config.yaml is damaged and cannot be read."),
+    (text_of("results.json", "{"), [], 1, "results.json is damaged and cannot be read: move it away"),
+    (text_of("results.json", "[" * 10**6), [], 1, "results.json is damaged and cannot be read"),
+    (text_of("results.json", "[1]"), [], 1, "results.json does not hold the results of a run"),
+    (text_of("results.json", '{"test": 3}'), [], 1, "results.json does not hold the results of a run"),
+    (other_weights, [], 1, "best.ckpt does not fit the model that"),
+    (lambda run: (write_mnist(run / "big", 32)), ["data.root={run}/big"], 2, "are 1×32×32 (channels × height × width)"),
+    (lambda run: (write_mnist(run / "few", 28, 40, 0)), ["data.root={run}/few"], 2, "holds 0 images, and"),
+    (lambda run: None, ["data.root={run}/nowhere"], 2, "not found in"),
+    (lambda run: None, ["run=[1,2]"], 2, "there is no such file or folder"),
+    (lambda run: None, ["run='a\x00b'"], 2, "must be the path of a run folder"),
+    (lambda run: None, ["run=" + "a" * 5000], 2, "cannot be looked at (File name too long)"),
+    (lambda run: None, ["+nll.sample=3"], 2, "there is no key 'nll.sample', and nothing uses it. Did you mean 'nll.samples'?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "more", "status", "sentence"), RUN_FILES, ids=[case[-1] for case in RUN_FILES])
+def test_wrong_run_folders(runner: Runner, trained: Path, damage: Any, more: list[str], status: int, sentence: str) -> None:
+    run = Path(shutil.copytree(trained, runner.cwd / "run"))
+    damage(run)
+    outcome = runner("evaluate", f"run={run}", "nll.samples=0", *(text.format(run=run) for text in more))
+    assert_one_sentence(outcome, status, sentence)
+
+
+# -------------------------------------------------------------------- any values at all
+
+
+def number(low: float, high: float) -> st.SearchStrategy[str]:
+    return st.floats(low, high, allow_nan=False).map(lambda x: f"{x:.3g}") | st.sampled_from(
+        ["nan", "inf", "0", "-1", "null", "many"]
+    )
+
+
+def whole(low: int, high: int) -> st.SearchStrategy[str]:
+    return st.integers(low, high).map(str) | st.sampled_from(["0", "-1", "1.5", "null", "true", "[2]"])
+
+
+def word(*words: str) -> st.SearchStrategy[str]:
+    return st.sampled_from([*words, "other"])
+
+
+VALUES = {
+    "latent_dim": whole(1, 9),
+    "beta": number(0, 100),
+    "seed": whole(0, 2**70),
+    "model": word("mlp", "conv channels=[2]", "resnet channels=[2]", "mlp hidden=[3]", "conv hidden=0", "mlp hidden=[]"),
+    "likelihood": word("bernoulli", "gaussian", "gaussian sigma=0.01", "gaussian sigma=-1"),
+    "objective.bound.samples": whole(1, 3),
+    "beta_schedule": word("constant", "linear warmup=1", "cosine start=3", "cyclical ratio=0.1", "linear unit=x"),
+    "lr_schedule": word("cosine", "none", "multistep gamma=1", "multistep milestones=[1,2] unit=step", "cosine final=2"),
+    "optimizer": word("adam", "adamw", "adagrad", "sgd", "sgd momentum=2", "adam betas=[1,1]", "adam fused=false"),
+    "optimizer.lr": number(0, 0.1),
+    "data.binarize": word("auto", "dynamic", "static", "threshold", "none"),
+    "data.batch_size": whole(1, 9000),
+    "data.val_size": whole(1, 5000),
+    "trainer.precision": word("bf16-mixed", "32-true", "16-true"),
+    "trainer.gradient_clip_val": number(0, 10),
+    "trainer.accumulate_grad_batches": whole(1, 4),
+}  # fmt: skip
+
+
+def arguments(chosen: dict[str, str]) -> list[str]:
+    """`{"model": "conv hidden=0"}` as `model=conv model.hidden=0`."""
+    lines = []
+    for key, value in chosen.items():
+        first, *rest = value.split()
+        lines += [f"{key}={first}", *(f"{key}.{part}" for part in rest)]
+    return lines
+
+
+@given(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4, unique=True).flatmap(
+    lambda keys: st.fixed_dictionaries({key: VALUES[key] for key in keys})))  # fmt: skip
+@settings(max_examples=6, deadline=None, derandomize=True, database=None)
+def test_whatever_composes_runs_a_step_or_is_refused(tmp_path_factory: pytest.TempPathFactory, chosen: dict[str, str]) -> None:
+    cwd = tmp_path_factory.mktemp("any")
+    outcome = in_process(
+        cwd, "train", "model.hidden=[4]" if "model" not in chosen else "seed=0", *arguments(chosen), "trainer.fast_dev_run=true"
+    )
+    assert not list(cwd.glob("outputs/*"))
+    if outcome.status == 0:
+        rows = [line.split() for line in outcome.out.splitlines() if line.startswith(("elbo", "reconstruction", "kl"))]
+        assert len(rows) == 3
+        assert all(np.isfinite(float(figure)) for row in rows for figure in row[1:3])
+    else:
+        assert_one_sentence(outcome, outcome.status, "")
+        assert outcome.status in (1, 2)

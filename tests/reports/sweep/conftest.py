@@ -1,0 +1,3 @@
+from tests.sweeps.sweeping import sweeps
+
+__all__ = ["sweeps"]

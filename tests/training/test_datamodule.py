@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vae_lightning.data.base import Images
+from vae_lightning.data.mnist5k import MNIST5k
+from vae_lightning.training.datamodule import VAEDataModule
+
+
+def served(mnist5k: dict[str, Images], mode: str, seed: int) -> VAEDataModule:
+    data = MNIST5k(batch_size=50)
+    data.adopt(mnist5k)
+    module = VAEDataModule(data, mode, seed)
+    module.setup("fit")
+    return module
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+def test_runs_of_other_seeds_see_the_same_images_in_another_order(mnist5k: dict[str, Images], mode: str) -> None:
+    one, two = (served(mnist5k, mode, seed) for seed in (0, 1))
+    for split in ("train", "val", "test"):
+        assert torch.equal(one.splits[split].images, two.splits[split].images)
+    first, second = (next(iter(module.train_dataloader())) for module in (one, two))
+    assert not torch.equal(first.examples, second.examples)
+    assert torch.equal(first.images, one.splits["train"].images[first.examples])
+    assert [len(batch.images) for batch in one.val_dataloader()] == [500]
+    assert torch.equal(next(iter(one.val_dataloader())).images, one.splits["val"].images)

@@ -1,1 +1,0 @@
-"""What is shown, drawn and kept while a VAE trains."""

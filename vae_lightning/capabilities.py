@@ -1,0 +1,39 @@
+"""What a pair of posterior and prior can do, in the words that an error message uses. Parts of an objective need some of it.
+
+A posterior and a prior list in `capabilities` what they allow; together they can do what both can. Each part of an objective
+lists in `needs` what it cannot do without. So no shared code asks which option it deals with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from typing import ClassVar, Protocol
+
+from vae_lightning.errors import UserError
+
+DENSITY = "a density q(z|x) at its own draws"
+DENSITY_ANYWHERE = "a density q(z|x) at any z"
+KL_PER_DIMENSION = "independent latent dimensions, each with a KL divergence of its own"
+REAL_SPACE = "latents in the whole of a real space"
+TWO_PARTS = "a code of two parts, a continuous and a discrete one"
+EVERYTHING = frozenset({DENSITY, DENSITY_ANYWHERE, KL_PER_DIMENSION, REAL_SPACE})
+
+
+class Option(Protocol):
+    """Anything that says which option of the configuration it is, such as `prior=vamp`."""
+
+    option: ClassVar[str]
+
+
+class Capable(Option, Protocol):
+    """An option that says what it can do."""
+
+    @property
+    def capabilities(self) -> AbstractSet[str]: ...
+
+
+def require(part: Option, needs: AbstractSet[str], *givers: Capable) -> None:
+    """UserError, naming both options, where `part` needs what one of `givers` has not."""
+    for giver in givers:
+        for need in sorted(needs - giver.capabilities):
+            raise UserError(f"{part.option} does not go with {giver.option}: it needs {need}.")

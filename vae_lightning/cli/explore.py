@@ -1,0 +1,50 @@
+"""`python explore.py run=outputs/…`: one HTML page in which the decoder runs and the latent space can be walked through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from vae_lightning.cli.app import run_app, trusts_run_code
+from vae_lightning.errors import check_choice, check_int
+
+
+def main() -> None:
+    run_app(explore, "explore")
+
+
+def explore(config: DictConfig) -> Path:
+    """Writes the page; its path."""
+    check_choice("split", config.split, ("train", "val", "test"))
+    check_int("images", config.images)
+    check_int("starts", config.starts)
+    trusted = trusts_run_code(config)
+    import torch
+
+    from vae_lightning.data.base import pixels
+    from vae_lightning.evaluation.elbo import evaluate_elbo
+    from vae_lightning.files import write_text
+    from vae_lightning.plots import explorer
+    from vae_lightning.runs.console import RunLog, describe_composition, describe_paths, relative_path
+    from vae_lightning.runs.folder import find_run, load_vae
+    from vae_lightning.runs.images import iterate_batches, load_split
+
+    run = find_run(config.run, config.checkpoint, trusted)
+    vae = load_vae(run)
+    split = load_split(run, config.split, config.data.root)
+    report = RunLog()
+    report.say(describe_composition(run.config, vae, {"checkpoint": relative_path(run.checkpoint)}))
+    kl = evaluate_elbo(vae, iterate_batches(split, 500, torch.device("cpu"), 2000), config.split).kl_per_dimension()
+    x, labels = pixels(split.images[: config.images]), split.labels[: config.images]
+    axes = ", ".join(f"{axis}={run.config.choices[axis]}" for axis in ("data", "model", "posterior", "prior", "likelihood"))
+    text = explorer.page(vae, run.config.name, axes, x, labels, kl, config.starts)
+    path = Path(config.file).expanduser().absolute() if config.file else run.folder / "explorer.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+    report.say(describe_paths([("page", path)]))
+    return path
+
+
+if __name__ == "__main__":
+    main()

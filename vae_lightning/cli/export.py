@@ -1,0 +1,48 @@
+"""`python export.py run=outputs/…`: a trained encoder and decoder as ONNX and safetensors files."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig
+
+from vae_lightning.cli.app import run_app, trusts_run_code
+from vae_lightning.errors import UserError, did_you_mean
+
+FORMATS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors",)}  # and what each is written with
+
+
+def main() -> None:
+    run_app(export, "export")
+
+
+def export(config: DictConfig) -> list[Path]:
+    """Writes what `formats` lists into the run's `exported/` folder, each checked against torch to 1e-5; the paths."""
+    formats = list(config.formats) if isinstance(config.formats, ListConfig) else [config.formats]
+    for name in formats:
+        if name not in FORMATS:
+            raise UserError(f"formats={name}: no such format.{did_you_mean(str(name), FORMATS)} Allowed: {', '.join(FORMATS)}.")
+        for package in FORMATS[name]:
+            if find_spec(package) is None:
+                raise UserError(f"formats={name}: {package} is not installed: pip install 'vae-lightning[export]'.")
+    trusted = trusts_run_code(config)
+    from vae_lightning.models import export as exporting
+    from vae_lightning.runs.console import RunLog, describe_composition, describe_paths, relative_path
+    from vae_lightning.runs.folder import find_run, load_vae
+
+    run = find_run(config.run, config.checkpoint, trusted)
+    vae = load_vae(run)
+    report = RunLog()
+    report.say(describe_composition(run.config, vae, {"checkpoint": relative_path(run.checkpoint)}))
+    folder = Path(config.folder).expanduser().absolute() if config.folder else run.folder / "exported"
+    folder.mkdir(parents=True, exist_ok=True)
+    written: dict[Path, float] = {}
+    for name in formats:
+        written |= exporting.FORMATS[name](vae, folder)
+    report.say(describe_paths([(f"within {error:.1g}", path) for path, error in written.items()]))
+    return list(written)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""`python -m vae_lightning.cli.published runs=outputs`: published results beside ours, written as docs/results.md.
+
+What the page says of a run is kept as a record (docs/results/), so that it can be written again when the run is gone.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from vae_lightning.cli.app import run_app
+from vae_lightning.errors import InvalidValue, RunError
+
+
+def main() -> None:
+    run_app(write, "published")
+
+
+def write(config: DictConfig) -> None:
+    """Writes `config.page` from `config.records` and the run folders below `config.runs`; says what was left out."""
+    for key in ("page", "records", "runs"):
+        if not (isinstance(config[key], str) and config[key]) and not (key == "runs" and config[key] is None):
+            raise InvalidValue(key, config[key], "a path or null" if key == "runs" else "a path")
+    from vae_lightning.files import write_text
+    from vae_lightning.reports.published.attempts import attempts, run_folders
+    from vae_lightning.reports.published.recipes import recipes
+    from vae_lightning.reports.published.records import write_record
+    from vae_lightning.reports.published.results_page import page
+
+    known = recipes()
+    target, records = Path(config.page).expanduser(), Path(config.records).expanduser()
+    folders = [] if config.runs is None else run_folders(Path(config.runs).expanduser())
+    found, notes = attempts(folders, known, records.glob("*.json"))
+    try:
+        for name, runs in found.items():
+            for run in runs:
+                if run.value is not None and run.folder.parent != records:
+                    write_record(records, known[name], run)
+        write_text(target, page(known, found))
+    except OSError as error:
+        raise RunError(f"{error.filename or target} cannot be written ({error.strerror}).") from error
+    for note in notes:
+        sys.stdout.write(f"{note}\n")
+    count = sum(map(len, found.values()))
+    sys.stdout.write(f"{target}: {len(found)} of {len(known)} recipes, {count} run{'' if count == 1 else 's'}\n")
+
+
+if __name__ == "__main__":
+    main()

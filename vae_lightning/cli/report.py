@@ -1,0 +1,55 @@
+"""`python report.py sweep=outputs/sweeps/…`: the answer of one or more sweeps, finished or not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from vae_lightning.cli.app import run_app
+from vae_lightning.config.compose import quote
+from vae_lightning.errors import UserError, check_choice, check_int
+from vae_lightning.runs.sweep_record import load
+
+
+def main() -> None:
+    sys.argv[1:] = [_as_key(argument) for argument in sys.argv[1:]]
+    run_app(report, "report")
+
+
+def _as_key(argument: str) -> str:
+    """`sweep=<folders>` as the key `sweeps`, taken as typed: `sweep` itself is the group of what train.py searches."""
+    key, equals, value = argument.partition("=")
+    return f"sweeps={quote(value)}" if key in ("sweep", "sweeps") and equals and value[:1] not in ("", "'") else argument
+
+
+def report(config: DictConfig) -> Any:
+    """The rankings; also printed, and written as summary.csv, summary.md and report.html."""
+    check_choice("split", config.split, ("val", "test"))
+    check_int("images", config.images, 0)
+    if config.direction is not None:
+        check_choice("direction", config.direction, ("max", "min"))
+    folders = folders_of(config.sweeps)
+    for folder in folders:
+        load(folder)
+    if config.folder is None and len(folders) > 1:
+        raise UserError("folder is not set: several sweeps have no folder in common; add folder=… for their page and tables.")
+    from rich.console import Console
+
+    from vae_lightning.reports.sweep.write_report import write_report
+
+    into = None if config.folder is None else Path(config.folder).expanduser().absolute()
+    console = Console(highlight=False)
+    return write_report(folders, console, into, config.metric, config.split, config.direction, config.images, config.data.root)
+
+
+def folders_of(text: str) -> list[Path]:
+    """One folder, or several separated by commas."""
+    whole = Path(text).expanduser()
+    return [whole] if whole.exists() else [Path(part).expanduser() for part in text.split(",")]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""`python train.py model=conv beta=4`: trains a VAE in a run folder of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import unicodedata
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning.cli.app import find_own_modules, is_quoted, run_app
+from vae_lightning.cli.startup import allow_interrupts
+from vae_lightning.config.build import check_values
+from vae_lightning.config.command_line import run_name
+from vae_lightning.config.messages import with_messages
+from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, format_value
+from vae_lightning.sweeps.job import job_folder, label_of
+from vae_lightning.training.processes.lifetime import end_with_parent
+
+RUN_FOLDER = "VAE_LIGHTNING_RUN_FOLDER"  # tells the processes that DDP starts where their run is
+KNOBS = ("beta", "latent_dim")
+COMPILE_MODES = ("none", "default", "reduce-overhead")
+
+
+def main() -> None:
+    if RUN_FOLDER in os.environ:
+        end_with_parent()  # which is the one that began the run
+    if resumes(sys.argv[1:]):
+        with_messages(lambda: resume(sys.argv[1:]))
+        return
+    from vae_lightning.sweeps import job
+    from vae_lightning.sweeps.grid import register_all
+
+    register_all()
+    run_app(train, "train", job.run)
+
+
+def train(config: DictConfig) -> float:
+    """Trains what `config` describes; the best validation ELBO."""
+    if config.resume is not None:
+        raise UserError(f"resume={config.resume}: is given on the command line only.")
+    find_own_modules()
+    check_numbers(config)
+    refuse_unused_knobs(config, given_overrides())
+    check_values(config)
+    from vae_lightning.runs.folder import remove_folder, remove_if_never_trained
+    from vae_lightning.sweeps.callbacks import sweep_job
+    from vae_lightning.sweeps.resume import continue_run, was_interrupted
+    from vae_lightning.training.fit import fit  # torch and Lightning, from here on
+    from vae_lightning.training.processes.relaunched import report_to_main_process
+    from vae_lightning.training.processes.slurm import requeued_run
+
+    config = complete(config)
+    again = None if in_sweep() or RUN_FOLDER in os.environ else requeued_run(Path(config.output_dir).expanduser().absolute())
+    if again is not None:
+        return resume_run(str(again), [], trust_run_code=True) or float("nan")
+    folder, owner = run_folder(config)
+    try:
+        interrupted = owner and was_interrupted(folder)  # a process that DDP starts finds its run begun
+        with nullcontext() if owner else report_to_main_process(folder):
+            if interrupted:
+                return continue_run(folder)
+            return fit(config, folder, job=sweep_job(config, folder) if in_sweep() else None)
+    finally:
+        if owner:
+            os.environ.pop(RUN_FOLDER, None)
+            (remove_folder if config.trainer.fast_dev_run else remove_if_never_trained)(folder)
+
+
+def resumes(arguments: Sequence[str]) -> bool:
+    return any(argument.startswith("resume=") and argument != "resume=null" for argument in arguments)
+
+
+def resume(arguments: Sequence[str]) -> float | None:
+    """`resume=<run> [overrides]`: goes on in the run's folder, by its own configuration; None where it is finished."""
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    if flags:
+        raise UserError(f"{flags[0]}: resume= goes with overrides of keys only; leave it out.")
+    paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
+    if len(paths) > 1:
+        raise UserError("resume= is given twice: a command goes on with one run.")
+    trust = [argument.partition("=")[2].lower() for argument in arguments if argument.startswith("trust_run_code=")]
+    for value in trust:
+        check_choice("trust_run_code", value, ("true", "false"))
+    own = ("resume=", "hydra.", "trust_run_code=")
+    path = paths[0][1:-1] if is_quoted(paths[0]) else paths[0]
+    return resume_run(path, [a for a in arguments if not a.startswith(own)], trust[-1:] == ["true"])
+
+
+def resume_run(path: str, overrides: Sequence[str], trust_run_code: bool = False) -> float | None:
+    """trust_run_code: see `vae_lightning.runs.config_file.read_config`."""
+    allow_interrupts()
+    if trust_run_code:
+        find_own_modules()
+    from vae_lightning.training import resume as resuming  # torch, from here on
+
+    start = resuming.find_resume_point(path, overrides, trust_run_code)
+    if overrides:
+        check_changed(start.config)
+    finished = resuming.already_finished(start)
+    if finished is not None:
+        sys.stdout.write(f"{finished}\n")
+        return None
+    from vae_lightning.files import write_text
+    from vae_lightning.training.fit import fit
+    from vae_lightning.training.processes.relaunched import report_to_main_process
+
+    owner = RUN_FOLDER not in os.environ
+    before = (start.folder / "config.yaml").read_text(encoding="utf-8")
+    os.environ[RUN_FOLDER] = str(start.folder)
+    try:
+        with nullcontext() if owner else report_to_main_process(start.folder):
+            return fit(start.config, start.folder, start)
+    except UserError as error:
+        if owner and error.status == 2:  # nothing was done with what was asked for
+            write_text(start.folder / "config.yaml", before)
+        raise
+    finally:
+        if owner:
+            os.environ.pop(RUN_FOLDER, None)
+
+
+def check_changed(config: DictConfig) -> None:
+    """What a run that goes on was given, by making it; a finished run would else not look at most of it."""
+    from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+    from vae_lightning.training.build import build_callbacks, build_trainer
+
+    check_choice("compile", config.compile, COMPILE_MODES)
+    check_values(config)
+    build_callbacks(config)
+    build_trainer(config, Path(), [], [])
+
+
+def check_numbers(config: DictConfig) -> None:
+    """The top-level numbers, before anything is built."""
+    check_int("latent_dim", config.latent_dim)
+    check_number("beta", config.beta, 0)
+    check_int("seed", config.seed, 0)
+    check_choice("compile", config.compile, COMPILE_MODES)
+    if config.name is not None and (not _is_path(config.name) or _leaves_folder(config.name)):
+        raise InvalidValue("name", config.name, "the name of a folder below output_dir")
+    if not _is_path(config.output_dir):
+        raise InvalidValue("output_dir", config.output_dir, "a folder")
+
+
+def _is_path(name: Any) -> bool:
+    return isinstance(name, str) and bool(name) and not any(unicodedata.category(c) == "Cc" for c in name)
+
+
+def _leaves_folder(name: str) -> bool:
+    return name.startswith(("/", "~")) or ".." in Path(name).parts
+
+
+def refuse_unused_knobs(config: DictConfig, overrides: list[str]) -> None:
+    """A number set on the command line that nothing in the composition refers to is refused, not ignored."""
+    composed = OmegaConf.to_yaml(config, resolve=False)
+    for knob in KNOBS:
+        given = next((o for o in overrides if o.lstrip("+").startswith(f"{knob}=")), None)
+        if given is not None and f"${{{knob}}}" not in composed:
+            raise UserError(f"{given} would have no effect: nothing in this composition uses {knob}; leave it out.")
+
+
+def run_folder(config: DictConfig) -> tuple[Path, bool]:
+    """The folder of this run, and whether this process made it (those that DDP starts are told by the first).
+
+    A further task of SLURM's, or of torchrun's, writes nothing: its folder is a temporary one.
+    """
+    from vae_lightning.runs.folder import create_folder, timestamp
+    from vae_lightning.training.assembly import is_first_process
+    from vae_lightning.training.processes.slurm import note_job
+
+    if RUN_FOLDER in os.environ:
+        return Path(os.environ[RUN_FOLDER]), False
+    if config.trainer.fast_dev_run or not is_first_process():
+        folder = Path(tempfile.mkdtemp(prefix="vae-lightning-"))
+    elif in_sweep():
+        folder = job_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+    else:
+        output_dir = Path(config.output_dir).expanduser().absolute()
+        folder = create_folder(output_dir / config.name, timestamp())
+        note_job(output_dir, folder)
+    os.environ[RUN_FOLDER] = str(folder)
+    return folder, True
+
+
+def given_overrides() -> list[str]:
+    """The overrides as they were typed."""
+    return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[return-value]
+
+
+def in_sweep() -> bool:
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def complete(config: DictConfig) -> DictConfig:
+    """The configuration with every interpolation resolved, the options chosen and the overrides given: all a run is."""
+    hydra = HydraConfig.get()
+    whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
+    whole["name"] = run_name(config.name, choices["data"], choices["model"])
+    if in_sweep():
+        whole["label"] = label_of(job_folder())
+    whole |= {
+        "choices": choices,
+        "overrides": [_in_force(text, whole) for text in given_overrides()],
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    return OmegaConf.create(whole)
+
+
+def _in_force(override: str, whole: dict[str, Any]) -> str:
+    """An override as it was typed; with its value where it held an interpolation, of which a run's configuration holds none."""
+    key = override.lstrip("+").partition("=")[0]
+    return override if "${" not in override else f"{key}={format_value(OmegaConf.select(OmegaConf.create(whole), key))}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,0 @@
-"""c: what images and latents are conditioned on, given to encoder, decoder and prior."""
-
-from vae_lightning.conditions.base import Condition
-from vae_lightning.conditions.label import Label
-from vae_lightning.conditions.none import NoCondition
-
-__all__ = ["Condition", "Label", "NoCondition"]

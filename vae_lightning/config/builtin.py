@@ -1,0 +1,66 @@
+"""The configuration that ships: where it lies, and the classes that it names. Quick to import."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Place = tuple[str, ...]
+
+
+def conf_dir() -> Path:
+    """The package's own copy of the configuration (a wheel's), else the repository's."""
+    package = Path(__file__).parents[1]
+    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+
+
+def is_special(key: Any) -> bool:
+    """Whether Hydra does something of its own with this key: `_target_`, `_partial_`, `_args_` …"""
+    return isinstance(key, str) and len(key) > 2 and key.startswith("_") and key.endswith("_")
+
+
+def walk_entries(content: Any, place: Place = ()) -> Iterator[tuple[Place, Any, Any]]:
+    """(place, key, value) of every mapping and list in `content`, however deep; the place is that of the mapping."""
+    pairs = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in pairs:
+        yield place, key, value
+        yield from walk_entries(value, (*place, str(key)))
+
+
+@cache
+def special_entries() -> frozenset[tuple[Place, str, Any]]:
+    """Every `_target_` (and its like) of the shipped configuration, at the place where it stands in a composed one."""
+    found = set()
+    for path in conf_dir().rglob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        start = _package(text, path.relative_to(conf_dir()).parent.parts)
+        found |= {(place, key, value) for place, key, value in walk_entries(yaml.safe_load(text), start) if is_special(key)}
+    return frozenset(found)
+
+
+def _package(text: str, folder: Place) -> Place:
+    """Where Hydra puts a file: at the place of its folder, unless its first line names another."""
+    header = re.match(r"#\s*@package\s+(\S+)", text)
+    if header is None:
+        return folder
+    return () if header[1] == "_global_" else tuple(header[1].split("."))
+
+
+CONFIG_GROUPS = (
+    "data",
+    "model",
+    "posterior",
+    "prior",
+    "hierarchy",
+    "condition",
+    "likelihood",
+    "objective",
+    "beta_schedule",
+    "optimizer",
+    "lr_schedule",
+)

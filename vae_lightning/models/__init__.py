@@ -1,0 +1,1 @@
+"""The VAE and the parts it is made of. Plain torch."""

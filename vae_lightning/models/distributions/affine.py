@@ -1,0 +1,48 @@
+"""z = m + s·z₀ with z₀ ~ p: a distribution shifted and scaled, number by number."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_lightning.models.distributions.base import DiagonalNormal, LatentDistribution
+from vae_lightning.noise import Noise
+
+
+class AffineDistribution:
+    """log p(z) = log p₀((z − m)/s) − Σ_j log s_j for `base` p₀; `shift` m and `scale` s > 0 are (*batch_shape, latent_dim)."""
+
+    def __init__(self, base: LatentDistribution, shift: Tensor, scale: Tensor) -> None:
+        self.base, self.shift, self.scale = base, shift, scale
+        self.batch_shape = torch.broadcast_shapes(base.batch_shape, shift.shape[:-1])
+        self.event_shape = base.event_shape
+
+    @property
+    def mean(self) -> Tensor:
+        return self.shift + self.scale * self.base.mean
+
+    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+        """z, (*sample_shape, *batch_shape, latent_dim)."""
+        own = self.batch_shape[: len(self.batch_shape) - len(self.base.batch_shape)]  # what the base has not
+        return self.shift + self.scale * self.base.rsample((*sample_shape, *own), noise=noise)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return self.base.log_prob((z - self.shift) / self.scale) - self.scale.log().sum(-1)
+
+    def detached(self) -> AffineDistribution:
+        return AffineDistribution(self.base.detached(), self.shift.detach(), self.scale.detach())
+
+
+@singledispatch
+def shift_and_scale(p: Any, shift: Tensor, scale: Tensor) -> LatentDistribution:
+    """The distribution of m + s·z₀, z₀ ~ p: of p's own kind where its kind is kept (so that formulas for its KL are), registered
+    with `affine.register`."""
+    return AffineDistribution(p, shift, scale)
+
+
+@shift_and_scale.register(DiagonalNormal)
+def _(p: DiagonalNormal, shift: Tensor, scale: Tensor) -> LatentDistribution:
+    return DiagonalNormal(shift + scale * p.loc, scale * p.scale)

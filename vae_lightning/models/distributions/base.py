@@ -1,0 +1,150 @@
+"""What `torch.distributions` lacks: drawing from a given `Noise`, and the KL divergence of one latent dimension at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Protocol, Self
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
+from torch.distributions.kl import register_kl
+
+from vae_lightning.models.distributions.cached import cached
+from vae_lightning.noise import Noise
+
+
+class LatentDistribution(Protocol):
+    """What the rest needs of q(z|x) and p(z): a `torch.distributions.Distribution` that draws from a given `Noise`.
+
+    Where torch has a formula for the KL of a pair (`torch.distributions.kl.register_kl` adds one), it is used.
+    """
+
+    @property
+    def batch_shape(self) -> torch.Size: ...
+
+    @property
+    def event_shape(self) -> torch.Size: ...
+
+    @property
+    def mean(self) -> Tensor:
+        """E[z], (*batch_shape, latent_dim): the code that pictures and probes use (any one typical z where E[z] is none)."""
+
+    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+        """z, (*sample_shape, *batch_shape, latent_dim), with gradients to the parameters where there are any."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log density of z in nats, (*sample_shape, *batch_shape)."""
+
+    def detached(self) -> Self:
+        """The same distribution, its parameters constants: gradients of its log_prob go to z alone."""
+
+
+class CachedIndependent(Independent):
+    """`torch.distributions.Independent` over the last `dimensions` of `shape`, whose base is made when first asked for.
+
+    A training step, which can do without the base, is spared the making of three.
+    """
+
+    def __init__(self, shape: torch.Size, dimensions: int) -> None:
+        self.reinterpreted_batch_ndims = dimensions
+        Distribution.__init__(self, shape[:-dimensions], shape[-dimensions:], validate_args=False)
+
+    @cached
+    def base_dist(self) -> Distribution:
+        return self.make_base()
+
+    def make_base(self) -> Distribution:
+        """The distribution of one number, with batch_shape `shape`."""
+        raise NotImplementedError
+
+
+class DiagonalNormal(CachedIndependent):
+    """N(μ, diag σ²) over the last dimension; `mean` and `scale` have shape (batch, latent_dim).
+
+    `rsample` is the reparameterisation trick z = μ + σ·ε, ε ~ N(0, I) (Kingma and Welling 2014, eq. 10): the randomness stands
+    outside of the network, so that gradients reach μ and σ. ε comes from `noise`, or from torch's global generator without it.
+    """
+
+    def __init__(self, mean: Tensor, scale: Tensor) -> None:
+        if mean.shape != scale.shape:
+            mean, scale = torch.broadcast_tensors(mean, scale)
+        self.loc, self.scale = mean, scale
+        super().__init__(self.loc.shape, 1)
+
+    def make_base(self) -> Normal:
+        return Normal(self.loc, self.scale, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def stddev(self) -> Tensor:
+        return self.scale
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> DiagonalNormal:
+        shape = torch.Size([*batch_shape, *self.event_shape])
+        return DiagonalNormal(self.mean.expand(shape), self.stddev.expand(shape))
+
+    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+        """z, shape (*sample_shape, batch, latent_dim)."""
+        if noise is None:
+            return super().rsample(torch.Size(sample_shape))
+        return self.mean + self.scale * noise.normal(self.mean, tuple(sample_shape))
+
+    def detached(self) -> DiagonalNormal:
+        return DiagonalNormal(self.mean.detach(), self.stddev.detach())
+
+    def log_prob_of_each(self, z: Tensor) -> Tensor:
+        """log N(z; μ_k, diag σ_k²) of each of the K in a batch of shape (K,), (*z.shape[:-1], K), dtype of z.
+
+        −½ Σ_j λ_kj (z_j − μ_kj)² − log λ_kj + log 2π, λ = 1/σ², its square multiplied out, so that products of matrices
+        take the place of K·latent_dim differences for each z. In float64, since what is multiplied out cancels.
+        """
+        centre = self.mean.detach().mean(0).double()
+        z_, mean, precision = z.double() - centre, self.mean.double() - centre, self.stddev.double() ** -2
+        squares = z_.square() @ precision.T - 2 * z_ @ (precision * mean).T + (precision * mean.square()).sum(-1)
+        normaliser = (math.log(2 * math.pi) - precision.log()).sum(-1)
+        return (-0.5 * (squares + normaliser)).to(z.dtype)
+
+
+class UnitNormal(DiagonalNormal):
+    """N(0, I) over the last dimension."""
+
+
+@register_kl(DiagonalNormal, UnitNormal)
+def _kl_to_unit(q: DiagonalNormal, p: UnitNormal) -> Tensor:
+    """KL(N(μ, diag σ²) ‖ N(0, I)) = Σ_j ½ (σ_j² + μ_j² − 1) − log σ_j (Kingma and Welling 2014, app. B), nats, (batch,)."""
+    return (0.5 * (q.scale.square() + q.loc.square() - 1) - q.scale.log()).sum(-1)
+
+
+def log_prob_per_component(q: LatentDistribution, z: Tensor) -> Tensor:
+    """log q_k(z), in nats, of each of the K distributions in q's batch, (*z.shape[:-1], K)."""
+    return q.log_prob_of_each(z) if isinstance(q, DiagonalNormal) else q.log_prob(z.unsqueeze(-2))
+
+
+def kl_per_dimension(q: object, p: object) -> Tensor | None:
+    """KL(q_j ‖ p_j) of each latent dimension, shape (batch, latent_dim), in nats; None where q or p does not factorise."""
+    if not (isinstance(q, Independent) and isinstance(p, Independent)):
+        return None
+    try:
+        return kl_divergence(q.base_dist, p.base_dist)
+    except NotImplementedError:
+        return None
+
+
+def log_prob_per_dimension(q: object, z: Tensor) -> Tensor:
+    """log q_j(z_j) of each latent dimension, (..., batch, latent_dim), in nats, of a q that factorises."""
+    assert isinstance(q, Independent)
+    return q.base_dist.log_prob(z)
+
+
+class Latent(Distribution):
+    """A distribution over vectors of `latent_dim` numbers; see `vae_lightning.models.distributions.base.LatentDistribution`."""
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+    has_rsample = True
+
+    def __init__(self, batch_shape: Any, latent_dim: int) -> None:
+        super().__init__(torch.Size(batch_shape), torch.Size([latent_dim]), validate_args=False)

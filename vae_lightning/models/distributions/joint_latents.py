@@ -1,0 +1,64 @@
+"""Codes of several parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import kl_divergence, register_kl
+
+from vae_lightning.models.distributions.base import Latent, LatentDistribution
+from vae_lightning.noise import Noise
+
+
+class JointLatents(Latent):
+    """Independent `parts` by name, all of one batch_shape; z is their vectors one after the other."""
+
+    def __init__(self, parts: Mapping[str, LatentDistribution]) -> None:
+        self.parts = dict(parts)
+        self.sizes = [part.event_shape[0] for part in self.parts.values()]
+        super().__init__(next(iter(self.parts.values())).batch_shape, sum(self.sizes))
+        self._last: tuple[Tensor, list[Tensor]] | None = None  # the last z that was drawn, and its pieces
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.cat([part.mean for part in self.parts.values()], -1)
+
+    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+        pieces = [part.rsample(sample_shape, noise) for part in self.parts.values()]
+        self._last = torch.cat(pieces, -1), pieces
+        return self._last[0]
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Σ of the parts' log densities (or masses)."""
+        pieces = zip(self.parts.values(), self.pieces(z), strict=True)
+        return torch.stack([part.log_prob(piece) for part, piece in pieces]).sum(0)
+
+    def pieces(self, z: Tensor) -> list[Tensor]:
+        """Each part's numbers of z; of the last draw those very tensors, at which a flow knows its density without an inverse."""
+        return self._last[1] if self._last is not None and z is self._last[0] else list(z.split(self.sizes, -1))
+
+    def detached(self) -> JointLatents:
+        return JointLatents({name: part.detached() for name, part in self.parts.items()})
+
+
+@register_kl(JointLatents, JointLatents)
+def _kl_joint(q: JointLatents, p: JointLatents) -> Tensor:
+    """Σ over parts of KL(q_part ‖ p_part), (batch,); NotImplementedError where one part has no formula."""
+    return torch.stack([kl_divergence(q.parts[name], p.parts[name]) for name in q.parts]).sum(0)  # type: ignore[arg-type]
+
+
+def kl_per_part(q: JointLatents, p: JointLatents, z: Tensor) -> dict[str, Tensor]:
+    """KL(q_part ‖ p_part) by the part's name, (batch,): by its formula where there is one, else from draws z of q,
+    (samples, batch, numbers), as the mean of log q_part(z_part) − log p_part(z_part)."""
+    pieces = dict(zip(q.parts, q.pieces(z), strict=True))
+    return {name: _kl(part, p.parts[name], pieces[name]) for name, part in q.parts.items()}
+
+
+def _kl(q: LatentDistribution, p: LatentDistribution, z: Tensor) -> Tensor:
+    try:
+        return kl_divergence(q, p)  # type: ignore[arg-type]
+    except NotImplementedError:
+        return (q.log_prob(z) - p.log_prob(z)).mean(0)

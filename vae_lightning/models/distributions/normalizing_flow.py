@@ -1,0 +1,105 @@
+"""Distributions of a transformed Gaussian."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from vae_lightning.models.distributions.base import DiagonalNormal, Latent
+from vae_lightning.noise import Noise
+
+
+class Bijection(nn.Module):
+    """u ↔ z for each context. `forward(u, context, inverse=False)` → (z, log|det ∂z/∂u|), and from z to (u, log|det ∂u/∂z|)
+    with `inverse`, if it has one."""
+
+    def forward(self, value: Tensor, context: Tensor | None = None, inverse: bool = False) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+
+class FlowDistribution(Latent):
+    """z = f(u; context), u ~ `base`: log p(z) = log base(u) − log|det ∂z/∂u| (Rezende and Mohamed 2015, eq. 5).
+
+    The density at the last draw is known from drawing it, and is answered without an inverse when `log_prob` is given that very
+    tensor. context: (*batch_shape, numbers), or None. Always in float32.
+    """
+
+    def __init__(self, base: DiagonalNormal, bijection: Bijection, context: Tensor | None = None, constant: bool = False) -> None:
+        super().__init__(base.batch_shape, base.event_shape[0])
+        self.base, self.bijection, self.context, self.constant = base, bijection, context, constant
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def mean(self) -> Tensor:
+        """f of the base's mean: a typical z, since E[z] has no formula."""
+        return self._map(self.base.mean)[0]
+
+    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+        u = self.base.rsample(sample_shape, noise)
+        z, log_det = self._map(u)
+        self._last = z, self.base.log_prob(u) - log_det
+        return z
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        if self._last is not None and z is self._last[0]:
+            return self._last[1]
+        u, log_det = self._map(z, inverse=True)
+        return self.base.log_prob(u) + log_det
+
+    def detached(self) -> FlowDistribution:
+        context = None if self.context is None else self.context.detach()
+        return FlowDistribution(self.base.detached(), self.bijection, context, constant=True)
+
+    def _map(self, value: Tensor, inverse: bool = False) -> tuple[Tensor, Tensor]:
+        with torch.autocast(value.device.type, enabled=False):
+            if not self.constant:
+                return self.bijection(value, self.context, inverse)
+            parameters = {name: weight.detach() for name, weight in self.bijection.named_parameters()}
+            return functional_call(self.bijection, parameters, (value, self.context, inverse))
+
+
+class ZukoBijection(Bijection):
+    """A lazy transformation of the library zuko. What zuko calls its forward direction is the cheap one in autoregressive flows.
+
+    generates: whether that direction goes from u to z (cheap draws) or from z to u (cheap densities).
+    """
+
+    def __init__(self, transform: Any, generates: bool) -> None:
+        super().__init__()
+        self.transform, self.generates = transform, generates
+
+    def forward(self, value: Tensor, context: Tensor | None = None, inverse: bool = False) -> tuple[Tensor, Tensor]:
+        transform = self.transform(context)
+        if self.generates is not inverse:
+            return transform.call_and_ladj(value)
+        origin = transform.inv(value)
+        return origin, -transform.call_and_ladj(origin)[1]
+
+
+class PlanarBijection(Bijection):
+    """Steps z ← z + û·tanh(wᵀz + b) whose u, w, b are the context (Rezende and Mohamed 2015, eq. 10 to 12). No inverse.
+
+    û = u + (softplus(wᵀu) − 1 − wᵀu)·w/‖w‖² keeps wᵀû above −1, so that a step is invertible (their appendix A.1).
+    context: (batch, steps·(2·latent_dim + 1)).
+    """
+
+    def __init__(self, latent_dim: int, steps: int) -> None:
+        super().__init__()
+        self.latent_dim, self.steps = latent_dim, steps
+
+    def forward(self, value: Tensor, context: Tensor | None = None, inverse: bool = False) -> tuple[Tensor, Tensor]:
+        if inverse or context is None:
+            raise NotImplementedError("A planar flow has no inverse in closed form.")
+        z, log_det = value, value.new_zeros(())
+        for step in context.unflatten(-1, (self.steps, -1)).unbind(-2):
+            u, w, b = step.split([self.latent_dim, self.latent_dim, 1], -1)
+            wu = (w * u).sum(-1, keepdim=True)
+            u = u + (nn.functional.softplus(wu) - 1 - wu) * w / w.square().sum(-1, keepdim=True).clamp_min(1e-8)
+            h = ((w * z).sum(-1, keepdim=True) + b).tanh()
+            # |det ∂z'/∂z| = 1 + ûᵀψ(z), ψ(z) = (1 − h²)·w
+            log_det = log_det + torch.log1p(((1 - h.square()) * (w * u).sum(-1, keepdim=True)).squeeze(-1))
+            z = z + u * h
+        return z, log_det

@@ -1,0 +1,28 @@
+"""All mass on one point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from vae_lightning.models.distributions.base import Latent
+from vae_lightning.noise import Noise
+
+
+class PointMassDistribution(Latent):
+    """z = `mean`, (batch, latent_dim), for certain. It has no density."""
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__(mean.shape[:-1], mean.shape[-1])
+        self._mean = mean
+
+    @property
+    def mean(self) -> Tensor:
+        return self._mean
+
+    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+        return self._mean.expand(*sample_shape, *self._mean.shape)
+
+    def detached(self) -> PointMassDistribution:
+        return PointMassDistribution(self._mean.detach())

@@ -1,0 +1,81 @@
+"""`likelihood=gaussian_optimal`: Gaussian pixels with the σ that is best for the batch, the σ-VAE (Rybkin et al. 2021)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+
+from vae_lightning.errors import check_number
+from vae_lightning.models.likelihoods.base import Likelihood
+
+
+class GaussianOptimal(Likelihood):
+    """log p(x|z) = Σ_i −(x_i − μ_i)²/(2σ²) − log σ − ½ log 2π, with μ = decoder(z) and σ² = mean of (x − μ)².
+
+    (Rybkin et al. 2021.) A density in nats per image. The mean is over all pixels, images and draws of the training batch (of
+    one process): the σ at which log p(x|z) of that batch is greatest, so that the ELBO's gradient through σ is zero; none is
+    taken under any bound. σ weighs the squared error against the KL, so that there is no β to be tuned.
+
+    Outside of training σ is a constant of the run, so that log p(x|z) of an image does not depend on its batch: the root of
+    `mse`, the mean over the first 1/momentum training batches and an exponential moving average since, kept in the checkpoint.
+    "Training" is training mode with gradients; before the first such batch σ is 1. Training figures, at the σ that is best for
+    each batch, are a little above those of the same images at the run's σ. min_sigma: what σ stays at or above.
+    bias_from_data: the decoder's last bias starts at the mean training image.
+    """
+
+    option = "likelihood=gaussian_optimal"
+    support = "real"
+    mse: Tensor
+    batches: Tensor
+
+    def __init__(
+        self, shape: tuple[int, int, int], momentum: float = 0.01, min_sigma: float = 0.001, bias_from_data: bool = False
+    ) -> None:
+        super().__init__(shape, bias_from_data)
+        self.momentum = check_number("momentum", momentum, 0, 1, above=True)
+        self.min_sigma = check_number("min_sigma", min_sigma, 0, 1, above=True)
+        self.register_buffer("mse", torch.ones(()))
+        self.register_buffer("batches", torch.zeros(()))
+
+    @property
+    def sigma(self) -> Tensor:
+        """The run's σ, a scalar."""
+        return self.best_sigma(self.mse)
+
+    def best_sigma(self, mse: Tensor) -> Tensor:
+        """argmax_σ of −mse/(2σ²) − log σ over σ ≥ min_sigma."""
+        return mse.sqrt().clamp_min(self.min_sigma)
+
+    @torch.no_grad()
+    def observe(self, mse: Tensor) -> None:
+        """Takes the mean squared error of a training batch into the run's."""
+        self.batches += 1
+        self.mse.lerp_(mse, (1 / self.batches).clamp_min(self.momentum))
+
+    def forward(self, parameters: Tensor) -> Distribution:
+        mean = parameters.float()  # float32 also under mixed precision
+        if self.training and torch.is_grad_enabled():
+            return NormalOfBestSigma(mean, self)
+        return Independent(Normal(mean, self.sigma, validate_args=False), 3, validate_args=False)
+
+    def initial_parameters(self, mean_image: Tensor) -> Tensor:
+        return mean_image
+
+
+class NormalOfBestSigma(Independent):
+    """Gaussian pixels whose log_prob(x) takes the σ that is best for x; mean and draws are those of the run's σ."""
+
+    def __init__(self, mean: Tensor, likelihood: GaussianOptimal) -> None:
+        super().__init__(Normal(mean, likelihood.sigma, validate_args=False), 3, validate_args=False)
+        self.likelihood = likelihood
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        squared_error = (value.float() - self.base_dist.mean).square()
+        mse = squared_error.detach().mean()
+        self.likelihood.observe(mse)
+        sigma = self.likelihood.best_sigma(mse)
+        pixels = math.prod(self.event_shape)
+        return squared_error.flatten(-3).sum(-1) / (-2 * sigma**2) - pixels * (sigma.log() + 0.5 * math.log(2 * math.pi))

@@ -1,0 +1,44 @@
+"""`posterior=categorical`: discrete codes, trained through their Gumbel-softmax relaxation."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vae_lightning.capabilities import DENSITY, DENSITY_ANYWHERE
+from vae_lightning.errors import InvalidValue, check_bool, check_int
+from vae_lightning.models.distributions.one_hot import OneHots, RelaxedOneHots, space
+from vae_lightning.models.posteriors.base import Posterior
+from vae_lightning.schedules.beta import Exponential, Schedule
+from vae_lightning.schedules.scheduled_value import ScheduledValue
+
+
+class CategoricalPosterior(Posterior):
+    """q_φ(z|x) = Π_v Cat(z_v; π_v(x)): `variables` of `classes` classes, z their one-hot vectors (Jang et al. 2017).
+
+    In training mode draws are relaxed at `temperature`, a schedule of the training step (a number stays as it is), and figures of
+    training are those of the relaxed model; with `hard` they are one-hot, and only their gradient is relaxed. In evaluation
+    mode draws are exact one-hot vectors, and so ELBO and NLL are those of the discrete model. The KL is always exact.
+    """
+
+    option = "posterior=categorical"
+    capabilities = frozenset({DENSITY, DENSITY_ANYWHERE})
+
+    def __init__(
+        self, variables: int = 1, classes: int = 10, hard: bool = False, temperature: Schedule | float | None = None
+    ) -> None:
+        super().__init__()
+        self.variables, self.classes = check_int("variables", variables), check_int("classes", classes, 2)
+        self.latent_dim, self.hard = variables * classes, check_bool("hard", hard)
+        self.space = space(variables, classes)
+        self.temperature = ScheduledValue(Exponential() if temperature is None else temperature)
+        if not self.temperature.value > 0:
+            raise InvalidValue("temperature", float(self.temperature.value), "above 0")
+
+    @property
+    def features(self) -> int:
+        """variables·classes: log π of each class, up to a constant."""
+        return self.latent_dim
+
+    def forward(self, features: Tensor) -> OneHots:
+        log_probs = features.float().unflatten(-1, (self.variables, self.classes)).log_softmax(-1)
+        return RelaxedOneHots(log_probs, self.temperature.value, self.hard) if self.training else OneHots(log_probs)

@@ -1,0 +1,33 @@
+"""`posterior=delta`: one code for each image and no distribution, which makes a plain auto-encoder."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vae_lightning.capabilities import REAL_SPACE
+from vae_lightning.errors import check_int
+from vae_lightning.models.distributions.point_mass import PointMassDistribution
+from vae_lightning.models.posteriors.base import Posterior
+
+
+class PointMass(Posterior):
+    """q(z|x) = δ(z − f_φ(x)): z is what the encoder says, without noise.
+
+    It has no density; so KL, ELBO and NLL do not exist, are left out everywhere, and the reconstruction alone is trained and
+    watched. Nothing draws the codes to the prior, so that decoded samples of it are seldom images.
+    """
+
+    option = "posterior=delta"
+    capabilities = frozenset({REAL_SPACE})
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = check_int("latent_dim", latent_dim)
+
+    @property
+    def features(self) -> int:
+        """latent_dim: the code itself."""
+        return self.latent_dim
+
+    def forward(self, features: Tensor) -> PointMassDistribution:
+        return PointMassDistribution(features.float())

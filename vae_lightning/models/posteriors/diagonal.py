@@ -1,0 +1,29 @@
+"""`posterior=diagonal`: a Gaussian with its own mean and variance for each latent dimension."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vae_lightning.errors import check_int
+from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.posteriors.base import Posterior
+
+
+class Diagonal(Posterior):
+    """q_φ(z|x) = N(μ_φ(x), diag σ²_φ(x)); the encoder gives μ and log σ² (Kingma and Welling 2014, eq. 9)."""
+
+    option = "posterior=diagonal"
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = check_int("latent_dim", latent_dim)
+
+    @property
+    def features(self) -> int:
+        """2·latent_dim: μ and log σ² of each latent dimension."""
+        return 2 * self.latent_dim
+
+    def forward(self, features: Tensor) -> DiagonalNormal:
+        """(batch, features) → q(z|x), batch_shape (batch,), event_shape (latent_dim,)."""
+        mean, log_variance = features.float().chunk(2, dim=-1)  # float32 also under mixed precision
+        return DiagonalNormal(mean, (0.5 * log_variance).exp())

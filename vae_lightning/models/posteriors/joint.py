@@ -1,0 +1,35 @@
+"""`posterior=joint`: a code with a continuous and a discrete part."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vae_lightning.capabilities import TWO_PARTS
+from vae_lightning.models.distributions.joint_latents import JointLatents
+from vae_lightning.models.posteriors.base import Posterior
+
+
+class Joint(Posterior):
+    """q_φ(z, c|x) = q_φ(z|x)·q_φ(c|x), the code being (z, c) one after the other (Dupont 2018).
+
+    Each part is a posterior of its own on its share of the encoder's features. It can do what both can. The KL is the sum of the
+    parts', each by its formula where there is one, and each is reported (`kl_continuous`, `kl_discrete`).
+    """
+
+    option = "posterior=joint"
+
+    def __init__(self, continuous: Posterior, discrete: Posterior) -> None:
+        super().__init__()
+        self.continuous, self.discrete = continuous, discrete
+        self.latent_dim = continuous.latent_dim + discrete.latent_dim
+        self.capabilities = (continuous.capabilities & discrete.capabilities) | {TWO_PARTS}
+        self.space = f"{continuous.latent_dim} {continuous.space} and {discrete.space}"
+
+    @property
+    def features(self) -> int:
+        """Those of the parts."""
+        return self.continuous.features + self.discrete.features
+
+    def forward(self, features: Tensor) -> JointLatents:
+        first, second = features.split([self.continuous.features, self.discrete.features], -1)
+        return JointLatents({"continuous": self.continuous(first), "discrete": self.discrete(second)})

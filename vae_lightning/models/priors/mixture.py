@@ -1,0 +1,41 @@
+"""`prior=mixture`: a Gaussian mixture that is learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from vae_lightning.capabilities import DENSITY, EVERYTHING, KL_PER_DIMENSION
+from vae_lightning.errors import check_int, check_number
+from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.gaussian_mixture import Mixture
+from vae_lightning.models.priors.base import Encode, Prior
+
+
+class GaussianMixture(Prior):
+    """p(z) = Σ_k w_k N(z; μ_k, diag σ²_k), with w, μ and σ learned: `components` terms.
+
+    They start alike, w_k = 1/K and σ_k = 1, but for the means: μ_k ~ N(0, spread²·I).
+    """
+
+    option = "prior=mixture"
+    capabilities = EVERYTHING - {KL_PER_DIMENSION}
+    needs = frozenset({DENSITY})
+
+    def __init__(self, latent_dim: int, components: int = 10, spread: float = 1.0) -> None:
+        super().__init__()
+        self.latent_dim = check_int("latent_dim", latent_dim)
+        shape = check_int("components", components), latent_dim
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.mean = nn.Parameter(check_number("spread", spread, 0, above=True) * torch.randn(shape))
+        self.log_scale = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, encode: Encode | None = None) -> Mixture:
+        scale = self.log_scale.exp()
+
+        def pick(index: Any) -> DiagonalNormal:
+            return DiagonalNormal(self.mean[index], scale[index])
+
+        return Mixture(self.logits.log_softmax(0), pick, self.latent_dim)

@@ -1,0 +1,70 @@
+"""`prior=vamp`: a mixture of posteriors of learned pseudo-inputs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vae_lightning.capabilities import DENSITY_ANYWHERE, EVERYTHING, KL_PER_DIMENSION
+from vae_lightning.errors import check_choice, check_int
+from vae_lightning.models.distributions.base import LatentDistribution
+from vae_lightning.models.distributions.gaussian_mixture import Mixture
+from vae_lightning.models.priors.base import ANY, Encode, Prior
+
+STARTS = ("noise", "data")
+MARGIN = 0.01  # from 0 and 1, where the pseudo-inputs of a start from data would have no gradient
+
+
+class VampPrior(Prior):
+    """p(z) = (1/K) Σ_k q_φ(z|u_k), the `pseudo_inputs` u_1 … u_K in [0, 1]^shape learned with the rest (Tomczak and Welling
+    2018). With the training images for u it would be the aggregate posterior, by their argument the best prior there is.
+
+    starts_from: `noise`, pixels spread about the data's mean as in the authors' code; or `data`, training images drawn at random.
+    numbers: of a code; shape, mean: of the images.
+
+    u = sigmoid of what is learned, so that it stays within [0, 1]. Each call encodes u once, and a draw only what it draws.
+    """
+
+    option = "prior=vamp"
+    capabilities = EVERYTHING - {KL_PER_DIMENSION}
+    needs = frozenset({DENSITY_ANYWHERE})
+    space = ANY
+
+    def __init__(
+        self,
+        numbers: int,
+        shape: tuple[int, int, int],
+        mean: float,
+        pseudo_inputs: int = 500,
+        starts_from: str = "noise",
+    ) -> None:
+        super().__init__()
+        self.latent_dim = check_int("numbers", numbers)
+        self.starts_from = check_choice("starts_from", starts_from, STARTS)
+        centre = torch.full((check_int("pseudo_inputs", pseudo_inputs), *shape), min(max(mean, MARGIN), 1 - MARGIN)).logit()
+        self.logits = nn.Parameter(centre + 0.5 * torch.randn_like(centre))
+
+    def start(self, images: Tensor) -> None:
+        if self.starts_from == "data":
+            chosen = images[torch.randint(len(images), (len(self.logits),))]
+            with torch.no_grad():
+                self.logits.copy_((chosen.float() / 255).clamp(MARGIN, 1 - MARGIN).logit())
+
+    @property
+    def pseudo_inputs(self) -> Tensor:
+        """u, (K, *shape), in [0, 1]."""
+        return self.logits.sigmoid()
+
+    def forward(self, encode: Encode | None = None) -> Mixture:
+        if encode is None:
+            raise ValueError("A VampPrior is made of posteriors: it is called with encode, images → q(z|x).")
+        encoder, pseudo_inputs = encode, self.pseudo_inputs
+
+        def pick(index: Any) -> LatentDistribution:
+            return encoder(pseudo_inputs[index])
+
+        count = len(pseudo_inputs)
+        return Mixture(pseudo_inputs.new_full((count,), -math.log(count)), pick, self.latent_dim)

@@ -1,0 +1,169 @@
+"""A trained decoder as one HTML page that runs it: the latent space to walk through, without a server or a link outside."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vae_lightning.errors import UserError
+from vae_lightning.models.architectures.resnet import ResidualBlock
+from vae_lightning.models.vae import VAE
+
+TEMPLATE = Path(__file__).with_name("explorer.html")
+GREY_LEVEL = 1 / 255
+Layer = dict[str, Any]
+
+
+class Weights:
+    """All weights of the page, one after the other; a layer holds (start, length) of its own."""
+
+    def __init__(self) -> None:
+        self.parts: list[np.ndarray] = []
+        self.length = 0
+
+    def add(self, weight: Tensor | None, size: int) -> list[int]:
+        """The span of a weight; zeros where a layer has no bias."""
+        values = np.zeros(size, np.float32) if weight is None else weight.detach().cpu().float().numpy().ravel()
+        self.parts.append(values)
+        self.length += len(values)
+        return [self.length - len(values), len(values)]
+
+    def encoded(self, precision: str) -> str:
+        return base64.b64encode(np.concatenate(self.parts).astype(np.dtype(precision)).tobytes()).decode()
+
+
+def layers(module: nn.Module, weights: Weights) -> list[Layer]:
+    """A decoder as a list of the layers that the page knows. UserError for any other."""
+    for kind, described in DESCRIBED.items():
+        if type(module) is kind:
+            return described(module, weights)
+    raise UserError(
+        f"explore cannot run a decoder with {type(module).__name__} in a page; it knows those of model=mlp, conv and resnet."
+    )
+
+
+def _pointwise(kind: str) -> Callable[[nn.Module, Weights], list[Layer]]:
+    return lambda module, weights: [{"kind": kind}]
+
+
+def _sequential(module: Any, weights: Weights) -> list[Layer]:
+    return [layer for part in module for layer in layers(part, weights)]
+
+
+def _linear(module: Any, weights: Weights) -> list[Layer]:
+    spans = {"weight": weights.add(module.weight, 0), "bias": weights.add(module.bias, module.out_features)}
+    return [{"kind": "linear", "inputs": module.in_features, "outputs": module.out_features, **spans}]
+
+
+def _conv(module: Any, weights: Weights) -> list[Layer]:
+    spans = {"weight": weights.add(module.weight, 0), "bias": weights.add(module.bias, module.out_channels)}
+    sizes = {"outputs": module.out_channels, "kernel": module.kernel_size[0]}
+    steps = {"stride": module.stride[0], "padding": module.padding[0]}
+    if isinstance(module, nn.ConvTranspose2d):
+        return [{"kind": "conv_transpose", "output_padding": list(module.output_padding), **sizes, **steps, **spans}]
+    return [{"kind": "conv", **sizes, **steps, **spans}]
+
+
+DESCRIBED: dict[type[nn.Module], Callable[[Any, Weights], list[Layer]]] = {
+    nn.Sequential: _sequential,
+    nn.Linear: _linear,
+    nn.Conv2d: _conv,
+    nn.ConvTranspose2d: _conv,
+    nn.Unflatten: lambda module, weights: [{"kind": "reshape", "shape": list(module.unflattened_size)}],
+    nn.Upsample: lambda module, weights: [{"kind": "upsample", "size": list(module.size)}],
+    ResidualBlock: lambda module, weights: [{"kind": "residual", "layers": layers(module.residual, weights)}],
+    nn.LeakyReLU: lambda module, weights: [{"kind": "leaky_relu", "slope": module.negative_slope}],
+    **{
+        kind: _pointwise(name)
+        for kind, name in (
+            *((nn.ReLU, "relu"), (nn.ELU, "elu"), (nn.GELU, "gelu"), (nn.SiLU, "silu"), (nn.Tanh, "tanh")),
+            *((nn.Softplus, "softplus"), (nn.Sigmoid, "sigmoid"), (nn.Identity, "identity")),
+        )
+    },
+}
+MEANS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda x: x}
+
+
+@torch.no_grad()
+def mean_of_parameters(vae: VAE, z: Tensor, c: Tensor | None) -> str:
+    """How E[x|z] comes from the first channels of the decoder's output: `sigmoid` or `identity`. UserError where by neither."""
+    channels = vae.shape[0]
+    parameters = vae.decoder(vae.condition.latent(z[:, : vae.decoded], c))[:, :channels]
+    mean = vae.decode(z, c).mean
+    for name, function in MEANS.items():
+        if parameters.shape == mean.shape and torch.allclose(function(parameters), mean, atol=1e-5):
+            return name
+    raise UserError(
+        "explore cannot draw this likelihood in a page; it knows those whose mean is the decoder's output or its sigmoid."
+    )
+
+
+@torch.no_grad()
+def choose_precision(vae: VAE, z: Tensor, c: Tensor | None) -> str:
+    """float16 where rounding the weights to it changes no pixel by more than a quarter of a grey level, else float32."""
+    exact = vae.decode(z, c).mean
+    kept = {name: weight.clone() for name, weight in vae.decoder.state_dict().items()}
+    for weight in vae.decoder.state_dict().values():
+        weight.copy_(weight.half())
+    rounded = vae.decode(z, c).mean
+    vae.decoder.load_state_dict(kept)
+    return "float16" if bool((rounded - exact).abs().max() < GREY_LEVEL / 4) else "float32"
+
+
+@torch.no_grad()
+def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence[float] | None, starts: int = 60) -> str:
+    """The page of a VAE on the CPU. x (N, C, H, W) in [0, 1] and labels (N,): images whose codes are shown, of which the first
+    `starts` can be started from; kl: nats of each dimension, or None.
+    """
+    conditional = vae.condition.classes > 0
+    codes = vae.encode(x, labels).mean
+    c = labels[:starts] if conditional else None
+    weights = Weights()
+    model: dict[str, Any] = {
+        "name": name,
+        "axes": axes,
+        "shape": list(vae.shape),
+        "latent_dim": vae.latent_dim,
+        "decoded": vae.decoded,
+        "layers": layers(vae.decoder, weights),
+        "mean": mean_of_parameters(vae, codes[:starts], c),
+        "given": _given(vae) if conditional else [],
+        "reach": round(max(3.0, float(codes.abs().quantile(0.995)) * 1.1), 1),
+        "kl": None if kl is None else [round(value, 4) for value in kl],
+        "codes": _rounded(codes) if vae.latent_dim == 2 else [],
+        "code_labels": labels.tolist() if vae.latent_dim == 2 else [],
+        "starts": _rounded(codes[:starts]),
+        "start_labels": labels[:starts].tolist(),
+        "images": base64.b64encode((x[:starts] * 255).round().byte().cpu().numpy().tobytes()).decode(),
+        "draws": _draws(vae),
+    }
+    model["precision"] = choose_precision(vae, codes[:starts], c)
+    model["weights"] = weights.encoded(model["precision"])
+    text = json.dumps(model, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    return TEMPLATE.read_text(encoding="utf-8").replace("/*MODEL*/null", text)
+
+
+def _given(vae: VAE) -> list[list[float]]:
+    """What the decoder sees beside z for each class."""
+    classes = torch.arange(vae.condition.classes)
+    return _rounded(vae.condition.latent(torch.zeros(len(classes), vae.decoded), classes)[:, vae.decoded :], 6)
+
+
+def _draws(vae: VAE, n: int = 200) -> list[list[float]]:
+    """z ~ p(z) for the page's button."""
+    from vae_lightning.noise import StreamNoise, derive_seed
+
+    c = vae.condition.given(None, n, torch.device("cpu"))
+    p, noise = vae.prior(c), StreamNoise(torch.Generator(), derive_seed(0, "explorer"))
+    return _rounded(p.rsample(() if p.batch_shape else (n,), noise))
+
+
+def _rounded(values: Tensor, digits: int = 4) -> list[Any]:
+    return np.round(values.double().cpu().numpy(), digits).tolist()

@@ -1,0 +1,81 @@
+"""The film of a training run: reconstructions, samples and codes, epoch by epoch, as an animated picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from vae_lightning.errors import RunError
+from vae_lightning.plots.images import tile, to_array
+
+Frame = dict[str, np.ndarray]
+COLOURS = [f"C{i}" for i in range(10)]
+
+
+def read_frames(folder: Path) -> dict[int, Frame]:
+    """Epoch → what its file in `film/` holds, in order. RunError where there are fewer than two, or one is damaged."""
+    frames: dict[int, Frame] = {}
+    for path in sorted((folder / "film").glob("[0-9]*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                frames[int(path.stem)] = {name: content[name] for name in content.files}
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise RunError(f"{path} is damaged and cannot be read: delete it to make the film without it.") from error
+    if len(frames) < 2:
+        raise RunError(f"{folder} has no frames of its training (film/): train with callbacks=default, for two epochs or more.")
+    return frames
+
+
+def training_film(frames: dict[int, Frame], path: Path, seconds: float = 12.0) -> Path:
+    """A GIF of all frames, `seconds` long; the last one stays for two seconds more. Written beside and renamed."""
+    basis, limits = _view(list(frames.values()))
+    pictures = [Image.fromarray(_picture(epoch, frame, basis, limits)) for epoch, frame in frames.items()]
+    palette = pictures[-1].quantize(64)
+    pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    durations = [max(40, round(1000 * seconds / len(pictures)))] * len(pictures)
+    durations[-1] += 2000
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}")
+    pictures[0].save(beside, format="gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)
+    return beside.replace(path)
+
+
+def _view(frames: list[Frame]) -> tuple[np.ndarray, tuple[float, float]]:
+    """(latent_dim, 2): the plane of the last codes' two largest variances, the same for all epochs; and its range."""
+    last = frames[-1]["codes"].astype(np.float64)
+    dim = last.shape[1]
+    basis = np.eye(dim, 2) if dim <= 2 else np.linalg.svd(last - last.mean(0), full_matrices=False)[2][:2].T
+    reach = 1.05 * max(np.quantile(np.abs(frame["codes"].astype(np.float64) @ basis), 0.995) for frame in frames)
+    return basis, (-max(reach, 1.0), max(reach, 1.0))
+
+
+def _picture(epoch: int, frame: Frame, basis: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """One frame, uint8 (height, width, 3)."""
+    figure = Figure(figsize=(8.4, 3.4), dpi=90, layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=(0.62, 1, 1.1))
+    pairs = np.stack([frame["x"], frame["reconstructions"]], 1)
+    for ax, images, title in (
+        (left, pairs[: len(pairs) // 2 * 2].reshape(-1, 4, *pairs.shape[2:]), "x and x̂"),
+        (middle, _rows(frame["samples"], 6), "samples, z ~ p(z)"),
+    ):
+        canvas, _ = tile(images.astype(np.float32) / 255, 2, 1)
+        ax.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        ax.set_axis_off()
+        ax.set_title(title, fontsize=10)
+    points = frame["codes"].astype(np.float64) @ basis
+    for label in np.unique(frame["labels"]):
+        mine = frame["labels"] == label
+        right.plot(points[mine, 0], points[mine, 1], ".", ms=3.5, color=COLOURS[int(label) % 10])
+    right.set(xlim=limits, ylim=limits, title="codes E[z|x] by label", aspect="equal")
+    right.title.set_fontsize(10)
+    elbo = float(frame["elbo"])
+    figure.suptitle(f"epoch {epoch}" + (f"    validation elbo {elbo:.1f} nats" if np.isfinite(elbo) else ""), fontsize=11)
+    return to_array(figure)
+
+
+def _rows(images: np.ndarray, columns: int) -> np.ndarray:
+    columns = min(columns, len(images))
+    return images[: len(images) // columns * columns].reshape(-1, columns, *images.shape[1:])

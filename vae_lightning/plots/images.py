@@ -1,0 +1,178 @@
+"""The pictures of a VAE made of images: what it rebuilds, what it dreams, what each latent dimension does.
+
+Each function takes a VAE and gives a matplotlib figure. The decoder's mean E[x|z] is drawn, as is usual.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from vae_lightning.capabilities import DENSITY
+from vae_lightning.models.vae import VAE
+from vae_lightning.noise import StreamNoise, derive_seed
+from vae_lightning.plots.displayable import displayable
+
+INK = "#333333"
+MOST_ROWS = 32
+
+
+def reconstructions(vae: VAE, x: Tensor, columns: int = 10, c: Tensor | None = None) -> Figure:
+    """Originals x (batch, C, H, W) and under each its reconstruction from the posterior's mean."""
+    x = x[: len(x) // columns * columns] if len(x) >= columns else x
+    columns, c = min(columns, len(x)), None if c is None else c[: len(x)]
+    pairs = torch.stack([x.view(-1, columns, *x.shape[1:]), vae.reconstruct(x, c).view(-1, columns, *x.shape[1:])], 1)
+    rows = pairs.flatten(0, 1)
+    labels = ["x", "x̂"] * (len(rows) // 2)
+    return grid_figure(rows, "Originals x and reconstructions x̂", row_labels=labels, gap_every=2)
+
+
+def samples(vae: VAE, rows: int | None = None, columns: int = 12, seed: int = 0, label: int | None = None) -> Figure:
+    """E[x|z] for z ~ p(z), the same z at every call with the same seed.
+
+    Where there is a condition, z ~ p(z|c): a row for each class in turn, or all of class `label`. rows: 8, or one for each class
+    up to 32, if None.
+    """
+    classes = vae.condition.classes
+    rows = rows or (min(classes, MOST_ROWS) if classes and label is None else 8)
+    of_rows = [row % classes if label is None else label for row in range(rows)] if classes else []
+    c = torch.tensor(of_rows).repeat_interleave(columns) if classes else None
+    images = vae.sample(rows * columns, StreamNoise(torch.Generator(_device(vae)), derive_seed(seed, "samples")), c)
+    title = "Samples from the prior of each class c, z ~ p(z|c)" if classes else "Samples from the prior, z ~ p(z)"
+    if DENSITY not in vae.posterior.capabilities:
+        title = "Decoded z ~ p(z), which an auto-encoder's codes need not follow"
+    grid = images.view(rows, columns, *images.shape[1:])
+    return grid_figure(grid, title, row_labels=[f"c = {label}" for label in of_rows])
+
+
+@torch.no_grad()
+def traversals(
+    vae: VAE,
+    x: Tensor,
+    kl: Sequence[float] | None,
+    reach: float = 3.0,
+    columns: int = 11,
+    most: int = MOST_ROWS,
+    c: Tensor | None = None,
+) -> Figure:
+    """Each row moves one latent dimension from −reach to reach, the others staying at the code of the one image x (C, H, W).
+
+    `kl`: nats of each dimension; the `most` informative ones are drawn, most informative first. c: the image's label, (1,).
+    Of several layers the top one is moved, and those below follow it at their means.
+    """
+    prior = vae.latent_prior
+    code = vae.encode(x.unsqueeze(0), c).mean[..., -prior.top_dim :]
+    order = np.argsort(kl)[::-1][:most].tolist() if kl is not None else list(range(min(most, prior.top_dim)))
+    values = torch.linspace(-reach, reach, columns, device=x.device)
+    z = code.repeat(len(order), columns, 1)
+    for row, dimension in enumerate(order):
+        z[row, :, dimension] = values
+    labels = [f"z{_subscript(j)}" + (f"  {kl[j]:.1f} nats" if kl is not None else "") for j in order]
+    title = f"Traversals: one latent dimension{_of_layer(vae)} from {-reach:g} to {reach:g}"
+    return grid_figure(vae.decode(prior.completed(z), c).mean, title, row_labels=labels)
+
+
+@torch.no_grad()
+def interpolations(
+    vae: VAE, start: Tensor, end: Tensor, columns: int = 11, c_start: Tensor | None = None, c_end: Tensor | None = None
+) -> Figure:
+    """Straight lines in latent space from the code of each image of `start` to that of `end`, (rows, C, H, W).
+
+    Where there is a condition, each row is decoded with the label of its first image throughout.
+    """
+    a, b = vae.encode(start, c_start).mean, vae.encode(end, c_end).mean
+    weights = torch.linspace(0, 1, columns, device=a.device).view(1, columns, 1)
+    c = None if c_start is None else c_start.unsqueeze(1)
+    title = "Interpolations between two images" + (", with the label c of the first" if vae.condition.classes else "")
+    return grid_figure(vae.decode(a.unsqueeze(1).lerp(b.unsqueeze(1), weights), c).mean, title)
+
+
+@torch.no_grad()
+def manifold(vae: VAE, side: int = 20, label: int | None = None) -> Figure:
+    """The plane of a two-dimensional latent space, decoded at the quantiles of N(0, 1) (Kingma and Welling 2014, figure 4).
+
+    Where there is a condition, that of class `label`, else of the first one. Of several layers, that of the top one.
+    """
+    quantiles = (torch.arange(side, dtype=torch.float64) + 0.5) / side
+    axis = (math.sqrt(2) * torch.erfinv(2 * quantiles - 1)).float().to(_device(vae))
+    z = torch.stack(torch.meshgrid(axis, axis.flip(0), indexing="xy"), -1)
+    c, title = None, f"The decoded plane{_of_layer(vae)}, at the quantiles of N(0, 1)"
+    if vae.condition.classes:
+        c = vae.condition.given(torch.tensor([label or 0]), 1, z.device)
+        title = f"The decoded plane{_of_layer(vae)} with c = {label or 0}, at the quantiles of N(0, 1)"
+    z = vae.latent_prior.completed(vae.condition.moved(z, c))
+    return grid_figure(vae.decode(z, c).mean, title, gap=0)
+
+
+def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap: int = 2, gap_every: int = 1) -> Figure:
+    """A grid of images (rows, columns, C, H, W) in [0, 1], each pixel a whole number of the figure's pixels."""
+    canvas, tops = tile(images.float().clamp(0, 1).cpu().numpy(), gap, gap_every)
+    height, width = canvas.shape[:2]
+    zoom, dpi = max(1, round(720 / width)), 100
+    left, top = (0.95 if row_labels else 0.1) * dpi, 0.38 * dpi
+    size = (width * zoom + left + 10, height * zoom + top + 10)
+    figure = Figure(figsize=(size[0] / dpi, size[1] / dpi), dpi=dpi)
+    ax = figure.add_axes((left / size[0], 10 / size[1], width * zoom / size[0], height * zoom / size[1]))
+    ax.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    ax.set_axis_off()
+    figure.text(left / size[0], 1 - 0.5 * top / size[1], title, va="center", fontsize=10, color=INK)
+    for label, y in zip(row_labels, tops, strict=False):
+        ax.text(-8 / zoom, y + images.shape[-2] / 2, label, ha="right", va="center", fontsize=9, color=INK)
+    return figure
+
+
+def tile(images: np.ndarray, gap: int, gap_every: int) -> tuple[np.ndarray, list[int]]:
+    """(rows, columns, C, H, W) side by side on white, with a `gap` between columns and after every `gap_every` rows.
+
+    The canvas is (height, width), or (height, width, 3) of coloured images; see `visible` for other numbers of channels.
+    """
+    images = displayable(images)
+    rows, columns, channels, height, width = images.shape
+    tops = [r * height + gap * (r // gap_every) for r in range(rows)]
+    canvas = np.ones((tops[-1] + height, columns * (width + gap) - gap, channels), dtype=np.float32)
+    for r in range(rows):
+        for c in range(columns):
+            left = c * (width + gap)
+            canvas[tops[r] : tops[r] + height, left : left + width] = images[r, c].transpose(1, 2, 0)
+    return (canvas[..., 0] if channels == 1 else canvas), tops
+
+
+def to_array(figure: Figure) -> np.ndarray:
+    """The figure's pixels, uint8 (height, width, 3)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def save_png(picture: np.ndarray, path: Path) -> Path:
+    """A PNG, written beside and renamed; never through a link that someone put there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with beside.open("xb") as file:
+            Image.fromarray(picture).save(file, format="png")
+        return beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _subscript(index: int) -> str:
+    """Counted from 1, as in the bars."""
+    return "".join("₀₁₂₃₄₅₆₇₈₉"[int(digit)] for digit in str(index + 1))
+
+
+def _of_layer(vae: VAE) -> str:
+    return "" if vae.latent_prior.top_dim == vae.latent_dim else " of the top layer"
+
+
+def _device(vae: VAE) -> torch.device:
+    return next(vae.parameters()).device

@@ -1,0 +1,54 @@
+"""TensorBoard's projector: codes that one turns in space, each with its label and its image."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vae_lightning.data.base import Images, pixels
+from vae_lightning.files import write_text
+from vae_lightning.plots.displayable import displayable
+from vae_lightning.plots.images import save_png, tile
+
+SPRITE_SIDE = 8192  # pixels, the largest that TensorBoard shows
+
+
+@torch.no_grad()
+def write_projection(vae: Any, split: Images, log_dir: Path, images: int) -> Path:
+    """Writes the codes E[z|x] of the first `images` of a split, labels and a sheet of thumbnails; the configuration's path.
+
+    `projector_config.pbtxt` lies beside the events, where TensorBoard looks for it, and names three files in `projector/`:
+    codes.tsv, a row of latent_dim numbers per image; labels.tsv; images.png, the images row by row on a square sheet.
+    """
+    from google.protobuf import text_format
+    from tensorboard.plugins.projector import ProjectorConfig  # half a second to import
+
+    height, width = displayable(split.images[:1]).shape[-2:]
+    shown = split[torch.arange(min(images, len(split), (SPRITE_SIDE // max(height, width)) ** 2))]
+    batch = shown.to(next(vae.parameters()).device)
+    codes = vae.encode(pixels(batch.images), batch.labels).mean.cpu().numpy()
+    folder = log_dir / "projector"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "codes.tsv", "\n".join("\t".join(f"{value:.5g}" for value in code) for code in codes))
+    write_text(folder / "labels.tsv", "\n".join("none" if label < 0 else str(label) for label in shown.labels.tolist()))
+    save_png(sheet(shown.images.numpy()), folder / "images.png")
+    config = ProjectorConfig()
+    embedding = config.embeddings.add(tensor_name="test codes")
+    embedding.tensor_path, embedding.metadata_path = "projector/codes.tsv", "projector/labels.tsv"
+    embedding.sprite.image_path = "projector/images.png"
+    embedding.sprite.single_image_dim.extend([width, height])
+    write_text(log_dir / "projector_config.pbtxt", text_format.MessageToString(config))
+    return log_dir / "projector_config.pbtxt"
+
+
+def sheet(images: np.ndarray) -> np.ndarray:
+    """uint8 (N, C, H, W) row by row on a square of ⌈√N⌉ by ⌈√N⌉ places, as the projector wants it: (height, width[, 3])."""
+    side = math.ceil(math.sqrt(len(images)))
+    filled = np.zeros((side * side, *images.shape[1:]), dtype=np.uint8)
+    filled[: len(images)] = images
+    canvas, _ = tile(filled.reshape(side, side, *images.shape[1:]), 0, 1)
+    return canvas.astype(np.uint8)

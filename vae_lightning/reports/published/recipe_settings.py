@@ -1,0 +1,52 @@
+"""What makes a run one of a recipe: the settings that have to be the recipe's, as one flat dict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from vae_lightning.config.builtin import CONFIG_GROUPS
+from vae_lightning.config.compose import compose_config, hydra_composer
+
+NUMBERS = (
+    "latent_dim", "beta", "callbacks.best", "callbacks.early_stopping", "trainer.max_epochs", "trainer.max_steps",
+    "trainer.max_time", "trainer.precision", "trainer.limit_train_batches", "trainer.overfit_batches",
+    "trainer.accumulate_grad_batches", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm", "trainer.min_epochs",
+    "trainer.min_steps", "trainer.limit_val_batches", "trainer.val_check_interval", "trainer.check_val_every_n_epoch",
+)  # fmt: skip
+# that change where and how fast a run is made, not what it is
+FREE = {"data": ("root", "download", "eval_batch_size", "num_workers"), "optimizer": ("fused", "foreach", "capturable")}
+
+
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting of a configuration by its key, but for seed, folders, device and loggers."""
+    axes = ((axis, name) for axis in CONFIG_GROUPS for name in config.get(axis) or {} if name not in FREE.get(axis, ()))
+    return {key: value_at(config, key) for key in (*NUMBERS, *(f"{axis}.{name}" for axis, name in axes))}
+
+
+@cache
+def recipe_settings(name: str) -> Mapping[str, Any]:
+    """Those of the recipe as it is today."""
+    return settings_of(recipe_config(name))
+
+
+def recipe_config(name: str) -> dict[str, Any]:
+    """What the recipe composes to today, every interpolation resolved."""
+    with hydra_composer([]):
+        return OmegaConf.to_container(compose_config("train", [f"experiment={name}"]), resolve=True)  # type: ignore[return-value]
+
+
+def differences(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+    """The keys in which two runs are not alike; one that only one of them has is None in the other."""
+    return [key for key in dict.fromkeys((*others, *settings)) if settings.get(key) != others.get(key)]
+
+
+def value_at(config: Mapping[str, Any], key: str) -> Any:
+    """`config["a"]["b"]` of `a.b`; None where there is none."""
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,166 @@
+"""The drawings of a search: how it went, what mattered, which settings go together, and the front of several objectives."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState
+
+from vae_lightning.reports.sweep.settings import show
+from vae_lightning.reports.sweep.svg import INK, MUTED, SERIES, drawing, new_figure, spaced, to_svg
+from vae_lightning.runs.study import open_storage, study_address
+from vae_lightning.runs.sweep_record import Sweep
+
+
+def study_of(sweep: Sweep) -> optuna.Study | None:
+    """The study of a search; None where its storage is out of reach."""
+    assert sweep.search is not None
+    try:
+        return optuna.load_study(
+            study_name=sweep.search["study_name"], storage=open_storage(study_address(sweep.folder, sweep.search))
+        )
+    except (KeyError, OSError, ImportError, optuna.exceptions.StorageInternalError):
+        return None
+
+
+def search_charts(sweep: Sweep) -> dict[str, str]:
+    """SVG by title: what there is to draw of this search."""
+    study = study_of(sweep)
+    if study is None or sweep.search is None:
+        return {}
+    metrics, drawn = list(sweep.search["metrics"]), {}
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(complete) < 2:
+        return {}
+    if len(metrics) == 1:
+        drawn["The search, trial by trial"] = history(study, metrics[0])
+    else:
+        drawn["The front: no other trial is better in both"] = front(study, metrics)
+    for i, metric in enumerate(metrics):
+        bars = importances(study, i)
+        if bars is not None:
+            drawn[f"Which keys matter for {metric}"] = bars
+    drawn[f"Settings of each trial; the best tenth by {metrics[0]} in colour"] = parallel(complete, study, metrics)
+    return drawn
+
+
+def history(study: optuna.Study, metric: str) -> str:
+    """The figure of each trial and the best so far; pruned trials where they were."""
+    trials = study.get_trials(deepcopy=False)
+    done = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
+    pruned = [t for t in trials if t.state == TrialState.PRUNED and t.intermediate_values]
+    better = np.maximum if study.direction == optuna.study.StudyDirection.MAXIMIZE else np.minimum
+    values = np.array([t.value for t in done], dtype=float)
+    with drawing():
+        figure = new_figure(3.6, 2.8)
+        ax = figure.add_subplot()
+        ax.plot([t.number for t in done], values, "o", color=SERIES[0], markersize=4, alpha=0.7, markeredgewidth=0, label="trial")
+        if pruned:
+            last = [t.intermediate_values[max(t.intermediate_values)] for t in pruned]
+            ax.plot([t.number for t in pruned], last, "x", color=MUTED, markersize=4, label="pruned, where it was")
+        ax.plot([t.number for t in done], better.accumulate(values), color=INK, drawstyle="steps-post", label="best so far")
+        low, high = np.quantile(values, [0.1, 1.0] if better is np.maximum else [0.0, 0.9])
+        margin = 0.1 * (high - low) or 1.0
+        ax.set_ylim(low - margin, high + margin)
+        ax.set(xlabel="trial", ylabel=metric)
+        ax.legend(
+            frameon=False,
+            fontsize=7.5,
+            labelcolor=INK,
+            loc="lower left",
+            bbox_to_anchor=(-0.02, 0.99),
+            ncols=3,
+            borderpad=0,
+            columnspacing=0.9,
+            handlelength=1.2,
+            handletextpad=0.3,
+        )
+        return to_svg(figure, f"{metric} of each trial")
+
+
+def front(study: optuna.Study, metrics: list[str]) -> str:
+    """All complete trials by their two first objectives, those that none dominates joined."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    best = sorted(study.best_trials, key=lambda t: t.values[0])
+    with drawing():
+        figure = new_figure(3.6, 2.8)
+        ax = figure.add_subplot()
+        ax.plot([t.values[0] for t in complete], [t.values[1] for t in complete], "o", color=MUTED, markersize=4, alpha=0.7)
+        ax.plot([t.values[0] for t in best], [t.values[1] for t in best], "-o", color=SERIES[0], markersize=5)
+        ax.set(xlabel=metrics[0], ylabel=metrics[1])
+        return to_svg(figure, "the trials that no other one dominates")
+
+
+def importances(study: optuna.Study, objective: int) -> str | None:
+    """PED-ANOVA (Watanabe et al. 2023): which keys tell the best trials from the rest."""
+
+    def target(trial: FrozenTrial) -> float:
+        value = float(trial.values[objective])
+        maximised = study.directions[objective] == optuna.study.StudyDirection.MAXIMIZE
+        return -value if maximised else value
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that low targets are taken for good ones, as they are here
+            found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), target=target)
+    except (ValueError, RuntimeError, ZeroDivisionError):
+        return None  # too few trials, or none that differ
+    if not found or not all(np.isfinite(list(found.values()))):
+        return None
+    names = list(found)[::-1]
+    with drawing():
+        figure = new_figure(3.6, 0.8 + 0.28 * len(names))
+        ax = figure.add_subplot()
+        ax.barh(names, [found[name] for name in names], color=SERIES[0], height=0.6)
+        ax.set(xlabel="importance (PED-ANOVA)", xlim=(0, None))
+        ax.grid(visible=False, axis="y")
+        return to_svg(figure, "importance of each key")
+
+
+def parallel(trials: list[FrozenTrial], study: optuna.Study, metrics: list[str]) -> str:
+    """A line a trial over the searched keys and the objectives, each on a scale of its own."""
+    keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
+    columns = [_scale([trial.params.get(key) for trial in trials]) for key in keys]
+    columns += [_scale([trial.values[i] for trial in trials]) for i in range(len(metrics))]
+    sign = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1
+    order = np.argsort([sign * trial.values[0] for trial in trials])
+    best = set(order[: max(1, round(len(trials) / 10))].tolist())
+    names = [*keys, *metrics]
+    with drawing():
+        figure = new_figure(max(3.6, 1.05 * len(names)), 3.0)
+        ax = figure.add_subplot()
+        for i in [*order[::-1]]:
+            style: dict[str, Any] = {"color": SERIES[0], "linewidth": 1.8} if i in best else {"color": MUTED, "linewidth": 0.7}
+            ax.plot(range(len(names)), [places[i] for places, _ in columns], alpha=0.95 if i in best else 0.55, **style)
+        for x, (_, ticks) in enumerate(columns):
+            ax.axvline(x, color=INK, linewidth=0.6)
+            for place, text in ticks:
+                ax.annotate(text, (x, place), (3, 0), textcoords="offset points", fontsize=7, color=INK, va="center")
+        labels = [name.replace(".", ".\n", 1) for name in names]
+        ax.set_xticks(range(len(names)), labels, fontsize=8)
+        ax.set_yticks([])
+        ax.set_xlim(-0.1, len(names) - 0.55)
+        ax.grid(visible=False)
+        ax.spines[:].set_visible(False)
+        return to_svg(figure, "the settings of each trial")
+
+
+def _scale(values: list[Any]) -> tuple[list[float], list[tuple[float, str]]]:
+    """Places in [0, 1] and the labels of the axis; numbers that span much by their logarithm, words by their order."""
+    known = [value for value in values if value is not None]
+    words = list(dict.fromkeys(show(value) for value in known))
+    if any(isinstance(value, str | bool) for value in known):
+        step = 1 / max(1, len(words) - 1)
+        return [words.index(show(v)) * step if v is not None else np.nan for v in values], [
+            (i * step, w) for i, w in enumerate(words)
+        ]
+    log = spaced(known)
+    numbers = np.array([np.nan if v is None else (np.log(v) if log else v) for v in values], dtype=float)
+    low, high = np.nanmin(numbers), np.nanmax(numbers)
+    places = ((numbers - low) / ((high - low) or 1.0)).tolist()
+    middle = np.exp((low + high) / 2) if log else (low + high) / 2
+    return places, [(0.0, f"{min(known):.3g}"), (0.5, f"{middle:.3g}"), (1.0, f"{max(known):.3g}")]

@@ -1,0 +1,78 @@
+"""From the folders of sweeps to their answer: tables in the terminal, `summary.csv`, `summary.md` and `report.html`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from vae_lightning.files import write_text
+from vae_lightning.reports.sweep.gather import Gathered, gather
+from vae_lightning.reports.sweep.image_strips import Strips, image_strips
+from vae_lightning.reports.sweep.page import page
+from vae_lightning.reports.sweep.ranking import Ranking, rankings
+from vae_lightning.reports.sweep.search_result import found_by_search
+from vae_lightning.reports.sweep.summary import heading, markdown, notes, summary_csv, terminal_table
+from vae_lightning.runs.console import describe_paths
+
+STRIP_RUNS = 48
+
+
+def write_report(
+    folders: Sequence[Path],
+    console: Console,
+    into: Path | None = None,
+    metric: str = "elbo",
+    split: str = "test",
+    direction: str | None = None,
+    images: int = 8,
+    root: str | None = None,
+) -> list[Ranking]:
+    """Prints and writes the answer (`into`: the first sweep's folder). UserError where a folder is no sweep."""
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
+    gathered = gather(folders)
+    found = rankings(gathered, metric, split, direction)
+    for note in notes(found):
+        console.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
+    for ranking in found:
+        console.print(f"[bold]{escape(heading(ranking))}[/bold]", soft_wrap=True)
+        console.print(terminal_table(ranking, gathered.keys))
+    for sentence in found_by_search(gathered):
+        console.print(escape(sentence), soft_wrap=True)
+    into = into or gathered.sweeps[0].folder
+    into.mkdir(parents=True, exist_ok=True)
+    write_text(into / "summary.csv", summary_csv(gathered))
+    write_text(into / "summary.md", markdown(found, gathered))
+    pictures = {ranking.kind: pictures_of(ranking, images, root) for ranking in found}
+    write_text(into / "report.html", page(gathered, found, pictures, search_drawings(gathered)))
+    console.print(
+        describe_paths([("summary", into / "summary.csv"), ("table", into / "summary.md"), ("page", into / "report.html")]),
+        soft_wrap=True,
+    )
+    return found
+
+
+def pictures_of(ranking: Ranking, images: int, root: str | None) -> Strips | None:
+    """Of all runs, best groups first, as many as a page holds; none for `images` = 0."""
+    runs = [run for group in ranking.groups for run in group.runs][:STRIP_RUNS]
+    return image_strips([(run.label or run.folder.name, run.folder) for run in runs], images, root) if images > 0 else None
+
+
+def search_drawings(gathered: Gathered) -> dict[str, str]:
+    """The drawings of every search among the sweeps; none where Optuna is not installed."""
+    searches = [sweep for sweep in gathered.sweeps if sweep.search is not None]
+    if not searches:
+        return {}
+    try:
+        from vae_lightning.reports.sweep.search_charts import search_charts
+    except ModuleNotFoundError:
+        return {}
+    several = len(searches) > 1
+    return {
+        (f"{sweep.folder.name}: {title}" if several else title): svg
+        for sweep in searches
+        for title, svg in search_charts(sweep).items()
+    }

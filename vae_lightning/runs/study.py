@@ -1,0 +1,26 @@
+"""A search's study on disk."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+JOURNAL = "study.log"
+
+
+def study_address(sweep: Path, search: dict[str, Any]) -> str:
+    """Where the study of a search lies: by default beside its runs, wherever these were moved."""
+    return str(search["storage"] or sweep / JOURNAL)
+
+
+@lru_cache(maxsize=4)
+def open_storage(address: str) -> BaseStorage:
+    """A journal file (a path), or any of Optuna's databases (`sqlite:///…`, `mysql://…`, `postgresql://…`)."""
+    if "://" in address:
+        return optuna.storages.get_storage(address)
+    return JournalStorage(JournalFileBackend(address))

@@ -1,0 +1,142 @@
+"""What is known of a sweep on disk: `sweep.json`, written by the sweep, and `jobs/<NNN>.json`, each written by its own job.
+
+A job holds a lock on `jobs/<NNN>.lock` while it runs. The system frees it when the process ends, however it ends, so a job that
+says "running" and whose lock is free was interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vae_lightning.errors import RunError, UserError
+from vae_lightning.files import is_locked, read_json, training_finished, write_json
+
+SCHEMA_VERSION = 1
+FILE = "sweep.json"
+FINISHED = ("done", "pruned")  # not run again
+ENDED = (*FINISHED, "failed")
+
+
+@dataclass
+class Job:
+    """One run of a sweep. `label`: its overrides that other jobs have otherwise; `trial`: its trial in the study of a search."""
+
+    number: int
+    overrides: list[str]
+    folder: str
+    label: str
+    trial: dict[str, Any] | None = None
+
+
+@dataclass
+class Sweep:
+    """A sweep's folder, the command line that started it, and its jobs."""
+
+    folder: Path
+    arguments: list[str] = field(default_factory=list)
+    started: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    directory: str = field(default_factory=os.getcwd)
+    search: dict[str, Any] | None = None
+    jobs: list[Job] = field(default_factory=list)
+
+    def add(self, overrides: Sequence[str], label: str, trial: dict[str, Any] | None = None) -> Job:
+        number = len(self.jobs)
+        job = Job(number, list(overrides), f"{number:03d}_{secrets.token_hex(2)}", label, trial)
+        self.jobs.append(job)
+        return job
+
+    def save(self) -> None:
+        """Writes `sweep.json`: the command line and every job with its state, as far as it is known by now."""
+        jobs = []
+        for job in self.jobs:
+            state = self.state(job)
+            jobs.append({**asdict(job), "state": state["state"], "error": state.get("error")})
+        content = {"schema_version": SCHEMA_VERSION, "started": self.started, "directory": self.directory}
+        content |= {"arguments": self.arguments, "search": self.search, "jobs": jobs}
+        (self.folder / "jobs").mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / FILE, content)
+
+    def state(self, job: Job) -> dict[str, Any]:
+        """What the job itself wrote last: `state`, `error`, `epoch`, `metrics` …"""
+        return {"state": "waiting", **read_json(state_path(self.folder, job.number))}
+
+    def true_state(self, job: Job) -> dict[str, Any]:
+        """As `state`, but a job whose process is gone is interrupted; done where it had written its results."""
+        state = self.state(job)
+        if state["state"] == "running" and not is_locked(lock_path(self.folder, job.number)):
+            state = self.state(job)  # it may have ended between the two looks
+        if state["state"] != "running" or is_locked(lock_path(self.folder, job.number)):
+            return state
+        return {**state, "state": "done" if training_finished(self.folder / job.folder) else "interrupted"}
+
+    def set_state(self, job: Job, state: str, **more: Any) -> None:
+        update_state(self.folder, job.number, state=state, **more)
+
+    def reset(self, job: Job) -> None:
+        """The job is to begin anew: nothing of its last attempt is left."""
+        shutil.rmtree(self.folder / job.folder, ignore_errors=True)
+        state_path(self.folder, job.number).unlink(missing_ok=True)
+
+
+def is_sweep(folder: Path) -> bool:
+    return (folder / FILE).is_file()
+
+
+def load(path: str | Path, key: str = "sweep") -> Sweep:
+    """The sweep of a folder. UserError where it is none."""
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        raise UserError(f"{key}={path}: there is no such folder.")
+    if not is_sweep(folder):
+        below = sorted(p.parent for p in folder.glob(f"*/{FILE}")) or sorted(p.parent for p in folder.glob(f"**/{FILE}"))
+        hint = f" The latest sweep below it is {below[-1]}." if below else ""
+        raise UserError(f"{key}={path} is no sweep: there is no {FILE} in it.{hint}")
+    try:
+        content = read_json(folder / FILE)
+    except ValueError as error:
+        raise RunError(f"{folder / FILE} is damaged and cannot be read.") from error
+    if content.get("schema_version") != SCHEMA_VERSION:
+        version = content.get("schema_version")
+        raise UserError(
+            f"{folder / FILE} has schema_version={version}, and this version of vae-lightning reads {SCHEMA_VERSION}."
+        )
+    known = ("number", "overrides", "folder", "label", "trial")
+    jobs = [Job(**{name: job[name] for name in known}) for job in content["jobs"]]
+    return Sweep(folder, content["arguments"], content["started"], content["directory"], content["search"], jobs)
+
+
+# -------------------------------------------------------------------- a job's own file and lock
+
+
+def state_path(sweep: Path, number: int) -> Path:
+    return sweep / "jobs" / f"{number:03d}.json"
+
+
+def lock_path(sweep: Path, number: int) -> Path:
+    return sweep / "jobs" / f"{number:03d}.lock"
+
+
+def update_state(sweep: Path, number: int, **values: Any) -> None:
+    """Adds to what is known of a job; only its own process may, while it runs."""
+    path = state_path(sweep, number)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {**read_json(path), **values})
+
+
+def place_of(folder: Path) -> tuple[Path, int] | None:
+    """(the sweep's folder, the number of the job) of a run folder within a sweep; None of any other."""
+    number = folder.name.partition("_")[0]
+    return (folder.parent, int(number)) if number.isdigit() and is_sweep(folder.parent) else None
+
+
+def this_process() -> dict[str, Any]:
+    """Where a job runs."""
+    return {"host": socket.gethostname(), "pid": os.getpid()}

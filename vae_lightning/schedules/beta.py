@@ -1,0 +1,153 @@
+"""β(t), the weight of the KL over time: functions of the training step, whose state goes into the checkpoint.
+
+One step is counted in a `unit`: `fraction` of the run (0.25 is its first quarter), `epoch`, or `step`. A schedule learns how long
+its unit is when training begins and keeps that in its state, so that a run that is prolonged later keeps its first horizon.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vae_lightning.errors import InvalidValue, check_choice, check_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+UNITS = ("fraction", "epoch", "step")
+
+
+@dataclass(frozen=True)
+class RunLength:
+    """How many optimizer steps the whole run takes (inf if unknown), and how many of them make an epoch."""
+
+    steps: float
+    steps_per_epoch: float
+
+    def steps_per(self, unit: str) -> float:
+        """Steps in one `unit`; InvalidValue where the run's length is not known and a fraction of it is asked for."""
+        lengths = {"fraction": self.steps, "epoch": self.steps_per_epoch, "step": 1.0}
+        known = [name for name, length in lengths.items() if math.isfinite(length) and length > 0]
+        if unit not in known:
+            remedy = "else set trainer.max_epochs or trainer.max_steps"
+            raise InvalidValue("unit", unit, f"{' or '.join(known)}, since the run's length is not known beforehand ({remedy})")
+        return lengths[unit]
+
+
+class Schedule(ABC):
+    """A value for each training step. `begin` fixes what a unit is; `__call__(step)` is the value in force at that step.
+
+    `in_force` is the value that was asked for last, so that of the step under way or just done; None before the first.
+    `option` and `needs`: as of an objective's parts, what the posterior must be able to do.
+    """
+
+    option: ClassVar[str] = "beta_schedule"
+    needs: ClassVar[AbstractSet[str]] = frozenset()
+    by_feedback: ClassVar[bool] = False  # whether it acts on what it observes
+    in_force: float | Tensor | None = None
+
+    def __init__(self, unit: str = "fraction") -> None:
+        self.unit = check_choice("unit", unit, UNITS)
+        self.steps_per_unit: float | None = None
+
+    def begin(self, run: RunLength) -> None:
+        """Fixes the length of a unit, once: a resumed or prolonged run keeps the first."""
+        if self.steps_per_unit is None:
+            self.steps_per_unit = run.steps_per(self.unit)
+
+    def __call__(self, step: int) -> float | Tensor:
+        if self.steps_per_unit is None:
+            raise RuntimeError("Schedule.begin(run_length) comes before the first step.")
+        self.in_force = self.at(step / self.steps_per_unit)
+        return self.in_force
+
+    @abstractmethod
+    def at(self, time: float) -> float:
+        """The value at `time` ≥ 0, counted in units."""
+
+    def observe(self, losses: Mapping[str, Tensor]) -> None:  # noqa: B027
+        """Told what each step measured; schedules by feedback act on it, on the device and without a sync."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps_per_unit": self.steps_per_unit}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps_per_unit = state["steps_per_unit"]
+
+
+class Constant(Schedule):
+    """β(t) = value."""
+
+    def __init__(self, value: float = 1.0) -> None:
+        super().__init__("step")
+        self.value = check_number("value", value, 0)
+
+    def at(self, time: float) -> float:
+        return self.value
+
+
+class Linear(Schedule):
+    """Warm-up (Bowman et al. 2016; Sønderby et al. 2016): in a straight line from `start` to `value` at `warmup`."""
+
+    def __init__(self, value: float = 1.0, start: float = 0.0, warmup: float = 0.25, unit: str = "fraction") -> None:
+        super().__init__(unit)
+        self.value, self.start = check_number("value", value, 0), check_number("start", start, 0)
+        self.warmup = check_length("warmup", warmup, unit)
+
+    def at(self, time: float) -> float:
+        return self.start + (self.value - self.start) * min(1.0, time / self.warmup)
+
+
+class Cosine(Linear):
+    """Warm-up along half a cosine: β(t) = start + (value − start)·(1 − cos(π·min(1, t/warmup)))/2, flat at both ends."""
+
+    def at(self, time: float) -> float:
+        return self.start + (self.value - self.start) * (1 - math.cos(math.pi * min(1.0, time / self.warmup))) / 2
+
+
+class Exponential(Schedule):
+    """start·(value/start)^min(1, t/length): by one factor in each step, from `start` to `value` at `length`, both above 0."""
+
+    def __init__(self, value: float = 0.5, start: float = 1.0, length: float = 0.5, unit: str = "fraction") -> None:
+        super().__init__(unit)
+        self.value, self.start = check_number("value", value, 0, above=True), check_number("start", start, 0, above=True)
+        self.length = check_length("length", length, unit)
+
+    def at(self, time: float) -> float:
+        return self.start * (self.value / self.start) ** min(1.0, time / self.length)
+
+
+class Cyclical(Schedule):
+    """Cyclical annealing (Fu et al. 2019): every `period`, from `start` in a straight line to `value`.
+
+    With τ = (t mod period)/period: β = start + (value − start)·min(1, τ/ratio), so the share `ratio` of each cycle rises and
+    the rest stays at `value`. The paper's M = 4 cycles are period = 1/4 of the run, its R is `ratio`. A run ends at `value`.
+    """
+
+    def __init__(
+        self, value: float = 1.0, start: float = 0.0, period: float = 0.25, ratio: float = 0.5, unit: str = "fraction"
+    ) -> None:
+        super().__init__(unit)
+        self.value, self.start = check_number("value", value, 0), check_number("start", start, 0)
+        self.period = check_length("period", period, unit)
+        self.ratio = check_number("ratio", ratio, 0, 1, above=True)
+
+    def at(self, time: float) -> float:
+        position = round(time / self.period, 9) % 1.0  # rounded, since 0.6 / 0.2 falls short of 3
+        return self.start + (self.value - self.start) * min(1.0, position / self.ratio)
+
+
+def check_no_feedback(name: str, schedule: Schedule) -> Schedule:
+    """A schedule that needs no feedback, for a number that gets none (only β is told what each step measured)."""
+    if schedule.by_feedback:
+        raise InvalidValue(name, schedule.option, "a schedule without feedback")
+    return schedule
+
+
+def check_length(name: str, value: float, unit: str) -> float:
+    """A length of time above 0; at most 1 where it is a fraction of the run."""
+    return check_number(name, value, 0, 1 if unit == "fraction" else math.inf, above=True)

@@ -1,0 +1,29 @@
+"""A number of a model or an objective that follows a schedule: a capacity, a temperature."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vae_lightning.schedules.beta import Constant, RunLength, Schedule, check_no_feedback
+
+
+class ScheduledValue(nn.Module):
+    """`value`, a scalar tensor, is the schedule's at the current training step; a buffer, so that a checkpoint keeps it.
+
+    The training loop calls `begin` once and `move` before each step; without one it stays where the schedule starts.
+    """
+
+    value: Tensor
+
+    def __init__(self, schedule: Schedule | float) -> None:
+        super().__init__()
+        self.schedule = check_no_feedback("schedule", schedule) if isinstance(schedule, Schedule) else Constant(schedule)
+        self.register_buffer("value", torch.tensor(float(self.schedule.at(0))))
+
+    def begin(self, run: RunLength) -> None:
+        self.schedule.begin(run)
+
+    def move(self, step: int) -> None:
+        """To the value in force at `step`."""
+        self.value.fill_(self.schedule(step))

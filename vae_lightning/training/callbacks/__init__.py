@@ -1,0 +1,9 @@
+"""What is shown, drawn and saved while a VAE trains."""
+
+from vae_lightning.training.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from vae_lightning.training.callbacks.early_stopping import EarlyStopping
+from vae_lightning.training.callbacks.figures import Pictures
+from vae_lightning.training.callbacks.film import Film
+from vae_lightning.training.callbacks.progress import TrainingProgress
+
+__all__ = ["BestCheckpoint", "EarlyStopping", "Film", "LastCheckpoint", "Pictures", "TrainingProgress"]

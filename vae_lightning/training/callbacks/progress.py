@@ -1,0 +1,102 @@
+"""The progress bar: epoch, elbo, reconstruction, KL and β; a line per epoch where the output is no terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from vae_lightning.errors import check_number
+from vae_lightning.training.callbacks.step_limit import total_steps
+
+
+class TrainingProgress(ProgressBar):
+    """Figures are the module's last written ones, so that the bar costs no sync. refresh: seconds between redraws."""
+
+    def __init__(self, refresh: float = 0.2) -> None:
+        super().__init__()
+        self.refresh = check_number("refresh", refresh, 0, above=True)
+        self._progress: Progress | None = None
+        self._due = 0.0
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        console = Console(stderr=True)
+        if not (getattr(self, "_enabled", True) and console.is_terminal and trainer.is_global_zero):
+            return
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=self._total(trainer), epoch="", figures="")
+        self._progress.start()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        now = time.monotonic()
+        if self._progress is not None and now >= self._due:
+            self._due = now + self.refresh
+            self._draw(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if self._progress is not None:
+            self._draw(trainer, pl_module)
+        elif getattr(self, "_enabled", True) and trainer.is_global_zero:
+            recorder = pl_module.recorder
+            shown = describe(recorder.history.get("val") or recorder.shown, _beta(pl_module))
+            Console(stderr=True, highlight=False, soft_wrap=True).print(f"epoch {self._epoch(trainer)}  {shown}")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._stop()
+
+    def _draw(self, trainer: Trainer, pl_module: Any) -> None:
+        assert self._progress is not None
+        done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        shown = pl_module.recorder.shown
+        figures = describe(shown, _beta(pl_module)) if shown else ""
+        self._progress.update(self._task, completed=done, epoch=self._epoch(trainer), figures=figures)
+        self._progress.refresh()
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    @staticmethod
+    def _epoch(trainer: Trainer) -> str:
+        last = trainer.max_epochs
+        return f"{trainer.current_epoch + 1}" + (f"/{last}" if last and last > 0 else "")
+
+    @staticmethod
+    def _total(trainer: Trainer) -> float | None:
+        steps = total_steps(trainer) * trainer.accumulate_grad_batches
+        return None if steps == float("inf") else steps
+
+
+def _beta(module: Any) -> float | None:
+    """β in force, where it does anything."""
+    return module.beta() if module.uses_beta else None
+
+
+def describe(metrics: dict[str, float], beta: float | None) -> str:
+    """`elbo −101.2  reconstruction 78.9  kl 22.3  β 1`: those terms that there are, nats per image."""
+    parts = [f"{name} {metrics[name]:.2f}" for name in ("elbo", "reconstruction", "kl") if name in metrics]
+    return "  ".join(parts if beta is None else [*parts, f"β {beta:.3g}"])

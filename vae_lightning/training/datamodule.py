@@ -1,0 +1,94 @@
+"""The `LightningDataModule` that serves any `ImageData`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from vae_lightning.data.base import Batch, ImageData, Images
+from vae_lightning.data.binarization import prepare_splits
+from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
+from vae_lightning.errors import InvalidValue
+from vae_lightning.noise import derive_seed
+from vae_lightning.training.data_position import Position, position
+
+
+class VAEDataModule(LightningDataModule):
+    """Loaders whose samplers hand whole batches of places to the data set: no per-image work, no collating.
+
+    mode: how pixels are binarised (`data.binarization.resolve`); seed: the run's, which the order of the batches hangs on.
+    """
+
+    def __init__(self, data: ImageData, mode: str, seed: int) -> None:
+        super().__init__()
+        self.data, self.mode, self.seed = data, mode, seed
+        self.splits: dict[str, Images] = {}
+        self.start = Position(0, 0)
+
+    def setup(self, stage: str) -> None:
+        if not self.splits:
+            self.splits = prepare_splits(self.data.splits(), self.mode, self.data.split_seed, training=True)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """From the place on where the run is: the first batches may be fetched before the first `set_epoch`."""
+        rank, world = self._rank()
+        # the trainer learns only later, from the checkpoint, where it is
+        place = max(self.start, Position(0 if self.trainer is None else position(self.trainer).epoch, 0))
+        size, batch_size = len(self.splits["train"]), self.data.batch_size
+        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            # the same batches in the same order
+            return self._loader("train", OrderedBatches(size, batch_size, rank, world, place.epoch, place.batch))
+        sampler = ShuffledBatches(size, batch_size, self.seed, place.epoch, rank, world, self.data.drop_last, place.batch)
+        if len(sampler) == 0:
+            raise InvalidValue(
+                "data.batch_size", batch_size, f"at most {size // world} with data.drop_last=true, to fill a batch"
+            )
+        self._check_interval(len(sampler))
+        return self._loader("train", sampler)
+
+    def _check_interval(self, batches: int) -> None:
+        """Lightning would find it only now too, and in many lines."""
+        trainer: Any = self.trainer
+        if trainer is None or trainer.check_val_every_n_epoch is None or not isinstance(trainer.val_check_interval, int):
+            return
+        limit = trainer.limit_train_batches
+        used = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        if trainer.val_check_interval > used:
+            raise InvalidValue(
+                "trainer.val_check_interval", trainer.val_check_interval, f"at most {used}, the batches of an epoch"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the data."""
+        return {} if self.trainer is None else position(self.trainer)._asdict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.start = Position(**state_dict)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        rank, world = self._rank()
+        return self._loader("val", OrderedBatches(len(self.splits["val"]), self.data.eval_batch_size, rank, world))
+
+    def _rank(self) -> tuple[int, int]:
+        """(rank, number of processes)."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _loader(self, split: str, sampler: Any) -> DataLoader[Any]:
+        return DataLoader(
+            self.splits[split],
+            sampler=sampler,
+            batch_size=None,
+            collate_fn=_as_it_is,  # type: ignore[arg-type]
+            num_workers=self.data.num_workers,
+            persistent_workers=False,
+            pin_memory=torch.cuda.is_available(),
+            # a generator of its own: starting an epoch does not advance torch's global one
+            generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader")),
+        )
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch  # it is tensors already: torch's own way looks through it for arrays

@@ -1,0 +1,126 @@
+"""What a run measures, draws and writes after its last step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+
+from vae_lightning.data.base import Images
+from vae_lightning.data.sampler import OrderedBatches
+from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
+from vae_lightning.plots.projector import write_projection
+from vae_lightning.runs.checkpoint_files import LAST
+from vae_lightning.runs.console import describe_paths, results_table
+from vae_lightning.runs.folder import CHECKPOINTS, read_checkpoint
+from vae_lightning.runs.results import RESULTS_SCHEMA_VERSION, write_results
+from vae_lightning.training.callbacks.figures import draw_pictures, save_pictures
+from vae_lightning.training.context import TrainingContext
+from vae_lightning.training.loggers import TensorBoard
+from vae_lightning.training.module import VAEModule
+from vae_lightning.training.provenance import git_commit, hardware, versions
+from vae_lightning.training.recorder import check_finite_metrics
+
+TABLE_ROWS = ("elbo", "reconstruction", "kl", "active_units")
+
+
+def finish(run: TrainingContext) -> float:
+    """Val and test figures of the best checkpoint, the last pictures, `results.json` and the closing table."""
+    folder, module, data, loggers = run.folder, run.module, run.data, run.trainer.loggers
+    checkpoint = best_checkpoint(folder)
+    progress = end_of_training(folder, module, run.trainer)
+    if checkpoint is not None:
+        module.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
+    vae = module.vae.eval().to(run.trainer.strategy.root_device)
+    data.setup("fit")
+    sums = {name: split_sums(vae, data.splits[name], name, data.data.eval_batch_size) for name in ("val", "test")}
+    metrics = {name: s.metrics() for name, s in sums.items()}
+    check_finite_metrics(metrics, checkpoint, progress)
+    kept = not run.config.trainer.fast_dev_run
+    if kept:
+        pictures = save_pictures(draw_pictures(vae, data.splits["val"], sums["val"]), folder, loggers, progress["steps"])
+        results = {**collect_results(run, sums, progress), "checkpoint": relative_to(checkpoint, folder)}
+        log_results(run.trainer, metrics["test"], progress["steps"])
+        for logger in loggers:
+            if isinstance(logger, TensorBoard) and logger.projector_images > 0:
+                write_projection(vae, data.splits["test"], Path(logger.log_dir), logger.projector_images)
+        write_results(folder, results)  # last: a run that has them is not gone on with, whatever it had still to write
+    run.report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, TABLE_ROWS))
+    if kept:
+        run.report.say(closing_paths(folder, checkpoint, pictures))
+    return score(metrics["val"])
+
+
+def score(metrics: dict[str, Any]) -> float:
+    """What a search maximises: the ELBO; −reconstruction where there is none."""
+    return float(metrics["elbo"] if "elbo" in metrics else -metrics["reconstruction"])
+
+
+def end_of_training(folder: Path, module: VAEModule, trainer: Trainer) -> dict[str, int]:
+    """Epochs and steps done. Where training ran in processes of its own, they and the figures are in its last checkpoint."""
+    last = folder / "checkpoints" / LAST
+    if trainer.global_step == 0 and last.exists():
+        content = read_checkpoint(last)
+        module.recorder.load_state_dict(content["recorder"], None, 0.0)
+        return {"epochs": content["position"]["epoch"], "steps": content["global_step"]}
+    return {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+
+
+def best_checkpoint(folder: Path) -> Path | None:
+    """best.ckpt; last.ckpt where nothing was validated; None where no checkpoint was written."""
+    for name in CHECKPOINTS:
+        path = folder / "checkpoints" / f"{name}.ckpt"
+        if path.exists():
+            return path
+    return None
+
+
+def split_sums(vae: Any, split: Images, name: str, batch_size: int) -> SplitSums:
+    device = next(vae.parameters()).device
+    batches = (split[places].to(device) for places in OrderedBatches(len(split), batch_size))
+    return evaluate_elbo(vae, batches, name)
+
+
+def collect_results(run: TrainingContext, sums: dict[str, SplitSums], progress: dict[str, int]) -> dict[str, Any]:
+    """What `results.json` holds."""
+    config, recorder, trainer = run.config, run.module.recorder, run.trainer
+    train = recorder.history.get("train", {})
+    splits = {name: {**s.metrics(), "kl_per_dimension": s.kl_per_dimension()} for name, s in sums.items()}
+    return {
+        "schema_version": RESULTS_SCHEMA_VERSION,
+        "name": config.name,
+        **splits,
+        "train": {k: v for k, v in train.items() if k not in ("images_per_second", "lr")},
+        "beta": recorder.shown.get("beta"),
+        "binarization": config.binarization,
+        "seed": config.seed,
+        **progress,
+        "seconds": round(recorder.elapsed(), 2),
+        "images_per_second": round(train["images_per_second"]) if "images_per_second" in train else None,
+        "device": str(trainer.strategy.root_device),
+        "hardware": hardware(trainer.strategy.root_device),
+        "precision": str(trainer.precision),
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+
+
+def log_results(trainer: Trainer, metrics: dict[str, Any], step: int) -> None:
+    """Test figures into every logger, and into the HParams tab."""
+    for logger in trainer.loggers:
+        logger.log_metrics({f"test/{name}": float(value) for name, value in metrics.items()}, step)
+        if isinstance(logger, TensorBoard):
+            logger.log_results(metrics, step)
+        logger.finalize("success")
+
+
+def closing_paths(folder: Path, checkpoint: Path | None, pictures: list[Path]) -> str:
+    made = [("run", folder), ("results", folder / "results.json")]
+    if checkpoint is not None:
+        made.append(("checkpoint", checkpoint))
+    return describe_paths([*made, *(("picture", path) for path in pictures)])
+
+
+def relative_to(path: Path | None, folder: Path) -> str | None:
+    return None if path is None else str(path.relative_to(folder))

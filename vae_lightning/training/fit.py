@@ -1,0 +1,69 @@
+"""One training run: what is composed is put together, trained, measured and written; faults become sentences."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from vae_lightning.files import exclusive_folder
+from vae_lightning.runs.checkpoint_files import LAST
+from vae_lightning.runs.console import RunLog
+from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+from vae_lightning.training.assembly import assemble, is_first_process, make_trainer
+from vae_lightning.training.context import SweepJob, TrainingContext
+from vae_lightning.training.finish import finish, score
+from vae_lightning.training.overhead import low_overhead
+from vae_lightning.training.processes.faults import explain_faults, quiet_writers, resume_hint
+from vae_lightning.training.processes.interrupts import Interrupted, interrupts
+from vae_lightning.training.processes.spawned import prepare_launcher
+from vae_lightning.training.resume import ResumePoint, reread_checkpoint, roll_back_to_checkpoint
+from vae_lightning.training.start import write_run_header
+
+
+def fit(config: DictConfig, folder: Path, start: ResumePoint | None = None, job: SweepJob | None = None) -> float:
+    """Trains, evaluates the best checkpoint on val and test, draws and writes; the best validation score (see `finish.score`).
+
+    Every process of DDP runs this; only the main process prints and writes.
+
+    Args:
+        config: the complete configuration of the run.
+        folder: the run folder.
+        start: the checkpoint to resume from; None for a new run.
+        job: what the sweep adds, if the run is one of its jobs.
+    """
+    report = RunLog(quiet=job is not None)  # a sweep says itself what becomes of its jobs
+    with interrupts.watched(), quiet_writers(), exclusive_folder(folder) if is_first_process() else nullcontext():
+        try:
+            # twice, since a signal tells of a dead worker, perhaps while the first error is being explained
+            with explain_faults(folder), explain_faults(folder):
+                return _fit(config, folder, start, job, report)
+        except Interrupted as interrupted:
+            if is_first_process():
+                report.say(f"Stopped by {interrupted.signal}.{resume_hint(folder)}")
+            raise
+        finally:
+            report.close()
+
+
+def _fit(config: DictConfig, folder: Path, start: ResumePoint | None, job: SweepJob | None, report: RunLog) -> float:
+    began = time.perf_counter()
+    module, data = assemble(config)
+    module.recorder.began = began
+    start = start and reread_checkpoint(start)
+    notes = [] if start is None or not is_first_process() else roll_back_to_checkpoint(start)
+    trainer = make_trainer(config, folder, start, job)
+    run = TrainingContext(config, folder, module, data, trainer, report)
+    if is_first_process():
+        write_run_header(run, start)
+        for note in notes:
+            report.say(note)
+    prepare_launcher(trainer, folder)
+    with low_overhead(), interrupts.forwarded(trainer.strategy.launcher):
+        trainer.fit(module, datamodule=data, ckpt_path=start and folder / "checkpoints" / LAST)
+    if not trainer.is_global_zero:
+        val = module.recorder.history.get("val")
+        return score(val) if val else float("nan")
+    return finish(run)

@@ -1,0 +1,44 @@
+"""Public ways to keep Lightning's overhead per training step small; `benchmarks/throughput.py` measures what is left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from gc import collect, freeze, unfreeze
+
+import torch
+from lightning.pytorch.profilers import PassThroughProfiler
+
+NVML_CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
+_NO_CONTEXT = nullcontext()
+
+
+class NoProfiler(PassThroughProfiler):
+    """Profiles nothing, and returns the same empty context for each of a step's forty actions rather than a new one."""
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        return _NO_CONTEXT
+
+
+@contextmanager
+def low_overhead() -> Iterator[None]:
+    """While a model trains: imported objects are not garbage-collected, and a machine without a GPU is not searched for one.
+
+    torch's optimizers ask at every step whether an accelerator is there. Importing Lightning sets PYTORCH_NVML_BASED_CUDA_CHECK,
+    under which each answer loads the driver's library again. Where there is a GPU the variable stays as it is: without it, the
+    check would initialise the driver in this process, and processes forked later could not use it.
+    """
+    before = os.environ.get(NVML_CHECK)
+    if not torch.cuda.is_available():
+        os.environ[NVML_CHECK] = "0"
+    collect()
+    freeze()
+    try:
+        yield
+    finally:
+        unfreeze()
+        if before is None:
+            os.environ.pop(NVML_CHECK, None)
+        else:
+            os.environ[NVML_CHECK] = before

@@ -1,0 +1,30 @@
+"""SLURM starts a requeued job by the same command: which run folder is that job's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vae_lightning.files import write_text
+
+
+def note_job(output_dir: Path, folder: Path) -> None:
+    """Under SLURM, writes down that this job trains in `folder`: `<output_dir>/.slurm/<job>`."""
+    note = _note(output_dir)
+    if note is not None:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_text(note, f"{folder}\n")
+
+
+def requeued_run(output_dir: Path) -> Path | None:
+    """The folder in which this job trained before SLURM started it again; None where it did not, or got to no checkpoint."""
+    note = _note(output_dir)
+    if note is None or int(os.environ.get("SLURM_RESTART_COUNT", "0")) == 0 or not note.exists():
+        return None
+    folder = Path(note.read_text(encoding="utf-8").strip())
+    return folder if any(folder.glob("checkpoints/*.ckpt")) else None
+
+
+def _note(output_dir: Path) -> Path | None:
+    job = os.environ.get("SLURM_JOB_ID", "")
+    return output_dir / ".slurm" / job if job.isdecimal() else None

@@ -1,0 +1,31 @@
+"""Sums and lists over the processes of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+
+def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
+    """The sum of a float64 host tensor over all processes of the run."""
+    if not several_processes():
+        return values
+    summed = values.to(device)
+    dist.all_reduce(summed)
+    return summed.cpu()
+
+
+def gather_over_ranks(value: Any) -> list[Any]:
+    """What each process of the run has, in the order of their ranks."""
+    if not several_processes():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def several_processes() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

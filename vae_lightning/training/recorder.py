@@ -1,0 +1,181 @@
+"""What training writes of itself: the means of its steps and epochs, checked, named and handed to the loggers."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from vae_lightning.errors import RunError
+from vae_lightning.training.ranks import gather_over_ranks, sum_over_ranks
+from vae_lightning.training.running_means import Means, NotFinite
+
+TRAINING = "trainer.detect_anomaly=true names the operation, a lower optimizer.lr or trainer.gradient_clip_val may prevent it."
+VALIDATION = "the terms of training and the weights were finite: look at that split's images, or lower optimizer.lr."
+
+
+def terms(names: Sequence[str]) -> str:
+    """`reconstruction and kl`: the terms among `names`, without their sums where one of them is there."""
+    return " and ".join([name for name in names if name not in ("loss", "elbo")] or names)
+
+
+def check_finite_metrics(
+    figures: Mapping[str, Mapping[str, float]], checkpoint: Path | None, progress: Mapping[str, int]
+) -> None:
+    """RunError where a final figure, by split and name, is not finite: no results are written of it."""
+    for split, values in figures.items():
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise RunError(
+                f"NaN or infinity in the final figures of {split}, after step {progress['steps']}, epoch {progress['epochs']}: "
+                f"it began in {terms(bad)}. No results.json is written{f', {checkpoint.name} is kept' if checkpoint else ''}; "
+                f"{VALIDATION}"
+            )
+
+
+class Recorder:
+    """Writes `train_step/…` every `log_every_n_steps` steps, `train/…` and `val/…` each epoch, in nats per image.
+
+    Between two writes nothing is read from the device. Every figure is looked at before it is written, and before a checkpoint
+    is: one that is not finite ends the run with a RunError that names the step and the term in which it began.
+    """
+
+    def __init__(self, module: LightningModule) -> None:
+        self.module = module
+        self.shown: dict[str, float] = {}  # the last figures written, for the progress bar
+        self.history: dict[str, dict[str, float]] = {}  # the last figures of each kind, for the results
+        self.means = Means()
+        self._written: Tensor | None = None  # the totals at the last `train_step` row
+        self._written_step = 0
+        self._lr = math.nan  # of the last step: once that is done, the optimizer has the next one's
+        self._clock: float | None = None  # when training was last seen to go on; None while something else is done
+        self._seconds, self._images_before = 0.0, 0.0
+        self.began, self.seconds_before = time.perf_counter(), 0.0
+
+    def begin(self) -> None:
+        """When training begins or goes on."""
+        self.log_every: int = self.module.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        self.resume_clock()
+
+    def begin_epoch(self) -> None:
+        self.means, self._written = Means(), None
+        self._written_step = self.module.trainer.global_step
+        self._seconds, self._images_before = 0.0, 0.0
+        self.resume_clock()
+
+    def step(self, losses: Mapping[str, Tensor], images: int) -> None:
+        """Takes the step's terms; every `log_every_n_steps` steps, writes the means since the last time."""
+        step = self.module.trainer.global_step + 1
+        self._lr = self.module.trainer.optimizers[0].param_groups[0]["lr"]
+        self.means.add(losses, images, step)
+        if step % self.log_every == 0 and step != self._written_step:
+            totals = self.totals()
+            self.update_clock()
+            self.write("train_step", self._train_metrics(totals - (0 if self._written is None else self._written), totals), step)
+            self._written, self._written_step = totals, step
+
+    def end_epoch(self) -> None:
+        totals = self.totals()
+        self.update_clock()
+        self.write("train", self._train_metrics(totals, totals), self.module.trainer.global_step)
+
+    def update_clock(self) -> None:
+        """Adds what training took since the clock was last read; validation, pictures and checkpoints do not count."""
+        if self._clock is not None:
+            now = time.perf_counter()
+            self._seconds += now - self._clock
+            self._clock = now
+
+    def pause_clock(self) -> None:
+        self.update_clock()
+        self._clock = None
+
+    def resume_clock(self) -> None:
+        self._clock = time.perf_counter()
+
+    def write(self, kind: str, metrics: dict[str, float], step: int) -> None:
+        """Hands `kind/metric` to every logger. By hand, since `self.log` costs a tenth of a step for each metric."""
+        bad = tuple(name for name, value in metrics.items() if not math.isfinite(value))
+        if bad:
+            self.check_finite()  # what training saw comes first
+            self._fail(self._message(NotFinite(step, bad), kind))
+        epoch = self.module.current_epoch
+        self.history[kind] = {**metrics, "step": step, "epoch": epoch}
+        self.shown = {name: metrics[name] for name in ("elbo", "reconstruction", "kl") if name in metrics} | self._beta()
+        named = {f"{kind}/{name}": value for name, value in metrics.items()}
+        for logger in self.module.loggers:
+            logger.log_metrics({**named, "epoch": epoch}, step)
+
+    def totals(self) -> Tensor:
+        """Over all processes; RunError where a term was not finite, in every process alike."""
+        totals = sum_over_ranks(self.means.totals(), self.module.device)
+        if not bool(torch.isfinite(totals).all()):
+            found = [bad for bad in gather_over_ranks(self.means.not_finite) if bad is not None]
+            self._fail(self._message(min(found), "training") if found else "The loss is no longer finite.")
+        return totals
+
+    def check_finite(self) -> None:
+        """RunError where a term since the last look, or a weight, is not finite: no checkpoint is made of that."""
+        self.totals()
+        weights = [torch.isfinite(parameter).all() for parameter in self.module.parameters()]
+        if weights and not bool(torch.stack(weights).all()):
+            self._fail(self._message(NotFinite(self.module.trainer.global_step, ("weights",)), "training"))
+
+    def _train_metrics(self, totals: Tensor, epoch: Tensor) -> dict[str, float]:
+        """Means of `totals`; the speed is that of the epoch so far, as far as this process has run it."""
+        means = self.means.means(totals)
+        images = epoch[-1].item() - self._images_before
+        return {
+            **({"elbo": -(means["reconstruction"] + means["kl"])} if "kl" in means else {}),
+            **means,
+            **self._beta(),
+            "lr": float(self._lr),
+            "images_per_second": images / max(self._seconds, 1e-9),
+        }
+
+    def _beta(self) -> dict[str, float]:
+        """β of the last step, where it does anything."""
+        return {"beta": self.module.beta()} if self.module.uses_beta else {}  # type: ignore[operator]
+
+    def _fail(self, message: str) -> None:
+        """The same in every process, so that none waits for another; one of them says it."""
+        raise RunError(message) if self.module.trainer.is_global_zero else SystemExit(0)
+
+    def _message(self, bad: NotFinite, kind: str) -> str:
+        whole = self.means.names and set(bad.names) >= set(self.means.names)
+        began = "all terms at once, so in the weights that the step before left" if whole else terms(bad.names)
+        where, remedy = (" of validation", VALIDATION) if kind == "val" else ("", TRAINING)
+        return (
+            f"NaN or infinity at step {bad.step}, epoch {self.module.current_epoch}{where}: it began in {began}. No "
+            f"checkpoint was written since, the last one is good; {remedy}"
+        )
+
+    # ---------------------------------------------------------------- across a resume
+
+    def elapsed(self) -> float:
+        """Seconds that the run has taken, those before it was resumed included."""
+        return self.seconds_before + time.perf_counter() - self.began
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of all that is the same in every process; `means` is each process's own."""
+        return {
+            "shown": self.shown,
+            "history": self.history,
+            "written": self._written,
+            "written_step": self._written_step,
+            "seconds": self.elapsed(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], means: dict[str, Any] | None, images: float) -> None:
+        """`means`: this process's; `images`: seen in this epoch by all processes, which this one's speed leaves out."""
+        self.shown, self.history = state["shown"], state["history"]
+        self._written, self._written_step = state["written"], state["written_step"]
+        self.seconds_before, self._images_before = state["seconds"], images
+        if means is not None:
+            self.means.load_state_dict(means)

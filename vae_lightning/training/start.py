@@ -1,0 +1,82 @@
+"""What a run writes and prints before its first step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning.capabilities import DENSITY
+from vae_lightning.config.builtin import CONFIG_GROUPS
+from vae_lightning.files import write_text
+from vae_lightning.runs.console import describe_composition, relative_path
+from vae_lightning.training.compile import NOT_COMPILED
+from vae_lightning.training.context import TrainingContext
+from vae_lightning.training.loggers import TensorBoard
+from vae_lightning.training.module import VAEModule
+from vae_lightning.training.resume import ResumePoint
+
+
+def write_run_header(run: TrainingContext, start: ResumePoint | None = None) -> None:
+    """Writes `config.yaml` (of a run that goes on it is there) and prints what was composed."""
+    if start is None:
+        write_text(run.folder / "config.yaml", OmegaConf.to_yaml(run.config))
+    if not run.config.trainer.fast_dev_run:
+        run.report.keep(run.folder)
+    run.report.say(describe_composition(run.config, run.module.vae, circumstances(run, start)))
+    if start is not None:
+        return
+    params = hparams(run.config)
+    for logger in run.trainer.loggers:
+        if isinstance(logger, TensorBoard):
+            logger.log_hparams(params, DENSITY in run.module.vae.posterior.capabilities, first=compared(run.config))
+        else:
+            logger.log_hyperparams(params)
+
+
+def circumstances(run: TrainingContext, start: ResumePoint | None) -> dict[str, str]:
+    """What a run prints below the axes, by label: images, batch, device and where it is kept."""
+    config, data, trainer = run.config, run.data.data, run.trainer
+    sizes = ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items())
+    batch, world = data.batch_size, trainer.world_size
+    return {
+        "images": f"{sizes} ({pixel_words(run.data.mode, run.module)})",
+        "batch": f"{batch}" if world == 1 else f"{batch} × {world} processes = {batch * world}",
+        "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}" + compiled(config),
+        "run": relative_path(run.folder) if not config.trainer.fast_dev_run else "fast_dev_run: nothing is kept",
+        **({} if start is None else {"goes on": f"at step {start.step}, after {start.epoch} epochs"}),
+    }
+
+
+def compiled(config: DictConfig) -> str:
+    mode = config.get("compile", NOT_COMPILED)
+    return "" if mode == NOT_COMPILED else f", compiled ({mode}), which takes a while at the first step"
+
+
+def pixel_words(mode: str, module: VAEModule) -> str:
+    if mode == "none":
+        grey = module.vae.likelihood.support == "binary"
+        return "grey pixels under a Bernoulli: no likelihood, not comparable" if grey else "grey pixels"
+    return {"dynamic": "dynamically binarised", "static": "statically binarised", "threshold": "binarised at 128"}[mode]
+
+
+def hparams(config: DictConfig) -> dict[str, Any]:
+    """What the HParams tab compares: the option of each axis, the numbers, and whatever was overridden."""
+    params: dict[str, Any] = {axis: config.choices[axis] for axis in CONFIG_GROUPS}
+    params |= {"latent_dim": config.latent_dim, "beta": config.beta, "seed": config.seed, "lr": config.optimizer.get("lr")}
+    for name, value in overridden(config).items():
+        found = OmegaConf.select(config, name)
+        params[name] = found if isinstance(found, int | float | str) else value
+    return {name: value for name, value in params.items() if isinstance(value, int | float | str)}
+
+
+def overridden(config: DictConfig) -> dict[str, str]:
+    """What was set on the command line or is swept: key and value."""
+    pairs = (override.lstrip("+").partition("=") for override in config.overrides)
+    return {name: value for name, _, value in pairs}
+
+
+def compared(config: DictConfig) -> list[str]:
+    """In a sweep what is swept, which its label names; else whatever was set."""
+    label = f" {config.label}" if config.get("label") else None
+    return [name for name in overridden(config) if label is None or f" {name}=" in label]
