@@ -1,0 +1,166 @@
+"""How a file is read that someone else may have written, or that may be damaged: the only readers of JSON, YAML and arrays.
+
+Each checks three things before the content is used: that the file is an ordinary one (reading a FIFO would block forever, a device
+has no end), that it is no larger than such a file can be, and that it matches a schema. What is wrong ends as one RunError that
+names the file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import yaml
+
+from vae_lightning.errors import RunError, format_value
+
+if TYPE_CHECKING:
+    import numpy as np
+
+T = TypeVar("T")
+_NUMPY_ERRORS = (OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError, RuntimeError)
+MB = 2**20
+TEXT_LIMIT = MB  # bytes of a configuration or of a job's state; real ones have some 10 kB
+JSON_LIMIT = 64 * MB  # bytes of results.json and sweep.json, which hold lists over latent dimensions and jobs
+ARRAYS_LIMIT = 1024 * MB  # bytes that the arrays of one file take in memory
+DEEPEST, MOST_NODES = 40, 20_000  # of a YAML file: levels, and keys and values in all
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The content of an ordinary file of at most `limit` bytes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RunError: it is not an ordinary file, is larger, or cannot be read.
+    """
+    try:
+        # without O_NONBLOCK, opening a FIFO waits for somebody to write to it
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}).") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise RunError(f"{path} is {_kind(status.st_mode)}, not an ordinary file, and is not read.")
+        if status.st_size > limit:
+            raise _too_large(path, status.st_size, limit)
+        try:
+            return file.read(limit + 1)
+        except OSError as error:
+            raise RunError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def _too_large(path: Path, size: int, limit: int) -> RunError:
+    return RunError(f"{path} has {size / MB:,.0f} MB, and such a file has at most {limit / MB:,.0f}: it is not read.")
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+    return kinds.get(stat.S_IFMT(mode), "a special file")
+
+
+def check_ordinary(path: Path, limit: int | None = None) -> None:
+    """Whether a library may open `path`, which reads it by itself.
+
+    Raises:
+        RunError: it is there, and is not an ordinary file or is larger than `limit` bytes.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}).") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise RunError(f"{path} is {_kind(status.st_mode)}, not an ordinary file, and is not read.")
+    if limit is not None and status.st_size > limit:
+        raise _too_large(path, status.st_size, limit)
+
+
+def read_text(path: Path, limit: int = TEXT_LIMIT) -> str:
+    """The text of a UTF-8 file. RunError where it is none, and as `read_bytes`."""
+    try:
+        return read_bytes(path, limit).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged and cannot be read: it is not UTF-8 text.") from error
+
+
+def read_json_as(path: Path, schema: type[T], limit: int = JSON_LIMIT) -> tuple[T, dict[str, Any]]:
+    """A JSON file, checked against `schema` (a `msgspec.Struct`; further keys are allowed).
+
+    Returns:
+        The schema's object, and the whole content as plain data.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RunError: it is no JSON object, lacks a key, or has a value of another type; NaN and infinities are no JSON.
+    """
+    content = read_bytes(path, limit)
+    try:
+        whole = msgspec.json.decode(content, type=dict[str, Any])
+        return msgspec.convert(whole, schema), whole
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
+
+
+def one_reason(error: Exception) -> str:
+    """msgspec's message in a sentence: `test.elbo: expected float, got str`."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    text, _, place = str(error).partition(" - at `$")
+    text = text.replace("`", "").rstrip(".")
+    place = place.rstrip("`").lstrip(".")
+    return f"{format_value(place)}: {text[:1].lower()}{text[1:]}" if place else text[:1].lower() + text[1:]
+
+
+def read_yaml(path: Path, limit: int = TEXT_LIMIT) -> Any:
+    """What a YAML file holds, as plain data: no aliases, which make an endless configuration of a short text, and no other types.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RunError: it is damaged, or has aliases, more than 40 levels or more than 20,000 values.
+    """
+    text = read_text(path, limit)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        depth = 0
+        for count, event in enumerate(yaml.parse(text, loader)):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST or count > 2 * MOST_NODES:
+                raise RunError(
+                    f"{path} holds YAML aliases, more than {DEEPEST} levels or more than {MOST_NODES:,} values, and is not read."
+                )
+        return yaml.load(text, loader)  # safe: the loader makes plain data only
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged and cannot be read: it is not YAML.") from error
+
+
+def read_arrays(path: Path, limit: int = ARRAYS_LIMIT) -> dict[str, np.ndarray]:
+    """The arrays of a NumPy `.npz` file, by name. No pickled objects.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RunError: it is damaged, or its arrays would take more than `limit` bytes in memory (a small file can hold large ones).
+    """
+    import numpy as np
+
+    check_ordinary(path, limit)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > limit:
+                raise RunError(f"{path} holds arrays of {size / MB:,.0f} MB, more than {limit / MB:,.0f}: it is not read.")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found: Mapping[str, np.ndarray] = {name: arrays[name] for name in arrays.files}
+            return dict(found)
+    except (FileNotFoundError, RunError):
+        raise
+    except (*_NUMPY_ERRORS, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} is damaged and cannot be read.") from error

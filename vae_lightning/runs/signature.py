@@ -1,0 +1,104 @@
+"""Whose a run is: its owner's, where its `config.yaml` bears a signature by a key that lies in the user's own folder.
+
+Jupyter decides in the same way which notebooks may show what they hold. A signature is made whenever this program writes a
+configuration, and checked whenever it reads one, without a question. A run without one, with a wrong one, or from another user or
+machine is foreign, and what it says is data (see `runs.trust` for what that means). The run itself holds no secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import sys
+from functools import cache
+from pathlib import Path
+
+from vae_lightning.files import temporary_sibling
+
+MARK = "# signature: "
+KEY_BYTES = 32
+
+
+def signed(text: str) -> str:
+    """`text` (of a YAML file) with a signature as its last line; as it is where no key can be kept."""
+    key = own_key()
+    body = unsigned(text)
+    return body if key is None else f"{body}{MARK}{_digest(key, body)}\n"
+
+
+def unsigned(text: str) -> str:
+    """`text` without its signature, ending in a line break."""
+    lines = text.splitlines(keepends=True)
+    body = "".join(lines[:-1] if lines and lines[-1].startswith(MARK) else lines)
+    return body if body.endswith("\n") or not body else body + "\n"
+
+
+def is_own(text: str) -> bool:
+    """Whether `text` bears the signature of this user's key."""
+    key, lines = own_key(), text.splitlines()
+    if key is None or not lines or not lines[-1].startswith(MARK):
+        return False
+    return hmac.compare_digest(lines[-1].removeprefix(MARK).strip().encode(), _digest(key, unsigned(text)).encode())
+
+
+def _digest(key: bytes, body: str) -> str:
+    return hmac.new(key, body.encode(), hashlib.sha256).hexdigest()
+
+
+def own_key() -> bytes | None:
+    """This user's key, made when it is first needed; None where it can be neither read nor written."""
+    return _key_of(key_path())
+
+
+def key_path() -> Path:
+    """`run_key` in `VAE_LIGHTNING_CONFIG`, else in the user's configuration folder as the system has it."""
+    given = os.environ.get("VAE_LIGHTNING_CONFIG")
+    if given:
+        return Path(given).expanduser() / "run_key"
+    if sys.platform == "win32":
+        base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return base / "vae_lightning" / "run_key"
+
+
+@cache
+def _key_of(path: Path) -> bytes | None:
+    try:
+        key = _read(path)
+        return _make(path) if key is None else key
+    except (OSError, RuntimeError):  # a folder that cannot be written, or no home at all
+        return None
+
+
+def _read(path: Path) -> bytes | None:
+    if not path.is_file():
+        return None
+    key = path.read_bytes()
+    return key if len(key) == KEY_BYTES else None
+
+
+def _make(path: Path) -> bytes | None:
+    """A new key, readable by its owner alone. Of two processes that make one at once, both end with the same."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    new = temporary_sibling(path)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+        if path.exists():  # damaged
+            new.replace(path)
+        else:
+            try:
+                os.link(new, path)  # fails where another process was first
+            except FileExistsError:
+                pass
+            except OSError:
+                new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+    return _read(path)
