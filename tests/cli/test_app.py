@@ -65,10 +65,10 @@ def test_help_lists_every_group(tmp_path: Path) -> None:
 
 def test_a_sweep_is_given_a_folder_by_what_it_is_of() -> None:
     sweep = ["-m", "seed=0,1", "model=conv"]
-    folder = check_command_line(sweep, "train")
+    folder = check_command_line(sweep, "train").sweep_folder
     assert folder is not None
     assert folder.parent == Path("outputs/sweeps/mnist5k-conv")
-    assert check_command_line([*sweep, "hydra.sweep.dir=here"], "train") is None
+    assert check_command_line([*sweep, "hydra.sweep.dir=here"], "train").sweep_folder is None
 
 
 def test_paths_are_taken_as_typed() -> None:

@@ -14,9 +14,9 @@ from vae_lightning.config.instantiate import (
     instantiate_node,
     known_arguments,
     looks_out_of_memory,
-    one_line,
     source_key,
 )
+from vae_lightning.config.messages import one_line
 from vae_lightning.config.signatures import RANGES, check_arguments, describe_type, matches_type
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.models.architectures import MLP
@@ -148,6 +148,11 @@ class Takes:
         self.width, self.height, self.name = width, height, name
 
 
+class TakesPart:
+    def __init__(self, width: int, height: int, part: Any) -> None:
+        self.width, self.height, self.part = width, height, part
+
+
 class TakesAll:
     def __init__(self, **more: int) -> None:
         self.more = more
@@ -203,11 +208,25 @@ def test_our_own_classes_check_their_types_themselves() -> None:
             check_arguments("model", "any", target, {"hiden": 3}, ())
 
 
-def test_what_a_constructor_asks_for_is_given_wherever_it_stands() -> None:
-    node = OmegaConf.create({"_target_": f"{HERE}.Takes", "height": 2, "name": {"_target_": f"{HERE}.Takes"}})
+def test_known_values_go_to_every_constructor_that_takes_them() -> None:
+    inner = {"_target_": f"{HERE}.Takes"}
+    config = OmegaConf.create({"box": {"_target_": f"{HERE}.TakesPart", "height": 2, "part": inner}})
     known = {"width": 7, "height": 8, "depth": 9}
-    assert known_arguments(node, known) == {"width": 7, "name": {"width": 7, "height": 8}}
-    assert known_arguments(node, {}) == known_arguments(OmegaConf.create({"width": 1}), known) == {}
+    assert known_arguments(config.box, known) == {"width": 7}
+    box = instantiate_node(config, "box", known)
+    assert (box.width, box.height, box.part.width, box.part.height) == (7, 2, 7, 8)
+
+
+def test_an_error_of_a_part_names_the_key_of_the_part() -> None:
+    config = OmegaConf.create(
+        {"box": {"_target_": f"{HERE}.TakesPart", "width": 1, "height": 2, "part": {"_target_": f"{HERE}.MLP"}}}
+    )
+    config.box.part.hidden = [0]
+    with pytest.raises(InvalidValue, match=r"^box\.part\.hidden=\[0\]: must be"):
+        instantiate_node(config, "box")
+    config.box.part = {"_target_": f"{HERE}.Takes", "width": "wide"}
+    with pytest.raises(InvalidValue, match=r"^box\.part\.width=wide: must be an integer"):
+        instantiate_node(config, "box")
 
 
 def test_an_object_is_made_of_plain_values_and_its_errors_name_the_key() -> None:

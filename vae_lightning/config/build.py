@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.config.builtin import special_entries
-from vae_lightning.config.instantiate import instantiate_node, looks_out_of_memory, name_config_key, one_line, sizes
+from vae_lightning.config.instantiate import instantiate_node, looks_out_of_memory, name_config_key, sizes
+from vae_lightning.config.messages import one_line
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_number, format_value
 
 if TYPE_CHECKING:

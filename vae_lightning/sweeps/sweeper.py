@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -25,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
+from vae_lightning.config.command_line import config_flags
 from vae_lightning.errors import RunError, UserError, check_bool
 from vae_lightning.files import try_lock
 from vae_lightning.runs.sweep_record import Job, Sweep, is_sweep, load
@@ -75,7 +75,7 @@ class RecordedSweeper(Sweeper):
     def open(self, folder: Path) -> None:
         """A new record, or the one that this very command line began. UserError where another one did."""
         given = [*self.composed.hydra.overrides.hydra, *self.composed.hydra.overrides.task]
-        arguments = [*config_flags(), *(a for a in given if not a.startswith(("hydra.sweep.dir=", "hydra.mode=")))]
+        arguments = [*config_flags(sys.argv[1:]), *(a for a in given if not a.startswith(("hydra.sweep.dir=", "hydra.mode=")))]
         if is_sweep(folder):
             self.record = load(folder, "hydra.sweep.dir")
             if swept_by(self.record.arguments) != swept_by(arguments):
@@ -145,13 +145,6 @@ def swept_by(arguments: Sequence[str]) -> list[str]:
 def resuming(folder: Path) -> str:
     """As a shell takes it."""
     return shlex.quote(f"resume_sweep={os.path.relpath(folder)}")
-
-
-def config_flags() -> list[str]:
-    """Where this command line has configuration from, if not from the program."""
-    parsed = get_args_parser().parse_args(sys.argv[1:])
-    folder = ["--config-dir", str(Path(parsed.config_dir).absolute())] if parsed.config_dir else []
-    return folder + (["--config-name", parsed.config_name] if parsed.config_name else [])
 
 
 def label_of(overrides: Sequence[str], swept: Sequence[str]) -> str:

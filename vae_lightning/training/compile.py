@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_lightning.config.instantiate import one_line
+from vae_lightning.config.messages import one_line
 from vae_lightning.errors import InvalidValue, RunError
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import GlobalNoise, Noise, StreamNoise
