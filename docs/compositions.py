@@ -25,6 +25,7 @@ from vae_lightning.config.compose import hydra_composer
 from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import UserError
 from vae_lightning.training import build as training_build
+from vae_lightning.training import parts
 
 PAGE = Path(__file__).parent / "compositions.md"
 PARTS = ("bound", "gradient", "kl", "penalty")
@@ -137,8 +138,9 @@ def built(choices: Iterable[Choice]) -> Any:
 
 
 def module_of(config: DictConfig) -> Any:
-    with mock.patch.object(build, "instantiate_node", MAKE), mock.patch.object(training_build, "instantiate_node", MAKE):
-        return training_build.build_module(config, build.build_vae(config, FACTS), dynamic=False)
+    with mock.patch.object(build, "instantiate_node", MAKE), mock.patch.object(parts, "instantiate_node", MAKE):
+        vae, recipe = build.build_vae(config, FACTS), parts.build_recipe(config)
+        return training_build.build_module(config, vae, parts.build_objective(config, vae), recipe, dynamic=False)
 
 
 def refusal(choices: Iterable[Choice]) -> str | None:

@@ -175,7 +175,7 @@ OWN_FILES = [
     ("experiment/mine.yaml", "# @package _global_\nmodel: {hiden: [3]}", "MLP takes no such argument. Did you mean 'hidden'?"),
     ("experiment/mine.yaml", "# @package _global_\nbeta: -1", "beta=-1: must be"),
     ("experiment/mine.yaml", "# @package _global_\nmodel: {hidden: [", "while parsing a flow node"),
-    ("experiment/mine.yaml", "# @package _global_\ndefaults: [override /model: cnn]", "no configuration file 'model/cnn'. Allowed"),
+    ("experiment/mine.yaml", "# @package _global_\ndefaults: [override /model: cnn]", "configuration file 'model/cnn'. Allowed"),
     ("model/mine.yaml", "hidden: [3]", "must be an option, whose _target_ is the dotted name of a class."),
     ("model/mine.yaml", "_target_: no_such_module.Tiny", "cannot be imported (No module named 'no_such_module')."),
     ("model/mine.yaml", "_target_: vae_lightning.models.architectures.MLP\nwidth: 3", "width=3: MLP takes no such argument"),

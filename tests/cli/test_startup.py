@@ -37,7 +37,7 @@ CASES = [
     ("hydra", "train", (), AT_ONCE),
     ("vae_lightning.cli.generate", "generate", (), AT_ONCE),
     ("hydra.core.config_search_path", "vae_lightning", ("report",), AT_ONCE),
-    ("hydra._internal.core_plugins.basic_launcher", "train", ("beta=2",), AT_ONCE),
+    ("hydra_plugins", "train", ("beta=2",), AT_ONCE),
     ("hydra._internal.logging_config", "train", ("-m", "beta=2,4"), RAISED),  # a sweep's folder is there by now
     ("torch", "train", ("resume=nowhere",), RAISED),
 ]

@@ -57,6 +57,16 @@ def instantiate_node(config: DictConfig, key: str, known: Mapping[str, object] |
         raise UserError(f"{key}: {one_line(cause or error)}") from error
 
 
+def check_node(config: DictConfig, key: str) -> None:
+    """Check the arguments of the node `key` by the signature of its class, without building it.
+
+    Raises:
+        UserError: if an argument is wrong or unknown, or the class cannot be imported; the message names the key.
+    """
+    node = OmegaConf.select(config, key)
+    _check(config, key, node, _target(key, node)[1], {})
+
+
 def _nodes_in(node: DictConfig) -> list[str]:
     """The names of the nodes directly in a node, which are built first, each under its own key."""
     if node.get("_recursive_", True) is False:

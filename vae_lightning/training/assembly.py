@@ -12,11 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from omegaconf import DictConfig
 
 from vae_lightning.capabilities import DENSITY
-from vae_lightning.config.build import build_data, build_vae
 from vae_lightning.data.base import Images
-from vae_lightning.data.binarization import resolve_binarization
-from vae_lightning.errors import InvalidValue, UserError
-from vae_lightning.noise import derive_seed
 from vae_lightning.runs.config_upgrade import SCHEMA_VERSION
 from vae_lightning.training import silence_warnings as quiet  # noqa: F401
 from vae_lightning.training.build import build_callbacks, build_loggers, build_module, build_trainer
@@ -27,24 +23,20 @@ from vae_lightning.training.datamodule import VAEDataModule
 from vae_lightning.training.loggers import MetricsCSV, archive_csv_logs
 from vae_lightning.training.module import VAEModule
 from vae_lightning.training.overhead import NoProfiler
+from vae_lightning.training.parts import RunParts, build_parts
 from vae_lightning.training.resume import ResumePoint
 
 
-def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
-    """Data and model, with weights drawn from the run's seed; `config` learns what it takes to rebuild them."""
-    data = build_data(config)
-    data_spec = data.spec()
-    torch.manual_seed(derive_seed(config.seed, "weights"))
-    vae = build_vae(config, data_spec)
-    try:
-        mode = resolve_binarization(data.binarize, vae.likelihood.support == "binary")
-    except InvalidValue as error:
-        raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
-    config.data_spec, config.schema_version, config.binarization = data_spec.as_dict(), SCHEMA_VERSION, mode
+def assemble(config: DictConfig, parts: RunParts | None = None) -> tuple[VAEModule, VAEDataModule]:
+    """The module and the data of a run, made of its `parts` (built here, if not given).
+
+    Adds to `config` what is needed to rebuild the model: `data_spec`, `schema_version` and `binarization`.
+    """
+    data, mode, vae, objective, recipe = build_parts(config) if parts is None else parts
+    config.data_spec, config.schema_version, config.binarization = data.spec().as_dict(), SCHEMA_VERSION, mode
     if DENSITY not in vae.posterior.capabilities:
         watch_reconstruction(config)
-    vae.latent_prior.start(data.splits()["train"].images)
-    module = build_module(config, vae, dynamic=mode == "dynamic")
+    module = build_module(config, vae, objective, recipe, dynamic=mode == "dynamic")
     served = VAEDataModule(data, mode, config.seed)
     if vae.likelihood.bias_from_data:
         served.setup("fit")
@@ -66,11 +58,6 @@ def watch_reconstruction(config: DictConfig) -> None:
 
 def make_trainer(config: DictConfig, folder: Path, start: ResumePoint | None = None, job: SweepJob | None = None) -> Trainer:
     loggers = build_loggers(config, folder)
-    for logger in loggers:
-        if start is not None and is_first_process():
-            archive_csv_logs(logger)
-        if start is not None and hasattr(logger, "resume_from_step"):
-            logger.resume_from_step(start.step)
     callbacks = make_callbacks(config, folder)
     if job is not None:
         callbacks = [*(c for c in callbacks if not isinstance(c, ProgressBar)), *job.callbacks]
@@ -89,7 +76,13 @@ def make_trainer(config: DictConfig, folder: Path, start: ResumePoint | None = N
     if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
         callbacks.append(StepLimit(limit))
         more |= {"max_steps": -1, "max_epochs": -1 if config.trainer.max_epochs is None else config.trainer.max_epochs}
-    return build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
+    trainer = build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
+    for logger in loggers if start is not None else ():  # the settings were accepted: only now files are renamed
+        if is_first_process():
+            archive_csv_logs(logger)
+        if hasattr(logger, "resume_from_step"):
+            logger.resume_from_step(start.step)  # type: ignore[union-attr]
+    return trainer
 
 
 def make_callbacks(config: DictConfig, folder: Path) -> list[Callback]:

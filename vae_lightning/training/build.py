@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.config.build import check_optimizer
 from vae_lightning.config.instantiate import instantiate_list, instantiate_node
 from vae_lightning.errors import InvalidValue, UserError
+
+if TYPE_CHECKING:
+    from vae_lightning.models.vae import VAE
+    from vae_lightning.objectives import Objective
+    from vae_lightning.training.module import VAEModule
+    from vae_lightning.training.parts import Recipe
 
 
 def _given_weights(config: DictConfig) -> list[str]:
@@ -20,17 +25,13 @@ def _given_weights(config: DictConfig) -> list[str]:
     return beta + ([f"beta_schedule={schedule}"] if schedule != "constant" else [])
 
 
-def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
-    """The LightningModule that trains `vae`."""
+def build_module(config: DictConfig, vae: VAE, objective: Objective, recipe: Recipe, dynamic: bool) -> VAEModule:
+    """The LightningModule that trains `vae`; `dynamic`: whether pixels are binarised anew at each step."""
     from vae_lightning.capabilities import require
     from vae_lightning.training.module import VAEModule
 
-    check_optimizer(config)
-    objective = instantiate_node(config, "objective", {"latent_dim": vae.latent_dim})
-    objective.check(vae)
     objective.set_train_size(config.data_spec.train_size)
-    beta_schedule = instantiate_node(config, "beta_schedule")
-    require(beta_schedule, beta_schedule.needs, vae.posterior)
+    require(recipe.beta_schedule, recipe.beta_schedule.needs, vae.posterior)
     if not objective.uses_beta(vae) and (weights := _given_weights(config)):
         raise UserError(
             f"{' '.join(weights)} would have no effect: in objective={config.choices.objective} ({objective.parts_in_words()}) "
@@ -39,9 +40,9 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     return VAEModule(
         vae,
         objective,
-        beta_schedule,
-        instantiate_node(config, "optimizer"),
-        instantiate_node(config, "lr_schedule"),
+        recipe.beta_schedule,
+        recipe.optimizer,
+        recipe.lr_schedule,
         dynamic,
         config.seed,
         config.get("compile", "none"),
