@@ -35,9 +35,7 @@ def test_an_unknown_command_is_named_with_the_nearest(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, "trian", "beta=4")
-    assert (
-        capsys.readouterr().err == f"error: there is no command 'trian'. Did you mean 'train'? Commands: {', '.join(COMMANDS)}.\n"
-    )
+    assert capsys.readouterr().err == f"error: unknown command 'trian'. Did you mean 'train'? Commands: {', '.join(COMMANDS)}.\n"
 
 
 @pytest.mark.parametrize(

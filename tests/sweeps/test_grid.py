@@ -203,7 +203,7 @@ def test_dry_sweeps_leave_nothing(sweeps: Sweeps) -> None:
         ("resume_sweep=.", "resume_sweep=. is no sweep: there is no sweep.json in it."),
         ("-m seed=0,1 hydra.sweeper.report=3", "hydra.sweeper.report=3: must be true or false."),
         ("-m seed=0,1 hydra/launcher=basi", "Did you mean 'basic'?"),
-        ("-m seed=0,1 hydra/sweeper=basic", "hydra/sweeper=basic: a sweep is run by grid or optuna."),
+        ("-m seed=0,1 hydra/sweeper=basic", "hydra/sweeper=basic: unknown sweeper. Allowed: grid, optuna."),
     ],
 )
 def test_wrong_requests_end_with_one_sentence_and_no_folder(sweeps: Sweeps, line: str, sentence: str) -> None:

@@ -54,36 +54,27 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; --help lists what there is.")
 
 
-def parse_flags(arguments: Sequence[str]) -> argparse.Namespace:
-    """Hydra's documented flags and the overrides; `tests/config/test_command_line.py` holds them equal to Hydra's own parser.
-
-    Raises:
-        UserError: for an unknown flag, or a wrong choice.
-    """
+def flag_parser() -> argparse.ArgumentParser:
+    """Hydra's documented flags and the overrides. `tests/config/test_command_line.py` compares it with Hydra's own parser."""
     parser = _Parser(add_help=False)
     parser.add_argument("overrides", nargs="*")
-    for names in (
-        ("--help", "-h"),
-        ("--hydra-help",),
-        ("--version",),
-        ("--resolve",),
-        ("--run", "-r"),
-        ("--multirun", "-m"),
-        ("--shell-completion", "-sc"),
-    ):
-        parser.add_argument(*names, action="store_true")
-    for names in (
-        ("--package", "-p"),
-        ("--config-path", "-cp"),
-        ("--config-name", "-cn"),
-        ("--config-dir", "-cd"),
-        ("--experimental-rerun",),
-    ):
-        parser.add_argument(*names)
+    for names in ("--help -h", "--hydra-help", "--version", "--resolve", "--run -r", "--multirun -m", "--shell-completion -sc"):
+        parser.add_argument(*names.split(), action="store_true")
+    for names in ("--package -p", "--config-path -cp", "--config-name -cn", "--config-dir -cd", "--experimental-rerun"):
+        parser.add_argument(*names.split())
     parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
-    info = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
-    parser.add_argument("--info", "-i", const="all", nargs="?", choices=info)
-    return parser.parse_args(list(arguments))
+    topics = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
+    parser.add_argument("--info", "-i", const="all", nargs="?", choices=topics)
+    return parser
+
+
+def parse_flags(arguments: Sequence[str]) -> argparse.Namespace:
+    """The flags and overrides of a command line.
+
+    Raises:
+        UserError: for an unknown flag, or a wrong value of one.
+    """
+    return flag_parser().parse_args(list(arguments))
 
 
 def run_name(name: str | None, data: str, model: str) -> str:
