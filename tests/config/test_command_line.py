@@ -40,7 +40,7 @@ def compositions(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     ("command", "line", "count"),
     [
         ("train", "beta=-1", 1),
-        ("train", "experiment=quickstart +optimizer.x=1 ~model.init_std beta=-1", 1),
+        ("train", "experiment=quickstart +optimizer.x=1 ~data.val_size beta=-1", 1),
         ("evaluate", "run=nowhere", 1),
         ("generate", "run=nowhere what=[samples]", 1),
         ("report", "sweep=nowhere", 1),
@@ -114,8 +114,16 @@ def parser_words(usage: str) -> list[str]:
 
 def test_a_job_that_uses_settings_of_hydra_is_left_to_hydra() -> None:
     assert check_command_line(["beta=2"], "train").config is not None
-    for line in ("hydra.job.chdir=true", "hydra.run.dir=x", "hydra.verbose=true", "+hydra.job.env_set.A=b",
-                 "hydra.output_subdir=x", "hydra.mode=MULTIRUN", "hydra/job_logging=default", "+hydra.callbacks.a._target_=x"):  # fmt: skip
+    for line in (
+        "hydra.job.chdir=true",
+        "hydra.run.dir=x",
+        "hydra.verbose=true",
+        "+hydra.job.env_set.A=b",
+        "hydra.output_subdir=x",
+        "hydra.mode=MULTIRUN",
+        "hydra/job_logging=default",
+        "+hydra.callbacks.a._target_=x",
+    ):
         assert check_command_line([line], "train").config is None, line
     with hydra_composer() as composer:
         hydra = composer.compose("train", []).hydra

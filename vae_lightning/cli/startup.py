@@ -13,7 +13,7 @@ from vae_lightning.errors import INTERRUPTED_MESSAGE, INTERRUPTED_STATUS, exit_i
 def start(command: str) -> None:
     """Import `vae_lightning.cli.<command>` and run it. Ctrl-C ends it with one sentence and status 130.
 
-    Before the command starts, Ctrl-C exits immediately: an exception could be swallowed, or replaced by another one, during imports.
+    Before the command starts, Ctrl-C exits immediately: an exception could be swallowed or replaced during imports.
     """
     lower_spin_count()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # `nohup` and `&` ignore it
