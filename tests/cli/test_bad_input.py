@@ -1,4 +1,4 @@
-"""Wrong command lines and files: one sentence that says what, with which value, and what is allowed; nothing left behind."""
+"""A wrong command line or file ends with one sentence: what is wrong, with which value, what is allowed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.running import SHORT, Outcome, Runner, in_process, run_script, train_
 from vae_lightning.data.mnist import FILES
 
 WRONG = [
-    # (command line, status, what the sentence holds)
+    # (command line, exit status, part of the sentence)
     ("beta=2 model=cnn", 2, "error: model=cnn: unknown option. Allowed: conv, mlp, resnet."),
     ("+model@here=cnn", 2, "model=cnn: unknown option. Allowed"),
     ("model=convv", 2, "Did you mean 'conv'?"),
@@ -163,12 +163,12 @@ def test_wrong_command_lines_end_with_one_sentence_and_no_folder(runner: Runner,
     assert not list(runner.cwd.glob("outputs/*"))
 
 
-def test_a_wrong_command_line_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_a_wrong_command_line_in_a_separate_process(tmp_path: Path) -> None:
     assert_one_sentence(run_script("train.py", ["optimizer.lr=nan"], tmp_path), 2, "optimizer.lr=nan: must be")
     assert not list(tmp_path.glob("outputs/*"))
 
 
-# -------------------------------------------------------------------- files of one's own
+# -------------------------------------------------------------------- the user's own files
 
 OWN_FILES = [
     ("experiment/mine.yaml", "# @package _global_\nlatnt_dim: 3", "unknown key 'latnt_dim', and nothing uses it."),
@@ -184,7 +184,7 @@ OWN_FILES = [
 
 
 @pytest.mark.parametrize(("path", "text", "sentence"), OWN_FILES)
-def test_wrong_files_of_ones_own(runner: Runner, path: str, text: str, sentence: str) -> None:
+def test_wrong_files_of_the_user(runner: Runner, path: str, text: str, sentence: str) -> None:
     file = runner.cwd / "mine" / path
     file.parent.mkdir(parents=True)
     file.write_text(text)
@@ -311,7 +311,7 @@ def test_wrong_run_folders(runner: Runner, trained: Path, damage: Any, more: lis
     assert_one_sentence(outcome, status, sentence)
 
 
-# -------------------------------------------------------------------- any values at all
+# -------------------------------------------------------------------- random values
 
 
 def number(low: float, high: float) -> st.SearchStrategy[str]:

@@ -1,4 +1,4 @@
-"""Arguments of constructors: their names, types and ranges, at both sides of each limit."""
+"""Arguments of constructors: names, types, and ranges on both sides of each limit."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_values_fit_types(hint: Any, good: list[Any], bad: list[Any]) -> None:
         (bool | None, "true, false or null"),
         (Literal["a", "b"], "a or b"),
         (tuple[float, float], "a list of 2, each a finite number"),
-        (list[int], "a list of which each is an integer"),
+        (list[int], "a list, each item an integer"),
         (list[Path], "a list"),
         (dict[str, int], "a mapping"),
         (Path | None, "null"),
@@ -75,7 +75,7 @@ def test_types_are_said_in_words(hint: Any, words: str) -> None:
     assert describe_type(hint) == words
 
 
-# of each argument: what is just allowed, and what is just not
+# for each argument: values just inside and just outside of its range
 TRAINER: dict[str, tuple[list[Any], list[Any]]] = {
     "accelerator": (["cpu", "auto"], []),
     "devices": ([-1, 1024, "auto", [0, 1]], [-2, 1025]),
@@ -142,7 +142,7 @@ def test_a_gpu_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -
 
 
 class Takes:
-    """Not checked by itself: its module is not one of ours."""
+    """Does not check its arguments itself: its module is not part of vae_lightning."""
 
     def __init__(self, width: int, height: float = 1.0, *, name: str | None = None) -> None:
         self.width, self.height, self.name = width, height, name
@@ -200,7 +200,7 @@ def test_ranges_are_looked_up_by_the_exact_name_and_null_is_left_alone() -> None
 
 def test_our_own_classes_check_their_types_themselves() -> None:
     class Mine(MLP):
-        """Of one's own, with a constructor that is ours."""
+        """A user's class that inherits our constructor."""
 
     for target in (MLP, Mine):
         check_arguments("model", "any", target, {"hidden": "three"}, ())

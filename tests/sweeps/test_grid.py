@@ -192,10 +192,10 @@ def test_dry_sweeps_leave_nothing(sweeps: Sweeps) -> None:
     ("line", "sentence"),
     [
         ("-m beta=interval(1,2)", "an interval has no grid; search it with sweep=optuna."),
-        ("-m seed=0,1 --cfg job", "--multirun and --cfg: each asks for something else; leave out all but one."),
-        ("-m likelihood=glob(gauss)", "likelihood=glob(gauss): there is no value in it to be swept over."),
+        ("-m seed=0,1 --cfg job", "--multirun and --cfg cannot be combined: leave out all but one."),
+        ("-m likelihood=glob(gauss)", "likelihood=glob(gauss): it has no values to sweep over."),
         ("-m likelihood=glob(gaussian*) betta=1", "betta=1: unknown key 'betta'."),
-        ("-m beta=range(5,2)", "beta=range(5,2): there is no value in it to be swept over."),
+        ("-m beta=range(5,2)", "beta=range(5,2): it has no values to sweep over."),
         ("-m beta=range(1,5,0)", "beta=range(1,5,0): range() arg 3 must not be zero."),
         ("sweep=beta_gird", "Did you mean 'beta_grid'?"),
         ("resume_sweep=nowhere", "resume_sweep=nowhere: there is no such folder."),

@@ -136,7 +136,7 @@ def _alternatives(hint: Any) -> list[str]:
     if kind is tuple and inner and Ellipsis not in inner:
         return [f"a list of {len(inner)}, each {describe_type(inner[0])}"]
     if kind in (list, tuple, Sequence, Iterable, Collection):
-        return ["a list" + (f" of which each is {describe_type(inner[0])}" if inner and _alternatives(inner[0]) else "")]
+        return ["a list" + (f", each item {describe_type(inner[0])}" if inner and _alternatives(inner[0]) else "")]
     if isinstance(kind, type) and issubclass(kind, Mapping):
         return ["a mapping"]
     return [_WORDS[hint]] if hint in _WORDS else []
