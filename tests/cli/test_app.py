@@ -42,7 +42,7 @@ def test_answers_without_torch(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=HERE, capture_output=True, text=True, timeout=60, check=False
     )
-    assert "quick" in done.stdout, done.stderr
+    assert (done.returncode, done.stdout.endswith("quick\n")) == (0, True), done.stderr
     assert done.stderr.count("error: ") == 5
 
 

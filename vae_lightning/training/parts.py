@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 from vae_lightning.config.build import build_data, build_model, build_vae, check_combinations, try_optimizer
 from vae_lightning.config.instantiate import instantiate_node
 from vae_lightning.errors import InvalidValue, UserError
-from vae_lightning.noise import derive_seed
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -88,6 +87,7 @@ def build_parts(config: DictConfig) -> RunParts:
     import torch
 
     from vae_lightning.data.binarization import resolve_binarization
+    from vae_lightning.noise import derive_seed
 
     data = build_data(config)
     torch.manual_seed(derive_seed(config.seed, "weights"))
