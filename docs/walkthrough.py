@@ -1,7 +1,7 @@
 """One mini-batch of real digits through one training step of a VAE, with what it prints at each step.
 
-Run the whole script (`python docs/walkthrough.py`, less than a minute on a CPU) or one cell at a time in an editor that supports `# %%`.
-The explanation is docs/how_it_works.md, which shows the values printed here.
+Run the whole script (`python docs/walkthrough.py`, less than a minute on a CPU), or one cell at a time in an editor that
+supports `# %%`. The explanation is docs/how_it_works.md, which shows the values printed here.
 """
 
 # %% data

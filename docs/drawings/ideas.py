@@ -1,4 +1,4 @@
-"""One step looked at closely: the reparameterisation trick, its gradients, a posterior, the KL."""
+"""Figures of one training step: the reparameterisation trick, its gradients, a posterior, the KL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vae_lightning.models.vae import VAE
 
 
 def trick() -> Figure:
-    """Two ways to draw the same z, and what each does to the way back."""
+    """Two ways to sample z, and the backward path of each."""
     figure = Figure(figsize=(8.2, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for ax, title in (
@@ -52,7 +52,7 @@ def _arrows(ax: Axes, spans: list[tuple[float, float]], heights: list[float], co
 
 
 def estimators() -> Figure:
-    """How far gradient estimates from n draws spread."""
+    """The standard deviation of gradient estimates from n samples."""
     names = walkthrough()
     figure = Figure(figsize=(7.2, 3.2), layout="constrained")
     ax = figure.add_subplot()
@@ -81,7 +81,7 @@ def estimators() -> Figure:
 
 
 def posterior() -> Figure:
-    """True posteriors of four digits by a grid, and the encoder's guesses."""
+    """True posteriors of four digits on a grid, and the encoder's approximations."""
     names = walkthrough()
     vae, images = names["vae"], names["test"][[0, 3, 11, 20]]
     figure = Figure(figsize=(8.2, 2.9), layout="constrained")
