@@ -109,7 +109,7 @@ def test_of_one_image_nothing_is_said_that_takes_two() -> None:
     model, batch = LinearGaussian(exact=False), random_batch(1)
     codes = encode_split(model.vae, [batch], "test")
     found = evaluate_latents(model.vae, [batch], codes, "test")
-    found.update(evaluate_nll(model.vae, [batch], "test", 10).figures())
+    found.update(evaluate_nll(model.vae, [batch], "test", 10).metrics())
     of_nll = {f"nll{part}" for part in ("", "_samples", "_monte_carlo_error", "_by_samples")}
     assert set(found.values) == of_nll | {"kl_per_dimension", "nll_effective_samples", "nll_effective_samples_lowest"}
     assert "nan" not in str(found.values)

@@ -16,7 +16,6 @@ from vae_lightning.noise import ExampleNoise, derive_seed
 from vae_lightning.objectives.terms import elbo_terms
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 4.1
-VALIDATION_METRICS = ("elbo", "reconstruction", "kl", "active_units")  # what `SplitSums.metrics` gives
 
 
 def evaluation_noise(batch: Batch, split: str, purpose: str = "elbo") -> ExampleNoise:

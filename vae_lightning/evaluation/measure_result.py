@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae_lightning.evaluation.measures.base import ERROR_SUFFIX
 from vae_lightning.noise import derive_seed
-
-ERROR_SUFFIX = "_standard_error"  # `nll` has its standard error under `nll_standard_error`
 
 
 @dataclass

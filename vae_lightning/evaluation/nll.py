@@ -57,7 +57,7 @@ class NLL:
         variance = (1 / self.effective - 1 / self.samples).clamp_min(0)
         return variance.sum().sqrt().item() / len(self.values)
 
-    def figures(self) -> MeasureResult:
+    def metrics(self) -> MeasureResult:
         found = MeasureResult()
         found.add_mean("nll", self.values)
         found.values["nll_samples"] = self.samples

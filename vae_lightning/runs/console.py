@@ -15,7 +15,7 @@ from rich.table import Table
 
 from vae_lightning.config.builtin import CONFIG_GROUPS, conf_dir
 from vae_lightning.errors import format_value
-from vae_lightning.evaluation.metrics import UNITS
+from vae_lightning.evaluation.metrics import unit_of
 
 _ALWAYS = ("max_epochs", "log_every_n_steps")  # of the Trainer's arguments
 
@@ -82,7 +82,7 @@ def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence
     for row in rows:
         if any(row in values for values in columns.values()):
             figures = (_figure(values.get(row), values.get(f"{row}_standard_error")) for values in columns.values())
-            table.add_row(row, *figures, UNITS.get(row, ""))
+            table.add_row(row, *figures, unit_of(row))
     return table
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vae_lightning.errors import RunError
-from vae_lightning.evaluation.metrics import HPARAMS_METRICS, INVALIDATED_PREFIXES
+from vae_lightning.evaluation.metrics import HPARAMS_METRICS, drop_outdated
 from vae_lightning.files import atomic_write, write_json
 from vae_lightning.runs.folder import Run
 
@@ -27,16 +27,10 @@ def add_to_results(run: Run, name: str, figures: dict[str, Any]) -> Path:
     path = run.inside("results.json")
     try:
         results = run.results()
-        write_json(path, {**results, name: {**_still_true(results.get(name, {}), figures), **figures}})
+        write_json(path, {**results, name: {**drop_outdated(results.get(name, {}), figures), **figures}})
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be written ({error}).") from error
     return path
-
-
-def _still_true(earlier: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
-    """The earlier figures, less what belongs to one that is measured anew: its errors, its k, its difference from another."""
-    anew = tuple(start for name, starts in INVALIDATED_PREFIXES.items() if name in figures for start in starts)
-    return {name: value for name, value in earlier.items() if not name.startswith(anew)}
 
 
 def add_to_tensorboard(run: Run, name: str) -> None:
