@@ -165,7 +165,7 @@ def test_a_split_of_few_images_is_drawn_and_scattered_under_its_own_name(runner:
     assert "Codes E[z|x] of test images, by label" in titles
     outcome = runner("generate", f"run={folder}", "split=val", "what=[reconstructions,interpolations]")
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert "what=interpolations goes from one image to another, and val has 1." in outcome.err
+    assert "what=interpolations needs two images, and val has 1." in outcome.err
 
 
 @pytest.mark.parametrize(

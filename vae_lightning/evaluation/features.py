@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_lightning.data.base import Images, pixels
+from vae_lightning.files import atomic_write
 from vae_lightning.noise import derive_seed
 
 VERSION = 1  # of the recipe below: raise it with any change, and kept weights are no longer used
@@ -114,12 +115,8 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Written beside and renamed; a folder that cannot be written to costs the next evaluation its time, and no more."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    """Keeps the classifier; if the folder cannot be written to, it is trained again next time."""
+    with suppress(OSError, RuntimeError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, beside)
-        beside.replace(path)
-    except (OSError, RuntimeError):
-        with suppress(OSError):
-            beside.unlink()
+        with atomic_write(path) as file:
+            torch.save(content, file)

@@ -44,7 +44,7 @@ class RunPicture(ABC):
 
         return save_png(to_array(self.draw(context)), folder / f"{self.name}.png")
 
-    def check(self, context: DrawingContext) -> None:
+    def check(self, context: DrawingContext) -> None:  # noqa: B027  # most pictures have nothing to check
         """UserError where a setting does not fit the run."""
 
     def obstacle(self, context: DrawingContext) -> str | None:
