@@ -17,8 +17,10 @@ FUNCTIONS = (
     "fork", "forkpty", "geteuid", "getgid", "getegid", "getloadavg", "getpgid", "getpgrp", "getuid", "killpg", "mkfifo", "nice",
     "posix_spawn", "sched_getaffinity", "sched_setaffinity", "setsid", "uname", "wait3", "wait4", "waitid", "register_at_fork",
 )
-SIGNALS = [name for name in dir(signal) if name.startswith("SIG") and name not in (
-    "SIGINT", "SIGTERM", "SIGABRT", "SIGFPE", "SIGILL", "SIGSEGV", "SIG_DFL", "SIG_IGN")]
+KEPT = ("SIGINT", "SIGTERM", "SIGABRT", "SIGFPE", "SIGILL", "SIGSEGV", "SIG_DFL", "SIG_IGN")
+SIGNALS = [name for name in dir(signal) if name.startswith("SIG") and name not in KEPT]
+valid = {getattr(signal, name) for name in KEPT[:6]}
+signal.valid_signals = lambda: set(valid)
 CALLS = ("alarm", "pause", "setitimer", "sigwait", "pthread_sigmask", "siginterrupt", "pthread_kill")
 for name in MODULES:
     sys.modules[name] = None
@@ -27,6 +29,8 @@ for name in FUNCTIONS:
 for name in (*SIGNALS, *CALLS):
     delattr(signal, name)
 del time.tzset
+from lightning.pytorch.trainer.connectors import signal_connector
+signal_connector._IS_WINDOWS = True  # Lightning asks the system which one it is
 
 import vae_lightning
 for module in pkgutil.walk_packages(vae_lightning.__path__, "vae_lightning."):
