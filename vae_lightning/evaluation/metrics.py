@@ -6,6 +6,9 @@ are declared with it, in `evaluation/measures/`, and listed in `METRICS` with th
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 from vae_lightning.evaluation.measures import MEASURES
 from vae_lightning.evaluation.measures.base import ERROR_SUFFIX, Direction, Metric, details
 
@@ -78,8 +81,8 @@ def better_direction(name: str) -> Direction | None:
     return metric.better if metric else None
 
 
-def drop_outdated(earlier: dict[str, object], new: dict[str, object]) -> dict[str, object]:
-    """The earlier values that still hold next to the new ones.
+def drop_outdated(earlier: Mapping[str, Any], new: Collection[str]) -> dict[str, Any]:
+    """The earlier values that still hold beside new values of the metrics `new`.
 
     A measure that is repeated replaces all of its values, and with them those of other measures that depend on it: the
     difference `ais_minus_nll` goes when `nll` is measured again.
