@@ -22,7 +22,7 @@ from vae_lightning.evaluation.measures.base import ERROR_SUFFIX
 from vae_lightning.evaluation.metrics import EVALUATION_TABLE
 from vae_lightning.evaluation.probes import evaluate_probes
 from vae_lightning.evaluation.samples import frechet_distance
-from vae_lightning.runs.console import _figure
+from vae_lightning.runs.console import format_metric
 from vae_lightning.runs.folder import Run, find_run, load_vae
 from vae_lightning.runs.images import load_data, load_split
 from vae_lightning.runs.results import add_to_results, write_results
@@ -67,7 +67,7 @@ def without_error(figures: dict[str, Any]) -> set[str]:
     ],
 )
 def test_the_error_decides_how_many_decimals_are_shown(value: float | None, error: float | None, shown: str) -> None:
-    assert _figure(value, error) == shown
+    assert format_metric(value, error) == shown
 
 
 def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -> None:
