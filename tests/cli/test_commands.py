@@ -50,7 +50,7 @@ def test_checkpoints_hold_tensors_and_plain_data_only(runner: Runner) -> None:
         assert checkpoint["schedules"] == {"beta": {"steps_per_unit": 8.0}}
 
 
-def test_metrics_csv_has_one_row_aformat_metric(runner: Runner) -> None:
+def test_metrics_csv_has_one_row_a_figure(runner: Runner) -> None:
     rows = metrics_rows(runner.trained(*SHORT, "trainer.log_every_n_steps=2"))
     assert [(r["kind"], r["step"]) for r in rows] == [
         ("train_step", "2"), ("train_step", "4"), ("val", "4"), ("train", "4"),
@@ -68,7 +68,7 @@ def test_the_same_command_gives_the_same_figures(runner: Runner) -> None:
     assert (first / "metrics.csv").read_text() != (other / "metrics.csv").read_text()
 
 
-def test_neither_workers_nor_evaluation_batches_change_aformat_metric(runner: Runner) -> None:
+def test_neither_workers_nor_evaluation_batches_change_a_figure(runner: Runner) -> None:
     first = runner.trained(*SHORT)
     second = runner.trained(*SHORT, "data.num_workers=1", "data.eval_batch_size=77")
     for a, b in zip(metrics_rows(first), metrics_rows(second), strict=True):
