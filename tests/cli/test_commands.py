@@ -135,7 +135,7 @@ def test_grey_pixels_under_a_bernoulli_have_no_nll(runner: Runner) -> None:
     assert "no likelihood" in outcome.out
     folder = runner.runs()[-1]
     assert "not a likelihood" in runner("evaluate", f"run={folder}", "measures=nll").out
-    assert "compares with figures made alike only" in runner("evaluate", f"run={folder}", "measures=[]").out
+    assert "compare these values only with others made this way" in runner("evaluate", f"run={folder}", "measures=[]").out
     assert "nll" not in results(folder)["test"]
 
 
