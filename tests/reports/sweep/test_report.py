@@ -343,7 +343,7 @@ def test_tables_hold_what_is_looked_at_first(tmp_path: Path) -> None:
         ("images=-1", "images=-1: must be"),
         ("direction=up", "direction=up: must be one of max, min."),
         ("metric=new_metric", "add direction=max or direction=min."),
-        ("metric=fid", "metric=fid: no run has this figure (test); there is elbo, nll, new_metric."),
+        ("metric=ssim", "metric=ssim: no run has this figure (test); there is elbo, nll, new_metric."),
     ],
 )
 def test_wrong_questions_are_refused(runner: Runner, tmp_path: Path, line: str, sentence: str) -> None:
@@ -411,7 +411,7 @@ def test_the_page_stands_alone_and_shows_all_its_pictures(swept: Sweeps, tmp_pat
     assert "<img" not in (tmp_path / "again" / "report.html").read_text()
     both = f"sweep={swept.folder},{swept.folder}"
     for line, sentence in (
-        (["sweep=nowhere"], "sweep=nowhere: there is no such folder."),
+        (["sweep=nowhere"], "sweep=nowhere: no such folder."),
         ([both], "folder is not set"),
         ([], "not set"),
     ):

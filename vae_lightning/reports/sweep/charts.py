@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from vae_lightning.evaluation.metrics import unit_of
 from vae_lightning.reports.sweep.gather import RunRow
 from vae_lightning.reports.sweep.ranking import Group, groups_of
 from vae_lightning.reports.sweep.svg import MUTED, SERIES, apart, drawing, log_axis, near_limits, new_figure, spaced, to_svg
 
-UNITS = {"elbo": "nats", "reconstruction": "nats", "kl": "nats", "nll": "nats", "bound": "nats", "loss": "nats"}
 MAP_ROWS = 40
 MOST_FAMILIES = 4
 MOST_PLACES = 12
 
 
 def axis_name(metric: str) -> str:
-    return f"{metric} ({UNITS[metric]})" if metric in UNITS else metric
+    unit = unit_of(metric)
+    return f"{metric} ({unit})" if unit else metric
 
 
 def learning_curves(groups: Sequence[Group], kind: str, metric: str) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_lightning.errors import UserError
-from vae_lightning.evaluation.metrics import HIGHER_IS_BETTER, LOWER_IS_BETTER
+from vae_lightning.evaluation.metrics import better_direction
 from vae_lightning.reports.sweep.gather import Gathered, RunRow
 from vae_lightning.reports.sweep.settings import identity
 
@@ -112,8 +112,7 @@ def _mean(values: Sequence[float]) -> MetricSummary:
 
 
 def _sign(metric: str, direction: str | None) -> int:
-    known = {**dict.fromkeys(HIGHER_IS_BETTER, "max"), **dict.fromkeys(LOWER_IS_BETTER, "min")}
-    chosen = direction or known.get(metric)
+    chosen = direction or better_direction(metric)
     if chosen is None:
         raise UserError(f"metric={metric}: it is not known whether more is better; add direction=max or direction=min.")
     return 1 if chosen == "max" else -1

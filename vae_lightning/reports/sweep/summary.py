@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from vae_lightning.evaluation.metrics import SWEEP_TABLE
 from vae_lightning.reports.sweep.gather import Gathered
 from vae_lightning.reports.sweep.ranking import Group, Ranking, columns
 from vae_lightning.reports.sweep.search_result import found_by_search
 
-FRONT = ("elbo", "bound", "nll", "reconstruction", "kl", "active_units")  # in the terminal
 MOST_GROUPS = 20
 
 
@@ -81,7 +81,7 @@ def heading(ranking: Ranking, most: int = MOST_GROUPS) -> str:
 def terminal_table(ranking: Ranking, keys: Sequence[str], most: int = MOST_GROUPS) -> Table:
     """The best groups with the figures that are looked at first."""
     table = Table(box=None, pad_edge=False)
-    names = [name for name in columns(ranking) if name in (*FRONT, ranking.metric)]
+    names = [name for name in columns(ranking) if name in (*SWEEP_TABLE, ranking.metric)]
     for key in keys:
         table.add_column(escape(key))
     for name in ("runs", *names):
