@@ -62,15 +62,15 @@ def test_means_and_deviations_over_seeds_best_first(tmp_path: Path) -> None:
     assert [group.settings for group in ranking.groups] == [{"beta": 4}, {"beta": 1}, {"beta": 8}]
     for group in ranking.groups:
         values = figures[group.settings["beta"]]
-        figure = group.figures["elbo"]
+        figure = group.metrics["elbo"]
         assert figure.mean == pytest.approx(statistics.fmean(values))
         assert figure.count == len(values)
         if len(values) > 1:
             assert figure.deviation == pytest.approx(statistics.stdev(values))
         else:
             assert math.isnan(figure.deviation)
-    assert ranking.groups[2].figures["elbo"].text() == "−120.00"
-    assert "new_metric" in ranking.groups[0].figures, "figures are read, not known beforehand"
+    assert ranking.groups[2].metrics["elbo"].text() == "−120.00"
+    assert "new_metric" in ranking.groups[0].metrics, "figures are read, not known beforehand"
 
 
 def test_lower_is_better_where_it_is_and_unknown_figures_want_a_direction(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_run_that_repeats_another_is_not_a_seed_more(tmp_path: Path) -> None:
     first = made_up(tmp_path / "a", [{"beta": 1, "seed": seed, "elbo": -100.0 - seed} for seed in (0, 1)])
     second = made_up(tmp_path / "b", [{"beta": 1, "seed": 1, "elbo": -101.5}, {"beta": 2, "seed": 1, "elbo": -99.0}])
     found = rankings(gather([first, second]))
-    assert [(g.label, g.figures["elbo"].count, g.figures["elbo"].mean) for g in found[0].groups] == [
+    assert [(g.label, g.metrics["elbo"].count, g.metrics["elbo"].mean) for g in found[0].groups] == [
         ("beta=2", 1, -99.0),
         ("beta=1", 2, -100.5),
     ]
@@ -223,7 +223,7 @@ def test_figures_that_are_not_finite_come_last_and_break_no_drawing(tmp_path: Pa
     gathered = gather([folder])
     (ranking,) = rankings(gathered)
     assert ranking.groups[0].settings == {"beta": 2}
-    assert [math.isnan(group.figures["elbo"].deviation) for group in ranking.groups] == [False, True, True, True]
+    assert [math.isnan(group.metrics["elbo"].deviation) for group in ranking.groups] == [False, True, True, True]
     drawn = page(gathered, [ranking], {}, {})
     assert 'data-value="inf"' not in drawn
     assert 'aria-label="rate and distortion of each run"' in drawn
@@ -297,7 +297,7 @@ def test_only_what_was_overridden_and_is_a_number_is_read(tmp_path: Path) -> Non
     gathered = gather([sweep.folder])
     assert gathered.swept == ["beta", "model"]
     assert gathered.runs[1].settings == {"beta": 2, "model": "conv", "name": None}
-    assert gathered.runs[1].figures == {"test": {"elbo": -1.0}, "val": {}}
+    assert gathered.runs[1].metrics == {"test": {"elbo": -1.0}, "val": {}}
     assert gathered.runs[1].curve("val", "elbo") == [(1, -9.0)]
 
 

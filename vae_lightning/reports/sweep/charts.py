@@ -78,7 +78,7 @@ def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], 
     runs = [
         run
         for run in runs
-        if math.isfinite(run.figures.get(split, {}).get(metric, math.nan)) and run.settings.get(key) is not None
+        if math.isfinite(run.metrics.get(split, {}).get(metric, math.nan)) and run.settings.get(key) is not None
     ]
     names = list(dict.fromkeys(run.shown(key) for run in runs))
     if len(names) < 2:
@@ -96,9 +96,9 @@ def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], 
         for i, family in enumerate(families):
             by_place: dict[float, list[float]] = {}
             for run in family.runs:
-                by_place.setdefault(place(run), []).append(run.figures[split][metric])
+                by_place.setdefault(place(run), []).append(run.metrics[split][metric])
             _means(ax, by_place, SERIES[i], line=numeric, apart=0.0 if numeric else 0.12 * (i - (len(families) - 1) / 2))
-        near_limits(ax, [run.figures[split][metric] for run in runs])
+        near_limits(ax, [run.metrics[split][metric] for run in runs])
         _key_axis(ax, [place(run) for run in runs], None if numeric else names)
         ax.set(xlabel=key, ylabel=axis_name(metric))
         return to_svg(figure, f"{metric} by {key}")

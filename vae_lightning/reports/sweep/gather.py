@@ -41,7 +41,7 @@ class RunRow:
     error: str | None
     settings: dict[str, Any]
     seconds: float | None = None
-    figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     kl_per_dimension: list[float] | None = None
     kind: str = ""
     digits: dict[str, int] = field(default_factory=dict)
@@ -81,9 +81,9 @@ class Gathered:
         """The kinds of figures among the finished runs, the most frequent first."""
         return [kind for kind, _ in Counter(run.kind for run in self.runs if run.done).most_common()]
 
-    def metrics(self, split: str) -> list[str]:
+    def metric_names(self, split: str) -> list[str]:
         """The names of all figures of a split, in the order of results.json."""
-        return list(dict.fromkeys(name for run in self.runs for name in run.figures.get(split, {})))
+        return list(dict.fromkeys(name for run in self.runs for name in run.metrics.get(split, {})))
 
 
 def gather(folders: Sequence[Path]) -> Gathered:
@@ -114,7 +114,7 @@ def _run(sweep: Sweep, job: Job, config: dict[str, Any]) -> RunRow:
     results = read_json(folder / "results.json")
     for split in ("val", "test"):
         figures = results.get(split) or {}
-        run.figures[split] = {
+        run.metrics[split] = {
             name: float(value)
             for name, value in figures.items()
             if isinstance(value, int | float) and not isinstance(value, bool)

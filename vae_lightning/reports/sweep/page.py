@@ -88,7 +88,7 @@ def _ranking(ranking: Ranking, gathered: Gathered, strips: Strips | None) -> lis
 
 def _best(ranking: Ranking) -> str:
     best = ranking.groups[0]
-    figure = best.figures.get(ranking.metric)
+    figure = best.metrics.get(ranking.metric)
     if figure is None:
         return ""
     runs = f"{figure.count} run{'s' if figure.count > 1 else ''}"
@@ -109,7 +109,7 @@ def _table(ranking: Ranking, keys: Sequence[str]) -> str:
 
 
 def _sorted(name: str, ranking: Ranking) -> str:
-    figures = [group.figures[name].mean for group in ranking.groups if name in group.figures]
+    figures = [group.metrics[name].mean for group in ranking.groups if name in group.metrics]
     if name != ranking.metric or len(figures) < 2:
         return ""
     return f' aria-sort="{"descending" if figures[0] >= figures[-1] else "ascending"}"'
@@ -122,7 +122,7 @@ def _row(group: Group, names: Sequence[str], place: int) -> str:
         cells.append(f'<td class="text" data-value="{escape(_plain(value))}">{swatch if i == 0 else ""}{escape(text)}</td>')
     cells.append(f'<td data-value="{len(group.runs)}">{len(group.runs)}</td>')
     for name in names:
-        figure = group.figures.get(name)
+        figure = group.metrics.get(name)
         value = repr(figure.mean) if figure and math.isfinite(figure.mean) else ""
         cells.append(f'<td data-value="{value}">{figure.text() if figure else "–"}</td>')
     return "".join(cells)

@@ -35,7 +35,7 @@ class Group:
 
     settings: dict[str, Any]
     runs: list[RunRow]
-    figures: dict[str, MetricSummary]
+    metrics: dict[str, MetricSummary]
 
     @property
     def label(self) -> str:
@@ -68,12 +68,12 @@ def rankings(gathered: Gathered, metric: str = "elbo", split: str = "test", dire
     no run has the metric that was asked for.
     """
     sign = _sign(metric, direction)
-    known = gathered.metrics(split)
+    known = gathered.metric_names(split)
     if known and metric not in (*known, DEFAULT):
         raise UserError(f"metric={metric}: no run has this figure ({split}); there is {', '.join(known)}.")
 
     def place(group: Group) -> tuple[bool, float]:
-        figure = group.figures.get(metric)
+        figure = group.metrics.get(metric)
         return (False, -sign * figure.mean) if figure and math.isfinite(figure.mean) else (True, 0.0)
 
     found = []
@@ -97,10 +97,10 @@ def groups_of(runs: Sequence[RunRow], keys: Sequence[str], split: str) -> list[G
 
 
 def _figures(runs: Sequence[RunRow], split: str) -> dict[str, MetricSummary]:
-    names = dict.fromkeys(name for run in runs for name in run.figures.get(split, {}))
+    names = dict.fromkeys(name for run in runs for name in run.metrics.get(split, {}))
     found = {}
     for name in names:
-        values = [run.figures[split][name] for run in runs if name in run.figures.get(split, {})]
+        values = [run.metrics[split][name] for run in runs if name in run.metrics.get(split, {})]
         found[name] = _mean(values)
     return found
 
@@ -121,5 +121,5 @@ def _sign(metric: str, direction: str | None) -> int:
 
 def columns(ranking: Ranking) -> list[str]:
     """The names of the figures, the one that ranks first."""
-    names = dict.fromkeys(name for group in ranking.groups for name in group.figures)
+    names = dict.fromkeys(name for group in ranking.groups for name in group.metrics)
     return [name for name in (ranking.metric,) if name in names] + [name for name in names if name != ranking.metric]

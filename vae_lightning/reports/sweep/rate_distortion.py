@@ -50,7 +50,7 @@ def families_of(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> li
 def _in_plane(ranking: Ranking) -> list[RunRow]:
     runs = [run for group in ranking.groups for run in group.runs]
     return [
-        run for run in runs if all(math.isfinite(run.figures[ranking.split].get(n, math.nan)) for n in ("kl", "reconstruction"))
+        run for run in runs if all(math.isfinite(run.metrics[ranking.split].get(n, math.nan)) for n in ("kl", "reconstruction"))
     ]
 
 
@@ -65,7 +65,7 @@ def _beta_curve(ax: Any, family: Group, beta: str, split: str, colour: str, labe
     for group in groups_of(family.runs, [beta], split):
         value = group.settings[beta]
         if isinstance(value, int | float):
-            means.append((float(value), group.figures["kl"].mean, group.figures["reconstruction"].mean))
+            means.append((float(value), group.metrics["kl"].mean, group.metrics["reconstruction"].mean))
     means.sort()
     ax.plot([m[1] for m in means], [m[2] for m in means], "-o", color=colour, markersize=5, linewidth=1.6)
     for value, rate, distortion in means if labelled and len(means) <= 10 else ():
@@ -73,4 +73,4 @@ def _beta_curve(ax: Any, family: Group, beta: str, split: str, colour: str, labe
 
 
 def _plane(run: RunRow, split: str) -> tuple[float, float]:
-    return run.figures[split]["kl"], run.figures[split]["reconstruction"]
+    return run.metrics[split]["kl"], run.metrics[split]["reconstruction"]

@@ -32,9 +32,9 @@ def _sentence(sweep: Sweep, runs: Sequence[RunRow]) -> str | None:
         return f"The search's front of {' and '.join(metrics)}: jobs {', '.join(f'{run.number:03d}' for run in best)}."
     run, (metric,) = best[0], metrics
     split, _, name = metric.partition("/")
-    figures = [f"{metric} {run.figures[split][name]:.2f}"]
-    if split != "test" and name in run.figures["test"]:
-        figures.append(f"test {name} {run.figures['test'][name]:.2f}")
+    figures = [f"{metric} {run.metrics[split][name]:.2f}"]
+    if split != "test" and name in run.metrics["test"]:
+        figures.append(f"test {name} {run.metrics['test'][name]:.2f}")
     text = ", ".join(figures).replace(" -", " −")
     return f"The search's best by {metric}: job {run.number:03d} ({run.label}), {text}."
 
@@ -44,7 +44,7 @@ def _losses(run: RunRow, metrics: Sequence[str], directions: Sequence[str]) -> l
     values = []
     for metric, direction in zip(metrics, directions, strict=True):
         split, _, name = metric.partition("/")
-        value = run.figures.get(split, {}).get(name, math.nan)
+        value = run.metrics.get(split, {}).get(name, math.nan)
         values.append(-value if direction == "maximize" else value)
     return values if all(math.isfinite(value) for value in values) else None
 

@@ -19,7 +19,7 @@ MOST_GROUPS = 20
 
 def summary_csv(gathered: Gathered) -> str:
     """A row for each job: where it is, what became of it, the swept keys, and every figure as `<split>/<name>`."""
-    names = [(split, name) for split in ("test", "val") for name in gathered.metrics(split)]
+    names = [(split, name) for split in ("test", "val") for name in gathered.metric_names(split)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -27,7 +27,7 @@ def summary_csv(gathered: Gathered) -> str:
     )
     for run in gathered.runs:
         settings = [run.settings.get(key) for key in gathered.swept]
-        figures = [run.figures.get(split, {}).get(name, "") for split, name in names]
+        figures = [run.metrics.get(split, {}).get(name, "") for split, name in names]
         writer.writerow(
             [run.sweep.name, run.folder.name, run.state, *settings, run.kind, *figures, run.seconds or "", run.error or ""]
         )
@@ -68,7 +68,7 @@ def notes(found: Sequence[Ranking]) -> list[str]:
 
 def _order(found: Sequence[Ranking]) -> str:
     metric = found[0].metric
-    if any(metric in group.figures for ranking in found for group in ranking.groups):
+    if any(metric in group.metrics for ranking in found for group in ranking.groups):
         return f"best {metric} first"
     return f"no run has {metric}, so they are in the order of the jobs"
 
@@ -92,4 +92,4 @@ def terminal_table(ranking: Ranking, keys: Sequence[str], most: int = MOST_GROUP
 
 
 def _cell(group: Group, name: str) -> str:
-    return group.figures[name].text() if name in group.figures else "–"
+    return group.metrics[name].text() if name in group.metrics else "–"
