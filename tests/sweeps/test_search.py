@@ -161,7 +161,7 @@ def test_several_objectives_have_a_front(sweeps: Sweeps) -> None:
     pairs = [(r["val"]["kl"], r["val"]["reconstruction"]) for r in sweeps.results()]
     undominated = [p for p in pairs if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in pairs)]
     assert sorted(tuple(t.values) for t in study.best_trials) == sorted(undominated)
-    assert "The front: no other trial is better in both" in (sweeps.folder / "report.html").read_text()
+    assert "The Pareto front: no other trial is better in both" in (sweeps.folder / "report.html").read_text()
 
 
 def test_trials_that_fail_are_told_so_and_tried_again(sweeps: Sweeps) -> None:

@@ -90,7 +90,7 @@ class RecordedSweeper(Sweeper):
             if without_launch_settings(self.record.arguments) != without_launch_settings(arguments):
                 raise UserError(
                     f"hydra.sweep.dir={folder}: this folder has the sweep of another command line "
-                    f"({' '.join(self.record.arguments)}); choose another one, or resume that sweep with {resume_argument(folder)}."
+                    f"({' '.join(self.record.arguments)}); choose another, or resume that one with {resume_argument(folder)}."
                 )
             refuse_if_running(self.record)
             for job in self.record.jobs:

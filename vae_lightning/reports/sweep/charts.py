@@ -1,4 +1,4 @@
-"""The drawings of a sweep's page. Each function gives SVG, or None where there is nothing to draw."""
+"""The charts on the page of a sweep. Each function returns SVG, or None if there is nothing to draw."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ MOST_PLACES = 12
 
 
 def axis_name(metric: str) -> str:
+    """`elbo (nats)`: a metric with its unit."""
     return f"{metric} ({UNITS[metric]})" if metric in UNITS else metric
 
 
 def learning_curves(groups: Sequence[Group], kind: str, metric: str) -> str | None:
-    """The mean over seeds of a figure by epoch, with a band of one standard deviation; the best groups in colour."""
+    """The mean over seeds of a metric by epoch, with a band of one standard deviation; the best groups in colour."""
     curves = [_mean_curve(group.runs, kind, metric) for group in groups]
     if not any(len(epochs) > 1 for epochs, _, _ in curves):
         return None
@@ -46,7 +47,7 @@ def learning_curves(groups: Sequence[Group], kind: str, metric: str) -> str | No
 
 
 def _mean_curve(runs: Sequence[RunRow], kind: str, metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(epochs, mean, standard deviation) over the epochs that any of the runs has."""
+    """(epochs, means, standard deviations) over the epochs that any of the runs has."""
     by_epoch: dict[int, list[float]] = {}
     for run in runs:
         for epoch, value in run.curve(kind, metric):
@@ -58,7 +59,7 @@ def _mean_curve(runs: Sequence[RunRow], kind: str, metric: str) -> tuple[np.ndar
 
 
 def _trim(ax: Any, curves: Sequence[np.ndarray]) -> None:
-    """The first epochs, far from where the runs end, would flatten all that matters: the axis leaves them out."""
+    """Cuts off the first epochs if they are so far from the rest that they would flatten the curves."""
     curves = [curve for curve in curves if len(curve)]
     if not curves:
         return
@@ -71,9 +72,9 @@ def _trim(ax: Any, curves: Sequence[np.ndarray]) -> None:
 
 
 def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], metric: str, split: str) -> str | None:
-    """A figure of every run over one swept key, and its mean and standard deviation at each value.
+    """A metric of every run against one swept key, with the mean and standard deviation at each value.
 
-    A line for each setting of the `others` where these are few, as `key_families` names them; else one line for all.
+    There is a line for each setting of the `others` if these are few (labelled by `key_families`), else one line for all.
     """
     runs = [
         run
@@ -105,7 +106,7 @@ def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], 
 
 
 def key_families(runs: Sequence[RunRow], others: Sequence[str], split: str) -> list[str]:
-    """The labels of the lines of `key_against_metric`; none where one line is for all runs."""
+    """The labels of the lines in `key_against_metric`; empty if a single line has all runs."""
     labels = [group.label for group in groups_of(runs, others, split)] if others else []
     return labels if 1 < len(labels) <= MOST_FAMILIES else []
 
@@ -139,7 +140,7 @@ def _key_axis(ax: Any, places: Sequence[float], names: Sequence[str] | None) -> 
 
 
 def kl_map(runs: Sequence[RunRow]) -> str | None:
-    """Nats that each latent dimension carries in each run: a row a run, its dimensions by falling KL."""
+    """The KL of each latent dimension in nats: a row for each run, with its dimensions sorted by KL."""
     runs = [run for run in runs if run.kl_per_dimension][:MAP_ROWS]
     if not runs:
         return None
@@ -153,7 +154,7 @@ def kl_map(runs: Sequence[RunRow]) -> str | None:
         ax = figure.add_subplot()
         image = ax.imshow(table, aspect="auto", cmap="viridis", vmin=0, interpolation="nearest")
         ax.set_yticks(range(len(runs)), _names(runs), fontsize=7.5)
-        ax.set(xlabel="latent dimension, by falling KL")
+        ax.set(xlabel="latent dimension, sorted by KL")
         ax.set_xticks(range(0, width, max(1, width // 16)), [str(j) for j in range(1, width + 1, max(1, width // 16))])
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)
@@ -163,7 +164,7 @@ def kl_map(runs: Sequence[RunRow]) -> str | None:
 
 
 def _names(runs: Sequence[RunRow], most: int = 46) -> list[str]:
-    """The runs' labels where these are short enough, else without the groups of their keys; all told apart."""
+    """The runs' labels, shortened by the groups of their keys if too long, and all distinct."""
     found = []
     for run in runs:
         text = run.label if len(run.label) <= most else re.sub(r"(?<!\S)[\w./]+[./](\w+=)", r"\1", run.label)

@@ -1,4 +1,4 @@
-"""The plane of rate and distortion of a sweep's page."""
+"""The rate-distortion plot on the page of a sweep."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from vae_lightning.reports.sweep.svg import GRID, INK, MUTED, SERIES, drawing, n
 
 
 def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> str | None:
-    """Each run in the plane of rate (KL) and distortion (−log p(x|z)), and the curve of the means along β, all else being equal.
+    """Plots each run by rate (KL) and distortion (−log p(x|z)), with a curve through the means along β, other settings equal.
 
-    ELBO = −(rate + distortion): the thin lines are of equal ELBO (Alemi et al. 2018, figure 1).
+    ELBO = −(rate + distortion), so the ELBO is constant along the thin lines (Alemi et al. 2018, figure 1).
+
+    Args:
+        ranking: the runs.
+        keys: the swept keys.
+        beta: the key that curves follow.
+
+    Returns:
+        SVG, or None if fewer than two runs have both metrics.
     """
     runs = _in_plane(ranking)
     if len(runs) < 2:
@@ -42,7 +50,7 @@ def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -
 
 
 def families_of(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> list[str]:
-    """The labels of the colours of `rate_distortion`, in their order."""
+    """The labels of the colours in `rate_distortion`, in order."""
     runs = _in_plane(ranking)
     return [family.label for family in _families(runs, keys, beta, ranking.split)]
 
@@ -55,7 +63,7 @@ def _in_plane(ranking: Ranking) -> list[RunRow]:
 
 
 def _families(runs: Sequence[RunRow], keys: Sequence[str], beta: str, split: str) -> list[Group]:
-    """The runs that differ by β and seed only; all in one where there are more families than colours, or no β to join them."""
+    """Groups of runs that differ in β and seed only; a single group if there are more than colours, or if β is not swept."""
     families = groups_of(runs, [key for key in keys if key != beta], split)
     return families if len(families) <= len(SERIES) and beta in keys else groups_of(runs, [], split)
 
