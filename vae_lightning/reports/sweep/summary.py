@@ -66,8 +66,8 @@ def notes(found: Sequence[Ranking]) -> list[str]:
     if not found:
         return ["No run has finished yet."]
     said = [
-        f"Mean ± standard deviation over seeds, {found[0].split} split, nats per image, at β = 1 whatever the training β; "
-        f"{_order(found)}."
+        f"Mean ± standard deviation over seeds, {found[0].split} split, nats per image; the ELBO is at β = 1, whatever β the run "
+        f"was trained with; {_order(found)}."
     ]
     if len(found) > 1:
         said.append("Metrics of different data, likelihoods or binarisations cannot be compared, so each has its own table.")
