@@ -24,7 +24,7 @@ def sweep(cwd: Path, *arguments: str) -> Outcome:
     return run_script("train.py", ["-m", *TINY, QUIET, *arguments], cwd, PYTHONPATH=path)
 
 
-def states(cwd: Path) -> list[dict]:
+def states(cwd: Path) -> list[record.JobState]:
     (folder,) = cwd.glob("outputs/sweeps/*/*")
     found = record.load(folder)
     return [found.true_state(job) for job in found.jobs]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from vae_lightning.runs.sweep_record import SearchRecord
+
 JOURNAL = "study.log"
 
 
-def study_address(sweep: Path, search: dict[str, Any]) -> str:
+def study_address(sweep: Path, search: SearchRecord) -> str:
     """The address of a search's study: by default a journal in the sweep's folder, wherever that was moved.
 
     Args:

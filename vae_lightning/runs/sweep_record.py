@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.files import is_locked, read_json, training_finished, write_json
@@ -23,6 +23,41 @@ SCHEMA_VERSION = 1
 FILE = "sweep.json"
 FINISHED = ("done", "pruned")  # these jobs are not run again
 ENDED = (*FINISHED, "failed")
+
+
+class SearchRecord(TypedDict, total=False):
+    """A sweep's search: the study, its metrics and directions, and the metric that a pruner looks at (None without one)."""
+
+    study_name: str
+    storage: str | None
+    metrics: list[str]
+    directions: list[str]
+    pruned_by: str | None
+
+
+class TrialRecord(TypedDict, total=False):
+    """A job's trial: its number in the study, its id in the storage, and its values."""
+
+    number: int
+    id: int
+    params: dict[str, Any]
+
+
+class JobState(TypedDict, total=False):
+    """What a job has recorded about itself. `metrics` is by split and name."""
+
+    state: str
+    error: str | None
+    traceback: str | None
+    pruned: bool | None
+    host: str
+    pid: int
+    threads: int | None
+    epoch: int
+    epochs: int | None
+    trained_seconds: float
+    seconds: float
+    metrics: dict[str, dict[str, float]]
 
 
 @dataclass
@@ -38,7 +73,7 @@ class Job:
     overrides: list[str]
     folder: str
     label: str
-    trial: dict[str, Any] | None = None
+    trial: TrialRecord | None = None
 
 
 @dataclass
@@ -49,10 +84,10 @@ class Sweep:
     arguments: list[str] = field(default_factory=list)
     started: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     directory: str = field(default_factory=os.getcwd)
-    search: dict[str, Any] | None = None
+    search: SearchRecord | None = None
     jobs: list[Job] = field(default_factory=list)
 
-    def add(self, overrides: Sequence[str], label: str, trial: dict[str, Any] | None = None) -> Job:
+    def add(self, overrides: Sequence[str], label: str, trial: TrialRecord | None = None) -> Job:
         """Adds a job with the next number and a new folder name."""
         number = len(self.jobs)
         job = Job(number, list(overrides), f"{number:03d}_{secrets.token_hex(2)}", label, trial)
@@ -70,11 +105,11 @@ class Sweep:
         (self.folder / "jobs").mkdir(parents=True, exist_ok=True)
         write_json(self.folder / FILE, content)
 
-    def state(self, job: Job) -> dict[str, Any]:
-        """What the job last recorded: `state`, `error`, `epoch`, `metrics` …"""
-        return {"state": "waiting", **read_json(state_path(self.folder, job.number))}
+    def state(self, job: Job) -> JobState:
+        """What the job last recorded: `state`, `error`, `epoch`, `metrics` and so on."""
+        return cast(JobState, {"state": "waiting", **read_json(state_path(self.folder, job.number))})
 
-    def true_state(self, job: Job) -> dict[str, Any]:
+    def true_state(self, job: Job) -> JobState:
         """Like `state`, but a job whose process is gone counts as interrupted, or as done if it had written its results."""
         state = self.state(job)
         if state["state"] == "running" and not is_locked(lock_path(self.folder, job.number)):
@@ -153,6 +188,6 @@ def job_of_folder(folder: Path) -> tuple[Path, int] | None:
     return (folder.parent, int(number)) if number.isdigit() and is_sweep(folder.parent) else None
 
 
-def this_process() -> dict[str, Any]:
+def this_process() -> dict[str, str | int]:
     """The host and process id, recorded by a job that starts."""
     return {"host": socket.gethostname(), "pid": os.getpid()}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from hydra.plugins.launcher import Launcher
 
 from vae_lightning.errors import RunError
-from vae_lightning.runs.sweep_record import Job, Sweep, is_locked, lock_path
+from vae_lightning.runs.sweep_record import Job, JobState, Sweep, is_locked, lock_path
 
 LOST = "Its process ended without an error message (killed, or out of memory?)."
 
@@ -68,6 +67,6 @@ def refuse_if_running(sweep: Sweep) -> None:
         raise RunError(f"Jobs of {sweep.folder} are still running ({job.folder} in {where}): wait for them or stop them first.")
 
 
-def failures(sweep: Sweep) -> list[tuple[Job, dict[str, Any]]]:
+def failures(sweep: Sweep) -> list[tuple[Job, JobState]]:
     """The failed jobs with their states."""
     return [(job, state) for job in sweep.jobs if (state := sweep.state(job))["state"] == "failed"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vae_lightning.errors import printable
-from vae_lightning.runs.sweep_record import ENDED, Job, Sweep
+from vae_lightning.runs.sweep_record import ENDED, Job, JobState, Sweep
 
 COLOURS = {"done": "green", "failed": "red", "pruned": "yellow", "interrupted": "yellow", "running": "cyan", "waiting": "dim"}
 
@@ -35,7 +34,7 @@ class ProgressDisplay:
     def __init__(self, sweep: Sweep, total: int, console: Console | None = None, seconds: float = 0.5) -> None:
         self.sweep, self.total, self.seconds = sweep, total, seconds
         self.console = console or Console(highlight=False)
-        self._states: dict[int, dict[str, Any]] = {}
+        self._states: dict[int, JobState] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sweep-progress", daemon=True)
         self._live = Live(console=self.console, auto_refresh=False, transient=True) if self.console.is_terminal else None
@@ -77,12 +76,12 @@ class ProgressDisplay:
         if self._live is not None and self._live.is_started:
             self._live.update(self.table(), refresh=True)
 
-    def _print(self, job: Job, state: dict[str, Any]) -> None:
+    def _print(self, job: Job, state: JobState) -> None:
         if state["state"] == "running" and self.console.is_terminal:
             return  # the table shows it
         self.console.print(self.line(job, state), soft_wrap=True)
 
-    def line(self, job: Job, state: dict[str, Any]) -> str:
+    def line(self, job: Job, state: JobState) -> str:
         """`[3/12] 002 done  beta=4 seed=0  elbo -105.21  12 s`, and the time left for the whole sweep."""
         name, colour = escape(printable(str(state["state"]))), COLOURS.get(state["state"], "dim")
         counter = f"[dim]\\[{self.ended()}/{self.total}][/dim]"
@@ -128,20 +127,21 @@ class ProgressDisplay:
         return None if gained <= 0 else (time.monotonic() - self._started) * (1 - self.fraction()) / gained
 
 
-def job_fraction(state: dict[str, Any]) -> float:
+def job_fraction(state: JobState) -> float:
     """The finished fraction of a running job's epochs."""
-    if state["state"] != "running" or not state.get("epochs"):
+    epochs = state.get("epochs")
+    if state["state"] != "running" or not epochs:
         return 0.0
-    return min(1.0, float(state.get("epoch", 0)) / float(state["epochs"]))
+    return min(1.0, state.get("epoch", 0) / epochs)
 
 
-def job_left(state: dict[str, Any]) -> float | None:
+def job_left(state: JobState) -> float | None:
     """The estimated seconds left for a running job; None if unknown."""
     done = job_fraction(state)
-    return None if done == 0 else float(state.get("trained_seconds", 0)) * (1 - done) / done
+    return None if done == 0 else state.get("trained_seconds", 0.0) * (1 - done) / done
 
 
-def elbo_text(state: dict[str, Any]) -> str:
+def elbo_text(state: JobState) -> str:
     """`elbo -105.21`: the latest validation ELBO in nats per image; empty if there is none."""
     value = state.get("metrics", {}).get("val", {}).get("elbo")
     return "" if value is None else f"elbo {value:.2f}"
@@ -156,7 +156,7 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def failure_lines(failed: Sequence[tuple[Job, dict[str, Any]]]) -> list[str]:
+def failure_lines(failed: Sequence[tuple[Job, JobState]]) -> list[str]:
     """A line for each failed job: its folder, overrides and error."""
     return [
         f"[red]failed[/red] {job.folder}  {escape(printable(job.label))}  {escape(printable(str(state.get('error'))))}"

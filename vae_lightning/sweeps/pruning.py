@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import optuna
 from hydra.core.hydra_config import HydraConfig
@@ -12,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from vae_lightning.config.instantiate import instantiate_node
 from vae_lightning.errors import UserError
 from vae_lightning.runs.study import open_storage, study_address
-from vae_lightning.runs.sweep_record import update_state
+from vae_lightning.runs.sweep_record import SearchRecord, TrialRecord, update_state
 from vae_lightning.sweeps.job import Pruned
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -30,7 +29,7 @@ class Pruning(Callback):
         trial: the job's trial, as recorded by `OptunaSweeper`.
     """
 
-    def __init__(self, sweep: Path, number: int, search: dict[str, Any], trial: dict[str, Any]) -> None:
+    def __init__(self, sweep: Path, number: int, search: SearchRecord, trial: TrialRecord) -> None:
         self.sweep, self.number, self.metric = sweep, number, str(search["metrics"][0])
         self.search, self.trial_id = search, trial["id"]
         self._trial: optuna.Trial | None = None

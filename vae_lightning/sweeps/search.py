@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import optuna
 from hydra.core.override_parser.types import Override
@@ -16,7 +15,7 @@ from vae_lightning.errors import RunError, UserError, check_choice, check_int
 from vae_lightning.files import read_json
 from vae_lightning.noise import derive_seed
 from vae_lightning.runs.study import open_storage, study_address
-from vae_lightning.runs.sweep_record import FINISHED, Job
+from vae_lightning.runs.sweep_record import FINISHED, Job, TrialRecord
 from vae_lightning.sweeps.search_space import as_override, distribution
 from vae_lightning.sweeps.sweeper import RecordedSweeper, check_swept, label_of
 
@@ -132,7 +131,7 @@ class OptunaSweeper(RecordedSweeper):
         ]
         return self.record.add(texts, label_of(texts, list(self.spaces)), self._trial_entry(trial))
 
-    def _trial_entry(self, trial: optuna.Trial) -> dict[str, Any]:
+    def _trial_entry(self, trial: optuna.Trial) -> TrialRecord:
         """What the job's process needs to open the trial. Optuna opens a trial by its id in the storage."""
         assert self.record.search is not None
         storage = open_storage(study_address(self.record.folder, self.record.search))

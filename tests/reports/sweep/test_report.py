@@ -407,6 +407,14 @@ def test_a_restarted_curve_counts_each_epoch_once(tmp_path: Path) -> None:
     assert run.curve("val", "kl") == []
 
 
+def test_a_value_far_from_the_rest_is_cut_off_and_counted(tmp_path: Path) -> None:
+    runs = [{"beta": beta, "elbo": -100.0 - beta} for beta in range(8)]
+    gathered = gather([made_up(tmp_path / "s", [*runs, {"beta": 8, "elbo": 1e6}])])
+    drawn = charts.key_against_metric(gathered.runs, "beta", [], "elbo", "test")
+    assert drawn is not None
+    assert ">1 run off scale</text>" in drawn
+
+
 @pytest.mark.parametrize(
     "places", [(0.00037, 0.007005, 0.007692, 0.01742, 0.01933), (0.5, 3.0, 3.1, 3.2), (0.25, 1, 2, 8), (1, 2, 4, 8)], ids=str
 )

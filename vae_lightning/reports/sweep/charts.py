@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from vae_lightning.reports.sweep.gather import RunRow
@@ -58,7 +58,7 @@ def _mean_curve(runs: Sequence[RunRow], kind: str, metric: str) -> tuple[np.ndar
     return np.array(epochs), np.array([np.mean(by_epoch[e]) for e in epochs]), np.array(deviation)
 
 
-def _trim(ax: Any, curves: Sequence[np.ndarray]) -> None:
+def _trim(ax: Axes, curves: Sequence[np.ndarray]) -> None:
     """Cuts off the first epochs if they are so far from the rest that they would flatten the curves."""
     curves = [curve for curve in curves if len(curve)]
     if not curves:
@@ -111,7 +111,7 @@ def key_families(runs: Sequence[RunRow], others: Sequence[str], split: str) -> l
     return labels if 1 < len(labels) <= MOST_FAMILIES else []
 
 
-def _means(ax: Any, by_place: dict[float, list[float]], colour: str, line: bool, apart: float) -> None:
+def _means(ax: Axes, by_place: dict[float, list[float]], colour: str, line: bool, apart: float) -> None:
     places = sorted(by_place)
     for p in places:
         ax.plot([p + apart] * len(by_place[p]), by_place[p], "o", color=colour, markersize=4, alpha=0.45, markeredgewidth=0)
@@ -124,7 +124,7 @@ def _means(ax: Any, by_place: dict[float, list[float]], colour: str, line: bool,
         )
 
 
-def _key_axis(ax: Any, places: Sequence[float], names: Sequence[str] | None) -> None:
+def _key_axis(ax: Axes, places: Sequence[float], names: Sequence[str] | None) -> None:
     distinct = sorted(set(places))
     if names is not None:
         short = max(len(name) for name in names) * len(names) <= 34

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
@@ -162,7 +161,7 @@ def _row(group: Group, names: Sequence[str]) -> list[Cell]:
     return cells
 
 
-def _sort_value(value: Any) -> str:
+def _sort_value(value: object) -> str:
     return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else show(value)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from vae_lightning.reports.sweep.gather import RunRow
 from vae_lightning.reports.sweep.ranking import Group, Ranking, groups_of
@@ -68,7 +68,7 @@ def _families(runs: Sequence[RunRow], keys: Sequence[str], beta: str, split: str
     return families if len(families) <= len(SERIES) and beta in keys else groups_of(runs, [], split)
 
 
-def _beta_curve(ax: Any, family: Group, beta: str, split: str, colour: str, labelled: bool) -> None:
+def _beta_curve(ax: Axes, family: Group, beta: str, split: str, colour: str, labelled: bool) -> None:
     means = []
     for group in groups_of(family.runs, [beta], split):
         value = group.settings[beta]

@@ -34,12 +34,12 @@ def value_of(config: dict[str, Any], key: str, given: Any) -> Any:
     return OmegaConf.to_container(found) if OmegaConf.is_config(found) else found
 
 
-def identity(value: Any) -> str:
+def identity(value: object) -> str:
     """The same text for equal settings: `beta=1` in one sweep is the default 1.0 in another."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def show(value: Any, digits: int = DIGITS) -> str:
+def show(value: object, digits: int = DIGITS) -> str:
     """A setting as typed, with numbers rounded to `digits` significant digits and control characters escaped."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "–"}[value]
@@ -48,7 +48,7 @@ def show(value: Any, digits: int = DIGITS) -> str:
     return printable(value if isinstance(value, str) else str(value).replace(" ", "").replace("'", ""))
 
 
-def digits_apart(values: Iterable[Any]) -> int:
+def digits_apart(values: Iterable[object]) -> int:
     """The smallest number of digits, at least four, that shows different values differently."""
     distinct = {identity(value): value for value in values}.values()
     return next((d for d in range(DIGITS, 17) if len({show(value, d) for value in distinct}) == len(distinct)), 17)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -37,7 +36,7 @@ def summary_csv(gathered: Gathered) -> str:
     return text.getvalue()
 
 
-def _csv_cell(value: Any) -> Any:
+def _csv_cell(value: object) -> object:
     """Numbers as they are; text with control characters escaped, and quoted if it starts like a formula."""
     if value is None or isinstance(value, int | float):
         return value

@@ -6,10 +6,11 @@ import io
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.axis import XAxis
 from matplotlib.figure import Figure
 
 # placeholder colours, replaced by the page's CSS variables
@@ -96,7 +97,7 @@ def _attribute(text: str) -> str:
     return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
 
 
-def near_limits(ax: Any, values: Sequence[float]) -> None:
+def near_limits(ax: Axes, values: Sequence[float]) -> None:
     """Cuts off the few values that lie far from the rest, and says how many runs are off scale."""
     low, high = np.quantile(values, [0.25, 0.75])
     reach = 4 * (high - low)
@@ -124,7 +125,7 @@ def apart(values: Sequence[float], log: bool = False) -> bool:
     return len(places) <= 8 and (len(places) < 2 or bool(np.diff(places).min() >= (places[-1] - places[0]) / 9.5))
 
 
-def log_axis(axis: Any, values: Sequence[float]) -> None:
+def log_axis(axis: XAxis, values: Sequence[float]) -> None:
     """Makes an axis logarithmic, with a tick at each value if they are far enough `apart`."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
