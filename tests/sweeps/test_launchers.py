@@ -55,7 +55,7 @@ def test_a_worker_that_is_killed_takes_no_other_job_with_it(tmp_path: Path) -> N
     outcome = run_script("train.py", [*options, "model=deadly,mlp", "seed=0,1"], tmp_path, PYTHONPATH=path)
     assert outcome.status == 1, outcome.err
     assert [state["state"] for state in states(tmp_path)] == ["failed", "failed", "done", "done"]
-    assert "Its process ended without an error message" in states(tmp_path)[0]["error"]
+    assert "Its process ended without an error message" in (states(tmp_path)[0]["error"] or "")
 
 
 @pytest.mark.slow
