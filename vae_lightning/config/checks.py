@@ -8,6 +8,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.config.builtin import PUBLISHED
 from vae_lightning.config.overrides import group_of, is_group, swept_values
 from vae_lightning.config.plugins import check_launcher
 from vae_lightning.errors import UserError, did_you_mean
@@ -15,6 +16,8 @@ from vae_lightning.errors import UserError, did_you_mean
 
 def check_option(override: Override, loader: Any) -> None:
     """The chosen options of a group exist."""
+    if override.key_or_group.partition(".")[0] == PUBLISHED:
+        raise UserError(f"{override.input_line}: {PUBLISHED} holds the values that a paper reports, not settings; leave it out.")
     if not is_group(override, loader):
         return
     group = group_of(override)

@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vae_lightning.config.builtin import conf_dir, walk_entries
+from vae_lightning.config.builtin import PUBLISHED, conf_dir, walk_entries
 from vae_lightning.config.checks import check_keys, check_option, keys
 from vae_lightning.config.compose import compose_config, hydra_composer, one_sentence, search_path
 from vae_lightning.config.overrides import is_group, parse, refuse_sweeps, sweep_variants
@@ -122,7 +122,7 @@ def _check_unused(config: DictConfig, config_name: str, groups: Sequence[str]) -
     text = OmegaConf.to_yaml(config, resolve=False)
     for key in keys(config):
         top = key.partition(".")[0]
-        if top not in groups and top != "hydra" and key not in known and f"${{{key}" not in text:
+        if top not in groups and top not in ("hydra", PUBLISHED) and key not in known and f"${{{key}" not in text:
             value = OmegaConf.to_container(config, resolve=False)
             for part in key.split("."):
                 value = value[part]  # type: ignore[call-overload,index]

@@ -1,7 +1,7 @@
-"""The record of a sweep on disk: `sweep.json`, written by the sweep, and `jobs/<NNN>.json`, each written by its own job.
+"""A sweep's record on disk: `sweep.json`, written by the sweep, and `jobs/<NNN>.json`, each written by its own job.
 
-A job holds a lock on `jobs/<NNN>.lock` while it runs. The system releases it when the process ends, however it ends, so a job in
-state "running" whose lock is free was interrupted.
+A job holds a lock on `jobs/<NNN>.lock` while it runs. The operating system releases it when the process ends, however it ends,
+so a job with the state "running" and a free lock was interrupted.
 """
 
 from __future__ import annotations
@@ -14,26 +14,58 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.files import is_locked, read_json, training_finished, write_json
 
 SCHEMA_VERSION = 1
 FILE = "sweep.json"
-FINISHED = ("done", "pruned")  # these are not run again
+FINISHED = ("done", "pruned")  # these jobs are not run again
 ENDED = (*FINISHED, "failed")
+
+
+class SearchRecord(TypedDict, total=False):
+    """A sweep's search: the study, its metrics and directions, and the metric that a pruner looks at (None without one)."""
+
+    study_name: str
+    storage: str | None
+    metrics: list[str]
+    directions: list[str]
+    pruned_by: str | None
+
+
+class TrialRecord(TypedDict, total=False):
+    """A job's trial: its number in the study, its id in the storage, and its values."""
+
+    number: int
+    id: int
+    params: dict[str, Any]
+
+
+class JobState(TypedDict, total=False):
+    """What a job has recorded about itself. `metrics` is by split and name."""
+
+    state: str
+    error: str | None
+    traceback: str | None
+    pruned: bool | None
+    host: str
+    pid: int
+    threads: int | None
+    epoch: int
+    epochs: int | None
+    trained_seconds: float
+    seconds: float
+    metrics: dict[str, dict[str, float]]
 
 
 @dataclass
 class Job:
     """One run of a sweep.
 
-    Args:
-        number: its index, from 0 on.
-        overrides: its command-line overrides.
-        folder: its run folder, in the sweep's.
-        label: those of its overrides that differ between jobs.
+    Attributes:
+        label: the overrides in which it differs from other jobs.
         trial: its trial in the study of a search.
     """
 
@@ -41,38 +73,29 @@ class Job:
     overrides: list[str]
     folder: str
     label: str
-    trial: dict[str, Any] | None = None
+    trial: TrialRecord | None = None
 
 
 @dataclass
 class Sweep:
-    """A sweep: its folder, the command line that started it, and its jobs.
-
-    Args:
-        folder: the sweep's folder.
-        arguments: the command line.
-        started: local time.
-        directory: where the command line was typed.
-        search: settings of a search; None for a grid.
-        jobs: its jobs, by number.
-    """
+    """A sweep's folder, the command line that started it, the working directory of that command, and its jobs."""
 
     folder: Path
     arguments: list[str] = field(default_factory=list)
     started: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     directory: str = field(default_factory=os.getcwd)
-    search: dict[str, Any] | None = None
+    search: SearchRecord | None = None
     jobs: list[Job] = field(default_factory=list)
 
-    def add(self, overrides: Sequence[str], label: str, trial: dict[str, Any] | None = None) -> Job:
-        """Adds a job with a new folder name."""
+    def add(self, overrides: Sequence[str], label: str, trial: TrialRecord | None = None) -> Job:
+        """Adds a job with the next number and a new folder name."""
         number = len(self.jobs)
         job = Job(number, list(overrides), f"{number:03d}_{secrets.token_hex(2)}", label, trial)
         self.jobs.append(job)
         return job
 
     def save(self) -> None:
-        """Writes `sweep.json`: the command line and every job with its present state."""
+        """Writes `sweep.json`: the command line and every job with its current state."""
         jobs = []
         for job in self.jobs:
             state = self.state(job)
@@ -82,44 +105,44 @@ class Sweep:
         (self.folder / "jobs").mkdir(parents=True, exist_ok=True)
         write_json(self.folder / FILE, content)
 
-    def state(self, job: Job) -> dict[str, Any]:
-        """What the job itself wrote last: `state`, `error`, `epoch`, `metrics` and so on."""
-        return {"state": "waiting", **read_json(state_path(self.folder, job.number))}
+    def state(self, job: Job) -> JobState:
+        """What the job last recorded: `state`, `error`, `epoch`, `metrics` and so on."""
+        return cast(JobState, {"state": "waiting", **read_json(state_path(self.folder, job.number))})
 
-    def true_state(self, job: Job) -> dict[str, Any]:
-        """Like `state`, but a job whose process has ended is `interrupted`, or `done` if it had written its results."""
+    def true_state(self, job: Job) -> JobState:
+        """Like `state`, but a job whose process is gone counts as interrupted, or as done if it had written its results."""
         state = self.state(job)
         if state["state"] == "running" and not is_locked(lock_path(self.folder, job.number)):
-            state = self.state(job)  # it may have ended between reading the state and the lock
+            state = self.state(job)  # it may have ended between the two checks
         if state["state"] != "running" or is_locked(lock_path(self.folder, job.number)):
             return state
         return {**state, "state": "done" if training_finished(self.folder / job.folder) else "interrupted"}
 
     def set_state(self, job: Job, state: str, **more: Any) -> None:
-        """Writes the state of a job."""
+        """Records a state for a job that is not running."""
         update_state(self.folder, job.number, state=state, **more)
 
     def reset(self, job: Job) -> None:
-        """Deletes everything of the job's last attempt, so that it starts again."""
+        """Deletes everything of the job's last attempt, so that it starts afresh."""
         shutil.rmtree(self.folder / job.folder, ignore_errors=True)
         state_path(self.folder, job.number).unlink(missing_ok=True)
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether the folder is that of a sweep."""
+    """Whether a folder has the record of a sweep."""
     return (folder / FILE).is_file()
 
 
 def load(path: str | Path, key: str = "sweep") -> Sweep:
-    """Reads the record of a sweep.
+    """Loads the sweep of a folder.
 
     Args:
-        path: its folder.
-        key: the argument that error messages name.
+        path: the folder.
+        key: the command line's name for it, for error messages.
 
     Raises:
-        UserError: it is not a sweep.
-        RunError: its record is damaged.
+        UserError: when the folder is not a sweep.
+        RunError: when its record is damaged.
     """
     folder = Path(path).expanduser().absolute()
     if not folder.is_dir():
@@ -142,11 +165,8 @@ def load(path: str | Path, key: str = "sweep") -> Sweep:
     return Sweep(folder, content["arguments"], content["started"], content["directory"], content["search"], jobs)
 
 
-# -------------------------------------------------------------------- a job's own file and lock
-
-
 def state_path(sweep: Path, number: int) -> Path:
-    """The file with the state of a job."""
+    """The file that a job records its state in."""
     return sweep / "jobs" / f"{number:03d}.json"
 
 
@@ -156,18 +176,18 @@ def lock_path(sweep: Path, number: int) -> Path:
 
 
 def update_state(sweep: Path, number: int, **values: Any) -> None:
-    """Adds values to the state of a job; while it runs, only its own process may do this."""
+    """Merges values into a job's state. While the job runs, only its own process may do this."""
     path = state_path(sweep, number)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {**read_json(path), **values})
 
 
-def place_of(folder: Path) -> tuple[Path, int] | None:
-    """The sweep's folder and the job's number, for a run folder of a sweep; None for any other."""
+def job_of_folder(folder: Path) -> tuple[Path, int] | None:
+    """The sweep's folder and the job's number of a run folder in a sweep; None for any other folder."""
     number = folder.name.partition("_")[0]
     return (folder.parent, int(number)) if number.isdigit() and is_sweep(folder.parent) else None
 
 
-def this_process() -> dict[str, Any]:
-    """Where this process runs: host and process id."""
+def this_process() -> dict[str, str | int]:
+    """The host and process id, recorded by a job that starts."""
     return {"host": socket.gethostname(), "pid": os.getpid()}
