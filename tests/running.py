@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,10 +55,19 @@ class Runner:
 
 def run_script(script: str, arguments: Sequence[str], cwd: Path, **environment: str) -> Outcome:
     """Run `python <script> <arguments>` in a separate process."""
+    return _run([str(REPOSITORY / script), *arguments], cwd, environment)
+
+
+def run_python(code: str, arguments: Sequence[str], cwd: Path) -> Outcome:
+    """Run `python -c <code> <arguments>` in a separate process, which finds the package."""
+    return _run(["-c", code, *arguments], cwd, {"PYTHONPATH": str(REPOSITORY)})
+
+
+def _run(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Outcome:
     import os
 
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / script), *arguments],
+        [sys.executable, *arguments],
         cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,

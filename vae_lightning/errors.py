@@ -61,7 +61,7 @@ def format_value(value: object) -> str:
     if value is None or isinstance(value, bool):
         text = "null" if value is None else str(value).lower()
     elif isinstance(value, str):
-        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+        text = printable(value)
         text = f"'{text}'" if not text or _reads_otherwise(text) else text
     elif isinstance(value, Mapping):
         text = "{" + ",".join(f"{key}:{format_value(part)}" for key, part in value.items()) + "}"
@@ -70,6 +70,11 @@ def format_value(value: object) -> str:
     else:
         text = str(value)
     return text if len(text) <= 200 else text[:200] + "…"
+
+
+def printable(text: str) -> str:
+    """Text that is safe to print on a terminal: control characters escaped, such as \\x1b."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _reads_otherwise(text: str) -> bool:

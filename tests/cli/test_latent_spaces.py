@@ -64,7 +64,7 @@ def test_codes_that_are_no_real_vectors_are_drawn_without_straight_lines(runner:
     assert {path.stem for path in (folder / "generated").glob("*")} - {"training_film"} == drawn
     outcome = runner("generate", f"run={folder}", "what=traversals")
     assert outcome.status == 2
-    assert "what=traversals does not go with posterior=joint" in outcome.err
+    assert "what=traversals is incompatible with posterior=joint" in outcome.err
     vae = runs.load(folder)
     assert isinstance(vae.posterior, Joint)
     assert isinstance(vae.posterior.discrete, CategoricalPosterior)

@@ -98,6 +98,7 @@ def test_a_wheel_trains_and_evaluates_from_any_folder(tmp_path: Path) -> None:
     elsewhere.mkdir()
     given = {"cwd": elsewhere, "PYTHONPATH": str(tmp_path / "site")}
     assert "generate" in python("-m", "vae_lightning", **given).stdout  # type: ignore[arg-type]
+    assert (tmp_path / "site" / "vae_lightning" / "py.typed").exists()
     told = python("-c", TRAIN_AND_EVALUATE, **given)  # type: ignore[arg-type]
     assert told.stdout.startswith(str(tmp_path / "site"))
     assert told.stdout.count("\nelbo ") == 2

@@ -143,7 +143,7 @@ def test_the_page_says_what_a_sample_of_pairs_does() -> None:
     said = verdicts(text)
     assert set(said) <= set(pairs)
     no = sorted(pair for pair, goes in said.items() if not goes)
-    assert f"{len(pairs):,} pairs were tried: {len(pairs) - len(no):,} go, {len(no)} do not." in text
+    assert f"{len(pairs):,} pairs were tested: {len(pairs) - len(no):,} are compatible, {len(no)} are not." in text
     for pair in [*random.Random(0).sample(pairs, 60), *random.Random(0).sample(no, 40)]:
         sentence = compositions["refusal"](pair)
         assert said.get(pair, True) == (sentence is None), f"{pair}: run make docs"

@@ -25,7 +25,7 @@ def write(config: DictConfig) -> None:
         if not (isinstance(config[key], str) and config[key]) and not (key == "runs" and config[key] is None):
             raise InvalidValue(key, config[key], "a path or null" if key == "runs" else "a path")
     from vae_lightning.files import write_text
-    from vae_lightning.reports.published.attempts import attempts, run_folders
+    from vae_lightning.reports.published.find_runs import find_runs, run_folders
     from vae_lightning.reports.published.recipes import recipes
     from vae_lightning.reports.published.records import write_record
     from vae_lightning.reports.published.results_page import page
@@ -33,7 +33,7 @@ def write(config: DictConfig) -> None:
     known = recipes()
     target, records = Path(config.page).expanduser(), Path(config.records).expanduser()
     folders = [] if config.runs is None else run_folders(Path(config.runs).expanduser())
-    found, notes = attempts(folders, known, records.glob("*.json"))
+    found, notes = find_runs(folders, known, records.glob("*.json"))
     try:
         for name, runs in found.items():
             for run in runs:

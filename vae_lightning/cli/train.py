@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.cli.app import find_own_modules, is_quoted, run_app
 from vae_lightning.cli.startup import allow_interrupts
+from vae_lightning.config.builtin import PUBLISHED
 from vae_lightning.config.command_line import run_name
 from vae_lightning.config.instantiate import check_node, instantiate_node, source_key
 from vae_lightning.config.messages import with_messages
@@ -38,9 +39,9 @@ def main() -> None:
         with_messages(lambda: resume(sys.argv[1:]))
         return
     from vae_lightning.sweeps import job
-    from vae_lightning.sweeps.grid import register_all
+    from vae_lightning.sweeps.register import register_sweepers
 
-    register_all()
+    register_sweepers()
     run_app(train, "train", job.run)
 
 
@@ -238,6 +239,7 @@ def complete(config: DictConfig) -> DictConfig:
     """The configuration that a run keeps: interpolations resolved, with the chosen options, the overrides and the time."""
     hydra = HydraConfig.get()
     whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    whole.pop(PUBLISHED, None)
     choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
     whole["name"] = run_name(config.name, choices["data"], choices["model"])
     if in_sweep():

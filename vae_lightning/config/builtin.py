@@ -51,6 +51,9 @@ def _package(text: str, folder: Place) -> Place:
     return () if header[1] == "_global_" else tuple(header[1].split("."))
 
 
+# what a paper reports for an experiment: part of the experiment's file, but neither a setting nor part of a run
+PUBLISHED = "published"
+
 # the groups that describe an experiment, in the order in which they are printed
 CONFIG_GROUPS = (
     "data",

@@ -9,7 +9,7 @@ import yaml
 from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.config.builtin import conf_dir, walk_entries
+from vae_lightning.config.builtin import PUBLISHED, conf_dir, walk_entries
 from vae_lightning.config.compose import Composer
 from vae_lightning.config.overrides import group_of, is_group, swept_values
 from vae_lightning.config.plugins import check_launcher
@@ -17,7 +17,9 @@ from vae_lightning.errors import UserError, did_you_mean, format_value
 
 
 def check_option(override: Override, composer: Composer) -> None:
-    """Refuse an unknown option of a group, such as `model=cnn` (UserError)."""
+    """Refuse an unknown option of a group, such as `model=cnn`, and any override of published values (UserError)."""
+    if override.key_or_group.partition(".")[0] == PUBLISHED:
+        raise UserError(f"{override.input_line}: {PUBLISHED} holds the values that a paper reports, not settings; leave it out.")
     if not is_group(override, composer):
         return
     group = group_of(override)
@@ -60,7 +62,7 @@ def refuse_unused(config: DictConfig, config_name: str, groups: Sequence[str]) -
     text = OmegaConf.to_yaml(config, resolve=False)
     for key, value in entries(config):
         top = key.partition(".")[0]
-        if top not in groups and top != "hydra" and key not in known and f"${{{key}" not in text:
+        if top not in groups and top not in ("hydra", PUBLISHED) and key not in known and f"${{{key}" not in text:
             near = did_you_mean(key, known)
             raise UserError(f"{key}={format_value(value)}: unknown key {key!r}, and nothing uses it.{near}")
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_lightning.errors import RunError
+from vae_lightning.files import atomic_path
 from vae_lightning.models.vae import VAE
 
 TOLERANCE = 1e-5
@@ -85,9 +86,8 @@ def _write_onnx(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str],
             module, inputs, dynamo=True, dynamic_shapes=dynamic, input_names=names, output_names=[found], verbose=False
         )
     assert program is not None
-    beside = path.with_name(f".{path.name}")
-    program.save(beside, external_data=False)
-    beside.replace(path)
+    with atomic_path(path) as temporary:
+        program.save(temporary, external_data=False)
 
 
 def to_safetensors(vae: VAE, folder: Path) -> dict[Path, float]:
@@ -96,9 +96,8 @@ def to_safetensors(vae: VAE, folder: Path) -> dict[Path, float]:
 
     path = folder / "vae.safetensors"
     weights = {name: weight.contiguous() for name, weight in vae.state_dict().items()}
-    beside = path.with_name(f".{path.name}")
-    save_file(weights, beside)
-    beside.replace(path)
+    with atomic_path(path) as temporary:
+        save_file(weights, temporary)
     back = load_file(path)
     if set(back) != set(weights):
         raise RunError(f"{path} does not hold the weights that were written to it.")

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vae_lightning.errors import RunError
+from vae_lightning.files import atomic_write
 from vae_lightning.plots.images import tile, to_array
 
 Frame = dict[str, np.ndarray]
@@ -38,9 +39,9 @@ def training_film(frames: dict[int, Frame], path: Path, seconds: float = 12.0) -
     durations = [max(40, round(1000 * seconds / len(pictures)))] * len(pictures)
     durations[-1] += 2000
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    pictures[0].save(beside, format="gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)
-    return beside.replace(path)
+    with atomic_write(path) as file:
+        pictures[0].save(file, format="gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)
+    return path
 
 
 def _view(frames: list[Frame]) -> tuple[np.ndarray, tuple[float, float]]:

@@ -6,7 +6,6 @@ Each function takes a VAE and gives a matplotlib figure. The decoder's mean E[x|
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from vae_lightning.capabilities import DENSITY
+from vae_lightning.files import atomic_write
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import StreamNoise, derive_seed
 from vae_lightning.plots.displayable import displayable
@@ -156,13 +156,9 @@ def to_array(figure: Figure) -> np.ndarray:
 def save_png(picture: np.ndarray, path: Path) -> Path:
     """A PNG, written beside and renamed; never through a link that someone put there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with beside.open("xb") as file:
-            Image.fromarray(picture).save(file, format="png")
-        return beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        Image.fromarray(picture).save(file, format="png")
+    return path
 
 
 def _subscript(index: int) -> str:

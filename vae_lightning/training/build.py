@@ -53,7 +53,7 @@ def build_callbacks(config: DictConfig) -> list[Any]:
     """The callbacks of the configuration; each monitors a figure that there is."""
     from lightning.pytorch import Callback
 
-    from vae_lightning.evaluation.elbo import VALIDATION_METRICS
+    from vae_lightning.evaluation.metrics import VALIDATION_METRICS
 
     figures = [f"val/{name}" for name in VALIDATION_METRICS]
     callbacks = []

@@ -10,6 +10,7 @@ from lightning.pytorch import Trainer
 from vae_lightning.data.base import Images
 from vae_lightning.data.sampler import OrderedBatches
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
+from vae_lightning.evaluation.metrics import VALIDATION_METRICS
 from vae_lightning.plots.projector import write_projection
 from vae_lightning.runs.checkpoint_files import LAST
 from vae_lightning.runs.console import describe_paths, results_table
@@ -21,8 +22,6 @@ from vae_lightning.training.loggers import TensorBoard
 from vae_lightning.training.module import VAEModule
 from vae_lightning.training.provenance import git_commit, hardware, versions
 from vae_lightning.training.recorder import check_finite_metrics
-
-TABLE_ROWS = ("elbo", "reconstruction", "kl", "active_units")
 
 
 def finish(run: TrainingContext) -> float:
@@ -46,7 +45,7 @@ def finish(run: TrainingContext) -> float:
             if isinstance(logger, TensorBoard) and logger.projector_images > 0:
                 write_projection(vae, data.splits["test"], Path(logger.log_dir), logger.projector_images)
         write_results(folder, results)  # last: a run that has them is not gone on with, whatever it had still to write
-    run.report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, TABLE_ROWS))
+    run.report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, VALIDATION_METRICS))
     if kept:
         run.report.say(closing_paths(folder, checkpoint, pictures))
     return score(metrics["val"])

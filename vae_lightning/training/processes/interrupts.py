@@ -12,6 +12,8 @@ from typing import Any
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from torch.multiprocessing import ProcessExitedException
 
+REQUEUE: signal.Signals | None = getattr(signal, "SIGUSR1", None)  # SLURM's; Windows has no such signal
+
 
 class Interrupted(SystemExit):
     """Ends the command with the status that shells give it: 128 + the signal's number (143 for SIGTERM, 130 for Ctrl-C)."""
@@ -59,14 +61,16 @@ class _Interrupts:
 
     def _keep_requeue(self) -> None:
         """Under SLURM, Lightning has set a handler that saves and requeues wherever the step is: it is called later instead."""
-        theirs = signal.getsignal(signal.SIGUSR1)
+        if REQUEUE is None:
+            return
+        theirs = signal.getsignal(REQUEUE)
         if callable(theirs) and threading.current_thread() is threading.main_thread():
             handler = theirs
 
             def ask(signum: int, frame: FrameType | None) -> None:
                 self.requeue = lambda: handler(signum, frame)
 
-            signal.signal(signal.SIGUSR1, ask)
+            signal.signal(REQUEUE, ask)
 
     @contextmanager
     def forwarded(self, launcher: Any) -> Iterator[None]:
@@ -91,7 +95,7 @@ class _Interrupts:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+        before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT, REQUEUE) if signum is not None}
         self.__init__()  # type: ignore[misc]
         self._install()
         try:
