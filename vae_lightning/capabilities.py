@@ -36,4 +36,4 @@ def require(part: Option, needs: AbstractSet[str], *givers: Capable) -> None:
     """UserError, naming both options, where `part` needs what one of `givers` has not."""
     for giver in givers:
         for need in sorted(needs - giver.capabilities):
-            raise UserError(f"{part.option} does not go with {giver.option}: it needs {need}.")
+            raise UserError(f"{part.option} is incompatible with {giver.option}: it needs {need}.")

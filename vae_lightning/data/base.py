@@ -48,7 +48,7 @@ class Images(torch.utils.data.Dataset[Batch]):
         # index_select is five times as fast as indexing
         return Batch(self.images.index_select(0, examples), self.labels.index_select(0, examples), examples)
 
-    def spread(self, count: int) -> Tensor:
+    def evenly_spaced(self, count: int) -> Tensor:
         """Places of at most `count` images from all over the split: the first ones of a stratified split lack some classes."""
         count = min(count, len(self))
         return torch.arange(count) * len(self) // count

@@ -51,7 +51,7 @@ def example(vae: VAE, name: str, batch: int) -> tuple[Tensor, ...]:
         if name == "encoder"
         else torch.randn(batch, vae.latent_dim, generator=generator)
     )
-    c = vae.condition.given(None, batch, torch.device("cpu"))
+    c = vae.condition.labels_for(None, batch, torch.device("cpu"))
     return (first,) if c is None else (first, c)
 
 

@@ -95,7 +95,7 @@ MEANS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "ident
 def mean_of_parameters(vae: VAE, z: Tensor, c: Tensor | None) -> str:
     """How E[x|z] comes from the first channels of the decoder's output: `sigmoid` or `identity`. UserError where by neither."""
     channels = vae.shape[0]
-    parameters = vae.decoder(vae.condition.latent(z[:, : vae.decoded], c))[:, :channels]
+    parameters = vae.decoder(vae.condition.decoder_input(z[:, : vae.decoder_dim], c))[:, :channels]
     mean = vae.decode(z, c).mean
     for name, function in MEANS.items():
         if parameters.shape == mean.shape and torch.allclose(function(parameters), mean, atol=1e-5):
@@ -131,7 +131,7 @@ def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence
         "axes": axes,
         "shape": list(vae.shape),
         "latent_dim": vae.latent_dim,
-        "decoded": vae.decoded,
+        "decoded": vae.decoder_dim,
         "layers": layers(vae.decoder, weights),
         "mean": mean_of_parameters(vae, codes[:starts], c),
         "given": _given(vae) if conditional else [],
@@ -153,14 +153,14 @@ def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence
 def _given(vae: VAE) -> list[list[float]]:
     """What the decoder sees beside z for each class."""
     classes = torch.arange(vae.condition.classes)
-    return _rounded(vae.condition.latent(torch.zeros(len(classes), vae.decoded), classes)[:, vae.decoded :], 6)
+    return _rounded(vae.condition.decoder_input(torch.zeros(len(classes), vae.decoder_dim), classes)[:, vae.decoder_dim :], 6)
 
 
 def _draws(vae: VAE, n: int = 200) -> list[list[float]]:
     """z ~ p(z) for the page's button."""
     from vae_lightning.noise import StreamNoise, derive_seed
 
-    c = vae.condition.given(None, n, torch.device("cpu"))
+    c = vae.condition.labels_for(None, n, torch.device("cpu"))
     p, noise = vae.prior(c), StreamNoise(torch.Generator(), derive_seed(0, "explorer"))
     return _rounded(p.rsample(() if p.batch_shape else (n,), noise))
 

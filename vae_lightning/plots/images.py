@@ -78,7 +78,7 @@ def traversals(
         z[row, :, dimension] = values
     labels = [f"z{_subscript(j)}" + (f"  {kl[j]:.1f} nats" if kl is not None else "") for j in order]
     title = f"Traversals: one latent dimension{_of_layer(vae)} from {-reach:g} to {reach:g}"
-    return grid_figure(vae.decode(prior.completed(z), c).mean, title, row_labels=labels)
+    return grid_figure(vae.decode(prior.with_lower_layers(z), c).mean, title, row_labels=labels)
 
 
 @torch.no_grad()
@@ -107,9 +107,9 @@ def manifold(vae: VAE, side: int = 20, label: int | None = None) -> Figure:
     z = torch.stack(torch.meshgrid(axis, axis.flip(0), indexing="xy"), -1)
     c, title = None, f"The decoded plane{_of_layer(vae)}, at the quantiles of N(0, 1)"
     if vae.condition.classes:
-        c = vae.condition.given(torch.tensor([label or 0]), 1, z.device)
+        c = vae.condition.labels_for(torch.tensor([label or 0]), 1, z.device)
         title = f"The decoded plane{_of_layer(vae)} with c = {label or 0}, at the quantiles of N(0, 1)"
-    z = vae.latent_prior.completed(vae.condition.moved(z, c))
+    z = vae.latent_prior.with_lower_layers(vae.condition.shift_latents(z, c))
     return grid_figure(vae.decode(z, c).mean, title, gap=0)
 
 

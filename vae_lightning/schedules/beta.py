@@ -47,7 +47,7 @@ class Schedule(ABC):
 
     option: ClassVar[str] = "beta_schedule"
     needs: ClassVar[AbstractSet[str]] = frozenset()
-    by_feedback: ClassVar[bool] = False  # whether it acts on what it observes
+    uses_feedback: ClassVar[bool] = False  # whether it acts on what it observes
     in_force: float | Tensor | None = None
 
     def __init__(self, unit: str = "fraction") -> None:
@@ -143,7 +143,7 @@ class Cyclical(Schedule):
 
 def check_no_feedback(name: str, schedule: Schedule) -> Schedule:
     """A schedule that needs no feedback, for a number that gets none (only β is told what each step measured)."""
-    if schedule.by_feedback:
+    if schedule.uses_feedback:
         raise InvalidValue(name, schedule.option, "a schedule without feedback")
     return schedule
 

@@ -23,7 +23,7 @@ from vae_lightning.schedules.beta import Constant, RunLength, Schedule, check_no
 class FeedbackSchedule(Schedule):
     """β from a state that `update` moves by one observed scalar, named `observed`, after each step."""
 
-    by_feedback = True
+    uses_feedback = True
     observed: str
 
     def __init__(self, **state: float) -> None:

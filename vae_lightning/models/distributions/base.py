@@ -96,7 +96,7 @@ class DiagonalNormal(CachedIndependent):
     def detached(self) -> DiagonalNormal:
         return DiagonalNormal(self.mean.detach(), self.stddev.detach())
 
-    def log_prob_of_each(self, z: Tensor) -> Tensor:
+    def log_prob_of_components(self, z: Tensor) -> Tensor:
         """log N(z; μ_k, diag σ_k²) of each of the K in a batch of shape (K,), (*z.shape[:-1], K), dtype of z.
 
         −½ Σ_j λ_kj (z_j − μ_kj)² − log λ_kj + log 2π, λ = 1/σ², its square multiplied out, so that products of matrices
@@ -121,7 +121,15 @@ def _kl_to_unit(q: DiagonalNormal, p: UnitNormal) -> Tensor:
 
 def log_prob_per_component(q: LatentDistribution, z: Tensor) -> Tensor:
     """log q_k(z), in nats, of each of the K distributions in q's batch, (*z.shape[:-1], K)."""
-    return q.log_prob_of_each(z) if isinstance(q, DiagonalNormal) else q.log_prob(z.unsqueeze(-2))
+    return q.log_prob_of_components(z) if isinstance(q, DiagonalNormal) else q.log_prob(z.unsqueeze(-2))
+
+
+def exact_kl(q: LatentDistribution, p: LatentDistribution) -> Tensor | None:
+    """KL(q ‖ p) by its formula, in nats, (*batch_shape,); None where torch knows no formula for this pair."""
+    try:
+        return kl_divergence(q, p)  # type: ignore[arg-type]
+    except NotImplementedError:
+        return None
 
 
 def kl_per_dimension(q: object, p: object) -> Tensor | None:
@@ -140,7 +148,7 @@ def log_prob_per_dimension(q: object, z: Tensor) -> Tensor:
     return q.base_dist.log_prob(z)
 
 
-class Latent(Distribution):
+class LatentBase(Distribution):
     """A distribution over vectors of `latent_dim` numbers; see `vae_lightning.models.distributions.base.LatentDistribution`."""
 
     arg_constraints: ClassVar[dict[str, Any]] = {}

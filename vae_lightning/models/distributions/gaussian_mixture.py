@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_lightning.models.distributions.base import Latent, LatentDistribution, log_prob_per_component
+from vae_lightning.models.distributions.base import LatentBase, LatentDistribution, log_prob_per_component
 from vae_lightning.models.distributions.cached import cached
 from vae_lightning.noise import GlobalNoise, Noise
 
 Pick = Callable[[Any], LatentDistribution]
 
 
-class Mixture(Latent):
+class Mixture(LatentBase):
     """p(z) = Σ_k w_k p_k(z), batch_shape ().
 
     log_weights: log w_k, (K,), summing to 1 as weights; pick: index → the distribution of those components, with as many in its

@@ -7,10 +7,9 @@ from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from vae_lightning.models.distributions.affine import shift_and_scale
-from vae_lightning.models.distributions.base import DiagonalNormal, LatentDistribution
+from vae_lightning.models.distributions.base import DiagonalNormal, LatentDistribution, exact_kl
 from vae_lightning.noise import Noise
 
 T = TypeVar("T")
@@ -101,24 +100,22 @@ def _(p: HierarchicalDistribution, shift: Tensor, scale: Tensor) -> LatentDistri
 
 
 def kl_per_layer(
-    q: HierarchicalDistribution, p: HierarchicalDistribution, z: Tensor, by_formula: bool = True
+    q: HierarchicalDistribution, p: HierarchicalDistribution, z: Tensor, closed_form: bool = True
 ) -> tuple[Tensor, ...]:
     """What each layer adds to KL(q ‖ p), estimated at draws z of q, the lowest layer first, (samples, batch) each, in nats.
 
     log q(z_l|·) − log p(z_l|·). But where both are drawn downwards, so that both give z_l after z_{l+1}, its mean over z_l,
-    KL(q(z_l|·) ‖ p(z_l|·)), `by_formula` if torch knows one: the same in expectation, with less variance.
+    KL(q(z_l|·) ‖ p(z_l|·)), `closed_form` if torch knows one: the same in expectation, with less variance.
     """
-    if not by_formula or q.upward != p.upward:
+    if not closed_form or q.upward != p.upward:
         return tuple(a - b for a, b in zip(q.log_prob_of_layers(z), p.log_prob_of_layers(z), strict=True))
     parts = z.split(q.sizes, -1)
     return tuple(_kl(*given).expand(z.shape[:-1]) for given in zip(q.at(z), p.at(z), parts, strict=True))
 
 
 def _kl(q: LatentDistribution, p: LatentDistribution, z: Tensor) -> Tensor:
-    try:
-        return kl_divergence(q, p)  # type: ignore[arg-type]
-    except NotImplementedError:
-        return q.log_prob(z) - p.log_prob(z)
+    exact = exact_kl(q, p)
+    return q.log_prob(z) - p.log_prob(z) if exact is None else exact
 
 
 def concatenate(*parts: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence, register_kl
 
-from vae_lightning.models.distributions.base import Latent, LatentDistribution
+from vae_lightning.models.distributions.base import LatentBase, LatentDistribution, exact_kl
 from vae_lightning.noise import Noise
 
 
-class JointLatents(Latent):
+class JointLatents(LatentBase):
     """Independent `parts` by name, all of one batch_shape; z is their vectors one after the other."""
 
     def __init__(self, parts: Mapping[str, LatentDistribution]) -> None:
@@ -58,7 +58,5 @@ def kl_per_part(q: JointLatents, p: JointLatents, z: Tensor) -> dict[str, Tensor
 
 
 def _kl(q: LatentDistribution, p: LatentDistribution, z: Tensor) -> Tensor:
-    try:
-        return kl_divergence(q, p)  # type: ignore[arg-type]
-    except NotImplementedError:
-        return (q.log_prob(z) - p.log_prob(z)).mean(0)
+    exact = exact_kl(q, p)
+    return q.log_prob(z) - p.log_prob(z) if exact is None else exact

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from vae_lightning.models.distributions.base import DiagonalNormal, Latent
+from vae_lightning.models.distributions.base import DiagonalNormal, LatentBase
 from vae_lightning.noise import Noise
 
 
@@ -20,7 +20,7 @@ class Bijection(nn.Module):
         raise NotImplementedError
 
 
-class FlowDistribution(Latent):
+class FlowDistribution(LatentBase):
     """z = f(u; context), u ~ `base`: log p(z) = log base(u) − log|det ∂z/∂u| (Rezende and Mohamed 2015, eq. 5).
 
     The density at the last draw is known from drawing it, and is answered without an inverse when `log_prob` is given that very

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.distributions import register_kl
 
-from vae_lightning.models.distributions.base import Latent
+from vae_lightning.models.distributions.base import LatentBase
 from vae_lightning.noise import GlobalNoise, Noise
 
 
-class OneHots(Latent):
+class OneHots(LatentBase):
     """V independent categorical variables of K classes; z is their one-hot vectors, one after the other: V·K numbers.
 
     log_probs: log π, (*batch_shape, V, K), normalised over the last dimension.

@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from vae_lightning.models.distributions.base import Latent
+from vae_lightning.models.distributions.base import LatentBase
 from vae_lightning.noise import Noise
 
 
-class PointMassDistribution(Latent):
+class PointMassDistribution(LatentBase):
     """z = `mean`, (batch, latent_dim), for certain. It has no density."""
 
     def __init__(self, mean: Tensor) -> None:

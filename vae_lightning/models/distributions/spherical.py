@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions import register_kl
 from torch.nn.functional import normalize
 
-from vae_lightning.models.distributions.base import Latent
+from vae_lightning.models.distributions.base import LatentBase
 from vae_lightning.models.distributions.cached import cached
 from vae_lightning.noise import GlobalNoise, Noise
 
@@ -28,7 +28,7 @@ def log_area(m: int) -> float:
     return math.log(2) + m / 2 * math.log(math.pi) - math.lgamma(m / 2)
 
 
-class HypersphericalUniform(Latent):
+class HypersphericalUniform(LatentBase):
     """p(z) = 1/|S^(m−1)| on ‖z‖ = 1. `like`: (m,), for its device and dtype."""
 
     def __init__(self, like: Tensor) -> None:
@@ -50,7 +50,7 @@ class HypersphericalUniform(Latent):
         return self
 
 
-class VonMisesFisher(Latent):
+class VonMisesFisher(LatentBase):
     """q(z) = C_m(κ) exp(κ μᵀz) on ‖z‖ = 1 (Davidson et al. 2018): μ (batch, m), ‖μ‖ = 1, and κ > 0 (batch,).
 
     A draw is z = ω·μ + √(1 − ω²)·v, v uniform among the directions at right angles to μ. ω = μᵀz is drawn by rejection (Wood
@@ -87,9 +87,9 @@ class VonMisesFisher(Latent):
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
         noise = noise or GlobalNoise()
         shape, m = tuple(sample_shape), self.event_shape[0]
-        cosine = propose(self.concentration.detach(), m, shape, noise)
+        cosine = sample_cosine(self.concentration.detach(), m, shape, noise)
         cosine = _Reparameterised.apply(cosine, self.concentration, m).unsqueeze(-1)
-        across = turned_with(self.loc, at_right_angles(noise.normal(self.loc.detach(), shape), self.loc.detach()))
+        across = rotate_with_mean(self.loc, orthogonal_to_mean(noise.normal(self.loc.detach(), shape), self.loc.detach()))
         return cosine * self.loc + (1 - cosine.square()).clamp_min(1e-12).sqrt() * across
 
     def detached(self) -> VonMisesFisher:
@@ -103,14 +103,14 @@ def _kl_von_mises_fisher_uniform(q: VonMisesFisher, p: HypersphericalUniform) ->
     return (q.concentration.double() * (cosine - 1) - log_integral + log_area(q.event_shape[0])).to(q.loc.dtype)
 
 
-def at_right_angles(direction: Tensor, loc: Tensor) -> Tensor:
+def orthogonal_to_mean(direction: Tensor, loc: Tensor) -> Tensor:
     """`direction` without its part along μ, of length 1. Taken off twice, since where it is nearly all, rounding leaves some."""
     for _ in range(2):
         direction = normalize(direction - (direction * loc).sum(-1, keepdim=True) * loc, dim=-1)
     return direction
 
 
-def turned_with(loc: Tensor, across: Tensor) -> Tensor:
+def rotate_with_mean(loc: Tensor, across: Tensor) -> Tensor:
     """`across`, a constant v at right angles to μ, with the gradient ∂v/∂μ = −μ vᵀ of the rotation that takes μ where it goes."""
     return across - (across * loc).sum(-1, keepdim=True) * loc.detach()
 
@@ -136,7 +136,7 @@ def normaliser(concentration: Tensor, m: int) -> tuple[Tensor, Tensor]:
     return torch.logsumexp(exponent, -1) + log_area(m - 1), cosine
 
 
-def propose(kappa: Tensor, m: int, samples: tuple[int, ...], noise: Noise) -> Tensor:
+def sample_cosine(kappa: Tensor, m: int, samples: tuple[int, ...], noise: Noise) -> Tensor:
     """ω = μᵀz, (*samples, *kappa.shape): the first that is accepted (Wood 1994; Davidson et al. 2018, algorithm 1)."""
     root = (4 * kappa.square() + (m - 1) ** 2).sqrt()
     b = (m - 1) / (2 * kappa + root)

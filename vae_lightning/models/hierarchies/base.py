@@ -12,7 +12,7 @@ from vae_lightning.capabilities import DENSITY, DENSITY_ANYWHERE, REAL_SPACE, re
 from vae_lightning.errors import UserError
 from vae_lightning.models.distributions.base import LatentDistribution
 from vae_lightning.models.distributions.hierarchical import HierarchicalDistribution
-from vae_lightning.models.hierarchies.networks import Given
+from vae_lightning.models.hierarchies.networks import ConditionalGaussian
 from vae_lightning.models.posteriors import Diagonal, Posterior
 from vae_lightning.models.priors import ANY, Encode, Prior
 
@@ -32,12 +32,12 @@ class Hierarchy:
         """The top layer's size. UserError unless `posterior` is diagonal, as each layer's is, and `prior` fits it."""
         if not isinstance(posterior, Diagonal):
             raise UserError(
-                f"{posterior.option} does not go with {self.option}: each of its layers has a diagonal Gaussian posterior of "
+                f"{posterior.option} is incompatible with {self.option}: each of its layers has a diagonal Gaussian posterior of "
                 "its own; leave posterior out."
             )
         if prior.space not in (posterior.space, ANY) or prior.latent_dim != posterior.latent_dim:
             raise UserError(
-                f"{prior.option} does not go with {self.option}: its top layer has {posterior.latent_dim} numbers "
+                f"{prior.option} is incompatible with {self.option}: its top layer has {posterior.latent_dim} numbers "
                 f"({posterior.space}), and the prior {prior.latent_dim} ({prior.space})."
             )
         require(prior, prior.needs, posterior)
@@ -74,11 +74,11 @@ class TopDown(Prior):
 
         return HierarchicalDistribution(self.top(encode_top if encode is not None else None), self.steps(), self.sizes)
 
-    def steps(self) -> list[Given]:
+    def steps(self) -> list[ConditionalGaussian]:
         """p(z_l | z_{l+1}), from the second layer from the top downwards."""
-        return [Given(network) for network in reversed(self.networks)]
+        return [ConditionalGaussian(network) for network in reversed(self.networks)]
 
-    def completed(self, top: Tensor) -> Tensor:
+    def with_lower_layers(self, top: Tensor) -> Tensor:
         layers = [top]
         for step in self.steps():
             layers.append(step(layers[-1]).mean)

@@ -10,7 +10,7 @@ from vae_lightning.errors import InvalidValue, check_ints
 from vae_lightning.models.architectures.layers import activation, check_activation
 from vae_lightning.models.distributions.hierarchical import HierarchicalDistribution
 from vae_lightning.models.hierarchies.base import LAYERED, Hierarchy, TopDown
-from vae_lightning.models.hierarchies.networks import Combined, gaussian, mlp
+from vae_lightning.models.hierarchies.networks import CombinedGaussian, gaussian, mlp
 from vae_lightning.models.posteriors import Posterior
 from vae_lightning.models.priors import Prior
 
@@ -69,7 +69,7 @@ class LadderPosterior(Posterior):
         return 2 * self.sizes[0] + self.widths[0]
 
     @property
-    def decoded(self) -> int:
+    def decoder_dim(self) -> int:
         """z_1."""
         return self.sizes[0]
 
@@ -80,5 +80,5 @@ class LadderPosterior(Posterior):
             of_layers.append(of_layer)
             features = rung(on) if rung is not None else on
         prior_steps = self._prior[0].steps()
-        steps = [Combined(step, of_layer) for step, of_layer in zip(prior_steps, of_layers[-2::-1], strict=True)]
+        steps = [CombinedGaussian(step, of_layer) for step, of_layer in zip(prior_steps, of_layers[-2::-1], strict=True)]
         return HierarchicalDistribution(gaussian(of_layers[-1]), steps, self.sizes)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from vae_lightning.errors import check_choice, check_int, check_ints
 from vae_lightning.models.architectures.layers import activation as unit
-from vae_lightning.models.architectures.layers import check_activation, fan_out
+from vae_lightning.models.architectures.layers import check_activation, pre_activation_width
 from vae_lightning.models.distributions.hierarchical import HierarchicalDistribution
 from vae_lightning.models.hierarchies.base import LAYERED, Hierarchy, TopDown
-from vae_lightning.models.hierarchies.networks import Given, gaussian, mlp
+from vae_lightning.models.hierarchies.networks import ConditionalGaussian, gaussian, mlp
 from vae_lightning.models.posteriors import Posterior
 from vae_lightning.models.priors import Prior
 
@@ -71,7 +71,7 @@ class TwoLayerPosterior(Posterior):
         raise NotImplementedError
 
     @property
-    def decoded(self) -> int:
+    def decoder_dim(self) -> int:
         return self._decoded
 
 
@@ -86,14 +86,14 @@ class BottomUp(TwoLayerPosterior):
         return 2 * self.sizes[0]
 
     def forward(self, features: Tensor) -> HierarchicalDistribution:
-        return HierarchicalDistribution(gaussian(features), [Given(self.network)], self.sizes, upward=True)
+        return HierarchicalDistribution(gaussian(features), [ConditionalGaussian(self.network)], self.sizes, upward=True)
 
 
 class TopDownPosterior(TwoLayerPosterior):
     """q(z2|x) q(z1|x, z2); the encoder gives μ and log σ² of z2, and hidden[0] features of x for z1."""
 
     def between(self, hidden: Sequence[int], activation: str) -> nn.Module:
-        self.width, self.activation = fan_out(activation, hidden[0]), unit(activation, -1)
+        self.width, self.activation = pre_activation_width(activation, hidden[0]), unit(activation, -1)
         return mlp(hidden[0] + self.sizes[1], hidden, 2 * self.sizes[0], activation)
 
     @property
@@ -102,4 +102,4 @@ class TopDownPosterior(TwoLayerPosterior):
 
     def forward(self, features: Tensor) -> HierarchicalDistribution:
         of_z2, of_x = features.split([2 * self.sizes[1], self.width], -1)
-        return HierarchicalDistribution(gaussian(of_z2), [Given(self.network, self.activation(of_x))], self.sizes)
+        return HierarchicalDistribution(gaussian(of_z2), [ConditionalGaussian(self.network, self.activation(of_x))], self.sizes)

@@ -16,7 +16,7 @@ class Likelihood(nn.Module):
     `support`: "binary" where x is 0 or 1, "real" for grey and coloured pixels, which are never binarised.
     `discrete_levels`: n where x is one of the levels k/(n − 1) and log_prob is a log-probability of these (at most 0, and
     bits/dim are defined); None where x is continuous and log_prob a log-density (or where x is binary).
-    `bias_from_data`: whether training begins from the data's mean image (`initial_parameters`, `VAE.start_at`).
+    `bias_from_data`: whether training begins from the data's mean image (`initial_parameters`, `VAE.start_from_mean_image`).
     """
 
     option: ClassVar[str]

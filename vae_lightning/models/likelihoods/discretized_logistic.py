@@ -9,7 +9,7 @@ from torch.distributions import Distribution, Independent, constraints
 
 from vae_lightning.errors import check_number
 from vae_lightning.models.likelihoods.base import Likelihood
-from vae_lightning.models.likelihoods.scale import floored_log, raw_of
+from vae_lightning.models.likelihoods.scale import floored_log, inverse_floored_log
 
 START_SCALE = 0.1  # with `bias_from_data`
 
@@ -43,7 +43,7 @@ class DiscretizedLogistic(Likelihood):
         return Independent(DiscretizedLogisticPixel(mean, log_scale, self.discrete_levels), 3, validate_args=False)
 
     def initial_parameters(self, mean_image: Tensor) -> Tensor:
-        return torch.cat([mean_image, torch.full_like(mean_image, raw_of(START_SCALE, self.min_scale))])
+        return torch.cat([mean_image, torch.full_like(mean_image, inverse_floored_log(START_SCALE, self.min_scale))])
 
 
 class DiscretizedLogisticPixel(Distribution):

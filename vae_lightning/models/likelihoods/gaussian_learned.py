@@ -8,7 +8,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from vae_lightning.errors import check_number
 from vae_lightning.models.likelihoods.base import Likelihood
-from vae_lightning.models.likelihoods.scale import floored_log, raw_of
+from vae_lightning.models.likelihoods.scale import floored_log, inverse_floored_log
 
 
 class GaussianLearned(Likelihood):
@@ -27,7 +27,9 @@ class GaussianLearned(Likelihood):
     ) -> None:
         super().__init__(shape, bias_from_data)
         self.min_sigma = check_number("min_sigma", min_sigma, 0, above=True)
-        self.log_sigma = nn.Parameter(torch.tensor(raw_of(check_number("sigma", sigma, min_sigma, above=True), min_sigma)))
+        self.log_sigma = nn.Parameter(
+            torch.tensor(inverse_floored_log(check_number("sigma", sigma, min_sigma, above=True), min_sigma))
+        )
 
     @property
     def sigma(self) -> Tensor:

@@ -58,14 +58,14 @@ class GaussianOptimal(Likelihood):
     def forward(self, parameters: Tensor) -> Distribution:
         mean = parameters.float()  # float32 also under mixed precision
         if self.training and torch.is_grad_enabled():
-            return NormalOfBestSigma(mean, self)
+            return OptimalSigmaNormal(mean, self)
         return Independent(Normal(mean, self.sigma, validate_args=False), 3, validate_args=False)
 
     def initial_parameters(self, mean_image: Tensor) -> Tensor:
         return mean_image
 
 
-class NormalOfBestSigma(Independent):
+class OptimalSigmaNormal(Independent):
     """Gaussian pixels whose log_prob(x) takes the σ that is best for x; mean and draws are those of the run's σ."""
 
     def __init__(self, mean: Tensor, likelihood: GaussianOptimal) -> None:

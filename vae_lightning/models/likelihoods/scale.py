@@ -22,7 +22,7 @@ def floored_log(raw: Tensor, smallest: float) -> Tensor:
     return (low + F.softplus(raw - low)).clamp_max(LARGEST_LOG)
 
 
-def raw_of(scale: float, smallest: float) -> float:
+def inverse_floored_log(scale: float, smallest: float) -> float:
     """The `raw` at which `floored_log` gives log `scale`, for scale > smallest."""
     low = math.log(smallest)
     return low + math.log(math.expm1(math.log(scale) - low))

@@ -29,7 +29,7 @@ class Posterior(nn.Module):
         raise NotImplementedError
 
     @property
-    def decoded(self) -> int:
+    def decoder_dim(self) -> int:
         """How many numbers of z, the first ones, the decoder sees: all, unless there are layers above."""
         return self.latent_dim
 

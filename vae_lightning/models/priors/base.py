@@ -33,7 +33,7 @@ class Prior(nn.Module):
         """How many numbers of z, the last ones, depend on no others: all, unless there are layers below the top one."""
         return self.latent_dim
 
-    def completed(self, top: Tensor) -> Tensor:
+    def with_lower_layers(self, top: Tensor) -> Tensor:
         """The whole of z, (..., latent_dim), where its last numbers are `top`, (..., top_dim): layers below at their means."""
         return top
 

@@ -51,7 +51,7 @@ def draw_pictures(vae: Any, split: Any, sums: Any) -> dict[str, Figure]:
     x = pixels(split.images[:SCATTER_IMAGES].to(device))
     c = split.labels[:SCATTER_IMAGES].to(device)
     kl = sums.kl_per_dimension()
-    shown = split[split.spread(40)].to(device)
+    shown = split[split.evenly_spaced(40)].to(device)
     drawn = {
         "reconstructions": reconstructions(vae, pixels(shown.images), c=shown.labels),
         "samples": samples(vae),
