@@ -1,4 +1,4 @@
-"""All mass on one point."""
+"""A point mass: a distribution without a density."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vae_lightning.noise import Noise
 
 
 class PointMassDistribution(LatentBase):
-    """z = `mean`, (batch, latent_dim), for certain. It has no density."""
+    """z = `mean`, (batch, latent_dim), with probability 1. It has no density."""
 
     def __init__(self, mean: Tensor) -> None:
         super().__init__(mean.shape[:-1], mean.shape[-1])

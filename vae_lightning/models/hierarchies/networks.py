@@ -16,7 +16,7 @@ Network = Callable[[Tensor], Tensor]
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int, activation_name: str) -> nn.Sequential:
-    """(..., inputs) → hidden[0] → hidden[1] → … → (..., outputs)."""
+    """A fully connected network (..., inputs) → hidden[0] → hidden[1] → … → (..., outputs)."""
     layers: list[nn.Module] = []
     for width in hidden:
         layers += [nn.Linear(inputs, pre_activation_width(activation_name, width)), activation(activation_name, -1)]
@@ -31,13 +31,13 @@ def gaussian(parameters: Tensor) -> DiagonalNormal:
 
 
 def precision_weighted(a: DiagonalNormal, b: DiagonalNormal) -> DiagonalNormal:
-    """N(μ, σ²) with σ⁻² = σ_a⁻² + σ_b⁻² and μ = σ²·(μ_a σ_a⁻² + μ_b σ_b⁻²) (Sønderby et al. 2016, section 2.1)."""
+    """N(μ, σ²), σ⁻² = σ_a⁻² + σ_b⁻², μ = σ²·(μ_a σ_a⁻² + μ_b σ_b⁻²) (Sønderby et al. 2016, section 2.1)."""
     weight = 1 / (1 + (a.scale / b.scale).square())  # a's share of the precision
     return DiagonalNormal(torch.lerp(b.loc, a.loc, weight), a.scale * weight.sqrt())
 
 
 class ConditionalGaussian:
-    """z → the next layer's N(μ, diag σ²): by a network of z or, where there are `features` of the image, of both."""
+    """Maps z to the next layer's N(μ, diag σ²), by a network of z, or of z and `features` of the image."""
 
     def __init__(self, network: Network, features: Tensor | None = None) -> None:
         self.network, self.features = network, features
@@ -50,7 +50,7 @@ class ConditionalGaussian:
 
 
 class CombinedGaussian:
-    """z → what the image says of the next layer, in the `features` μ̂ and log σ̂², combined with what the prior says, given z."""
+    """Combines what the image says of the next layer (`features`: μ̂ and log σ̂²) with what the prior says given z."""
 
     def __init__(self, prior: ConditionalGaussian, features: Tensor) -> None:
         self.prior, self.features = prior, features
@@ -63,7 +63,7 @@ class CombinedGaussian:
 
 
 def with_constant_weights(network: Network) -> Network:
-    """The network with its weights as constants."""
+    """The network with its weights held constant."""
     if not isinstance(network, nn.Module):
         return network
     weights = {name: weight.detach() for name, weight in network.named_parameters()}

@@ -1,4 +1,4 @@
-"""`hierarchy=two_layer`: z1 below z2, with Gaussians between them."""
+"""`hierarchy=two_layer`: two stochastic layers, z1 below z2, with Gaussians between them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,19 @@ from vae_lightning.models.priors import Prior
 
 
 class TwoLayer(Hierarchy):
-    """p(x, z1, z2) = p(z2) p(z1|z2) p(x|z1) or p(x|z1, z2); q(z1, z2|x) in one of two orders.
+    """p(x, z1, z2) = p(z2) p(z1|z2) p(x|z1) or p(x|z1, z2), with q(z1, z2|x) in one of two orders.
 
-    inference: `bottom_up`, q(z1|x) q(z2|z1) (Burda et al. 2016, section 5; they use z1_dim=100, hidden=[100, 100], tanh,
-    latent_dim=50, and 200 and 200 units between x and z1), or `top_down`, q(z2|x) q(z1|x, z2) (the HVAE of Tomczak and Welling
-    2018, section 4; they have an encoder for z1 and one for z2, where here both are read off one: μ and log σ² of z2, and
-    hidden[0] features of x that meet z2). decoder_sees: `z1` (Burda et al.) or `all` (HVAE). hidden: the widths of each network
-    between z1 and z2. `latent_dim` is the size of z2, `z1_dim` that of z1.
+    `bottom_up` is q(z1|x) q(z2|z1) (Burda et al. 2016, section 5, who use z1_dim=100, hidden=[100, 100], tanh, latent_dim=50,
+    and 200 and 200 units between x and z1). `top_down` is q(z2|x) q(z1|x, z2), the HVAE of Tomczak and Welling (2018, section
+    4); they have separate encoders for z1 and z2, while here one encoder gives μ and log σ² of z2 and hidden[0] features of x
+    to combine with z2.
+
+    Args:
+        z1_dim: size of z1; `latent_dim` is the size of z2.
+        hidden: widths of each network between z1 and z2.
+        activation: of those networks.
+        inference: "bottom_up" or "top_down".
+        decoder_sees: "z1" (Burda et al.) or "all" (HVAE).
     """
 
     option = "hierarchy=two_layer"
