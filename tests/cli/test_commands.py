@@ -265,7 +265,7 @@ def test_a_loss_that_is_no_longer_finite_is_named(runner: Runner) -> None:
             "beta_schedule.unit=fraction: must be epoch or step, since the run's length",
         ),
         (["lr_schedule=multistep"], "lr_schedule.unit=fraction: must be epoch or step, since the run's length"),
-        ([], "lr_schedule=cosine falls over the whole run, whose length is not known beforehand"),
+        ([], "lr_schedule=cosine falls over the whole run, whose length is unknown"),
         (["objective=capacity", "lr_schedule=none"], "objective.kl.capacity.unit=fraction: must be epoch or step"),
         (["posterior=categorical", "lr_schedule=none"], "posterior.temperature.unit=fraction: must be epoch or step"),
     ],

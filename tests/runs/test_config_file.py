@@ -211,7 +211,7 @@ def test_what_is_no_configuration_of_a_run_is_named(tmp_path: Path, content: byt
         ("model.width", 3, "MLP takes no such argument"),
         ("overrides", ["two\nlines\tapart"], None),
         ("latent_dim", 4, None),  # only what was resolved counts: nothing is built from it
-        ("posterior.latent_dim", 4, "does not go with"),
+        ("posterior.latent_dim", 4, "is incompatible with"),
         ("model.hidden", [16], "does not match the model"),
         ("data_spec.shape", [3, 28, 28], "does not match the model"),
         ("data_spec.shape", [100000, 100000, 100000], "does not fit into memory"),

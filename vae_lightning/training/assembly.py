@@ -40,7 +40,7 @@ def assemble(config: DictConfig, parts: RunParts | None = None) -> tuple[VAEModu
     served = VAEDataModule(data, mode, config.seed)
     if vae.likelihood.bias_from_data:
         served.setup("fit")
-        vae.start_at(mean_image(served.splits["train"]))
+        vae.start_from_mean_image(mean_image(served.splits["train"]))
     return module, served
 
 

@@ -9,14 +9,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 
-from vae_lightning.capabilities import REAL_SPACE
-from vae_lightning.data.base import pixels
 from vae_lightning.errors import check_int
-from vae_lightning.plots.images import manifold, reconstructions, samples, save_png, to_array, traversals
-from vae_lightning.plots.latents import kl_bars, latent_scatter
+from vae_lightning.plots.images import save_png, to_array
+from vae_lightning.plots.registry import PICTURES, PictureContext
 from vae_lightning.training.loggers import TensorBoard
-
-SCATTER_IMAGES = 2000
 
 
 def due(epoch: int, every_n_epochs: int | None) -> bool:
@@ -46,25 +42,16 @@ class Pictures(Callback):
 
 @torch.no_grad()
 def draw_pictures(vae: Any, split: Any, sums: Any) -> dict[str, Figure]:
-    """Every picture by name, from images of a validation split and its `SplitSums`."""
-    device = next(vae.parameters()).device
-    x = pixels(split.images[:SCATTER_IMAGES].to(device))
-    c = split.labels[:SCATTER_IMAGES].to(device)
-    kl = sums.kl_per_dimension()
-    shown = split[split.spread(40)].to(device)
-    drawn = {
-        "reconstructions": reconstructions(vae, pixels(shown.images), c=shown.labels),
-        "samples": samples(vae),
-        "latent_scatter": latent_scatter(vae.encode(x, c).mean, split.labels[:SCATTER_IMAGES]),
+    """Every picture of `plots.registry.PICTURES` that fits the VAE, by name, from a validation split and its `SplitSums`."""
+    context = PictureContext(
+        vae, lambda: split, "val", load_kl=sums.kl_per_dimension, active_units=sums.metrics().get("active_units")
+    )
+    settings = {"reconstructions": {"evenly_spaced": True}}
+    return {
+        name: picture.draw(context, **settings.get(name, {}))
+        for name, picture in PICTURES.items()
+        if picture.in_training and picture.fits(vae) and not (picture.needs_kl and context.kl is None)
     }
-    real = REAL_SPACE in vae.posterior.capabilities
-    if real:
-        drawn["traversals"] = traversals(vae, x[0], kl, c=c[:1])
-    if kl is not None:
-        drawn["kl_per_dimension"] = kl_bars(kl, sums.metrics().get("active_units"))
-    if real and vae.latent_prior.top_dim == 2:
-        drawn["manifold"] = manifold(vae)
-    return drawn
 
 
 def save_pictures(drawn: dict[str, Figure], folder: Path, loggers: Any, step: int) -> list[Path]:

@@ -51,7 +51,7 @@ class Film(Callback):
         """What one epoch leaves: x, reconstructions, samples (N, C, H, W) uint8, codes (N, latent_dim) float16, labels."""
         x, c = pixels(split.images[: self.codes]).to(device), split.labels[: self.codes].to(device)
         noise = StreamNoise(torch.Generator(device), derive_seed(0, "film"))
-        shown = split[split.spread(self.images)].to(device)
+        shown = split[split.evenly_spaced(self.images)].to(device)
         return {
             "x": _grey(pixels(shown.images)),
             "reconstructions": _grey(vae.reconstruct(pixels(shown.images), shown.labels)),
