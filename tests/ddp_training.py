@@ -22,7 +22,7 @@ from vae_lightning.objectives import Objective
 from vae_lightning.schedules.feedback import Control
 from vae_lightning.schedules.learning_rate import NoLRSchedule
 from vae_lightning.training.datamodule import VAEDataModule
-from vae_lightning.training.loggers import MetricsCSV
+from vae_lightning.training.metrics_csv import MetricsCSV
 from vae_lightning.training.module import VAEModule
 
 

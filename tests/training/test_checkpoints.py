@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 
 from vae_lightning.training.callbacks.checkpoints import BestCheckpoint
 from vae_lightning.training.callbacks.early_stopping import EarlyStopping
@@ -26,6 +27,7 @@ def trainer(score: float | None = None, folder: Path = Path(), **changed: Any) -
             "callback_metrics": {} if score is None else {"val/elbo": torch.tensor(score)}, "default_root_dir": str(folder),
             "save_checkpoint": lambda path: Path(path).touch(), "fast_dev_run": False, "current_epoch": 1, "world_size": 1,
             "strategy": SimpleNamespace(reduce_boolean_decision=lambda stop, all: stop),
+            "state": SimpleNamespace(fn=TrainerFn.FITTING),
             **changed,
         }
     )  # fmt: skip
@@ -81,7 +83,9 @@ def test_a_resumed_run_knows_its_best_score(mode: str, tmp_path: Path) -> None:
 def test_a_resumed_run_knows_how_long_it_has_waited() -> None:
     def stops(callback: EarlyStopping, score: float) -> bool:
         at = trainer(score)
-        callback._run_early_stopping_check(at)
+        callback.setup(at, SimpleNamespace(), "fit")  # type: ignore[arg-type]
+        callback.on_validation_end(at, SimpleNamespace())  # type: ignore[arg-type]
+        callback.on_train_epoch_end(at, SimpleNamespace())  # type: ignore[arg-type]
         return at.should_stop
 
     def resumed(callback: EarlyStopping, patience: int = 2) -> EarlyStopping:
@@ -95,7 +99,8 @@ def test_a_resumed_run_knows_how_long_it_has_waited() -> None:
     assert not stops(resumed(before), -2.5)
     assert not stops(resumed(before, patience=3), -3.5)
     callback, asked_by_another = resumed(before), trainer(-1.0, should_stop=True)
-    callback._run_early_stopping_check(asked_by_another)
+    callback.setup(asked_by_another, SimpleNamespace(), "fit")  # type: ignore[arg-type]
+    callback.on_train_epoch_end(asked_by_another, SimpleNamespace())  # type: ignore[arg-type]
     assert (asked_by_another.should_stop, callback.stopped) == (True, False)
     ended = resumed(before)
     assert stops(ended, -3.5)

@@ -29,11 +29,11 @@ def test_versions_are_known_where_the_package_runs_from_its_source(monkeypatch: 
 def test_the_processor_and_its_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = tmp_path / "cpuinfo"
     facts.write_text("processor\t: 0\nmodel name\t: Abacus 3000 @ 2 Hz\n\nprocessor\t: 1\nmodel name\t: Other\n")
-    monkeypatch.setattr(provenance, "CPU_FACTS", facts)
+    monkeypatch.setattr(provenance, "CPU_INFO", facts)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert provenance.hardware(torch.device("cpu")) == "Abacus 3000 @ 2 Hz, 2 threads"
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    monkeypatch.setattr(provenance, "CPU_FACTS", tmp_path / "none")
+    monkeypatch.setattr(provenance, "CPU_INFO", tmp_path / "none")
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     assert provenance.hardware(torch.device("cpu")) == "arm64, 1 thread"
 

@@ -26,11 +26,11 @@ from vae_lightning.cli import train
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.runs.folder import create_folder
-from vae_lightning.training import state as run_state
+from vae_lightning.training import checkpoint_state
+from vae_lightning.training.checkpoint_state import Resumed, random_states, restore_random_states
 from vae_lightning.training.data_position import Position
 from vae_lightning.training.finish import log_results, score
 from vae_lightning.training.resume import ResumePoint, already_finished, find_resume_point, roll_back_to_checkpoint
-from vae_lightning.training.state import Resumed, random_states, restore_random_states
 
 EVERYTHING = (
     "beta=4", "beta_schedule=cyclical", "lr_schedule=multistep", "data.num_workers=1", "trainer.precision=bf16-mixed",
@@ -83,7 +83,7 @@ def test_a_killed_run_ends_where_the_one_left_alone_does(tmp_path: Path, overrid
     history = yaml.safe_load((resumed / "config.yaml").read_text())["resumes"]
     assert len(history) == len(at)
     if "trainer.val_check_interval=0.5" in overrides:
-        with pytest.raises(UserError, match=r"best\.ckpt was written during a validation; go on from resume="):
+        with pytest.raises(UserError, match=r"best\.ckpt was written during a validation; use resume="):
             find_resume_point(str(left / "checkpoints" / "best.ckpt"), [])
 
 
@@ -190,7 +190,7 @@ def test_prolonging_goes_on_with_the_first_horizon(tmp_path: Path) -> None:
     before = (run / "metrics.csv").read_text()
     status, out = forks.run(tmp_path, f"resume={run}")
     assert status == 0
-    assert "is finished (3 epochs, 60 steps): trainer.max_epochs=6 prolongs it" in out
+    assert "is finished (3 epochs, 60 steps): trainer.max_epochs=6 extends it" in out
     for wrong in ("trainer.max_epochs=", "data.batch_size=0", "callbacks.last.every_n_steps=0", "trainer.limit_train_batches=0"):
         status, out = forks.run(tmp_path, f"resume={run}", wrong)
         assert (status, out.count("\n"), out.startswith(f"error: {wrong}")) == (2, 1, True), out
@@ -207,7 +207,9 @@ def test_prolonging_goes_on_with_the_first_horizon(tmp_path: Path) -> None:
     assert config["resumes"][0]["overrides"] == ["trainer.max_epochs=4", "data.num_workers=1", "logger=none"]
 
 
-@pytest.mark.parametrize(("rate", "said"), [(0.0, "learns longer"), (1e-6, "prolongs it")])
+@pytest.mark.parametrize(
+    ("rate", "said"), [(0.0, "start a new run with trainer.max_epochs=6"), (1e-6, "trainer.max_epochs=6 extends it")]
+)
 def test_a_finished_run_at_a_learning_rate_of_0_is_not_offered_more_epochs(tmp_path: Path, rate: float, said: str) -> None:
     (tmp_path / "results.json").write_text('{"steps": 60}')
     (tmp_path / "checkpoints").mkdir()
@@ -220,8 +222,8 @@ def test_a_finished_run_at_a_learning_rate_of_0_is_not_offered_more_epochs(tmp_p
     start = ResumePoint(tmp_path, config, tmp_path / "checkpoints" / "last.ckpt", content, ("trainer.max_epochs=6",))
     sentence = already_finished(start)
     assert sentence is not None
-    assert sentence.endswith(f"trainer.max_epochs=6 {said}.")
-    assert ("lr_schedule=cosine has brought its learning rate to 0" in sentence) == (rate == 0)
+    assert sentence.endswith(f"{said}.")
+    assert ("lr_schedule=cosine has brought the learning rate to 0" in sentence) == (rate == 0)
     assert [note.partition(" has ")[0] for note in roll_back_to_checkpoint(start)] == (
         ["lr_schedule=cosine"] if rate == 0 else []
     )
@@ -249,11 +251,11 @@ def test_what_a_resume_refuses(tmp_path: Path) -> None:
     run = forks.only_run(tmp_path / "b")
     config = (run / "config.yaml").read_text()
     for arguments, words in (
-        (("latent_dim=4",), "latent_dim=4: latent_dim is fixed once a run has begun (here latent_dim=3)"),
-        (("model=conv",), "model=conv: model is fixed once a run has begun (here model=mlp)"),
-        (("seed=1", "trainer.max_epochs=9"), "seed=1: seed is fixed"),
-        (("optimizer.lr=0.1",), "optimizer.lr is fixed"),
-        (("output_dir=elsewhere",), "output_dir is fixed"),
+        (("latent_dim=4",), "latent_dim=4: latent_dim cannot change on a resume (the run has latent_dim=3)"),
+        (("model=conv",), "model=conv: model cannot change on a resume (the run has model=mlp)"),
+        (("seed=1", "trainer.max_epochs=9"), "seed=1: seed cannot change on a resume"),
+        (("optimizer.lr=0.1",), "optimizer.lr cannot change on a resume"),
+        (("output_dir=elsewhere",), "output_dir cannot change on a resume"),
         (("trainer.max_epoch=9",), "Did you mean 'trainer.max_epochs'?"),
         (("callbacks=minimall",), "Did you mean 'minimal'?"),
         (("data.batch_size=32",), "data.batch_size=32: was 64 when the checkpoint was written, after 10 batches of epoch 1"),
@@ -304,18 +306,18 @@ def test_each_process_takes_up_its_own_state_and_of_another_number_none() -> Non
     seen: list[Any] = []
     recorder = SimpleNamespace(load_state_dict=lambda state, means, images: seen.append(means))
     for rank, world in ((0, 2), (1, 2), (0, 1), (2, 3)):
-        module = SimpleNamespace(global_rank=rank, trainer=SimpleNamespace(world_size=world), recorder=recorder)
+        module: Any = SimpleNamespace(global_rank=rank, trainer=SimpleNamespace(world_size=world), recorder=recorder)
         seen.append(Resumed.of(module, checkpoint).random)
     assert seen == ["means 0", "states 0", "means 1", "states 1", None, None, None, None]
     drawn = []
     for rank in (0, 1, 0):  # of new runs
-        Resumed().set_random_states(SimpleNamespace(seed=0, global_rank=rank))
+        Resumed().set_random_states(SimpleNamespace(seed=0, global_rank=rank))  # type: ignore[arg-type]
         drawn.append((random.random(), torch.rand(()).item()))
     assert drawn[0] == drawn[2] != drawn[1]
 
 
 def test_one_process_says_what_cannot_be_changed_in_mid_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_state, "batch_layout", lambda trainer: {"data.batch_size": 32})
+    monkeypatch.setattr(checkpoint_state, "batch_layout", lambda trainer: {"data.batch_size": 32})
     resumed = Resumed(Position(1, 10), {"data.batch_size": 64})
     for first, kind in ((True, UserError), (False, SystemExit)):
         module: Any = SimpleNamespace(trainer=SimpleNamespace(is_global_zero=first))

@@ -174,8 +174,8 @@ def run_folder(config: DictConfig) -> tuple[Path, bool]:
     A further task of SLURM's, or of torchrun's, writes nothing: its folder is a temporary one.
     """
     from vae_lightning.runs.folder import create_folder, timestamp
-    from vae_lightning.training.assembly import is_first_process
     from vae_lightning.training.processes.slurm import note_job
+    from vae_lightning.training.ranks import is_first_process
 
     if RUN_FOLDER in os.environ:
         return Path(os.environ[RUN_FOLDER]), False

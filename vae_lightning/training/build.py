@@ -1,4 +1,4 @@
-"""From configuration to what trains: module, callbacks, loggers, trainer."""
+"""Builds what a training run consists of from its complete configuration: data, model, module, callbacks, loggers, trainer."""
 
 from __future__ import annotations
 
@@ -6,35 +6,75 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.config.build import check_optimizer
+from vae_lightning.capabilities import DENSITY, require
+from vae_lightning.config.build import build_data, build_vae, check_optimizer
 from vae_lightning.config.instantiate import instantiate_list, instantiate_node
+from vae_lightning.data.base import Images
+from vae_lightning.data.binarization import resolve_binarization
 from vae_lightning.errors import InvalidValue, UserError
+from vae_lightning.evaluation.elbo import VALIDATION_METRICS
+from vae_lightning.models.vae import VAE
+from vae_lightning.noise import derive_seed
+from vae_lightning.runs.config_upgrade import SCHEMA_VERSION
+from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+from vae_lightning.training.callbacks.epoch_clock import EpochClock
+from vae_lightning.training.callbacks.step_limit import StepLimit
+from vae_lightning.training.checkpoint_io import AtomicCheckpointIO
+from vae_lightning.training.context import SweepJob
+from vae_lightning.training.datamodule import VAEDataModule
+from vae_lightning.training.loggers import archive_csv_logs
+from vae_lightning.training.metrics_csv import MetricsCSV
+from vae_lightning.training.module import VAEModule
+from vae_lightning.training.overhead import NoProfiler
+from vae_lightning.training.ranks import is_first_process
+from vae_lightning.training.resume import ResumePoint
+
+# ---------------------------------------------------------------- data and model
 
 
-def _given_weights(config: DictConfig) -> list[str]:
-    """What of β is not as it is by default."""
-    beta = [f"beta={config.beta:g}"] if config.beta != 1 else []
-    schedule = config.choices.beta_schedule
-    return beta + ([f"beta_schedule={schedule}"] if schedule != "constant" else [])
+def assemble(config: DictConfig) -> tuple[VAEModule, VAEDataModule]:
+    """Builds module and data, with initial weights drawn from the run's seed.
+
+    Adds to `config` what is needed to rebuild the model: `data_spec`, `schema_version` and `binarization`.
+    """
+    data = build_data(config)
+    data_spec = data.spec()
+    torch.manual_seed(derive_seed(config.seed, "weights"))
+    vae = build_vae(config, data_spec)
+    try:
+        mode = resolve_binarization(data.binarize, vae.likelihood.support == "binary")
+    except InvalidValue as error:
+        raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
+    config.data_spec, config.schema_version, config.binarization = data_spec.as_dict(), SCHEMA_VERSION, mode
+    if DENSITY not in vae.posterior.capabilities:
+        monitor_reconstruction(config)
+    vae.latent_prior.start(data.splits()["train"].images)
+    module = build_module(config, vae, dynamic=mode == "dynamic")
+    datamodule = VAEDataModule(data, mode, config.seed)
+    if vae.likelihood.bias_from_data:
+        datamodule.setup("fit")
+        vae.start_at(mean_image(datamodule.splits["train"]))
+    return module, datamodule
 
 
-def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
-    """The LightningModule that trains `vae`."""
-    from vae_lightning.capabilities import require
-    from vae_lightning.training.module import VAEModule
-
+def build_module(config: DictConfig, vae: VAE, dynamic: bool) -> VAEModule:
+    """The LightningModule that trains `vae`; `dynamic`: whether pixels are binarised anew at each step."""
     check_optimizer(config)
     objective = instantiate_node(config, "objective", {"latent_dim": vae.latent_dim})
     objective.check(vae)
     objective.set_train_size(config.data_spec.train_size)
     beta_schedule = instantiate_node(config, "beta_schedule")
     require(beta_schedule, beta_schedule.needs, vae.posterior)
-    if not objective.uses_beta(vae) and (weights := _given_weights(config)):
+    if not objective.uses_beta(vae) and (weights := _changed_beta_settings(config)):
         raise UserError(
             f"{' '.join(weights)} would have no effect: in objective={config.choices.objective} ({objective.parts_in_words()}) "
-            f"with {vae.posterior.option} nothing is weighed by it; leave {'it' if len(weights) == 1 else 'them'} out."
+            f"with {vae.posterior.option} nothing is weighted by it; leave {'it' if len(weights) == 1 else 'them'} out."
         )
     return VAEModule(
         vae,
@@ -48,50 +88,72 @@ def build_module(config: DictConfig, vae: Any, dynamic: bool) -> Any:
     )
 
 
-def build_callbacks(config: DictConfig) -> list[Any]:
-    """The callbacks of the configuration; each monitors a figure that there is."""
-    from lightning.pytorch import Callback
-
-    from vae_lightning.evaluation.elbo import VALIDATION_METRICS
-
-    figures = [f"val/{name}" for name in VALIDATION_METRICS]
-    callbacks = []
-    for name, node in (config.get("callbacks") or {}).items():
-        if node is None:
-            continue
-        callback = instantiate_node(config, f"callbacks.{name}")
-        if not isinstance(callback, Callback):
-            raise UserError(f"callbacks.{name} makes a {type(callback).__name__}, which is no callback of Lightning.")
-        monitor = getattr(callback, "monitor", None)
-        if "monitor" in node and monitor not in figures:
-            raise InvalidValue(f"callbacks.{name}.monitor", monitor, f"one of {', '.join(figures)}")
-        callbacks.append(callback)
-    return callbacks
+def _changed_beta_settings(config: DictConfig) -> list[str]:
+    """The settings of β that differ from their defaults."""
+    beta = [f"beta={config.beta:g}"] if config.beta != 1 else []
+    schedule = config.choices.beta_schedule
+    return beta + ([f"beta_schedule={schedule}"] if schedule != "constant" else [])
 
 
-def build_loggers(config: DictConfig, folder: Path) -> list[Any]:
-    """The loggers of the configuration, on this run folder."""
-    nodes = (config.get("logger") or {}).items()
-    return [
-        instantiate_node(config, f"logger.{name}", save_dir=folder, **_label(config, node))
-        for name, node in nodes
-        if node is not None
-    ]
+def mean_image(images: Images) -> torch.Tensor:
+    """The mean of a split's images, (channels, height, width), float32 in [0, 1]."""
+    return (images.images.sum(0).double() / (255 * len(images))).float()
 
 
-def _label(config: DictConfig, node: DictConfig) -> dict[str, Any]:
-    """That of the sweep's job, for a logger that takes a label and was given none."""
-    return {"label": config.label} if "label" in config and node.get("label", "") is None else {}
+def monitor_reconstruction(config: DictConfig) -> None:
+    """Makes callbacks monitor val/reconstruction instead of val/elbo: a plain auto-encoder has no ELBO."""
+    for callback in config.callbacks.values():
+        if callback.get("monitor") == "val/elbo":
+            callback.monitor, callback.mode = "val/reconstruction", "min"
 
 
-def build_trainer(config: DictConfig, folder: Path, loggers: Sequence[Any], callbacks: Sequence[Any], **more: Any) -> Any:
-    """Lightning's Trainer on this run folder."""
-    from vae_lightning.training.checkpoint_io import AtomicCheckpointIO
+# ---------------------------------------------------------------- trainer
 
+
+def make_trainer(config: DictConfig, folder: Path, start: ResumePoint | None = None, job: SweepJob | None = None) -> Trainer:
+    """The Trainer of a run with its loggers and callbacks.
+
+    Args:
+        config: the complete configuration of the run.
+        folder: the run folder.
+        start: the checkpoint to resume from; None for a new run.
+        job: what the sweep adds, if the run is one of its jobs.
+    """
+    loggers = build_loggers(config, folder)
+    for logger in loggers:
+        if start is not None and is_first_process():
+            archive_csv_logs(logger)
+        if start is not None and hasattr(logger, "resume_from_step"):
+            logger.resume_from_step(start.step)
+    callbacks = enabled_callbacks(config, folder)
+    if job is not None:
+        callbacks = [*(c for c in callbacks if not isinstance(c, ProgressBar)), *job.callbacks]
+    callbacks.insert(0, EpochClock())
+    more: dict[str, Any] = {
+        # else Lightning adds its own
+        "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
+        **({"profiler": NoProfiler()} if config.trainer.profiler is None else {}),
+        "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
+    }
+    if config.trainer.accelerator == "auto" and torch.backends.mps.is_available():
+        more["accelerator"] = "cpu"  # Apple's GPUs have no float64, which validation needs for its sums
+    if job is not None:
+        more["strategy"] = job.strategy
+    limit = config.trainer.max_steps
+    if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0:
+        callbacks.append(StepLimit(limit))
+        more |= {"max_steps": -1, "max_epochs": -1 if config.trainer.max_epochs is None else config.trainer.max_epochs}
+    return build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
+
+
+def build_trainer(
+    config: DictConfig, folder: Path, loggers: Sequence[Logger], callbacks: Sequence[Callback], **more: Any
+) -> Trainer:
+    """Lightning's Trainer on this run folder; `more` overrides arguments of the configuration."""
     node = OmegaConf.select(config, "trainer")
     if node is None or "plugins" not in node:
         raise UserError("trainer is not set: choose one of its options (trainer=auto).")
-    plugins = [*(instantiate_list(config, "trainer.plugins")), AtomicCheckpointIO()]
+    plugins = [*(instantiate_list(config, "trainer.plugins")), AtomicCheckpointIO(folder)]
     return instantiate_node(
         config,
         "trainer",
@@ -101,3 +163,54 @@ def build_trainer(config: DictConfig, folder: Path, loggers: Sequence[Any], call
         use_distributed_sampler=False,
         **{"plugins": plugins, **more},
     )
+
+
+def enabled_callbacks(config: DictConfig, folder: Path) -> list[Callback]:
+    """The callbacks of the configuration, without those that arguments of the trainer switch off."""
+    off: list[type] = []
+    if config.trainer.enable_checkpointing is False or config.trainer.fast_dev_run:
+        off.append(Checkpoint)
+    if config.trainer.enable_progress_bar is False:
+        off.append(ProgressBar)
+    callbacks = [callback for callback in build_callbacks(config) if not isinstance(callback, tuple(off))]
+    for callback in callbacks:
+        if isinstance(callback, ModelCheckpoint):  # added by the user, beside ours
+            callback.dirpath = str(folder / "checkpoints")
+    return callbacks
+
+
+def build_callbacks(config: DictConfig) -> list[Callback]:
+    """The callbacks of the configuration.
+
+    Raises:
+        UserError: one of them is not a Lightning callback.
+        InvalidValue: one of them monitors an unknown metric.
+    """
+    metrics = [f"val/{name}" for name in VALIDATION_METRICS]
+    callbacks = []
+    for name, node in (config.get("callbacks") or {}).items():
+        if node is None:
+            continue
+        callback = instantiate_node(config, f"callbacks.{name}")
+        if not isinstance(callback, Callback):
+            raise UserError(f"callbacks.{name} makes a {type(callback).__name__}, which is not a Lightning callback.")
+        monitor = getattr(callback, "monitor", None)
+        if "monitor" in node and monitor not in metrics:
+            raise InvalidValue(f"callbacks.{name}.monitor", monitor, f"one of {', '.join(metrics)}")
+        callbacks.append(callback)
+    return callbacks
+
+
+def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
+    """The loggers of the configuration, for this run folder."""
+    nodes = (config.get("logger") or {}).items()
+    return [
+        instantiate_node(config, f"logger.{name}", save_dir=folder, **_label(config, node))
+        for name, node in nodes
+        if node is not None
+    ]
+
+
+def _label(config: DictConfig, node: DictConfig) -> dict[str, Any]:
+    """The label of a sweep's job, for a logger that has a `label` argument which was not set."""
+    return {"label": config.label} if "label" in config and node.get("label", "") is None else {}

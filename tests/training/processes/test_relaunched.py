@@ -18,7 +18,7 @@ from tests.running import SHORT, run_script
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.training.processes import relaunched as relaunching
 from vae_lightning.training.processes.faults import ProcessLost
-from vae_lightning.training.processes.relaunched import SAID, Relauncher, report_to_main_process
+from vae_lightning.training.processes.relaunched import ERROR_FILE, Relauncher, report_to_main_process
 
 DIES = "import os; os.kill(os.getpid(), 9)"
 WAITS = "import time; time.sleep(60)"
@@ -28,7 +28,7 @@ def launcher(folder: Path, *programs: str) -> Relauncher:
     """Its further processes run `programs`, of Python, instead of the command."""
 
     class Planted(Relauncher):
-        def _call_children_scripts(self) -> None:
+        def start_processes(self) -> None:
             self.procs = [subprocess.Popen([sys.executable, "-S", "-c", program]) for program in programs]
 
     environment = SimpleNamespace(validate_settings=lambda **_: None, creates_processes_externally=False)
@@ -43,7 +43,7 @@ def lost() -> None:
 
 def says(folder: Path, rank: int, sentence: str, status: int) -> str:
     said = json.dumps({"sentence": sentence, "status": status})
-    return f"open({str(folder / f'{SAID}{rank}')!r}, 'w').write({said!r}); raise SystemExit({status})"
+    return f"open({str(folder / f'{ERROR_FILE}{rank}')!r}, 'w').write({said!r}); raise SystemExit({status})"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_how_a_process_ended_is_said_where_its_connection_is_lost(programs: Sequ
 
 
 def test_what_a_process_said_is_said_by_the_first(tmp_path: Path) -> None:
-    (tmp_path / f"{SAID}1").write_text(json.dumps({"sentence": "of an earlier start.", "status": 1}))
+    (tmp_path / f"{ERROR_FILE}1").write_text(json.dumps({"sentence": "of an earlier start.", "status": 1}))
     with pytest.raises(UserError, match=r"^too much\.$") as found:
         launcher(tmp_path, WAITS, says(tmp_path, 2, "too much.", 2)).launch(lost)
     assert found.value.status == 2
@@ -71,7 +71,7 @@ def test_what_a_process_said_is_said_by_the_first(tmp_path: Path) -> None:
 
 def test_an_error_of_the_first_process_is_its_own(tmp_path: Path) -> None:
     def fail() -> None:
-        while not list(tmp_path.glob(f"{SAID}*")):
+        while not list(tmp_path.glob(f"{ERROR_FILE}*")):
             time.sleep(0.01)
         raise ValueError("a bug")
 
@@ -134,7 +134,7 @@ def test_a_further_process_leaves_its_sentence_to_the_first(tmp_path: Path, monk
 
     assert (fails(ProcessLost("gone")), list(tmp_path.iterdir())) == (1, [])
     assert fails(UserError("wrong")) == 2
-    assert json.loads((tmp_path / f"{SAID}3").read_text()) == {"sentence": "wrong", "status": 2}
+    assert json.loads((tmp_path / f"{ERROR_FILE}3").read_text()) == {"sentence": "wrong", "status": 2}
     with pytest.raises(RunError, match="full"), report_to_main_process(tmp_path / "none"):
         raise RunError("full")
 
