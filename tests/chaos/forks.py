@@ -118,8 +118,7 @@ def _run(command: str, arguments: Sequence[str], plant: Callable[[], None] | Non
     from importlib import import_module
 
     torch.set_num_threads(1)
-    # the tests' process may have looked for GPUs before it was forked, which a command of one's own has not
-    torch.cuda._is_in_bad_fork = lambda: False
+    forget_gpu_search()
     closing.draw_pictures = lambda *args: {}  # a second of work at the end, of no interest here
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
@@ -133,6 +132,14 @@ def _run(command: str, arguments: Sequence[str], plant: Callable[[], None] | Non
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     return 0
+
+
+def forget_gpu_search() -> None:
+    """Lets a forked process fork again: Lightning refuses if the tests' process had searched for GPUs, and no GPU is used here.
+
+    torch has no public way to undo that search.
+    """
+    torch.cuda._is_in_bad_fork = lambda: False
 
 
 def run(cwd: Path, *arguments: str, command: str = "train", plant: Callable[[], None] | None = None) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""When checkpoints are written, and what the callbacks that decide it take up from one."""
+"""When checkpoints are written, and what the callbacks that decide it restore from one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vae_lightning.training.data_position import between_steps
 
 
 def trainer(score: float | None = None, folder: Path = Path(), **changed: Any) -> Any:
-    """One in the middle of an epoch of 20 batches, after 30 steps."""
+    """A stand-in for a trainer within an epoch of 20 batches, after 30 steps."""
     loop = {"batch_progress": SimpleNamespace(is_last_batch=False), "max_steps": -1, "total_batch_idx": 30}
     loop |= {name: changed.pop(name) for name in ("max_steps", "batch_progress") if name in changed}
     return SimpleNamespace(
@@ -51,7 +51,7 @@ def trainer(score: float | None = None, folder: Path = Path(), **changed: Any) -
         (10, {"val_check_batch": 11, "check_val_every_n_epoch": None}, True),
     ],
 )
-def test_checkpoints_are_written_where_a_run_can_be_taken_up(batch_idx: int, changed: dict[str, Any], safe: bool) -> None:
+def test_checkpoints_are_written_where_a_run_can_be_resumed(batch_idx: int, changed: dict[str, Any], safe: bool) -> None:
     assert between_steps(trainer(**changed), batch_idx) is safe
 
 
@@ -64,7 +64,7 @@ def test_a_resumed_run_knows_its_best_score(mode: str, tmp_path: Path) -> None:
     def validated(callback: BestCheckpoint, score: float) -> bool:
         best.unlink(missing_ok=True)
         callback.on_validation_end(trainer(sign * score, tmp_path), module)  # type: ignore[arg-type]
-        assert not best.exists(), "before the epoch's end it cannot be gone on from"
+        assert not best.exists(), "before the end of the epoch it cannot be resumed"
         callback.on_train_epoch_end(trainer(sign * score, tmp_path), module)  # type: ignore[arg-type]
         return best.exists()
 

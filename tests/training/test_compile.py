@@ -1,4 +1,4 @@
-"""`compile`: what torch's compiler makes of a step draws the same noise and has the same losses and gradients."""
+"""`compile`: a compiled step draws the same noise and has the same losses and gradients as a plain one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vae_lightning.training.compile import CompiledObjective
 compositions = runpy.run_path(str(REPOSITORY / "docs" / "compositions.py"))
 Choices = tuple[tuple[str, str], ...]
 CPU = torch.device("cpu")
-# what runs in pieces: zuko's flows cannot be read whole, a Jacobian is left to plain torch
+# compiled in pieces: zuko's flows, and a Jacobian that is left to plain torch
 IN_PIECES = {("posterior", "flow"), ("prior", "flow"), ("objective/penalty", "rae")}
 SAMPLE: list[Choices] = [
     (("beta_schedule", "geco"),),
@@ -43,12 +43,12 @@ Step = tuple[dict[str, Tensor], list[Tensor | None]]
 
 @pytest.fixture
 def without_cpp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Traced and differentiated as for the real compiler, but run by plain torch: quick, and no C++ compiler is needed."""
+    """Traces and differentiates as the real compiler does, but runs plain torch: fast, and needs no C++ compiler."""
     monkeypatch.setattr(compiling, "BACKEND", "aot_eager")
 
 
 def steps(module: Any, losses_of: Callable[..., dict[str, Tensor]], autocast: bool = False) -> list[Step]:
-    """Losses and gradients of three steps with schedules that move on."""
+    """Losses and gradients of three steps with schedules that advance."""
     schedule = copy.deepcopy(module.beta_schedule)
     schedule.begin(RunLength(8, 4))
     images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()
@@ -74,7 +74,7 @@ def assert_same(choices: Choices, autocast: bool = False) -> None:
     plain = steps(module, module.objective, autocast)
     losses_of = CompiledObjective(module.objective, "default", CPU)
     counters.clear()
-    _KL_MEMOIZE.clear()  # of what the plain steps looked up
+    _KL_MEMOIZE.clear()  # forget the formulas that the plain steps looked up
     compiled = steps(module, losses_of, autocast)
     relative, absolute = (1e-2, 1e-2) if autocast else (1e-4, 1e-5)
     torch.testing.assert_close(compiled, plain, rtol=relative, atol=absolute)
@@ -140,7 +140,7 @@ def test_a_compiled_run_learns_what_a_plain_one_does(runner: Runner) -> None:
 def test_a_run_may_go_on_compiled_and_the_jobs_of_a_sweep_may_be(runner: Runner) -> None:
     folder = runner.trained(*SHORT)
     written = folder / "config.yaml"
-    written.write_text(written.read_text().replace("compile: none\n", ""))  # as in a run from before there was any
+    written.write_text(written.read_text().replace("compile: none\n", ""))  # as in a run of an earlier version
     outcome = runner("train", f"resume={folder}", "compile=all", "trainer.max_epochs=3")
     assert outcome.status == 2
     assert outcome.err.strip() == "error: compile=all: must be one of none, default, reduce-overhead."

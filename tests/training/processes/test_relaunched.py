@@ -1,4 +1,4 @@
-"""Plain DDP: a process that dies, or says what is wrong, ends the run with one sentence, wherever the first one waits for it."""
+"""Plain DDP: a process that dies or fails ends the run with one error message, wherever the main process waits for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WAITS = "import time; time.sleep(60)"
 
 
 def launcher(folder: Path, *programs: str) -> Relauncher:
-    """Its further processes run `programs`, of Python, instead of the command."""
+    """A launcher whose further processes run these Python programs instead of the command."""
 
     class Planted(Relauncher):
         def start_processes(self) -> None:
@@ -58,7 +58,7 @@ def test_how_a_process_ended_is_said_where_its_connection_is_lost(programs: Sequ
     made = launcher(tmp_path, *programs)
     with pytest.raises(RunError, match=words):
         made.launch(lost)
-    assert all(process.returncode is not None for process in made.procs), "none is left"
+    assert all(process.returncode is not None for process in made.procs), "none is left running"
 
 
 def test_what_a_process_said_is_said_by_the_first(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_run_whose_processes_end_well_is_left_alone(tmp_path: Path) -> None:
 
 
 def forked(action: Callable[[], object], out: Path) -> int:
-    """The status of a process that does `action`, and prints to the file `out`."""
+    """Calls `action` in a forked process that prints to the file `out`; returns its status."""
     pid = os.fork()
     if not pid:
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT)
@@ -119,7 +119,7 @@ def test_a_process_that_cannot_start_ends_the_first_that_waits_for_it(
     made = launcher(folder, program(folder), WAITS)
     assert forked(lambda: made.launch(lambda: time.sleep(30)), tmp_path / "out") == status
     assert (tmp_path / "out").read_text() == f"error: {sentence}\n"
-    assert not folder.parent.exists(), "nothing is left of a run that did not begin"
+    assert not folder.parent.exists(), "a run that did not start leaves nothing behind"
 
 
 def test_a_further_process_leaves_its_sentence_to_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
