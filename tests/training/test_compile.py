@@ -120,7 +120,7 @@ def test_looking_up_formulas_leaves_the_model_as_it_was() -> None:
     torch.testing.assert_close(dict(module.state_dict()), dict(before), rtol=0, atol=0)
 
 
-@pytest.mark.usefixtures("without_cpp")
+@pytest.mark.usefixtures("without_cpp", "no_pictures")
 def test_a_compiled_run_learns_what_a_plain_one_does(runner: Runner) -> None:
     rows = []
     for mode in ("none", "default"):
@@ -136,8 +136,8 @@ def test_a_compiled_run_learns_what_a_plain_one_does(runner: Runner) -> None:
             assert not plain[name] or float(compiled[name]) == pytest.approx(float(plain[name]), rel=1e-4)
 
 
-@pytest.mark.usefixtures("without_cpp")
-def test_a_run_may_go_on_compiled_and_the_jobs_of_a_sweep_may_be(runner: Runner) -> None:
+@pytest.mark.usefixtures("without_cpp", "no_pictures")
+def test_a_resumed_run_and_the_jobs_of_a_sweep_can_be_compiled(runner: Runner) -> None:
     folder = runner.trained(*SHORT)
     written = folder / "config.yaml"
     written.write_text(written.read_text().replace("compile: none\n", ""))  # as in a run of an earlier version
@@ -148,7 +148,7 @@ def test_a_run_may_go_on_compiled_and_the_jobs_of_a_sweep_may_be(runner: Runner)
     assert outcome.status == 0, outcome.err
     assert "compiled (default)" in outcome.out
     assert "\ncompile: default\n" in (folder / "config.yaml").read_text()
-    outcome = runner("train", "-m", *SHORT, "compile=default", "seed=0,1", "latent_dim=2")
+    outcome = runner("train", "-m", *SHORT, "compile=default", "seed=0,1", "latent_dim=2", "hydra.sweeper.report=false")
     assert outcome.status == 0, outcome.err
     assert len(list(runner.cwd.glob("outputs/sweeps/*/*/*/results.json"))) == 2
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.running import Runner
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def elbo_of(folder: Path) -> float:

@@ -127,6 +127,7 @@ def test_images_per_second_are_of_training_alone(runner: Runner, monkeypatch: py
     assert json.loads((folder / "results.json").read_text())["images_per_second"] == 50
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_shows_epoch_elbo_reconstruction_kl_and_beta(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, terminal: bool
@@ -151,12 +152,14 @@ def test_progress_shows_epoch_elbo_reconstruction_kl_and_beta(
     assert "  ".join([*metrics, "β 3"]) in line
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_an_optimizer_that_keeps_its_own_learning_rate_is_logged_all_the_same(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "~optimizer.lr", "trainer.max_epochs=1", "logger=none")
     assert float(metrics_rows(folder)[-1]["lr"]) > 0
 
 
-def test_the_final_metrics_and_pictures_are_of_the_best_checkpoint(runner: Runner) -> None:
+@pytest.mark.usefixtures("no_pictures")
+def test_the_final_metrics_are_those_of_the_best_checkpoint(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "callbacks.best.mode=min", "logger=none")  # so that the best is the first and not the last
     first, last = (float(row["elbo"]) for row in metrics_rows(folder) if row["kind"] == "val")
     results = json.loads((folder / "results.json").read_text())

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import platform
-import tomllib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.running import REPOSITORY
 from vae_lightning.training import provenance
+from vae_lightning.version import __version__
 
 
 def test_versions_are_known_where_the_package_runs_from_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,8 +21,7 @@ def test_versions_are_known_where_the_package_runs_from_its_source(monkeypatch: 
 
     monkeypatch.setattr(provenance, "version", installed)
     found = provenance.versions()
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert (found["vae-lightning"], found["torch"]) == (project["version"], "version of torch")
+    assert (found["vae-lightning"], found["torch"]) == (__version__, "version of torch")
 
 
 def test_the_processor_and_its_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

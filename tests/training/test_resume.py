@@ -242,9 +242,7 @@ def test_a_run_is_resumed_wherever_it_was_moved_to(tmp_path: Path) -> None:
     for path in (f"'{moved}'", f"{moved}/checkpoints/last.ckpt"):
         status, out = forks.run(tmp_path, f"resume={path}")
         assert (status, "is finished" in out) == (0, True), out
-    assert {path.name for path in moved.parent.iterdir()} == {moved.name, "out.txt"}, (
-        "nothing is created in this folder"
-    )
+    assert {path.name for path in moved.parent.iterdir()} == {moved.name, "out.txt"}, "nothing is created in this folder"
 
 
 def test_what_a_resume_refuses(tmp_path: Path) -> None:
