@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.running import SHORT, Runner, metrics_rows, train_once
 from vae_lightning.data.base import Images
 from vae_lightning.training.callbacks.checkpoints import LastCheckpoint
 from vae_lightning.training.callbacks.figures import Pictures, due
+from vae_lightning.training.log_files import event_files
+from vae_lightning.training.loggers import TensorBoard
 from vae_lightning.training.module import VAEModule
 
 LONGER = ("trainer.max_epochs=4", "trainer.log_every_n_steps=2", "callbacks=default", "~callbacks.film", "latent_dim=2", "beta=3")
@@ -171,3 +174,20 @@ def test_the_final_metrics_are_those_of_the_best_checkpoint(runner: Runner) -> N
 def test_the_projector_has_the_test_images(run: Path, mnist5k: dict[str, Images]) -> None:
     labels = (run / "projector" / "labels.tsv").read_text().split()
     assert [int(label) for label in labels] == mnist5k["test"].labels.tolist()
+
+
+def test_only_a_resumed_training_tells_tensorboard_to_forget_later_steps(tmp_path: Path) -> None:
+    logger = TensorBoard(tmp_path)
+    logger.resume_from_step(5)
+    logger.log_metrics({"train/elbo": -1.0, "test/elbo": -1.0}, 6)
+    logger.finalize("success")
+    before = set(event_files(tmp_path))
+    logger.training_ended()
+    logger.log_metrics({"test/elbo": -2.0}, 9)
+    logger.finalize("success")
+
+    def forgotten(path: Path) -> list[int]:
+        return [event.step for event in EventFileLoader(str(path)).Load() if event.HasField("session_log")]
+
+    assert [forgotten(path) for path in before] == [[6], [6]]
+    assert [forgotten(path) for path in set(event_files(tmp_path)) - before] == [[]]
