@@ -162,12 +162,12 @@ def cut_checkpoint(work: Path, cuts: int, chance: random.Random) -> Counter[str]
     for place in sorted(places):
         last.write_bytes(whole[:place])
         counted["truncated checkpoints"] += 1
-        counted["cuts not noticed"] += not faults.is_named(run)
+        counted["truncations not noticed"] += not faults.is_named(run)
     for _ in range(cuts):
         place = chance.randrange(len(whole))
         last.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
         counted["changed bytes"] += 1
-        counted["flips that changed the content"] += faults.is_misread(run, whole)
+        counted["changed bytes that changed the content"] += faults.is_misread(run, whole)
     last.write_bytes(whole)
     return counted
 

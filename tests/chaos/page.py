@@ -33,7 +33,11 @@ def page(
 ) -> str:
     """The page as Markdown; `tallies` by the name of a setup."""
     kills, early = sum(t.kills for t in tallies.values()), sum(t.early for t in tallies.values())
-    lost = sum(bool(t.differences) for t in tallies.values()) + cuts["cuts not noticed"] + cuts["flips that changed the content"]
+    lost = (
+        sum(bool(t.differences) for t in tallies.values())
+        + cuts["truncations not noticed"]
+        + cuts["changed bytes that changed the content"]
+    )
     lost += sum(end != "as promised" for _, end, _ in rows) + sum(row.failed for row in inputs)
     versions = f"Python {platform.python_version()}, torch {torch.__version__.partition('+')[0]}, {os.cpu_count()} CPU cores"
     lines = [
