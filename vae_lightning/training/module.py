@@ -107,7 +107,7 @@ class VAEModule(LightningModule):
         return StreamNoise(self.generator, derive_seed(self.seed, "train", self.global_rank, self.current_epoch, batch_idx))
 
     def training_pixels(self, batch: Batch, noise: Noise) -> Tensor:
-        """x in [0, 1], float32; drawn from `noise` with dynamic binarisation."""
+        """The images as float32 in [0, 1]; with dynamic binarisation, binary pixels drawn from `noise`."""
         if not self.dynamic:
             return pixels(batch.images)
         if isinstance(noise, StreamNoise):
