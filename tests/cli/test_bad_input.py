@@ -143,7 +143,7 @@ WRONG = [
         "callbacks.early_stopping.patience=abc: must be an integer.",
     ),
     ("+callbacks.mine=3", 2, "callbacks.mine=3: must be an option, whose _target_"),
-    ("+callbacks.mine._target_=vae_lightning.schedules.Constant", 2, "makes a Constant, which is no callback of Lightning."),
+    ("+callbacks.mine._target_=vae_lightning.schedules.Constant", 2, "makes a Constant, which is not a Lightning callback."),
     ("logger=csv logger.csv.flush_logs_every_n_steps=0", 2, "logger.csv.flush_logs_every_n_steps=0: must be"),
 ]
 

@@ -20,7 +20,7 @@ from vae_lightning.data.base import pixels
 from vae_lightning.noise import StreamNoise
 from vae_lightning.reports.published.recipe_settings import recipe_config
 from vae_lightning.schedules.beta import RunLength
-from vae_lightning.training.assembly import assemble
+from vae_lightning.training.build import assemble
 
 CONF = REPOSITORY / "conf"
 GROUPS = sorted({str(p.parent.relative_to(CONF)) for p in CONF.glob("*/**/*.yaml")})

@@ -207,8 +207,8 @@ def run_folder(config: DictConfig) -> tuple[Path, bool]:
     folder.
     """
     from vae_lightning.runs.folder import create_folder, timestamp
-    from vae_lightning.training.assembly import is_first_process
     from vae_lightning.training.processes.slurm import note_job
+    from vae_lightning.training.ranks import is_first_process
 
     if RUN_FOLDER in os.environ:
         return Path(os.environ[RUN_FOLDER]), False
