@@ -42,8 +42,6 @@ def generate(config: DictConfig) -> list[Path]:
     run = find_run(config.run, config.checkpoint, trusted)
     context = prepare_drawing(run, config.split, config.data.root, config.device, config.seed)
     chosen: list[RunPicture] = [pictures[name] for name in names]
-    for picture in chosen:
-        picture.check(context)
     if config.what is None:
         chosen = [picture for picture in chosen if picture.applies_to(context)]
     chosen = list(choose_pictures(context, chosen))

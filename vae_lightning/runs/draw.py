@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from vae_lightning.data.base import Images, pixels
-from vae_lightning.errors import RunError, UserError
+from vae_lightning.data.base import Images
+from vae_lightning.errors import RunError
 from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.models.vae import VAE
+from vae_lightning.plots.registry import PictureContext
 from vae_lightning.runs.folder import Run, load_vae
 from vae_lightning.runs.images import choose_device, iterate_batches, load_split
 from vae_lightning.runs.pictures import PICTURES, RunPicture
@@ -46,16 +46,10 @@ class DrawingContext:
         """The images of the split."""
         return load_split(self.run, self.split_name, self.data_root)
 
-    def images(self, first: int, count: int) -> Tensor:
-        """Pixels (count, C, H, W) in [0, 1] from place `first` on; UserError where the split has fewer."""
-        size = len(self.split)
-        if first + count > size:
-            raise UserError(f"{count} images were requested from place {first} on, but {self.split_name} has {size}.")
-        return pixels(self.split.images[first : first + count].to(self.device))
-
-    def labels(self, first: int, count: int) -> Tensor:
-        """Labels (count,) of the same images."""
-        return self.split.labels[first : first + count].to(self.device)
+    @cached_property
+    def picture_context(self) -> PictureContext:
+        """What `plots.registry` draws from; images and KL are loaded when a picture first needs them."""
+        return PictureContext(self.vae, lambda: self.split, self.split_name, load_kl=self.kl_per_dimension, seed=self.seed)
 
     def kl_per_dimension(self) -> list[float] | None:
         """Nats in each latent dimension, over the first images; None where q or p does not factorise."""
@@ -111,9 +105,6 @@ def choose_pictures(context: DrawingContext, what: Sequence[RunPicture] | None) 
         return [picture for picture in (make() for make in PICTURES.values()) if picture.applies_to(context)]
     for picture in what:
         picture.check(context)
-        obstacle = picture.obstacle(context)
-        if obstacle is not None:
-            raise UserError(f"what={picture.name} {obstacle}.")
     return what
 
 

@@ -5,57 +5,49 @@ Imports no torch, so that a bad setting is reported at once.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vae_lightning.capabilities import REAL_SPACE
 from vae_lightning.errors import UserError, check_int, check_number
 from vae_lightning.evaluation.settings import check_int_or_null
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from vae_lightning.runs.draw import DrawingContext
 
 
 @dataclass(frozen=True)
-class RunPicture(ABC):
-    """A picture of a trained run. A subclass is a dataclass whose fields are its settings.
+class RunPicture:
+    """The settings of a picture of a trained run. A subclass is a dataclass whose fields are the settings.
 
-    A new picture is a subclass, one line in `PICTURES`, and its settings with their defaults in `conf/generate.yaml`.
+    How the picture is drawn, and what it needs of the model, stands in `plots.registry` under the same name; the defaults of the
+    settings stand in `conf/generate.yaml`, too.
     """
 
     name: ClassVar[str]
-    along_lines: ClassVar[bool] = False  # whether it moves along straight lines, so that the latent space has to be a real one
 
-    @abstractmethod
-    def draw(self, context: DrawingContext) -> Figure:
-        """Draws it.
+    def save(self, context: DrawingContext, folder: Path) -> Path:
+        """Draws the picture and writes `<name>.png` to the folder; returns its path.
 
         Raises:
             UserError: there are not enough images.
         """
-
-    def save(self, context: DrawingContext, folder: Path) -> Path:
-        """Draws it and writes `<name>.png` to the folder, giving its path."""
         from vae_lightning.plots.images import save_png, to_array
+        from vae_lightning.plots.registry import PICTURES as DRAWN
 
-        return save_png(to_array(self.draw(context)), folder / f"{self.name}.png")
+        return save_png(to_array(DRAWN[self.name].draw(context.picture_context, **asdict(self))), folder / f"{self.name}.png")
 
-    def check(self, context: DrawingContext) -> None:  # noqa: B027  # most pictures have nothing to check
-        """UserError where a setting does not fit the run."""
+    def check(self, context: DrawingContext) -> None:
+        """Raises UserError where this run cannot have the picture, or a setting does not suit the run."""
+        from vae_lightning.plots.registry import PICTURES as DRAWN
 
-    def obstacle(self, context: DrawingContext) -> str | None:
-        """Why this run cannot have the picture, to be read after `what=<name>`; None if it can."""
-        if self.along_lines and REAL_SPACE not in context.vae.posterior.capabilities:
-            return f"is incompatible with {context.vae.posterior.option}: it needs {REAL_SPACE}"
-        return None
+        DRAWN[self.name].check(self.name, context.vae)
 
     def applies_to(self, context: DrawingContext) -> bool:
-        """Whether it is drawn when generate.py is not told what to draw."""
-        return self.obstacle(context) is None
+        """Whether the picture is drawn when generate.py is not told what to draw."""
+        from vae_lightning.plots.registry import PICTURES as DRAWN
+
+        return DRAWN[self.name].fits(context.vae)
 
 
 @dataclass(frozen=True)
@@ -80,12 +72,8 @@ class SamplesPicture(RunPicture):
         check_int_or_null("label", self.label, 0)
 
     def check(self, context: DrawingContext) -> None:
+        super().check(context)
         _check_label(self.name, self.label, context)
-
-    def draw(self, context: DrawingContext) -> Figure:
-        from vae_lightning.plots import images
-
-        return images.samples(context.vae, self.rows, self.columns, context.seed, self.label)
 
 
 @dataclass(frozen=True)
@@ -106,12 +94,6 @@ class ReconstructionsPicture(RunPicture):
         check_int("count", self.count)
         check_int("columns", self.columns)
 
-    def draw(self, context: DrawingContext) -> Figure:
-        from vae_lightning.plots import images
-
-        count = min(self.count, len(context.split))
-        return images.reconstructions(context.vae, context.images(0, count), self.columns, context.labels(0, count))
-
 
 @dataclass(frozen=True)
 class TraversalsPicture(RunPicture):
@@ -128,18 +110,11 @@ class TraversalsPicture(RunPicture):
     columns: int = 11
 
     name = "traversals"
-    along_lines = True
 
     def __post_init__(self) -> None:
         check_int("image", self.image, 0)
         check_number("reach", self.reach, 0, above=True)
         check_int("columns", self.columns)
-
-    def draw(self, context: DrawingContext) -> Figure:
-        from vae_lightning.plots import images
-
-        x, c, kl = context.images(self.image, 1)[0], context.labels(self.image, 1), context.kl_per_dimension()
-        return images.traversals(context.vae, x, kl, self.reach, self.columns, c=c)
 
 
 @dataclass(frozen=True)
@@ -155,21 +130,10 @@ class InterpolationsPicture(RunPicture):
     columns: int = 11
 
     name = "interpolations"
-    along_lines = True
 
     def __post_init__(self) -> None:
         check_int("rows", self.rows)
         check_int("columns", self.columns)
-
-    def draw(self, context: DrawingContext) -> Figure:
-        from vae_lightning.plots import images
-
-        size = len(context.split)
-        rows = min(self.rows, size // 2)
-        if rows == 0:
-            raise UserError(f"what=interpolations needs two images, and {context.split_name} has {size}.")
-        x, c = context.images(0, 2 * rows), context.labels(0, 2 * rows)
-        return images.interpolations(context.vae, x[:rows], x[rows:], self.columns, c[:rows], c[rows:])
 
 
 @dataclass(frozen=True)
@@ -187,16 +151,6 @@ class LatentScatterPicture(RunPicture):
     def __post_init__(self) -> None:
         check_int("count", self.count)
 
-    def draw(self, context: DrawingContext) -> Figure:
-        import torch
-
-        from vae_lightning.plots.latents import latent_scatter
-
-        count = min(self.count, len(context.split))
-        with torch.no_grad():
-            codes = context.vae.encode(context.images(0, count), context.labels(0, count)).mean
-        return latent_scatter(codes, context.split.labels[:count], context.split_name)
-
 
 @dataclass(frozen=True)
 class ManifoldPicture(RunPicture):
@@ -211,24 +165,14 @@ class ManifoldPicture(RunPicture):
     label: int | None = None
 
     name = "manifold"
-    along_lines = True
 
     def __post_init__(self) -> None:
         check_int("side", self.side)
         check_int_or_null("label", self.label, 0)
 
     def check(self, context: DrawingContext) -> None:
+        super().check(context)
         _check_label(self.name, self.label, context)
-
-    def obstacle(self, context: DrawingContext) -> str | None:
-        dim = context.vae.latent_prior.top_dim
-        other = f"needs a two-dimensional latent space, and this run has latent_dim={dim}" if dim != 2 else None
-        return super().obstacle(context) or other
-
-    def draw(self, context: DrawingContext) -> Figure:
-        from vae_lightning.plots import images
-
-        return images.manifold(context.vae, self.side, self.label)
 
 
 @dataclass(frozen=True)
@@ -246,11 +190,11 @@ class TrainingFilm(RunPicture):
     def __post_init__(self) -> None:
         check_number("seconds", self.seconds, 0, above=True)
 
+    def check(self, context: DrawingContext) -> None:
+        """Nothing: `save` says what is missing."""
+
     def applies_to(self, context: DrawingContext) -> bool:
         return len(list((context.run.folder / "film").glob("[0-9]*.npz"))) > 1
-
-    def draw(self, context: DrawingContext) -> Figure:
-        raise NotImplementedError("a film is many pictures: see save")
 
     def save(self, context: DrawingContext, folder: Path) -> Path:
         """Writes `training_film.gif`; RunError where there are not enough frames, or one is damaged."""

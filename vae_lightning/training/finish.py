@@ -25,7 +25,6 @@ from vae_lightning.training.provenance import git_commit, hardware, versions
 from vae_lightning.training.recorder import check_finite_metrics
 
 
-
 def finish(run: TrainingContext) -> float:
     """Measures the best checkpoint on val and test, draws the last pictures, writes `results.json` and prints a table.
 
