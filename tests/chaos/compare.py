@@ -70,8 +70,8 @@ def tensorboard(folder: Path) -> Counter[tuple[str, str, int, float | str]]:
 
 
 def files(folder: Path) -> set[str]:
-    """The files in a run folder; of event files, whose names contain the time, only their folders."""
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    """The files in a run folder, without a killed process's lock; of event files, which are named by time, only the folders."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.parent / EVENTS if path.match(EVENTS) else path) for path in paths}
 
 

@@ -316,7 +316,7 @@ def closed_data(folder: Path) -> str:
     root = folder / "data"
     root.mkdir()
     _let_in(folder)
-    plant = closed_before("vae_lightning.training.build", "build_data", root)
+    plant = closed_before("vae_lightning.training.parts", "build_data", root)
     said = failed(folder, "data=mnist", f"data.root={root}", plant=plant, status=2)
     assert str(root) in said, said
     assert "cannot be written" in said, said
@@ -330,7 +330,7 @@ def unreadable_data(folder: Path) -> str:
         (raw / f"{name}-ubyte").write_bytes(b"")
         (raw / f"{name}-ubyte").chmod(0)
     _let_in(folder)
-    plant = closed_before("vae_lightning.training.build", "build_data", folder / "data")
+    plant = closed_before("vae_lightning.training.parts", "build_data", folder / "data")
     said = failed(folder, "data=mnist", f"data.root={folder / 'data'}", plant=plant, status=2)
     assert "train-images-idx3-ubyte" in said, said
     assert "Permission denied" in said, said

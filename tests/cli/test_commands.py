@@ -132,7 +132,7 @@ def test_evaluate_other_splits_and_checkpoints_do_not_overwrite(runner: Runner) 
 def test_grey_pixels_under_a_bernoulli_have_no_nll(runner: Runner) -> None:
     outcome = runner("train", *SHORT, "data.binarize=none")
     assert outcome.status == 0
-    assert "no likelihood" in outcome.out
+    assert "not a likelihood" in outcome.out
     folder = runner.runs()[-1]
     assert "not a likelihood" in runner("evaluate", f"run={folder}", "measures=nll").out
     assert "compare these values only with others made this way" in runner("evaluate", f"run={folder}", "measures=[]").out
@@ -165,7 +165,7 @@ def test_a_split_of_few_images_is_drawn_and_scattered_under_its_own_name(runner:
     assert "Codes E[z|x] of test images, by label" in titles
     outcome = runner("generate", f"run={folder}", "split=val", "what=[reconstructions,interpolations]")
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert "what=interpolations needs two images, and val has 1." in outcome.err
+    assert "what=interpolations needs two images, but val has 1." in outcome.err
 
 
 @pytest.mark.parametrize(

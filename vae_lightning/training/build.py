@@ -30,7 +30,7 @@ from vae_lightning.training.loggers import TensorBoard, archive_csv_logs
 from vae_lightning.training.metrics_csv import MetricsCSV
 from vae_lightning.training.module import VAEModule
 from vae_lightning.training.overhead import NoProfiler
-from vae_lightning.training.parts import Recipe, RunParts, build_parts
+from vae_lightning.training.parts import OptimizerRecipe, RunParts, build_parts
 from vae_lightning.training.ranks import is_first_process
 from vae_lightning.training.resume import ResumePoint
 
@@ -54,7 +54,7 @@ def assemble(config: DictConfig, parts: RunParts | None = None) -> tuple[VAEModu
     return module, datamodule
 
 
-def build_module(config: DictConfig, vae: VAE, objective: Objective, recipe: Recipe, dynamic: bool) -> VAEModule:
+def build_module(config: DictConfig, vae: VAE, objective: Objective, recipe: OptimizerRecipe, dynamic: bool) -> VAEModule:
     """The LightningModule that trains `vae`; `dynamic`: whether pixels are binarised anew at each step."""
     objective.set_train_size(config.data_spec.train_size)
     require(recipe.beta_schedule, recipe.beta_schedule.needs, vae.posterior)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vae_lightning.schedules.learning_rate import LRSchedule
 
 
-class Recipe(NamedTuple):
+class OptimizerRecipe(NamedTuple):
     """How a run is optimised: what needs neither data nor model.
 
     Args:
@@ -53,10 +53,10 @@ class RunParts(NamedTuple):
     binarization: str
     vae: VAE
     objective: Objective
-    recipe: Recipe
+    recipe: OptimizerRecipe
 
 
-def build_recipe(config: DictConfig) -> Recipe:
+def build_recipe(config: DictConfig) -> OptimizerRecipe:
     """Build schedules and optimizer, and try the optimizer on a single weight, since it checks its arguments only when made.
 
     Raises:
@@ -66,7 +66,7 @@ def build_recipe(config: DictConfig) -> Recipe:
     check_combinations(config)
     optimizer = instantiate_node(config, "optimizer")
     try_optimizer(optimizer)
-    return Recipe(beta_schedule, lr_schedule, optimizer)
+    return OptimizerRecipe(beta_schedule, lr_schedule, optimizer)
 
 
 def build_objective(config: DictConfig, vae: VAE) -> Objective:
