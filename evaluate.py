@@ -1,4 +1,4 @@
-"""Measures a trained run: `python evaluate.py run=outputs/…`."""
+"""Measure a trained run: `python evaluate.py run=outputs/…`."""
 
 from vae_lightning.cli.startup import start
 

@@ -1,4 +1,4 @@
-"""Writes a page in which the decoder runs and the latent space can be walked through: `python explore.py run=outputs/…`."""
+"""Make an interactive page to explore a run's latent space: `python explore.py run=outputs/…`."""
 
 from vae_lightning.cli.startup import start
 

@@ -1,4 +1,4 @@
-"""Writes a trained encoder and decoder as ONNX and safetensors: `python export.py run=outputs/…`."""
+"""Export a run's encoder and decoder: `python export.py run=outputs/…`."""
 
 from vae_lightning.cli.startup import start
 

@@ -1,4 +1,4 @@
-"""Draws a trained run: `python generate.py run=outputs/…`."""
+"""Make pictures from a trained run: `python generate.py run=outputs/…`."""
 
 from vae_lightning.cli.startup import start
 

@@ -1,4 +1,4 @@
-"""Answers a sweep: `python report.py sweep=outputs/sweeps/…`, `python report.py --help`."""
+"""Summarise a sweep: `python report.py sweep=outputs/sweeps/…`."""
 
 from vae_lightning.cli.startup import start
 

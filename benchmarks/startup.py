@@ -1,7 +1,7 @@
-"""Seconds from a command to its first training step, and to its answer: `python benchmarks/startup.py --repetitions 5`.
+"""Seconds from a command to its first training step, or to its error message: `python benchmarks/startup.py --repetitions 5`.
 
-Each in a process of its own, once before it counts (Python writes bytecode where it may, the disk's cache fills). The first
-step is when Lightning calls the hook before it; the run then goes on to its end, which is not counted.
+Each command runs in its own process, and once before it counts (Python writes bytecode if it may, and the disk cache fills). The
+first step begins when Lightning calls the hook before it; the rest of the run is not counted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 class Stamp(Callback):
-    """Notes when the first step begins, in the file that STAMP_FILE names."""
+    """Writes the time at which the first step begins to the file named by STAMP_FILE."""
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         if trainer.global_step == 0:
@@ -40,7 +40,7 @@ class Stamp(Callback):
 
 
 def seconds(arguments: tuple[str, ...], folder: Path) -> float:
-    """From the start of the process to the stamp, or to its end where it makes none."""
+    """Seconds from the start of the process to the stamp, or to its end if it writes none."""
     stamp = folder / "stamp"
     stamp.unlink(missing_ok=True)
     command = [sys.executable, TRAIN, *arguments]

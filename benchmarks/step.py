@@ -1,13 +1,13 @@
-"""Where the time of a training step goes: `python benchmarks/step.py --data ../shared/data`, in microseconds.
+"""Where the time of a training step goes, in microseconds: `python benchmarks/step.py --data ../shared/data`.
 
-The bare loop and the framework of `throughput.py`, in turn; of each round the medians over the steps of its second epoch, and of
-the rounds the quickest step, since another program at work only ever adds to it.
+Runs the bare loop and the framework of `throughput.py` in turn. For each round it takes the medians over the steps of the second
+epoch, and of the rounds the fastest, since another program can only slow a step down.
 
 - batch: up to the pixels as floats;
-- forward: from them to the loss;
-- backward: from it to the gradients;
-- optimizer: the weights' new values;
-- rest: what lies between, which is Lightning's loop.
+- forward: from the pixels to the loss;
+- backward: from the loss to the gradients;
+- optimizer: the update of the weights;
+- rest: everything between, which is mostly Lightning's loop.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PARTS = ("batch", "forward", "backward", "optimizer", "rest")
 
 
 class Stopwatch:
-    """`lap(part)` gives the time since the last lap to a part of the step; `step()` ends one."""
+    """`lap(part)` adds the time since the last lap to a part of the step; `step()` ends a step."""
 
     def __init__(self) -> None:
         self.steps: list[dict[str, float]] = []
@@ -53,13 +53,13 @@ class Stopwatch:
         self.parts = dict.fromkeys(PARTS, 0.0)
 
     def medians(self) -> dict[str, float]:
-        """Of the second half of the steps, µs."""
+        """The medians over the second half of the steps, in µs."""
         steps = self.steps[len(self.steps) // 2 :]
         return {part: 1e6 * statistics.median(step[part] for step in steps) for part in PARTS}
 
 
 def around(owner: Any, name: str, before: Callable[[], None], after: Callable[[], None]) -> Any:
-    """`owner.name`, with something done before and after it."""
+    """Patches `owner.name` so that `before` and `after` are called around it."""
     function = getattr(owner, name)
 
     def timed(*args: Any, **kwargs: Any) -> Any:
@@ -73,14 +73,14 @@ def around(owner: Any, name: str, before: Callable[[], None], after: Callable[[]
 
 @contextmanager
 def stopped_by(watch: Stopwatch) -> Iterator[None]:
-    """Times the framework's steps at the borders of its parts."""
+    """Times the framework's steps where one part ends and the next begins."""
 
     def lap(part: str) -> Callable[[], None]:
         return lambda: watch.lap(part)
 
     with (
         around(Batch, "to", lap("batch"), lap("batch")),
-        around(torch.optim.Adam, "step", watch.step, lap("optimizer")),  # a step begins here; the closure has the rest of it
+        around(torch.optim.Adam, "step", watch.step, lap("optimizer")),  # begins the step, in its closure
         around(VAEModule, "training_pixels", lap("forward"), lap("batch")),
         around(VAEModule, "training_step", lap("rest"), lap("forward")),
         around(Tensor, "backward", lap("rest"), lap("backward")),
@@ -119,7 +119,7 @@ def framework(root: Path, images: int, precision: str) -> dict[str, float]:
 
 
 def measure(root: Path, images: int, rounds: int, precision: str) -> dict[str, dict[str, float]]:
-    """The quickest of the rounds, by contestant and part."""
+    """The fastest of the rounds, by contestant and part."""
     found: dict[str, list[dict[str, float]]] = {"bare": [], "framework": []}
     for number in range(rounds + 1):  # the first one warms up
         for name, contestant in (("bare", bare), ("framework", framework)):

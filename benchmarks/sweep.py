@@ -1,10 +1,10 @@
-"""What a sweep costs beside its runs, and whether two hundred jobs slow down or leak.
+"""The overhead of a sweep, and whether two hundred jobs slow down or leak memory.
 
 python benchmarks/sweep.py [--jobs 12] [--many 200]
 
-The same runs three ways: as a sweep; by hand in one process, one after the other; by hand as commands of their own. The first two
-are timed after a run that pays for imports and data, in the same process, the order turned around at each repetition. Then one
-sweep of many jobs of a few steps: seconds per job and resident memory as it goes.
+The same runs in three ways: as a sweep; one after the other in one process; as separate commands. The first two are timed in the
+same process after a run that pays for imports and data, in alternating order. Then one sweep of many jobs of a few steps: seconds
+per job and resident memory over time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TINY = ["model.hidden=[32]", "trainer.max_epochs=1", "trainer.limit_train_batche
 
 
 def train(*arguments: str) -> float:
-    """Seconds of `python train.py <arguments>` in this process."""
+    """Runs `python train.py <arguments>` in this process; returns the seconds that it took."""
     from vae_lightning.cli.train import main
 
     sys.argv = ["train.py", *arguments]
@@ -61,9 +61,9 @@ def overhead(jobs: int, repetitions: int) -> None:
         for ways in ((as_sweep, swept), (by_hand, hand))[:: 1 if i % 2 == 0 else -1]:
             ways[1].append(ways[0](jobs))
     a, b = statistics.median(swept), statistics.median(hand)
-    print(f"{jobs} runs of 6 epochs: as a sweep {a:.1f} s, by hand in one process {b:.1f} s ({a / b - 1:+.1%})")
+    print(f"{jobs} runs of 6 epochs: as a sweep {a:.1f} s, one after the other in one process {b:.1f} s ({a / b - 1:+.1%})")
     few = max(1, jobs // 4)
-    print(f"by hand as commands of their own: {as_commands(few) / few * jobs:.1f} s (measured on {few})")
+    print(f"as separate commands: {as_commands(few) / few * jobs:.1f} s (measured on {few})")
 
 
 def many_jobs(jobs: int) -> None:
@@ -93,7 +93,7 @@ def many_jobs(jobs: int) -> None:
         begun, ended = (max(cpu for at, _, cpu in memory if at <= ends[job] + 0.2) for job in (max(first, 1), last))
         work = (ended - begun) / max(1, last - max(first, 1))
         own = statistics.median(seconds[max(first, 1) : last + 1])
-        times = f"{pace:.2f} s a job ({own:.2f} s of it in the job, {work:.2f} s of processor)"
+        times = f"{pace:.2f} s per job ({own:.2f} s of it in the job, {work:.2f} s of processor time)"
         print(f"jobs {first:3d} to {last:3d}: {times}, {mebibytes:.0f} MiB resident")
 
 

@@ -1,4 +1,4 @@
-"""pythae 0.1.2 with a given network: a contestant of `throughput.py`; only imported where pythae is installed."""
+"""Trains a given network with pythae 0.1.2, for `throughput.py`; imported only if pythae is installed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Decoder(BaseDecoder):
 
 
 class Clock(TrainingCallback):
-    """Seconds of the last epoch."""
+    """Measures the seconds of the last epoch."""
 
     def on_epoch_begin(self, training_config: Any, **kwargs: Any) -> None:
         self.start = time.perf_counter()
@@ -47,7 +47,7 @@ class Clock(TrainingCallback):
 
 
 def seconds_of_second_epoch(x: Tensor, encoder: nn.Module, decoder: nn.Module, latent_dim: int, batch_size: int) -> float:
-    """Trains two epochs on x, float32 (N, 784), with pythae's trainer and plain Adam."""
+    """Trains two epochs on x, float32 (N, 784), with pythae's trainer and plain Adam; returns the seconds of the second."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         config = BaseTrainerConfig(

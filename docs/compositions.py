@@ -1,7 +1,7 @@
-"""Which option goes with which: every pair across groups, tried; `make docs` puts the answer into docs/compositions.md.
+"""Which options are compatible: builds every pair of options of different groups; `make docs` writes docs/compositions.md.
 
-A pair is composed as Hydra composes it, everything else at its default, and built as a run is, at sizes that take no time. It
-goes, or is refused in one sentence. tests/config/test_compositions.py also trains a step with each, and tries triples.
+Each pair is composed as Hydra does it, with defaults for everything else, and built like a run, at tiny sizes. It either works or
+ends with a one-sentence error. tests/config/test_compositions.py also trains a step with each pair, and tries triples.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from vae_lightning.config.compose import hydra_composer
 from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import UserError
 from vae_lightning.training import build as training_build
+from vae_lightning.training import parts
 
 PAGE = Path(__file__).parent / "compositions.md"
 PARTS = ("bound", "gradient", "kl", "penalty")
 MODEL = ("model", "posterior", "prior", "hierarchy", "condition", "likelihood")
 GROUPS = (*MODEL, *(f"objective/{part}" for part in PARTS), "beta_schedule")
-TRAINING = ("optimizer", "lr_schedule")  # which go with everything
+TRAINING = ("optimizer", "lr_schedule")  # compatible with everything
 TOP = (*MODEL, "beta_schedule", *TRAINING)
 FACTS = DataSpec(shape=(1, 8, 8), mean=0.3, classes=10, train_size=16)
-# where a node has such a key
+# applied to the nodes that have such a key
 SIZES: Mapping[str, Mapping[str, Any]] = {
     "model": {"hidden": [8], "channels": [2, 4]},
     "posterior": {"hidden": [8], "steps": 2, "context": 3},
@@ -59,7 +60,7 @@ def across(groups: Iterable[str], number: int = 2) -> Iterator[tuple[Choice, ...
 
 @cache
 def composed(*overrides: str) -> DictConfig:
-    """What train.yaml says of a model and its training, with `overrides`, at tiny sizes, nothing resolved."""
+    """The model and training part of train.yaml with `overrides`, at tiny sizes, with interpolations unresolved."""
     with hydra_composer([]):
         config = compose("train", overrides=[f"latent_dim={LATENT_DIM}", *overrides], return_hydra_config=True)
     choices = config.hydra.runtime.choices
@@ -75,9 +76,9 @@ def composed(*overrides: str) -> DictConfig:
 
 @cache
 def alone() -> dict[Choice, DictConfig]:
-    """Each option → a configuration in which it was chosen, the first of all groups in one, and so on, as Hydra takes its time.
+    """Each option → a configuration that contains it. To save time, one configuration serves an option of every group.
 
-    Only a posterior's is composed alone, since some bring a prior along.
+    Posteriors are composed alone, because some of them also select a prior.
     """
     groups = [group for group in (*GROUPS, *TRAINING) if group != "posterior"]
     found = {("posterior", option): composed(f"posterior={option}") for option in options("posterior")}
@@ -89,9 +90,10 @@ def alone() -> dict[Choice, DictConfig]:
 
 
 def composition(choices: Iterable[Choice]) -> DictConfig:
-    """What Hydra makes of these choices, put together from what it makes of each, which is far quicker.
+    """The configuration for these choices, assembled from those of the single options, which is much faster than composing.
 
-    A prior that a posterior brings along gives way to one that was chosen; and is tried with that posterior where none was.
+    An explicitly chosen prior overrides the one that the posterior selects. A prior that a posterior selects is tried with that
+    posterior, unless another one was chosen.
     """
     chosen, default = dict(choices), composed()
     if "posterior" not in chosen and chosen.get("prior") in bringers():
@@ -109,13 +111,13 @@ def composition(choices: Iterable[Choice]) -> DictConfig:
 
 @cache
 def bringers() -> dict[str, str]:
-    """Prior → the posterior that brings it along."""
+    """Prior → the posterior that selects it."""
     priors = {alone()["posterior", option].choices.prior: option for option in options("posterior")}
     return {prior: option for prior, option in priors.items() if prior != composed().choices.prior}
 
 
 def remembered() -> Callable[..., Any]:
-    """`instantiation.make`, which makes each object once and hands out copies: Hydra's own way takes most of a build's time."""
+    """A cached `instantiate_node` that builds each object once and returns copies: instantiation takes most of the build time."""
     made: dict[str, Any] = {}
 
     def make(config: DictConfig, key: str, known: Mapping[str, Any] | None = None, **given: Any) -> Any:
@@ -132,17 +134,18 @@ MAKE = remembered()
 
 
 def built(choices: Iterable[Choice]) -> Any:
-    """The LightningModule of a composition; UserError where it is refused."""
+    """The LightningModule of a composition; raises UserError if it is incompatible."""
     return module_of(composition(choices))
 
 
 def module_of(config: DictConfig) -> Any:
-    with mock.patch.object(build, "instantiate_node", MAKE), mock.patch.object(training_build, "instantiate_node", MAKE):
-        return training_build.build_module(config, build.build_vae(config, FACTS), dynamic=False)
+    with mock.patch.object(build, "instantiate_node", MAKE), mock.patch.object(parts, "instantiate_node", MAKE):
+        vae, recipe = build.build_vae(config, FACTS), parts.build_recipe(config)
+        return training_build.build_module(config, vae, parts.build_objective(config, vae), recipe, dynamic=False)
 
 
 def refusal(choices: Iterable[Choice]) -> str | None:
-    """The sentence that refuses a composition, if one does."""
+    """The error message of a composition, or None if it works."""
     try:
         built(choices)
     except UserError as error:
@@ -151,12 +154,12 @@ def refusal(choices: Iterable[Choice]) -> str | None:
 
 
 def refusals(groups: Iterable[str] = GROUPS) -> dict[tuple[Choice, ...], str | None]:
-    """Of every pair of options across `groups`, the sentence that refuses it, or None."""
+    """For every pair of options across `groups`, its error message or None."""
     return {pair: refusal(pair) for pair in across(groups)}
 
 
 def page(found: Mapping[tuple[Choice, ...], str | None]) -> str:
-    """Each two groups in which some pair is refused as a matrix, with the sentences below; then the others."""
+    """A matrix for every two groups with an incompatible pair, with the messages below; then a list of the other groups."""
     tables, agreed = [], []
     for first, second in itertools.combinations(GROUPS, 2):
         cells = {(a, b): found[(first, a), (second, b)] for a in options(first) for b in options(second)}
@@ -165,8 +168,8 @@ def page(found: Mapping[tuple[Choice, ...], str | None]) -> str:
         else:
             agreed.append(f"`{first}` and `{second}`")
     refused = sum(map(bool, found.values()))
-    count = f"{len(found):,} pairs were tried: {len(found) - refused:,} go, {refused} do not."
-    return "\n".join([count, "", *tables, "## What goes without exception", "", "; ".join(agreed) + ".", ""])
+    count = f"{len(found):,} pairs were tested: {len(found) - refused:,} are compatible, {refused} are not."
+    return "\n".join([count, "", *tables, "## Always compatible", "", "; ".join(agreed) + ".", ""])
 
 
 def matrix(first: str, second: str, cells: Mapping[tuple[str, str], str | None]) -> str:

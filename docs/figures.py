@@ -1,6 +1,6 @@
-"""Draws the pictures of docs/how_it_works.md into docs/images/how/: `make docs-figures`, or `python docs/figures.py kl beta`.
+"""Draw the figures of docs/how_it_works.md into docs/images/how/: `make docs-figures`, or `python docs/figures.py kl beta`.
 
-Small models on the 5,000 digits that come along; all of them take a few minutes on a CPU.
+Small models on the 5,000 bundled digits; all figures together take a few minutes on a CPU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PICTURES = (ideas.trick, ideas.estimators, ideas.posterior, ideas.kl, models.bet
 
 
 def save(figure: Figure, path: Path) -> None:
-    """A PNG of few colours: small files."""
+    """Save as a PNG with few colours, to keep the file small."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, facecolor="white")
     Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -27,7 +27,7 @@ def main(names: list[str]) -> None:
     known = [picture.__name__ for picture in PICTURES]
     for name in names:
         if name not in known:
-            sys.exit(f"error: {name}: no such picture. Pictures: {', '.join(known)}.")
+            sys.exit(f"error: {name}: unknown figure. Figures: {', '.join(known)}.")
     for picture in PICTURES:
         if not names or picture.__name__ in names:
             save(picture(), FOLDER / f"{picture.__name__}.png")

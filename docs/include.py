@@ -1,8 +1,8 @@
-"""Fills the pages of docs/ with code from the source and with what docs/walkthrough.py prints: `make docs`.
+"""Fill the pages of docs/ with code from the source and with the output of docs/walkthrough.py: `make docs`.
 
-In a page, `<!-- code vae_lightning/models/vae.py VAE.encode -->`, `<!-- cell sample -->` and `<!-- output sample -->` each stand
-before a fenced block, which is replaced by that function, by that cell of docs/walkthrough.py, or by what the cell prints.
-`--check` changes nothing and fails where a page is not what it would be made (figures in outputs may differ).
+In a page, `<!-- code vae_lightning/models/vae.py VAE.encode -->`, `<!-- cell sample -->` and `<!-- output sample -->` precede a
+fenced block, which is replaced with that function, with that cell of docs/walkthrough.py, or with the output of that cell.
+`--check` changes nothing and fails if a page is out of date (numbers in outputs may differ).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BLOCK = re.compile(r"<!-- (code|cell|output) (.+?) -->\n```(\w+)\n.*?```\n", re.
 
 
 def function_source(path: str, name: str) -> str:
-    """The text of a function, class or method of a file, without its indentation."""
+    """The source of a function, class or method, dedented."""
     text = (ROOT / path).read_text(encoding="utf-8")
     node: ast.AST = ast.parse(text)
     for part in name.split("."):
@@ -34,25 +34,25 @@ def function_source(path: str, name: str) -> str:
 
 
 def cells() -> dict[str, str]:
-    """The cells of the walk-through by name."""
+    """The cells of docs/walkthrough.py by name."""
     parts = re.split(r"^# %% (.+)\n", WALKTHROUGH.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     return {name: body.strip("\n") + "\n" for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
 @cache
 def outputs() -> dict[str, str]:
-    """What each cell prints, the whole script run once."""
+    """The output of each cell, from one run of the whole script."""
     namespace: dict[str, object] = {"__name__": "walkthrough"}
     printed = {}
     for name, body in cells().items():
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            exec(compile(body, f"cell {name}", "exec"), namespace)  # our own file, whose cells these are
+            exec(compile(body, f"cell {name}", "exec"), namespace)  # the cells are from our own file
         printed[name] = out.getvalue()
     return printed
 
 
 def filled(text: str, output: Callable[[str], str]) -> str:
-    """A page with every block made anew; `output`: what a cell prints."""
+    """The page with every block updated; `output` gives the output of a cell."""
 
     def block(match: re.Match[str]) -> str:
         kind, what, language = match.groups()
@@ -67,12 +67,12 @@ def filled(text: str, output: Callable[[str], str]) -> str:
 
 
 def pages() -> list[Path]:
-    """The pages that hold such blocks."""
+    """The pages that contain such blocks."""
     return [path for path in sorted((ROOT / "docs").glob("*.md")) if BLOCK.search(path.read_text(encoding="utf-8"))]
 
 
 def without_figures(text: str) -> str:
-    """The text with its numbers masked: they differ a little from machine to machine."""
+    """The text with its numbers masked: they differ slightly between machines."""
     return re.sub(r"[-−+]?\d[\d,.]*", "#", re.sub(r" +", " ", text))
 
 
@@ -86,7 +86,7 @@ def main(check: bool) -> int:
         elif not check:
             path.write_text(after, encoding="utf-8")
     if stale:
-        sys.stderr.write(f"error: {', '.join(stale)}: not what the source says; run make docs.\n")
+        sys.stderr.write(f"error: {', '.join(stale)}: out of date; run make docs.\n")
     return 1 if stale else 0
 
 

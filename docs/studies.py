@@ -1,4 +1,4 @@
-"""The runs of docs/variants.md: which are compared, and by which figures."""
+"""The runs of docs/variants.md: which settings are compared, with which metrics."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ NATS = {"ELBO": "elbo", "reconstruction": "reconstruction", "KL": "kl"}
 
 @dataclass(frozen=True)
 class Study:
-    """Runs that are compared: `common` to all of them, `settings` by name, each with every seed.
+    """Runs to compare: each of the named `settings` with each seed, and the `common` settings of all of them.
 
-    columns: heading of the table → figure of evaluate.py. measures: what evaluate.py is given for them.
+    columns: heading of the table → metric of evaluate.py. measures: the arguments of evaluate.py that compute these metrics.
     """
 
     common: str
@@ -23,7 +23,7 @@ class Study:
     measures: Sequence[str] = ("measures=[]",)
 
     def arguments(self, setting: str) -> list[str]:
-        """What train.py is given, but for the data's place, the seed and the name."""
+        """The arguments of train.py, except for the data folder, the seed and the name."""
         return [*ALWAYS, *self.common.split(), *self.settings[setting].split()]
 
 

@@ -1,4 +1,4 @@
-"""The pictures of docs/variants.md, from the figures and the runs that docs/variants.py hands over."""
+"""The figures of docs/variants.md, drawn from the metrics and runs that docs/variants.py passes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def collapse(figures: Figures, folder: Folder) -> Figure:
 
 
 def history(folder: Path, name: str) -> tuple[list[float], list[float]]:
-    """Steps and a figure of training, from metrics.csv."""
+    """Steps and one training metric, from metrics.csv."""
     with (folder / "metrics.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["kind"] == "train_step"]
     return [int(row["step"]) for row in rows], [float(row[name]) for row in rows]
@@ -100,7 +100,7 @@ def _per_dimension(ax: Axes, folder: Path) -> None:
 
 
 def vamp(figures: Figures, folder: Folder) -> Figure:
-    """Samples from both priors, and the pseudo-inputs that one of them is made of."""
+    """Samples from both priors, and the pseudo-inputs of the VampPrior."""
     figure = Figure(figsize=(9.0, 3.1), layout="constrained")
     axes = figure.subplots(1, 3)
     titles = {"standard_normal": "samples, prior N(0, I)", "vamp": "samples, VampPrior"}

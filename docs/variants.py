@@ -1,7 +1,7 @@
-"""Trains, measures and draws what docs/variants.md shows, on MNIST: `make docs-variants`, or `python docs/variants.py collapse`.
+"""Train and evaluate the runs of docs/variants.md and fill the page: `make docs-variants`, or `python docs/variants.py collapse`.
 
-A run that is trained and measured already is left as it is, so that the command can be stopped and started again. Figures go
-into docs/variants.json, pictures into docs/images/variants/, and tables into the page. All of it takes about an hour on one core.
+Finished runs are skipped, so the command can be stopped and restarted. Values go into docs/variants.json, figures into
+docs/images/variants/, and tables into the page. All studies together take about an hour on one core.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from studies import STUDIES, Study
 DOCS = Path(__file__).parent
 FIGURES, PAGE = DOCS / "variants.json", DOCS / "variants.md"
 TABLE = re.compile(r"<!-- table (\w+) -->\n(?:\|.*\n)*")
-ENTRY = "test_last"  # of the last weights, which β trained; the best ones are those of the ELBO, where β = 1
-Figures = dict[str, dict[str, list[float]]]  # of a study: setting → figure → its value for each seed
+ENTRY = "test_last"  # the last weights, trained with β; the best checkpoint is chosen by the ELBO, at β = 1
+Figures = dict[str, dict[str, list[float]]]  # of one study: setting → metric → its value for each seed
 
 
 def command(name: str, *arguments: str) -> None:
-    """`python <name>.py <arguments>` in this process, since each start would cost as much as a short run."""
+    """Run `python <name>.py <arguments>` in this process: starting Python each time would take as long as a short run."""
     sys.argv = [f"{name}.py", *arguments]
     try:
         import_module(f"vae_lightning.cli.{name}").main()
@@ -37,17 +37,17 @@ def command(name: str, *arguments: str) -> None:
 
 
 def run_folder(output: Path, study: str, setting: str, seed: int) -> Path | None:
-    """The folder of a run that is through."""
+    """The folder of a finished run, or None."""
     found = sorted((output / f"{study}-{setting}-{seed}").glob("*/results.json"))
     return found[-1].parent if found else None
 
 
 def train(output: Path, data: str, name: str, setting: str, seed: int) -> None:
-    """Trains and measures a run, as far as that is still to be done."""
+    """Train and evaluate a run, unless that is already done."""
     study = STUDIES[name]
     if run_folder(output, name, setting, seed) is None:
-        whereto = (f"data.root={data}", f"output_dir={output}", f"name={name}-{setting}-{seed}", f"seed={seed}")
-        command("train", *study.arguments(setting), *whereto)
+        place = (f"data.root={data}", f"output_dir={output}", f"name={name}-{setting}-{seed}", f"seed={seed}")
+        command("train", *study.arguments(setting), *place)
     folder = run_folder(output, name, setting, seed)
     if ENTRY not in results(folder):
         command("evaluate", f"run={folder}", "checkpoint=last", *study.measures)
@@ -60,21 +60,21 @@ def results(folder: Path | None) -> dict[str, Any]:
 
 
 def gathered(output: Path, name: str) -> Figures:
-    """What the runs of a study measured."""
+    """The metrics of all runs of a study."""
     study = STUDIES[name]
     runs = {s: [results(run_folder(output, name, s, seed))[ENTRY] for seed in study.seeds] for s in study.settings}
     return {s: {key: [round(run[key], 5) for run in entries] for key in study.columns.values()} for s, entries in runs.items()}
 
 
 def table(study: Study, figures: Figures) -> str:
-    """One line for each setting: the mean over seeds and, where there are several, their range."""
-    heads = ["what train.py is given", *study.columns]
+    """One row for each setting: the mean over seeds and, with several seeds, the range."""
+    heads = ["settings", *study.columns]
     rows = [[f"`{study.settings[s]}`", *(in_words(figures[s][key]) for key in study.columns.values())] for s in study.settings]
     return "\n".join("| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *rows]) + "\n"
 
 
 def in_words(values: Sequence[float]) -> str:
-    """`−103.42 (−103.50 … −103.31)`, to four significant digits or two places."""
+    """The mean and the range, such as `−103.42 (−103.50 … −103.31)`."""
     texts = [number(value) for value in (fmean(values), min(values), max(values))]
     return texts[0] if len(values) == 1 or texts[1] == texts[2] else f"{texts[0]} ({texts[1]} … {texts[2]})"
 
@@ -85,7 +85,7 @@ def number(value: float) -> str:
 
 
 def filled(text: str, figures: dict[str, Figures]) -> str:
-    """The page with every table made anew of which there are figures."""
+    """The page with every table updated that has values in `figures`."""
 
     def made(match: re.Match[str]) -> str:
         name = match[1]
@@ -110,6 +110,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="*", choices=[*STUDIES, []], default=[], metavar="study", help=", ".join(STUDIES))
     parser.add_argument("--data", default="../shared/data", help="folder with MNIST/raw")
-    parser.add_argument("--output", type=Path, default=Path("outputs/variants"), help="folder of the runs")
+    parser.add_argument("--output", type=Path, default=Path("outputs/variants"), help="folder for the runs")
     chosen = parser.parse_args()
     main(chosen.studies or list(STUDIES), chosen.output, chosen.data)

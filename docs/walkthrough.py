@@ -1,7 +1,7 @@
-"""One mini-batch of real digits through one training step of a VAE, and what can be seen on the way.
+"""One mini-batch of real digits through one training step of a VAE, with what it prints at each step.
 
-Run it whole (`python docs/walkthrough.py`, under a minute on a CPU) or cell by cell in an editor that knows `# %%`.
-The text that goes with it is docs/how_it_works.md, whose figures are the ones printed here.
+Run the whole script (`python docs/walkthrough.py`, less than a minute on a CPU), or one cell at a time in an editor that
+supports `# %%`. The explanation is docs/how_it_works.md, which shows the values printed here.
 """
 
 # %% data
@@ -68,7 +68,7 @@ def length(part: torch.nn.Module) -> float:
 
 
 def elbo_of(images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """The same three stops again, for images (batch, 1, 28, 28) and ε (batch, 2)."""
+    """The ELBO of each image, by the same three steps, for images (batch, 1, 28, 28) and ε (batch, 2)."""
     q = vae.encode(images)
     assert isinstance(q, DiagonalNormal)
     z = q.mean + q.stddev * noise

@@ -1,4 +1,4 @@
-"""A few steps with noise keyed by example, whatever the processes."""
+"""Trains a few steps with noise keyed by example, so that one process and several draw the same noise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vae_lightning.objectives import Objective
 from vae_lightning.schedules.feedback import Control
 from vae_lightning.schedules.learning_rate import NoLRSchedule
 from vae_lightning.training.datamodule import VAEDataModule
-from vae_lightning.training.loggers import MetricsCSV
+from vae_lightning.training.metrics_csv import MetricsCSV
 from vae_lightning.training.module import VAEModule
 
 
@@ -31,7 +31,7 @@ class FixedNoise(VAEModule):
         return ExampleNoise(batch.examples, derive_seed(self.seed, self.current_epoch))
 
     def on_train_end(self) -> None:
-        """noise.json: what each process would draw by itself."""
+        """Writes noise.json: the noise that each process would draw without `FixedNoise`."""
         batch = Batch(torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.zeros(2), torch.arange(2))
         mine = VAEModule.training_noise(self, batch, 0).normal(torch.zeros(2, 4)).flatten().tolist()
         noise: list = [mine] * self.trainer.world_size
@@ -42,10 +42,10 @@ class FixedNoise(VAEModule):
 
 
 def train(processes: int, batch_size: int, folder: Path) -> None:
-    """`folder` gets metrics.csv and noise.json."""
+    """Writes metrics.csv and noise.json to `folder`."""
     torch.manual_seed(0)
     vae = VAE(MLP((32,)), Diagonal(4), StandardNormal(4), Bernoulli((1, 28, 28)))
-    beta = Control(target=5.0, integral=1e-2)  # by feedback, from what all processes measure
+    beta = Control(target=5.0, integral=1e-2)  # controlled by the KL over all processes
     module = FixedNoise(vae, Objective(), beta, partial(torch.optim.Adam, lr=1e-3), NoLRSchedule(), dynamic=True, seed=0)
     trainer = Trainer(
         accelerator="cpu",

@@ -1,10 +1,10 @@
-"""Running the commands as a user types them, in this process (imports are paid once) or in one of their own."""
+"""Run the commands as a user types them, in this process (to import once) or in a separate one."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ class Outcome:
 
 
 class Runner:
-    """`runner("train", "beta=4")` in the folder `cwd`, whose outputs/ is searched by `runs()`."""
+    """`runner("train", "beta=4")` in the folder `cwd`; `runs()` lists the runs in its outputs/."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cwd: Path) -> None:
         self.monkeypatch, self.capsys, self.cwd = monkeypatch, capsys, cwd
@@ -47,18 +47,27 @@ class Runner:
         return sorted((path.parent for path in self.cwd.glob("outputs/**/config.yaml")), key=lambda p: p.stat().st_mtime_ns)
 
     def trained(self, *arguments: str) -> Path:
-        """The folder of a run that has to succeed."""
+        """Train a run that must succeed; its folder."""
         outcome = self("train", *arguments)
         assert outcome.status == 0, outcome.err
         return self.runs()[-1]
 
 
 def run_script(script: str, arguments: Sequence[str], cwd: Path, **environment: str) -> Outcome:
-    """`python <script> <arguments>` in a process of its own."""
+    """Run `python <script> <arguments>` in a separate process."""
+    return _run([str(REPOSITORY / script), *arguments], cwd, environment)
+
+
+def run_python(code: str, arguments: Sequence[str], cwd: Path) -> Outcome:
+    """Run `python -c <code> <arguments>` in a separate process, which finds the package."""
+    return _run(["-c", code, *arguments], cwd, {"PYTHONPATH": str(REPOSITORY)})
+
+
+def _run(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Outcome:
     import os
 
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / script), *arguments],
+        [sys.executable, *arguments],
         cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,
@@ -87,7 +96,7 @@ def metrics_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def in_process(cwd: Path, command: str, *arguments: str) -> Outcome:
-    """As a `Runner` does, where its fixtures cannot be had."""
+    """Run a command like `Runner`, for use outside of a test function."""
     import contextlib
     import io
     from importlib import import_module
@@ -104,7 +113,7 @@ def in_process(cwd: Path, command: str, *arguments: str) -> Outcome:
 
 
 def train_once(cwd: Path, *arguments: str) -> Path:
-    """A run for a whole module of tests, trained in `cwd`: its folder."""
+    """Train a run that a module of tests shares, in `cwd`; its folder."""
     outcome = in_process(cwd, "train", *arguments)
     assert outcome.status == 0, outcome.err
     return next(cwd.glob("outputs/*/*/config.yaml")).parent

@@ -49,7 +49,7 @@ def test_an_invalid_value_names_argument_value_and_what_is_allowed() -> None:
         (lambda v: check_bool("x", v), False, False),
     ],
 )
-def test_checks_let_good_values_pass(check: Callable[[Any], Any], good: Any, result: Any) -> None:
+def test_checks_return_good_values(check: Callable[[Any], Any], good: Any, result: Any) -> None:
     assert check(good) == result
     assert type(check(good)) is type(result)
 
@@ -78,7 +78,7 @@ def test_checks_refuse_bad_values_and_say_what_is_allowed(check: Callable[[Any],
         check(bad)
 
 
-def test_nearest_proposes_the_near_word_only() -> None:
+def test_only_a_close_word_is_suggested() -> None:
     assert did_you_mean("cnov", ["mlp", "conv", "resnet"]) == " Did you mean 'conv'?"
     assert did_you_mean("zzzz", ["mlp", "conv", "resnet"]) == ""
 

@@ -1,6 +1,6 @@
 """Train, understand and measure Variational Auto-Encoders.
 
-`from vae_lightning import load, VAE`: names are imported when first used, so that `--help` does not wait for torch.
+`from vae_lightning import load, VAE`: names are imported on first use, so that `--help` does not wait for torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`vae-lightning train model=conv beta=4`, and `python -m vae_lightning train …`: the commands of the repository's scripts."""
+"""`vae-lightning train model=conv beta=4` or `python -m vae_lightning train …`: the same commands as the scripts."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ from vae_lightning.cli.startup import start
 from vae_lightning.errors import did_you_mean
 
 COMMANDS = {
-    "train": "trains a VAE in a run folder of its own",
-    "evaluate": "measures a trained run",
-    "generate": "draws a trained run",
-    "report": "answers a sweep: tables and a page of all its runs",
-    "explore": "writes a page in which its latent space can be walked through",
-    "export": "writes a trained encoder and decoder as ONNX and safetensors",
+    "train": "train a VAE in a new run folder",
+    "evaluate": "measure a trained run",
+    "generate": "make pictures from a trained run",
+    "report": "summarise a sweep: tables and a page of all its runs",
+    "explore": "make an interactive page to explore the latent space",
+    "export": "export encoder and decoder as ONNX and safetensors",
 }
 _COMPLETION = ("-sc", "--shell-completion")
 
 
 def main() -> None:
-    """Runs the command that is named first; without one, lists them. Exit status 2 where there is no such command."""
+    """Run the command named by the first argument; list the commands if there is none. Exit status 2 for an unknown command."""
     first = sys.argv[1] if len(sys.argv) > 1 else ""
     if first in _COMPLETION and "query=bash" in sys.argv:
         first = _complete_command()
     elif first in _COMPLETION:
-        first = "train"  # installs completion for the program's name: any of them does
+        first = "train"  # install completion for the program's name: any command can
     elif first in ("", "-h", "--help"):
         sys.stdout.write(_usage())
         return
     elif first in COMMANDS:
         del sys.argv[1]
     elif "VAE_LIGHTNING_RUN_FOLDER" in os.environ:
-        first = "train"  # a process that DDP started with the arguments of the first, its command taken off
+        first = "train"  # DDP started this process with the arguments of the first one, from which the command was removed
     if first not in COMMANDS:
-        sys.stderr.write(
-            f"error: there is no command {first!r}.{did_you_mean(first, COMMANDS)} Commands: {', '.join(COMMANDS)}.\n"
-        )
+        sys.stderr.write(f"error: unknown command {first!r}.{did_you_mean(first, COMMANDS)} Commands: {', '.join(COMMANDS)}.\n")
         sys.exit(2)
     start(first)
 
@@ -48,7 +46,7 @@ def _usage() -> str:
 
 
 def _complete_command() -> str:
-    """The command on the line to be completed, which is taken off it for Hydra; prints the commands where none is there yet."""
+    """The command on the line to complete, removed from it for Hydra. If there is none yet, print the commands and exit."""
     line = os.environ.get("COMP_LINE", "")
     words = line.split(maxsplit=2)
     if len(words) < 2 or (len(words) == 2 and not line.endswith(" ")):

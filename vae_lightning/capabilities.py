@@ -1,7 +1,7 @@
-"""What a pair of posterior and prior can do, in the words that an error message uses. Parts of an objective need some of it.
+"""What a pair of posterior and prior can do, in the words of the error messages; parts of an objective need some of it.
 
-A posterior and a prior list in `capabilities` what they allow; together they can do what both can. Each part of an objective
-lists in `needs` what it cannot do without. So no shared code asks which option it deals with.
+A posterior and a prior list in `capabilities` what they can do; together they can do what both can. Each part of an objective
+lists in `needs` what it cannot do without. So no shared code has to ask which option it is dealing with.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ EVERYTHING = frozenset({DENSITY, DENSITY_ANYWHERE, KL_PER_DIMENSION, REAL_SPACE}
 
 
 class Option(Protocol):
-    """Anything that says which option of the configuration it is, such as `prior=vamp`."""
+    """Anything that names its option of the configuration, such as `prior=vamp`."""
 
     option: ClassVar[str]
 
 
 class Capable(Option, Protocol):
-    """An option that says what it can do."""
+    """An option that lists what it can do."""
 
     @property
     def capabilities(self) -> AbstractSet[str]: ...
 
 
 def require(part: Option, needs: AbstractSet[str], *givers: Capable) -> None:
-    """UserError, naming both options, where `part` needs what one of `givers` has not."""
+    """Raise UserError, naming both options, if `part` needs what one of `givers` cannot do."""
     for giver in givers:
         for need in sorted(needs - giver.capabilities):
-            raise UserError(f"{part.option} does not go with {giver.option}: it needs {need}.")
+            raise UserError(f"{part.option} is incompatible with {giver.option}: it needs {need}.")

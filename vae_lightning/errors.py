@@ -1,4 +1,4 @@
-"""Errors that people read, and the checks of arguments that raise them. Imports nothing, so that it is quick to import."""
+"""Errors that users see, and checks of arguments that raise them. Imports the standard library only, to be quick."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from typing import Any, NoReturn
 
 
 class UserError(Exception):
-    """Something a person can mend: one sentence, shown without a traceback.
+    """An error that the user can fix: one sentence, shown without a traceback.
 
-    `status` is the exit status of the command: 2 where the configuration, or the data that it names, is wrong; 1 where the
-    machine, a file of the run or the numbers failed.
+    Args:
+        message: what is wrong, with which value, and what is allowed or what to do.
+        status: the exit status of the command: 2 if the configuration, or the data that it names, is wrong; 1 if the machine, a
+            file of the run or the numbers failed.
     """
 
     def __init__(self, message: str, status: int = 2) -> None:
@@ -25,15 +27,21 @@ class UserError(Exception):
 
 
 class InvalidValue(UserError, ValueError):
-    """An argument out of its range. `name` is the constructor's argument, `value` what came, `allowed` what may come."""
+    """An argument has a value that is not allowed.
 
-    def __init__(self, name: str, value: Any, allowed: str) -> None:
+    Args:
+        name: the argument, or the key of the configuration.
+        value: its value.
+        allowed: what it must be, such as "an integer of at least 1".
+    """
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
         super().__init__(f"{name}={format_value(value)}: must be {allowed}.")
         self.name, self.value, self.allowed = name, value, allowed
 
 
 class RunError(UserError):
-    """The configuration was right, but the machine, a file of the run or the numbers were not: exit status 1."""
+    """The configuration is right, but the machine, a file of the run or the numbers failed: exit status 1."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=1)
@@ -41,19 +49,19 @@ class RunError(UserError):
 
 @contextmanager
 def prefix_key(key: str) -> Iterator[None]:
-    """An InvalidValue leaves this block with its argument named as a key below `key`."""
+    """Put `key.` before the name in any InvalidValue that is raised in this block."""
     try:
         yield
     except InvalidValue as error:
         raise InvalidValue(f"{key}.{error.name}", error.value, error.allowed) from error
 
 
-def format_value(value: Any) -> str:
-    """A value as it is typed on the command line: null, true, [1,a], {a:1}; control characters escaped, long ones cut."""
+def format_value(value: object) -> str:
+    """A value as typed on the command line: null, true, [1,a], {a:1}. Control characters are escaped, long values cut."""
     if value is None or isinstance(value, bool):
-        text = {None: "null", True: "true", False: "false"}[value]
+        text = "null" if value is None else str(value).lower()
     elif isinstance(value, str):
-        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+        text = printable(value)
         text = f"'{text}'" if not text or _reads_otherwise(text) else text
     elif isinstance(value, Mapping):
         text = "{" + ",".join(f"{key}:{format_value(part)}" for key, part in value.items()) + "}"
@@ -64,8 +72,13 @@ def format_value(value: Any) -> str:
     return text if len(text) <= 200 else text[:200] + "…"
 
 
+def printable(text: str) -> str:
+    """Text that is safe to print on a terminal: control characters escaped, such as \\x1b."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def _reads_otherwise(text: str) -> bool:
-    """Whether a text has to be quoted to be one."""
+    """Whether YAML would read the text as a number, a boolean or null, unless it is quoted."""
     try:
         float(text)
     except ValueError:
@@ -80,20 +93,20 @@ OUT_OF_MEMORY_MESSAGE = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Of Python, torch on the CPU, or torch on a GPU; without importing torch."""
+    """Whether Python, or torch on the CPU or a GPU, ran out of memory. Does not import torch."""
     text = str(error)
-    torch_s = error.__class__.__name__ == "OutOfMemoryError" or "can't allocate memory" in text or "CUDA out of memory" in text
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and torch_s)
+    of_torch = error.__class__.__name__ == "OutOfMemoryError" or "can't allocate memory" in text or "CUDA out of memory" in text
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and of_torch)
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
-    """` Did you mean 'conv'?`, or nothing where no known word is near."""
+    """` Did you mean 'conv'?`, with a leading space; empty if no known word is close."""
     match = get_close_matches(word, list(known), n=1)
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
-def check_int(name: str, value: Any, minimum: int = 1, maximum: int | None = None) -> int:
-    """An integer ≥ `minimum` and ≤ `maximum` (a bool is none)."""
+def check_int(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> int:
+    """Return `value` if it is an integer in [`minimum`, `maximum`], and not a bool; else raise InvalidValue."""
     most = math.inf if maximum is None else maximum
     if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= most:
         raise InvalidValue(name, value, f"an integer of at least {minimum}{f' and at most {maximum}' if maximum else ''}")
@@ -101,7 +114,7 @@ def check_int(name: str, value: Any, minimum: int = 1, maximum: int | None = Non
 
 
 def check_ints(name: str, values: Any, minimum: int = 1) -> tuple[int, ...]:
-    """A list of at least one integer, each ≥ `minimum`."""
+    """Return `values` if it is a non-empty list of integers of at least `minimum`; else raise InvalidValue."""
     good = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
     if not good or any(isinstance(v, bool) or not isinstance(v, int) or v < minimum for v in values):
         raise InvalidValue(name, values, f"a list of integers of at least {minimum}, such as [{minimum}]")
@@ -109,28 +122,29 @@ def check_ints(name: str, values: Any, minimum: int = 1) -> tuple[int, ...]:
 
 
 def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> float:
-    """A finite number in [low, high], or in (low, high] with `above`."""
+    """Return `value` if it is finite and in [low, high], or in (low, high] with `above`; else raise InvalidValue."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not good or value > high or value < low or (above and value == low):
         raise InvalidValue(name, value, f"a finite number {interval_in_words(low, high, above)}".rstrip())
     return float(value)
 
 
-def check_choice(name: str, value: Any, allowed: Collection[str]) -> str:
-    """One of a few words."""
+def check_choice(name: str, value: object, allowed: Collection[str]) -> str:
+    """Return `value` if it is one of the `allowed` words; else raise InvalidValue."""
     if not isinstance(value, str) or value not in allowed:
         raise InvalidValue(name, value, f"one of {', '.join(allowed)}")
     return value
 
 
-def check_bool(name: str, value: Any) -> bool:
-    """true or false."""
+def check_bool(name: str, value: object) -> bool:
+    """Return `value` if it is true or false; else raise InvalidValue."""
     if not isinstance(value, bool):
         raise InvalidValue(name, value, "true or false")
     return value
 
 
 def interval_in_words(low: float, high: float, above: bool) -> str:
+    """`of at least 0 and at most 1`, or `above 0` with `above`; empty without limits."""
     lower = f"above {low:g}" if above else f"of at least {low:g}"
     if math.isinf(low):
         return "" if math.isinf(high) else f"of at most {high:g}"
@@ -144,11 +158,12 @@ INTERRUPTED_MESSAGE = "error: interrupted.\n"
 
 
 def exit_interrupted() -> NoReturn:
-    """Says so, and exits. A further process of DDP leaves the sentence to the first."""
+    """Print that the command was interrupted, and exit. Under DDP only the main process prints."""
     if is_main_process():
         sys.stderr.write(INTERRUPTED_MESSAGE)
     sys.exit(INTERRUPTED_STATUS)
 
 
 def is_main_process() -> bool:
+    """Whether this is the only process, or the first that DDP started on this machine."""
     return os.environ.get("LOCAL_RANK", "0") in ("", "0")

@@ -1,59 +1,100 @@
-"""Files that no reader meets half-written. Imports nothing of weight."""
+"""Writing files that are never seen half-written, and locks that end with their process. Quick to import: no torch."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from filelock import FileLock, Timeout
+
 from vae_lightning.errors import RunError
+
+LOCK = ".lock"  # in a run folder while a process trains in it
+
+
+# -------------------------------------------------------------------- writing
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path`, renamed to it when it is whole, so that no reader meets half a file.
+def atomic_path(path: Path, before_rename: Callable[[], None] | None = None) -> Iterator[Path]:
+    """Gives the path of a temporary file in the same folder, and renames that file to `path` at the end of the block.
 
-    Never through a link that someone put there. OSError where it cannot be written.
+    After an exception, `path` is as it was before. A link at `path` is replaced, never followed.
+
+    Args:
+        path: where the file belongs.
+        before_rename: called once the new file is complete.
+
+    Raises:
+        OSError: the file cannot be written.
     """
-    beside = temporary_sibling(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with beside.open("xb") as file:
-            yield file
-        beside.replace(path)
+        yield temporary
+        if before_rename is not None:
+            before_rename()
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_write(path: Path, durable: bool = False, before_rename: Callable[[], None] | None = None) -> Iterator[BinaryIO]:
+    """Opens a temporary file for writing and renames it to `path` when it is complete (see `atomic_path`).
+
+    Args:
+        path: where the file belongs.
+        durable: whether to flush the file and its folder to the disk, so that it survives a power cut.
+        before_rename: called once the new file is complete.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with atomic_path(path, before_rename) as temporary, temporary.open("xb") as file:  # "x": not through someone else's link
+        yield file
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+        file.close()  # Windows renames no open file
+    if durable:
+        _sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
+    """Writes a UTF-8 text file atomically."""
     with atomic_write(path) as file:
         file.write(text.encode())
 
 
-def temporary_sibling(path: Path) -> Path:
-    """A name for a half-written `path` that nobody can have guessed; to be opened with mode "x"."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-
-
 def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file atomically."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def training_finished(folder: Path) -> bool:
-    """Whether training ended in this run folder; a `results.json` alone does not say so, since evaluate.py writes one."""
-    try:
-        return "steps" in read_json(folder / "results.json")
-    except ValueError:  # damaged since: whoever reads it says so
-        return True
+def _sync_folder(folder: Path) -> None:
+    """Flushes a folder, so that a rename survives a power cut, on systems that can do so."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# -------------------------------------------------------------------- reading
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds; empty where there is no file. ValueError where it holds something else."""
+    """The object in a JSON file; empty if there is no file.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -63,50 +104,74 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def training_finished(folder: Path) -> bool:
+    """Whether training finished in this run folder; evaluate.py writes a `results.json` too, but without `steps`."""
+    try:
+        return "steps" in read_json(folder / "results.json")
+    except ValueError:  # damaged since then: whoever reads it will report it
+        return True
+
+
+# -------------------------------------------------------------------- locks
+
+
+def _lock(path: Path) -> FileLock:
+    """A lock that the operating system releases when the process ends, however it ends."""
+    return FileLock(path, fallback_to_soft=False)  # a soft lock would stay behind when the process is killed
+
+
 @contextmanager
 def exclusive_folder(folder: Path, patience: float = 10.0) -> Iterator[None]:
-    """Holds the run folder; RunError where another process still trains in it after `patience` seconds.
+    """Keeps other processes from training in the run folder during the block.
 
-    A lock on the folder itself, which the system lets go of however the process ends.
+    A folder that is read-only, or whose file system has no locks, is not locked.
+
+    Args:
+        folder: the run folder.
+        patience: seconds to wait for another process to finish.
+
+    Raises:
+        RunError: another process is still training in it after `patience` seconds.
     """
+    lock = _lock(folder / LOCK)
     try:
-        import fcntl
-
-        descriptor = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):  # not on this system, or not for folders
+        lock.acquire(timeout=patience, poll_interval=0.1)
+    except Timeout:
+        raise RunError(
+            f"Another process is training in {folder}: wait until it has finished, or stop it, and try again."
+        ) from None
+    except (OSError, NotImplementedError):
         yield
         return
     try:
-        end = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise RunError(f"Another process is training in {folder}: let it end, or stop it, first.") from None
-                time.sleep(0.1)
-            except OSError:  # a file system without locks
-                break
         yield
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # while it is held: filelock notices when the file it has locked is no longer there
+            (folder / LOCK).unlink()
+        lock.release()
 
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Holds the lock, if it is free; whether it was."""
+    """Takes the lock for the block if it is free, and gives whether it was; True where the file system has no locks."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
+    lock = _lock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    except (OSError, NotImplementedError):
         yield True
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock."""
     if not path.exists():
         return False
     with try_lock(path) as free:

@@ -1,7 +1,7 @@
-"""Random numbers as pure functions of what they are for.
+"""Random numbers as pure functions of what they are used for.
 
-Training noise is a function of (seed, purpose, rank, step): a run that is resumed, or given another number of loader workers,
-draws what it would have drawn. Evaluation noise is a function of (seed, purpose, example): batch size and order change nothing.
+Training noise is a function of (seed, purpose, rank, step): a resumed run, or one with another number of loader workers, draws
+what it would have drawn. Evaluation noise is a function of (seed, purpose, example), so batch size and order change nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 class Noise(Protocol):
-    """A stream of standard noise. `like` has the batch first: shape (batch, *event)."""
+    """A stream of standard noise. The batch is the first dimension of `like`: (batch, *event)."""
 
     def normal(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
         """ε ~ N(0, 1), shape (*samples, *like.shape), dtype and device of `like`."""
@@ -25,16 +25,17 @@ class Noise(Protocol):
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A 63-bit seed from a tuple such as (seed, "train", rank, step).
+    """Derive a 63-bit seed from a tuple such as (seed, "train", rank, step).
 
-    Hashed rather than added up, since a CPU generator uses the low 32 bits of its seed only and neighbouring seeds meet.
+    Hashed rather than added up, since a CPU generator uses only the low 32 bits of its seed, and sums of neighbouring seeds
+    collide.
     """
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 class StreamNoise:
-    """Noise from a torch generator seeded with a key: the fast one, for training."""
+    """Noise from a seeded torch generator: fast, for training."""
 
     def __init__(self, generator: torch.Generator, seed: int) -> None:
         self.generator = generator.manual_seed(seed)
@@ -46,7 +47,7 @@ class StreamNoise:
         return torch.rand(*samples, *like.shape, generator=self.generator, dtype=like.dtype, device=like.device)
 
     def hand_to_global_generator(self) -> GlobalNoise:
-        """torch's global generator of this device goes on where this one is: what is answered draws what this would."""
+        """Copy this generator's state to torch's global one, and return noise from there, which draws the same numbers."""
         device = self.generator.device
         of_device = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
         of_device.set_state(self.generator.get_state())
@@ -54,7 +55,7 @@ class StreamNoise:
 
 
 class GlobalNoise:
-    """Noise from torch's global generator, for use by hand; training and evaluation give their own."""
+    """Noise from torch's global generator, for interactive use; training and evaluation pass their own."""
 
     def normal(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
         return torch.randn(*samples, *like.shape, dtype=like.dtype, device=like.device)
@@ -64,11 +65,11 @@ class GlobalNoise:
 
 
 class ExampleNoise:
-    """Noise keyed by example: row i of every draw depends on `seed` and `examples[i]` alone.
+    """Noise keyed by example: row i of every draw depends only on `seed` and `examples[i]`.
 
-    The n-th number of an example's m-th draw is SplitMix64 (Steele, Lea and Flood 2014) at counter n from a start that hashes
-    (seed, m, example). The same on every device, to rounding. `first_sample` skips that many samples of the leading
-    `samples` dimension, so that k samples drawn in chunks are the k samples drawn at once.
+    The n-th number of an example's m-th draw is SplitMix64 (Steele, Lea and Flood 2014) at counter n, starting from a hash of
+    (seed, m, example). It is the same on every device, up to rounding. `first_sample` skips that many samples of the leading
+    `samples` dimension, so that k samples drawn in chunks equal k samples drawn at once.
     """
 
     def __init__(self, examples: Tensor, seed: int, first_sample: int = 0) -> None:
@@ -84,7 +85,7 @@ class ExampleNoise:
         return self._uniform(like, samples).to(like.dtype).clamp_max(1 - torch.finfo(like.dtype).eps)
 
     def _uniform(self, like: Tensor, samples: tuple[int, ...]) -> Tensor:
-        """u in (0, 1), float64: 52 random bits and a half, so that neither 0 nor 1 is met."""
+        """Uniform u in (0, 1), float64: 52 random bits plus a half, so that neither 0 nor 1 occurs."""
         draw, self.draws = self.draws, self.draws + 1
         start = torch.tensor(_signed(derive_seed(self.seed, draw)), device=like.device)
         per_example = _mix(self.examples.to(like.device) * _GOLDEN + start)
@@ -97,7 +98,7 @@ class ExampleNoise:
 
 
 class UnbatchedNoise:
-    """`noise` keyed by example, for a distribution without a batch: the last dimension of `samples` is the batch of examples."""
+    """`noise` keyed by example, for a distribution without a batch: the last dimension of `samples` is the batch."""
 
     def __init__(self, noise: Noise) -> None:
         self.noise = noise

@@ -1,3 +1,3 @@
-"""The version of this package, once: `pyproject.toml` and `results.json` take it from here."""
+"""The version of this package; `pyproject.toml` and `results.json` read it from here."""
 
 __version__ = "0.1.0"

@@ -1,1 +1,1 @@
-"""The pictures of docs/how_it_works.md, each a function that returns a figure."""
+"""The figures of docs/how_it_works.md, each drawn by a function that returns a matplotlib figure."""

@@ -1,4 +1,4 @@
-"""What the pictures are made from and drawn with: small models on the 5,000 digits that come along."""
+"""Shared by the figures: small models on the 5,000 bundled digits, and drawing helpers."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font
 
 @cache
 def walkthrough() -> dict[str, Any]:
-    """The names of docs/walkthrough.py, run once: its trained two-dimensional VAE and test digits."""
+    """The variables of docs/walkthrough.py after one run: its trained two-dimensional VAE and the test digits."""
     return runpy.run_path(str(Path(__file__).parents[1] / "walkthrough.py"))
 
 
 @cache
 def digits() -> dict[str, Any]:
-    """Splits whose validation and test images are binarised once, as in a run."""
+    """Splits with fixed binarised validation and test images, as in a run."""
     return prepare_splits(MNIST5k().splits(), "dynamic", 0, training=True)
 
 
@@ -48,7 +48,7 @@ def train(
     beta: Callable[[float], float] = lambda time: 1.0,
     epochs: int = 30,
 ) -> VAE:
-    """A VAE of the walk-through's size after so many epochs of Adam; β as a function of the share of the run that is over."""
+    """A VAE of the walk-through's size, trained with Adam; β is a function of the completed fraction of the run."""
     torch.manual_seed(0)
     vae = VAE(MLP(hidden=(256, 128)), posterior, StandardNormal(posterior.latent_dim), Bernoulli((1, 28, 28)))
     generator, images = torch.Generator().manual_seed(0), digits()["train"].images
@@ -63,7 +63,7 @@ def train(
 
 
 def always(value: float) -> Callable[[float], float]:
-    """A β that stays as it is."""
+    """A constant β."""
     return lambda time: value
 
 

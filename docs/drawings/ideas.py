@@ -1,4 +1,4 @@
-"""One step looked at closely: the reparameterisation trick, its gradients, a posterior, the KL."""
+"""Figures of one training step: the reparameterisation trick, its gradients, a posterior, the KL."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from vae_lightning.models.vae import VAE
 
 
 def trick() -> Figure:
-    """Two ways to draw the same z, and what each does to the way back."""
+    """Two ways to sample z, and the backward path of each."""
     figure = Figure(figsize=(8.2, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for ax, title in (
-        (left, "drawn from N(μ, σ²): the way back ends at the dice"),
-        (right, "z = μ + σ·ε: the dice stand outside"),
+        (left, "z ~ N(μ, σ²): the gradient stops at sampling"),
+        (right, "z = μ + σ·ε: the randomness is an input"),
     ):
         ax.set(xlim=(0, 10), ylim=(0.6, 5.9), title=title)
         ax.set_axis_off()
@@ -36,7 +36,7 @@ def trick() -> Figure:
     _arrows(right, [(2.0, 3.5), (7.9, 2.1)], [3.4, 3.4], INK)
     _arrows(right, [(7.9, 6.5), (3.5, 2.0)], [2.5, 2.5], BLUE)
     right.text(5.0, 1.5, "∂z/∂μ = 1,  ∂z/∂σ = ε", color=BLUE, ha="center")
-    figure.text(0.5, 0.02, "black: forward     blue: the gradient's way back", ha="center", fontsize=9)
+    figure.text(0.5, 0.02, "black: forward pass     blue: backward pass", ha="center", fontsize=9)
     return figure
 
 
@@ -52,7 +52,7 @@ def _arrows(ax: Axes, spans: list[tuple[float, float]], heights: list[float], co
 
 
 def estimators() -> Figure:
-    """How far gradient estimates from n draws spread."""
+    """The standard deviation of gradient estimates from n samples."""
     names = walkthrough()
     figure = Figure(figsize=(7.2, 3.2), layout="constrained")
     ax = figure.add_subplot()
@@ -68,20 +68,20 @@ def estimators() -> Figure:
         ax.loglog(counts, spread, "o-", color=colour, label=label)
     slope = abs(float(names["path"][:, 0].mean()))
     ax.axhline(slope, color=INK, lw=0.8, ls="--")
-    ax.text(counts[-1], slope * 1.15, "size of the slope itself", ha="right", fontsize=9)
+    ax.text(counts[-1], slope * 1.15, "magnitude of the gradient", ha="right", fontsize=9)
     ax.set_xticks(counts, [str(n) for n in counts])
     ax.minorticks_off()
     ax.set(
-        xlabel="draws averaged in one estimate",
+        xlabel="samples averaged in one estimate",
         ylabel="standard deviation",
-        title="Three estimates of the slope of E[log p(x|z)] along μ₁",
+        title="Three estimates of the gradient of E[log p(x|z)] with respect to μ₁",
     )
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
     return figure
 
 
 def posterior() -> Figure:
-    """True posteriors of four digits by a grid, and the encoder's guesses."""
+    """True posteriors of four digits on a grid, and the encoder's approximations."""
     names = walkthrough()
     vae, images = names["vae"], names["test"][[0, 3, 11, 20]]
     figure = Figure(figsize=(8.2, 2.9), layout="constrained")
@@ -101,7 +101,7 @@ def posterior() -> Figure:
         inset.set(xticks=[], yticks=[])
     figure.axes[0].set_ylabel("z₂")
     figure.suptitle(
-        "True posterior p(z|x) (blue) and the encoder's guess q(z|x) (orange, 1 and 2 standard deviations)", fontsize=10.5
+        "True posterior p(z|x) (blue) and approximate posterior q(z|x) (orange, 1 and 2 standard deviations)", fontsize=10.5
     )
     return figure
 

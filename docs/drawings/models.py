@@ -1,4 +1,4 @@
-"""Trained models side by side: over β, with and without noise, collapsed and not."""
+"""Figures that compare trained models: for several β, with and without noise, with and without posterior collapse."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def autoencoder() -> Figure:
 
 
 def collapse() -> Figure:
-    """KL per latent dimension at β = 4: as it comes, with a warm-up, with free bits."""
+    """KL per latent dimension at β = 4: constant, with a warm-up, with free bits."""
     runs = {
         "β = 1": train(Diagonal(16)),
         "β = 4: more collapse": train(Diagonal(16), beta=always(4.0)),

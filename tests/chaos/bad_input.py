@@ -1,4 +1,4 @@
-"""How much bad input the tests try, and what of it was not met as promised."""
+"""Counts the bad input that the tests try, and how much of it was not handled as promised."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODULES = ("tests/cli/test_bad_input.py", "tests/runs/test_config_file.py")
 
 
 class Tried(NamedTuple):
-    """One test: how many inputs it was given, and how many were not met as its name says."""
+    """One test: its number of inputs, and how many of them failed."""
 
     promise: str
     inputs: int
@@ -24,7 +24,7 @@ class Tried(NamedTuple):
 
 
 def try_all(report: Path) -> list[Tried]:
-    """Runs the tests of bad input, which write `report`; a row for each that has several inputs."""
+    """Runs the tests of bad input, with a JUnit report; returns a row for each test that has several inputs."""
     command = [sys.executable, "-m", "pytest", "-q", *MODULES, f"--junitxml={report}"]
     subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False, timeout=900)
     return tally(ET.parse(report).iter("testcase"))

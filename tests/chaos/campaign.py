@@ -1,4 +1,4 @@
-"""`make chaos`: kills runs, breaks their disks and cuts their checkpoints, and writes what came of it to docs/reliability.md."""
+"""`make chaos`: kills runs, breaks their disks, damages their checkpoints and writes the outcome to docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -32,10 +32,15 @@ COMMAND, PROCESSES = ("command",), ("command", "group", "other")
 
 @dataclass(frozen=True)
 class Setup:
-    """A composition, and its share of the kills.
+    """A kind of run, and its share of the kills.
 
-    start_up: they fall while the run is being resumed. in_training: most of them fall after the first step, where starting
-    takes longer than all that follows. whom: one of these is killed, by chance (see `forks.Child.kill`).
+    Args:
+        name: its name on the page.
+        overrides: of the command line.
+        share: its share of the kills, relative to the other setups.
+        start_up: kill while the run is being resumed.
+        in_training: kill mostly after the first step, for runs that take longer to start than to train.
+        whom: one of these is killed, chosen at random (see `forks.Child.kill`).
     """
 
     name: str
@@ -55,7 +60,7 @@ SETUPS = (
         (*MID_EPOCH, "beta=4", "beta_schedule=cyclical", "lr_schedule=multistep"),
         1,
     ),
-    Setup("2 loader workers, every 10 steps", (*MID_EPOCH, "data.num_workers=2"), 1),
+    Setup("2 data workers, every 10 steps", (*MID_EPOCH, "data.num_workers=2"), 1),
     Setup(
         "early stopping, every 10 steps",
         ("callbacks=early_stopping", "callbacks.last.every_n_steps=10", "callbacks.early_stopping.patience=1",
@@ -70,17 +75,17 @@ SETUPS = (
     ),
     Setup("max_steps=230, every 10 steps", (*MID_EPOCH, "trainer.max_steps=230"), 1),
     Setup("two validations an epoch, every 10 steps", (*MID_EPOCH, "trainer.val_check_interval=0.5"), 1),
-    Setup("killed while it resumes, every 10 steps", MID_EPOCH, 1, start_up=True),
+    Setup("killed while resuming, every 10 steps", MID_EPOCH, 1, start_up=True),
     Setup("ddp, 2 processes, every 10 steps", (*MID_EPOCH, "trainer=ddp", "trainer.strategy=ddp_fork"), 1, whom=PROCESSES),
     Setup("ddp, 2 processes, bf16-mixed, every 10 steps",
           (*MID_EPOCH, "trainer=ddp", "trainer.strategy=ddp_fork", "trainer.precision=bf16-mixed"), 0.5, whom=PROCESSES),
-    Setup("ddp, the command started again for the second process, every 10 steps",
+    Setup("ddp, the command run again for the second process, every 10 steps",
           (*MID_EPOCH, "trainer=ddp", "trainer.max_epochs=10"), 0.5, in_training=True, whom=PROCESSES),
 )  # fmt: skip
 
 
 def kill_setup(setup: Setup, kills: int, seed: int, work: Path, end: float) -> Tally:
-    """Kills runs at random moments, `kills` times or until `end`, resumes each time, and compares each with one left alone."""
+    """Kills runs at random moments, `kills` times or until `end`, resumes them, and compares them with an uninterrupted run."""
     tally, chance, began = Tally(), random.Random(seed), work / "began"
     alone = fresh(work / "alone")
     start = time.monotonic()
@@ -123,7 +128,7 @@ def kill_setup(setup: Setup, kills: int, seed: int, work: Path, end: float) -> T
 
 
 def killed(child: forks.Child, delay: float, whom: str = "command", after: Path | None = None) -> bool:
-    """Kills it after `delay` seconds, counted from when the file `after` is there; False where it had ended by then."""
+    """Kills it after `delay` seconds, counted from when the file `after` appears; False if it had ended by then."""
     end = time.monotonic() + delay
     while time.monotonic() < end or (after is not None and not after.exists()):
         if child.ended():
@@ -145,7 +150,7 @@ def fresh(folder: Path) -> Path:
 
 
 def cut_checkpoint(work: Path, cuts: int, chance: random.Random) -> Counter[str]:
-    """Cuts last.ckpt at many places, and flips bytes in it: each time the resume has to name it and offer the one before."""
+    """Truncates last.ckpt at many places and flips bytes in it: each time the resume has to name it and offer an earlier one."""
     folder = fresh(work / "cut")
     assert forks.run(folder, *COMMON, *MID_EPOCH)[0] == 0
     run = forks.only_run(folder)
@@ -156,19 +161,19 @@ def cut_checkpoint(work: Path, cuts: int, chance: random.Random) -> Counter[str]
     places |= {chance.randrange(len(whole)) for _ in range(cuts)}
     for place in sorted(places):
         last.write_bytes(whole[:place])
-        counted["bytes at which it was cut"] += 1
-        counted["cuts not noticed"] += not faults.is_named(run)
+        counted["truncated checkpoints"] += 1
+        counted["truncations not noticed"] += not faults.is_named(run)
     for _ in range(cuts):
         place = chance.randrange(len(whole))
         last.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
-        counted["bytes that were flipped"] += 1
-        counted["flips that changed what is read"] += faults.is_misread(run, whole)
+        counted["changed bytes"] += 1
+        counted["changed bytes that changed the content"] += faults.is_misread(run, whole)
     last.write_bytes(whole)
     return counted
 
 
 def inject(name: str, work: Path) -> tuple[str, str, str]:
-    """(fault, how it ended, what was said); it ends well where status and sentence are as promised."""
+    """(name of the fault, whether status and message were as promised, the message)."""
     try:
         return name, "as promised", faults.FAULTS[name](fresh(work)).replace(str(work), "…")
     except (AssertionError, TimeoutError) as error:
@@ -177,12 +182,12 @@ def inject(name: str, work: Path) -> tuple[str, str, str]:
 
 def main(seconds: Callable[[], float] = time.monotonic) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=250, help="in all setups together")
-    parser.add_argument("--minutes", type=float, default=30, help="after which no more are killed")
-    parser.add_argument("--cuts", type=int, default=100, help="of a checkpoint, and as many flipped bytes")
-    parser.add_argument("--jobs", type=int, default=1, help="processes that kill at the same time")
+    parser.add_argument("--kills", type=int, default=250, help="number of kills in all setups together")
+    parser.add_argument("--minutes", type=float, default=30, help="stop killing after this time")
+    parser.add_argument("--cuts", type=int, default=100, help="truncations of a checkpoint, and as many changed bytes")
+    parser.add_argument("--jobs", type=int, default=1, help="setups that run at the same time")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="setups whose name holds this")
+    parser.add_argument("--only", default="", help="only setups whose name contains this")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "docs" / "reliability.md")
     options = parser.parse_args()
     began = seconds()
@@ -192,7 +197,7 @@ def main(seconds: Callable[[], float] = time.monotonic) -> None:
     arguments = " ".join(sys.argv[1:])
 
     def write(cuts: Counter[str], rows: Sequence[Fault], inputs: Sequence[Tried] = ()) -> str:
-        """The page of what was done so far."""
+        """Writes the page with the results so far."""
         command = f'make chaos ARGS="{arguments}"' if arguments else "make chaos"
         done = {setup.name: tallies[setup.name] for setup in SETUPS if setup.name in tallies}
         text = page(done, cuts, rows, inputs, seconds() - began, command)
@@ -200,7 +205,7 @@ def main(seconds: Callable[[], float] = time.monotonic) -> None:
         return text
 
     forks.warm_up()
-    # forked, so that what was imported is shared
+    # forked, so that imported modules are shared
     pool = ProcessPoolExecutor(options.jobs, multiprocessing.get_context("fork"))
     with tempfile.TemporaryDirectory() as folder, pool:
         work = Path(folder)

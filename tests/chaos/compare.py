@@ -1,4 +1,4 @@
-"""Whether two run folders hold the same figures, weights and states, bit for bit."""
+"""Compares two run folders bit for bit: metrics, weights, states, TensorBoard entries and file names."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 import torch
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-FIGURES = ("val", "test", "train", "beta", "epochs", "steps", "checkpoint", "seed", "binarization")
+RESULTS = ("val", "test", "train", "beta", "epochs", "steps", "checkpoint", "seed", "binarization")
 EVENTS = "events.out.tfevents*"
-# clocks, and files whose names hold the time
+# times, and files whose names contain the time
 CLOCKS = ("seconds", "images_per_second", "files")
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What differs: metrics.csv, figures of results.json, entries of both checkpoints, what TensorBoard shows, which files."""
+    """What differs: metrics.csv, results.json, entries of both checkpoints, TensorBoard entries, file names."""
     found = []
     if (one / "metrics.csv").read_bytes() != (other / "metrics.csv").read_bytes():
         found.append("metrics.csv")
     first, second = (json.loads((folder / "results.json").read_text()) for folder in (one, other))
-    found += [f"results.json: {name}" for name in FIGURES if first.get(name) != second.get(name)]
+    found += [f"results.json: {name}" for name in RESULTS if first.get(name) != second.get(name)]
     for name in ("best.ckpt", "last.ckpt"):
         contents = [torch.load(folder / "checkpoints" / name, weights_only=True) for folder in (one, other)]
         found += [f"{name}: {place}" for place in unequal(*contents)]
@@ -35,7 +35,7 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def unequal(a: Any, b: Any, place: str = "") -> list[str]:
-    """Places at which two nested containers differ; tensors are compared by their bytes, so that NaN equals NaN."""
+    """The places at which two nested containers differ; tensors are compared byte by byte, so that NaN equals NaN."""
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         same = a.shape == b.shape and a.dtype == b.dtype and a.numpy().tobytes() == b.numpy().tobytes()
         return [] if same else [place]
@@ -53,9 +53,9 @@ def unequal(a: Any, b: Any, place: str = "") -> list[str]:
 
 
 def tensorboard(folder: Path) -> Counter[tuple[str, str, int, float | str]]:
-    """How often each entry (writer, tag, step, value) stands in the raw event files; a repetition would show as 2.
+    """How often each entry (writer, tag, step, value) is in the event files; an entry written twice would count as 2.
 
-    The value of a scalar is its number; that of a picture, or of the HParams tab's row, a digest of its bytes.
+    The value of a scalar is its number; that of a picture or of a row of the HParams tab is a digest of its bytes.
     """
     counted: Counter[tuple[str, str, int, float | str]] = Counter()
     for path in folder.rglob(EVENTS):
@@ -63,15 +63,15 @@ def tensorboard(folder: Path) -> Counter[tuple[str, str, int, float | str]]:
             for value in event.summary.value:
                 if not value.tag.endswith("images_per_second"):
                     numbers = value.tensor.float_val
-                    finite = numbers and math.isfinite(numbers[0])  # the HParams tab's first figures are NaN
+                    finite = numbers and math.isfinite(numbers[0])  # the first values of the HParams tab are NaN
                     shown = numbers[0] if finite else hashlib.sha256(value.SerializeToString()).hexdigest()[:12]
                     counted[str(path.parent.relative_to(folder)), value.tag, event.step, shown] += 1
     return counted
 
 
 def files(folder: Path) -> set[str]:
-    """What lies in a run folder; of event files, whose names hold the time, where they lie."""
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    """The files in a run folder, without a killed process's lock; of event files, which are named by time, only the folders."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.parent / EVENTS if path.match(EVENTS) else path) for path in paths}
 
 

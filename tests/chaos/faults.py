@@ -1,4 +1,4 @@
-"""Faults of the machine, planted in a running command; each returns the sentence that was said, or fails an assertion."""
+"""Injects faults of the machine into a running command; each returns the error message, or fails an assertion."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Plant = Callable[[], None]
 
 
 def at_step(step: int, action: Plant) -> Plant:
-    """Before the training step that follows `step` steps of this process, do `action`."""
+    """Calls `action` before the training step that follows `step` steps of this process."""
 
     def plant() -> None:
         from vae_lightning.training.module import VAEModule
@@ -54,7 +54,7 @@ def at_step(step: int, action: Plant) -> Plant:
 
 
 def in_validation(number: int, action: Plant) -> Plant:
-    """At the start of the validation with that number, of those of this process, do `action`."""
+    """Calls `action` at the start of this process's validation number `number`."""
 
     def plant() -> None:
         from vae_lightning.training.module import VAEModule
@@ -73,9 +73,9 @@ def in_validation(number: int, action: Plant) -> Plant:
 
 
 def at_call(owner: str, name: str, action: Callable[..., object], after: bool = False) -> Plant:
-    """Just before the function or method `name` of `owner` (a module, or module:class) runs, or just after, do `action`.
+    """Calls `action` just before (or after) the function or method `name` of `owner`, a module or module:class.
 
-    It is given the arguments of the call.
+    It gets the arguments of the call.
     """
 
     def plant() -> None:
@@ -105,7 +105,7 @@ def kill_self(signum: int = signal.SIGKILL, rank: int | None = None) -> Plant:
 
 
 def poison(term: str, step: int) -> Plant:
-    """Makes one term of the objective NaN (or the gradient, which makes the weights so) at a step."""
+    """Makes one term of the objective NaN at a step; "weights": makes the gradient, and so the weights, NaN."""
 
     def plant() -> None:
         from vae_lightning.objectives import Objective
@@ -127,7 +127,7 @@ def poison(term: str, step: int) -> Plant:
 
 
 def poison_validation(term: str, call: int) -> Plant:
-    """Makes one term NaN when the figures of a split are taken for the `call`-th time."""
+    """Makes one term NaN when a split is measured for the `call`-th time."""
 
     def plant() -> None:
         from vae_lightning.evaluation import elbo
@@ -146,11 +146,11 @@ def poison_validation(term: str, call: int) -> Plant:
     return plant
 
 
-# ---------------------------------------------------------------- what has to hold after each
+# ---------------------------------------------------------------- what has to hold after each fault
 
 
 def failed(folder: Path, *overrides: str, plant: Plant | None = None, seconds: float = 60.0, status: int = 1) -> str:
-    """The one sentence with which the command ended, in time, and none of its processes with it left."""
+    """Runs a command that has to fail in time, with one error message and no process left behind; returns the message."""
     of_mnist5k = [text for text in SHORT if not text.startswith("data.")] if "data=mnist" in overrides else SHORT
     child = forks.start(folder, *of_mnist5k, *overrides, plant=plant)
     got = child.wait(seconds)
@@ -163,7 +163,7 @@ def failed(folder: Path, *overrides: str, plant: Plant | None = None, seconds: f
 
 
 def still_good(folder: Path, *overrides: str) -> None:
-    """The last checkpoint is whole, nothing half-written lies about, and the run ends as the one without a fault."""
+    """Asserts that the last checkpoint is intact, no half-written file is left, and the resumed run ends as without a fault."""
     run = forks.only_run(folder)
     assert is_intact(run / "checkpoints" / "last.ckpt")
     assert not list(run.rglob("*.tmp"))
@@ -174,7 +174,7 @@ def still_good(folder: Path, *overrides: str) -> None:
 
 
 def is_named(run: Path) -> bool:
-    """Whether a damaged last.ckpt is named, and the one before it offered."""
+    """Whether a damaged last.ckpt is named in an error message that offers previous.ckpt."""
     try:
         resume.find_resume_point(str(run), [])
     except RunError as error:
@@ -183,7 +183,7 @@ def is_named(run: Path) -> bool:
 
 
 def is_misread(run: Path, whole: bytes) -> bool:
-    """Whether last.ckpt is read as something else than it was."""
+    """Whether last.ckpt is read with another content than it had."""
     try:
         content = resume.find_resume_point(str(run), []).content
     except RunError:
@@ -195,7 +195,7 @@ def is_misread(run: Path, whole: bytes) -> bool:
 
 
 def full_disk(folder: Path) -> str:
-    """A small tmpfs that fills up in the middle of the run; where none can be mounted, a limit on the size of files."""
+    """Fills a small tmpfs in the middle of the run; without the right to mount one, limits the size of files."""
     disk = folder / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True).returncode == 0
@@ -223,20 +223,20 @@ def full_disk(folder: Path) -> str:
 
 
 def limited_files(folder: Path, *overrides: str) -> str:
-    """No file may grow beyond 100 kB any more."""
+    """From the middle of the run on, no file may grow beyond 100 kB."""
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     said = failed(folder, *overrides, plant=at_step(33, limit))
-    assert "make room" in said, said
+    assert "free some space" in said, said
     still_good(folder, *overrides)
     return said
 
 
 def close(folder: Path) -> None:
-    """The folder may be read only; for root, by becoming someone else."""
+    """Makes the folder read-only; root becomes another user instead."""
     if os.getuid() == 0:
         os.setuid(NOBODY)
     else:
@@ -244,7 +244,7 @@ def close(folder: Path) -> None:
 
 
 def closed_before(module: str, name: str, folder: Path) -> Plant:
-    """Closes `folder` when the function `name` is called: the command has read its own files by then."""
+    """Makes `folder` read-only when the function `name` is called: by then the command has read its own files."""
     return at_call(module, name, lambda *_: close(folder))
 
 
@@ -279,7 +279,7 @@ def events_cannot_be_made(folder: Path) -> str:
 
         def create_folder(parent: Path, prefix: str) -> Path:
             made = original(parent, prefix)
-            (made / "train").write_text("in the way of the events of training")
+            (made / "train").write_text("a file where the folder of the training events should be")
             return made
 
         runs.create_folder = create_folder
@@ -290,7 +290,7 @@ def events_cannot_be_made(folder: Path) -> str:
 
 
 def events_cannot_be_written(folder: Path) -> str:
-    """TensorBoard's thread meets a full disk after 40 records."""
+    """TensorBoard's thread finds the disk full after 60 records."""
 
     def plant() -> None:
         from tensorboard.summary.writer import record_writer
@@ -312,11 +312,11 @@ def events_cannot_be_written(folder: Path) -> str:
 
 
 def closed_data(folder: Path) -> str:
-    """data.root is there, empty, and cannot be written, so that nothing can be downloaded to it."""
+    """data.root is an empty folder without write permission, so that nothing can be downloaded to it."""
     root = folder / "data"
     root.mkdir()
     _let_in(folder)
-    plant = closed_before("vae_lightning.training.assembly", "build_data", root)
+    plant = closed_before("vae_lightning.training.parts", "build_data", root)
     said = failed(folder, "data=mnist", f"data.root={root}", plant=plant, status=2)
     assert str(root) in said, said
     assert "cannot be written" in said, said
@@ -330,7 +330,7 @@ def unreadable_data(folder: Path) -> str:
         (raw / f"{name}-ubyte").write_bytes(b"")
         (raw / f"{name}-ubyte").chmod(0)
     _let_in(folder)
-    plant = closed_before("vae_lightning.training.assembly", "build_data", folder / "data")
+    plant = closed_before("vae_lightning.training.parts", "build_data", folder / "data")
     said = failed(folder, "data=mnist", f"data.root={folder / 'data'}", plant=plant, status=2)
     assert "train-images-idx3-ubyte" in said, said
     assert "Permission denied" in said, said
@@ -351,7 +351,7 @@ def nan_in(term: str) -> Callable[[Path], str]:
 
 
 def nan_in_weights_at_the_end_of_an_epoch(folder: Path) -> str:
-    """Seen in the validation that follows, and told of the weights."""
+    """It shows in the validation that follows, but the message names the weights."""
     said = failed(folder, plant=poison("weights", 40))
     assert "at step 40, epoch 1: it began in weights" in said, said
     return said
@@ -365,10 +365,10 @@ def nan_in_validation(folder: Path) -> str:
     return said
 
 
-def nan_in_final_figures(folder: Path) -> str:
-    """Of three validations and two final measurements, the last: nothing but that is lost."""
+def nan_in_final_metrics(folder: Path) -> str:
+    """In the last of three validations and two final measurements: nothing else is lost."""
     said = failed(folder, plant=poison_validation("reconstruction", 5))
-    assert "in the final figures of test, after step 60, epoch 3: it began in reconstruction. " in said, said
+    assert "in the final metrics of test, after step 60, epoch 3: it began in reconstruction. " in said, said
     assert "best.ckpt is kept" in said, said
     run = forks.only_run(folder)
     assert not (run / "results.json").exists()
@@ -418,7 +418,7 @@ def worker_dies(folder: Path) -> str:
 
 
 def looks_late() -> None:
-    """The command looks after its processes a second late, as on a machine under load: by then both have met the fault."""
+    """The main process checks its workers a second late, as on a busy machine: by then both workers have failed."""
     from torch.multiprocessing.spawn import ProcessContext
 
     original = ProcessContext.join
@@ -462,7 +462,7 @@ def process_is_refused(folder: Path) -> str:
 
 
 def command_dies(folder: Path) -> str:
-    """The command is killed, and its two processes are left behind: they end by themselves."""
+    """The main process is killed and leaves its two workers behind: they end by themselves."""
     child = forks.start(folder, *SHORT, *DDP, plant=at_step(33, lambda: os.kill(os.getppid(), signal.SIGKILL)))
     assert child.wait(60) == 137
     _none_left(child.pid)
@@ -471,7 +471,7 @@ def command_dies(folder: Path) -> str:
 
 
 def _none_left(group: int) -> None:
-    """No process of that group is alive half a minute later."""
+    """Asserts that all processes of the group have ended within half a minute."""
     for _ in range(300):
         try:
             os.killpg(group, 0)
@@ -483,7 +483,7 @@ def _none_left(group: int) -> None:
 
 
 def stopped_by(signum: int, *overrides: str) -> Callable[[Path], str]:
-    """Asked to stop: a checkpoint, the command that goes on, the usual status."""
+    """A signal asks the run to stop: it writes a checkpoint, prints the resume command and ends with the usual status."""
 
     def fault(folder: Path) -> str:
         arguments = (*SHORT, *overrides, "callbacks.last.every_n_steps=null")
@@ -503,7 +503,7 @@ def stopped_by(signum: int, *overrides: str) -> Callable[[Path], str]:
 
 
 def requeued_by_slurm(folder: Path) -> str:
-    """The signal that SLURM sends before the time is over: a checkpoint between two steps, and Lightning's own requeue."""
+    """SLURM signals that the time limit is near: a checkpoint is written between two steps, and Lightning requeues the job."""
     programs = folder / "bin"
     programs.mkdir()
     (programs / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> "{folder}/requeued"\n')
@@ -534,11 +534,11 @@ def requeued_by_slurm(folder: Path) -> str:
     assert forks.only_run(folder) == run
     found = compare.differences(forks.left_alone(*SHORT), run)
     assert not found, found
-    return "(goes on in the folder of the job)"
+    return "(the job resumes in its run folder)"
 
 
 def at_once(folder: Path) -> str:
-    """Ten runs started in one second, and one resumed twice at once."""
+    """Ten runs are started at once."""
     children = [forks.start(_made(folder / str(i)), *SHORT, f"output_dir={folder / 'shared'}") for i in range(10)]
     assert [child.wait() for child in children] == [0] * 10, [child.out[-500:] for child in children]
     runs = list((folder / "shared").glob("*/*/results.json"))
@@ -547,7 +547,7 @@ def at_once(folder: Path) -> str:
 
 
 def trained_twice(folder: Path) -> str:
-    """A second command that goes on with a run that is still going on."""
+    """A second command resumes a run that is still training."""
     first = forks.start(folder, *SHORT, plant=at_step(33, lambda: time.sleep(14)))
     while not list(folder.glob("outputs/*/*/checkpoints/last.ckpt")):
         time.sleep(0.05)
@@ -564,7 +564,7 @@ def _made(folder: Path) -> Path:
 
 
 def _let_in(folder: Path) -> None:
-    """Anyone may enter and write."""
+    """Gives everyone the right to enter and write."""
     for path in (folder, *folder.parents):
         if path.owner() == folder.owner() and path != Path("/") and not path.stat().st_mode & 0o001:
             path.chmod(path.stat().st_mode | 0o011)
@@ -583,10 +583,10 @@ FAULTS: dict[str, Callable[[Path], str]] = {
     **{f"NaN in {term}": nan_in(term) for term in ("reconstruction", "kl", "loss", "weights")},
     "NaN in weights at the end of an epoch": nan_in_weights_at_the_end_of_an_epoch,
     "NaN in validation": nan_in_validation,
-    "NaN in the final figures": nan_in_final_figures,
+    "NaN in the final metrics": nan_in_final_metrics,
     "out of memory": out_of_memory,
     "out of device memory": out_of_device_memory,
-    "a loader worker dies": worker_dies,
+    "a data worker dies": worker_dies,
     "ddp: the first process dies": process_dies(0),
     "ddp: the second process dies": process_dies(1),
     "ddp: the second process is out of memory": process_is_refused,

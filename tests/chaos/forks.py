@@ -1,4 +1,4 @@
-"""Commands run in forked processes, which have torch and Lightning imported already: killing one costs a second, not twelve."""
+"""Runs commands in forked processes, where torch and Lightning are already imported: a kill costs one second, not twelve."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from hydra.core.plugins import Plugins
 
 from tests.running import REPOSITORY
 from vae_lightning.data import mnist5k
-from vae_lightning.training import finish as closing  # so that children have it
+from vae_lightning.training import finish as closing  # imported before children are forked
 
 
 @dataclass
 class Child:
-    """A running command. `out` is all that it printed."""
+    """A running command. `out` is everything that it printed."""
 
     pid: int
     log: Path
@@ -38,7 +38,7 @@ class Child:
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
     def kill(self, signum: int = signal.SIGKILL, whom: str = "command") -> None:
-        """The command; with "group", at once all processes that belong to it; with "other", one of those that it started."""
+        """Kills the command's main process; with "group", all its processes at once; with "other", one that it started."""
         if whom == "group":
             os.killpg(self.pid, signum)
         else:
@@ -46,13 +46,13 @@ class Child:
             os.kill(others[-1] if others else self.pid, signum)
 
     def others(self) -> list[int]:
-        """The processes of its group, without itself, in the order in which they were started."""
+        """The other processes of its group, in the order in which they were started."""
         found = subprocess.run(["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
         rows = [row.split() for row in found.splitlines()]
         return [int(pid) for pid, group, state in rows if int(group) == self.pid != int(pid) and state[0] != "Z"]
 
     def wait(self, timeout: float = 120.0) -> int:
-        """Its status as a shell has it; killed and counted as failed where it takes longer."""
+        """Its exit status as in a shell. Kills it and raises TimeoutError if it takes longer."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             if self.ended():
@@ -76,7 +76,7 @@ digits = cache(mnist5k._digits)
 
 @cache
 def warm_up() -> None:
-    """What children would do alike, once: the digits, Hydra's search for plugins, and a look at all that was imported."""
+    """Does once what every child would do: reads the digits, finds Hydra's plugins, collects garbage."""
     digits()
     Plugins.instance()
     gc.collect()
@@ -84,7 +84,7 @@ def warm_up() -> None:
 
 
 def start(cwd: Path, *arguments: str, command: str = "train", plant: Callable[[], None] | None = None) -> Child:
-    """`python <command>.py <arguments>` in the folder `cwd`; `plant` is called in the new process first."""
+    """Starts `python <command>.py <arguments>` in the folder `cwd`; the new process calls `plant` first."""
     warm_up()
     log = cwd / "out.txt"
     sys.stdout.flush()
@@ -95,7 +95,7 @@ def start(cwd: Path, *arguments: str, command: str = "train", plant: Callable[[]
     status = 1
     try:
         os.setpgid(0, 0)
-        multiprocessing.util._run_after_forkers()  # type: ignore[attr-defined]  # as multiprocessing's own forks do
+        multiprocessing.util._run_after_forkers()  # type: ignore[attr-defined]  # as multiprocessing does after a fork
         mnist5k._digits = digits
         os.chdir(cwd)
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -118,12 +118,11 @@ def _run(command: str, arguments: Sequence[str], plant: Callable[[], None] | Non
     from importlib import import_module
 
     torch.set_num_threads(1)
-    # the tests' process may have looked for GPUs before it was forked, which a command of one's own has not
-    torch.cuda._is_in_bad_fork = lambda: False
-    closing.draw_pictures = lambda *args: {}  # a second of work at the end, with nothing to lose
+    forget_gpu_search()
+    closing.draw_pictures = lambda *args: {}  # a second of work at the end, of no interest here
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
-    # a script as a shell starts it, since plain DDP starts it again for each further process
+    # as a script started from a shell, since plain DDP runs it again for each further process
     sys.modules["__main__"].__spec__ = None
     sys.argv = [str(REPOSITORY / f"{command}.py"), *arguments]
     if plant is not None:
@@ -135,15 +134,23 @@ def _run(command: str, arguments: Sequence[str], plant: Callable[[], None] | Non
     return 0
 
 
+def forget_gpu_search() -> None:
+    """Lets a forked process fork again: Lightning refuses if the tests' process had searched for GPUs, and no GPU is used here.
+
+    torch has no public way to undo that search.
+    """
+    torch.cuda._is_in_bad_fork = lambda: False
+
+
 def run(cwd: Path, *arguments: str, command: str = "train", plant: Callable[[], None] | None = None) -> tuple[int, str]:
-    """The status and the output of a command that is left to end."""
+    """Runs a command to its end; returns its status and its output."""
     child = start(cwd, *arguments, command=command, plant=plant)
     return child.wait(), child.out
 
 
 @cache
 def left_alone(*arguments: str) -> Path:
-    """The folder of a run that nothing befalls, made once: to be compared with, never to be changed."""
+    """The folder of an uninterrupted run, made once: to compare with, never to change."""
     folder = Path(tempfile.mkdtemp(prefix="left-alone-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     status, out = run(folder, *arguments)

@@ -1,4 +1,4 @@
-"""The page of `make chaos` counts what was tried, and does not call a failure nothing."""
+"""The page of `make chaos` counts what was tried and does not hide a failure."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def test_inputs_are_counted_by_their_test() -> None:
     [
         (Tally(kills=4, early=1), Counter(), "as promised", 0, 0),
         (Tally(kills=4, differences=["a row"]), Counter(), "as promised", 0, 1),
-        (Tally(), Counter({"cuts not noticed": 2}), "as promised", 0, 2),
-        (Tally(), Counter({"flips that changed what is read": 1}), "as promised", 0, 1),
+        (Tally(), Counter({"truncations not noticed": 2}), "as promised", 0, 2),
+        (Tally(), Counter({"changed bytes that changed the content": 1}), "as promised", 0, 1),
         (Tally(), Counter(), "NOT as promised", 0, 1),
         (Tally(), Counter(), "as promised", 3, 3),
     ],

@@ -1,4 +1,4 @@
-"""The command line: what is refused, how it says so, and how quickly."""
+"""The command line: what is refused, with which message, and how quickly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from tests.running import REPOSITORY, SHORT, Runner, run_script
 from vae_lightning.cli.app import quote_paths
 from vae_lightning.config.command_line import check_command_line
 
-HERE = {**os.environ, "PYTHONPATH": str(REPOSITORY)}  # the code beside these tests, wherever the package is installed from
+HERE = {
+    **os.environ,
+    "PYTHONPATH": str(REPOSITORY),
+}  # the code next to these tests, even if the package is installed from elsewhere
 
 
 def test_full_errors_on_request(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,8 +28,8 @@ def test_full_errors_on_request(runner: Runner, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_answers_without_torch(tmp_path: Path) -> None:
-    """Help, completion and mistakes must not wait for torch, let alone Lightning."""
-    lines = ["--help", "model=cnn", "latnt_dim=3", "beta=-1", "--cfg job", "lr_schedule.final=2"]
+    """Help and mistakes must not wait for torch, let alone Lightning."""
+    lines = ["--help", "model=cnn", "latnt_dim=3", "beta=-1", "--cfg job", "lr_schedule.final=2", "optimizer.lr=abc"]
     code = (
         "import sys\n"
         "from vae_lightning.cli.train import main\n"
@@ -39,8 +42,8 @@ def test_answers_without_torch(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=HERE, capture_output=True, text=True, timeout=60, check=False
     )
-    assert "quick" in done.stdout, done.stderr
-    assert done.stderr.count("error: ") == 4
+    assert (done.returncode, done.stdout.endswith("quick\n")) == (0, True), done.stderr
+    assert done.stderr.count("error: ") == 5
 
 
 def test_a_wrong_number_does_not_wait_for_lightning(tmp_path: Path) -> None:
@@ -63,12 +66,12 @@ def test_help_lists_every_group(tmp_path: Path) -> None:
         assert line in outcome.out
 
 
-def test_a_sweep_is_given_a_folder_by_what_it_is_of() -> None:
+def test_a_sweep_gets_a_folder_named_after_data_and_model() -> None:
     sweep = ["-m", "seed=0,1", "model=conv"]
-    folder = check_command_line(sweep, "train")
+    folder = check_command_line(sweep, "train").sweep_folder
     assert folder is not None
     assert folder.parent == Path("outputs/sweeps/mnist5k-conv")
-    assert check_command_line([*sweep, "hydra.sweep.dir=here"], "train") is None
+    assert check_command_line([*sweep, "hydra.sweep.dir=here"], "train").sweep_folder is None
 
 
 def test_paths_are_taken_as_typed() -> None:
@@ -87,8 +90,8 @@ def test_a_run_is_found_under_an_odd_name(runner: Runner) -> None:
     assert outcome.status == 0, outcome.err
 
 
-def test_options_of_ones_own_folder_are_known(runner: Runner) -> None:
-    """--config-dir adds options, which the checks have to see too."""
+def test_options_in_a_users_folder_are_known(runner: Runner) -> None:
+    """--config-dir adds options, and the checks know them."""
     (runner.cwd / "mine" / "model").mkdir(parents=True)
     (runner.cwd / "mine" / "model" / "tiny.yaml").write_text(
         "_target_: vae_lightning.models.architectures.MLP\nhidden: [4]\nactivation: tanh\n"
@@ -99,8 +102,8 @@ def test_options_of_ones_own_folder_are_known(runner: Runner) -> None:
     assert "Did you mean 'tiny'" in runner("train", "--config-dir", "mine", "model=tinny").err
 
 
-def test_nobody_has_to_read_to_the_end(tmp_path: Path) -> None:
-    """`… --help | head`: the pipe is closed before all is written."""
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
+    """`… --help | head`: the pipe is closed before everything is written."""
     command = [sys.executable, str(REPOSITORY / "train.py"), "--help"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Wrong command lines and files: one sentence that says what, with which value, and what is allowed; nothing left behind."""
+"""A wrong command line or file ends with one sentence: what is wrong, with which value, what is allowed."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from tests.running import SHORT, Outcome, Runner, in_process, run_script, train_
 from vae_lightning.data.mnist import FILES
 
 WRONG = [
-    # (command line, status, what the sentence holds)
-    ("beta=2 model=cnn", 2, "error: model=cnn: no such option. Allowed: conv, mlp, resnet."),
-    ("+model@here=cnn", 2, "model=cnn: no such option. Allowed"),
+    # (command line, exit status, part of the sentence)
+    ("beta=2 model=cnn", 2, "error: model=cnn: unknown option. Allowed: conv, mlp, resnet."),
+    ("+model@here=cnn", 2, "model=cnn: unknown option. Allowed"),
     ("model=convv", 2, "Did you mean 'conv'?"),
     ("modle=conv", 2, "Did you mean 'model'?"),
     ("latent_dims=3", 2, "Did you mean 'latent_dim'?"),
     ("model.hiden=[3]", 2, "Did you mean 'model.hidden'? Keys of model: hidden, activation, init_std."),
-    ("hiden=[3]", 2, "there is no key 'hiden'. Did you mean 'hidden'?"),
-    ("-m optimizer=adam,sgd optimizer.betas=[0.9,0.9]", 2, "there is no key 'optimizer.betas'"),
+    ("hiden=[3]", 2, "unknown key 'hiden'. Did you mean 'hidden'?"),
+    ("-m optimizer=adam,sgd optimizer.betas=[0.9,0.9]", 2, "unknown key 'optimizer.betas'"),
     ("++model.width=3", 2, "model.width=3: MLP takes no such argument."),
     ("+width=0 model.hidden=[${width}]", 2, "model.hidden=[0]: must be"),
     ("trainer.max_epoch=3", 2, "Did you mean 'trainer.max_epochs'?"),
     ("experiment=quickstrat", 2, "Did you mean 'quickstart'?"),
     ("beta", 2, "'beta' cannot be read as an override"),
     ("beta=1,2", 2, "add -m"),
-    ("-m model=mlp,cnn", 2, "model=cnn: no such option."),
+    ("-m model=mlp,cnn", 2, "model=cnn: unknown option."),
     ("-m bet=1,2", 2, "Did you mean 'beta'?"),
     ("latent_dim=0", 2, "latent_dim=0: must be an integer of at least 1."),
     ("latent_dim=2.5", 2, "latent_dim=2.5"),
@@ -47,22 +47,22 @@ WRONG = [
     ("optimizer.lr=-1", 2, "optimizer.lr=-1"),
     ("optimizer.lr=nan", 2, "optimizer.lr=nan"),
     ("optimizer.betas=[2,0.9]", 2, "optimizer: Invalid beta parameter"),
-    ("optimizer=sgd optimizer.betas=[0.9,0.9]", 2, "there is no key 'optimizer.betas'"),
+    ("optimizer=sgd optimizer.betas=[0.9,0.9]", 2, "unknown key 'optimizer.betas'"),
     ("beta_schedule=linear beta_schedule.warmup=0", 2, "beta_schedule.warmup=0: must be a finite number above 0"),
     ("beta_schedule=linear beta_schedule.warmup=2", 2, "at most 1"),
     ("beta_schedule=linear beta_schedule.unit=day", 2, "beta_schedule.unit=day: must be one of fraction, epoch, step."),
     ("beta_schedule=cyclical beta_schedule.ratio=0", 2, "beta_schedule.ratio=0"),
     ("beta_schedule.value=2 beta=3", 2, "beta=3 would have no effect"),
-    ("likelihood.sigma=1", 2, "there is no key 'likelihood.sigma'"),
+    ("likelihood.sigma=1", 2, "unknown key 'likelihood.sigma'"),
     ("likelihood=gaussian likelihood.sigma=0", 2, "likelihood.sigma=0: must be a finite number above 0."),
     ("likelihood=gaussian data.binarize=dynamic", 2, "data.binarize=dynamic: must be auto or none"),
     ("data.binarize=sometimes", 2, "data.binarize=sometimes: must be one of auto, dynamic, static, threshold, none."),
     ("data.batch_size=0", 2, "data.batch_size=0: must be an integer of at least 1."),
     ("data.val_size=1.5", 2, "data.val_size=1.5: must be an integer of at least 1."),
     ("data.val_size=5000", 2, "val_size=5000: must be less than"),
-    ("data.root=x", 2, "there is no key 'data.root'"),
+    ("data.root=x", 2, "unknown key 'data.root'"),
     ("data=mnist data.root=nowhere data.download=false", 2, "data=mnist5k"),
-    ("model.hidden.0=3", 2, "there is no key 'model.hidden.0'."),
+    ("model.hidden.0=3", 2, "unknown key 'model.hidden.0'."),
     ("model.hidden=[]", 2, "model.hidden=[]"),
     ("model.hidden=[a]", 2, "model.hidden=[a]: must be"),
     ("model.activation=step", 2, "model.activation=step: must be one of relu"),
@@ -74,12 +74,12 @@ WRONG = [
     ("trainer.strategy=fast", 2, "trainer: "),
     ("callbacks.pictures.every_n_epochs=0", 2, "callbacks.pictures.every_n_epochs=0"),
     ("callbacks.best.mode=most", 2, "callbacks.best.mode=most: must be one of max, min."),
-    ("model=null", 2, "model=null: no such option (~model leaves model out). Allowed: conv, mlp, resnet."),
+    ("model=null", 2, "model=null: unknown option (~model leaves model out). Allowed: conv, mlp, resnet."),
     ("~model", 2, "model is not set, and a run needs it"),
     ("--nonsense", 2, "unrecognized arguments: --nonsense"),
-    ("--config-dir=nowhere", 2, "--config-dir nowhere: there is no such folder."),
-    ("--config-name=trian", 2, "Cannot find primary config 'trian'."),
-    ("+foo=3", 2, "foo=3: there is no key 'foo', and nothing uses it."),
+    ("--config-dir=nowhere", 2, "--config-dir nowhere: no such folder."),
+    ("--config-name=trian", 2, "there is no configuration file 'trian'."),
+    ("+foo=3", 2, "foo=3: unknown key 'foo', and nothing uses it."),
     ("+model.width=3", 2, "model.width=3: MLP takes no such argument. It takes hidden, activation, init_std."),
     ("+trainer.max_epoch=3", 2, "trainer.max_epoch=3: Trainer takes no such argument. Did you mean 'max_epochs'?"),
     ("model._target_=torch.nn.Nope", 2, "model._target_=torch.nn.Nope: cannot be imported"),
@@ -93,11 +93,11 @@ WRONG = [
     ("model.hidden=${nope}", 2, "model: Interpolation key 'nope' not found."),
     ("beta=${oc.env:NOPE_NOT_SET}", 2, "beta: KeyError raised while resolving interpolation"),
     ("output_dir=3", 2, "output_dir=3: must be a folder."),
-    ("output_dir=/dev/null/x", 1, "cannot be made (Not a directory): set output_dir"),
+    ("output_dir=/dev/null/x", 1, "cannot be created (Not a directory): set output_dir"),
     ("name=a/../../b", 2, "name=a/../../b: must be the name of a folder below output_dir."),
     ("name=/tmp/x", 2, "name=/tmp/x: must be"),
-    ("optimizer.lr=null", 2, "optimizer.lr=null: must be a finite number."),
-    ("optimizer.lr=[1]", 2, "optimizer.lr=[1]: must be a finite number."),
+    ("optimizer.lr=null", 2, "optimizer.lr=null: must be a finite number of at least 0."),
+    ("optimizer.lr=[1]", 2, "optimizer.lr=[1]: must be a finite number of at least 0."),
     ("optimizer.betas=[0.9]", 2, "optimizer.betas=[0.9]: must be a list of 2, each a finite number."),
     ("optimizer.betas=[0.9,nan]", 2, "optimizer.betas=[0.9,nan]: must be a list of 2"),
     ("optimizer.fused=maybe", 2, "optimizer.fused=maybe: must be true, false or null."),
@@ -143,7 +143,7 @@ WRONG = [
         "callbacks.early_stopping.patience=abc: must be an integer.",
     ),
     ("+callbacks.mine=3", 2, "callbacks.mine=3: must be an option, whose _target_"),
-    ("+callbacks.mine._target_=vae_lightning.schedules.Constant", 2, "makes a Constant, which is no callback of Lightning."),
+    ("+callbacks.mine._target_=vae_lightning.schedules.Constant", 2, "makes a Constant, which is not a Lightning callback."),
     ("logger=csv logger.csv.flush_logs_every_n_steps=0", 2, "logger.csv.flush_logs_every_n_steps=0: must be"),
 ]
 
@@ -163,19 +163,19 @@ def test_wrong_command_lines_end_with_one_sentence_and_no_folder(runner: Runner,
     assert not list(runner.cwd.glob("outputs/*"))
 
 
-def test_a_wrong_command_line_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_a_wrong_command_line_in_a_separate_process(tmp_path: Path) -> None:
     assert_one_sentence(run_script("train.py", ["optimizer.lr=nan"], tmp_path), 2, "optimizer.lr=nan: must be")
     assert not list(tmp_path.glob("outputs/*"))
 
 
-# -------------------------------------------------------------------- files of one's own
+# -------------------------------------------------------------------- the user's own files
 
 OWN_FILES = [
-    ("experiment/mine.yaml", "# @package _global_\nlatnt_dim: 3", "there is no key 'latnt_dim', and nothing uses it."),
+    ("experiment/mine.yaml", "# @package _global_\nlatnt_dim: 3", "unknown key 'latnt_dim', and nothing uses it."),
     ("experiment/mine.yaml", "# @package _global_\nmodel: {hiden: [3]}", "MLP takes no such argument. Did you mean 'hidden'?"),
     ("experiment/mine.yaml", "# @package _global_\nbeta: -1", "beta=-1: must be"),
     ("experiment/mine.yaml", "# @package _global_\nmodel: {hidden: [", "while parsing a flow node"),
-    ("experiment/mine.yaml", "# @package _global_\ndefaults: [override /model: cnn]", "Could not find 'model/cnn'"),
+    ("experiment/mine.yaml", "# @package _global_\ndefaults: [override /model: cnn]", "configuration file 'model/cnn'. Allowed"),
     ("model/mine.yaml", "hidden: [3]", "must be an option, whose _target_ is the dotted name of a class."),
     ("model/mine.yaml", "_target_: no_such_module.Tiny", "cannot be imported (No module named 'no_such_module')."),
     ("model/mine.yaml", "_target_: vae_lightning.models.architectures.MLP\nwidth: 3", "width=3: MLP takes no such argument"),
@@ -184,7 +184,7 @@ OWN_FILES = [
 
 
 @pytest.mark.parametrize(("path", "text", "sentence"), OWN_FILES)
-def test_wrong_files_of_ones_own(runner: Runner, path: str, text: str, sentence: str) -> None:
+def test_wrong_files_of_the_user(runner: Runner, path: str, text: str, sentence: str) -> None:
     file = runner.cwd / "mine" / path
     file.parent.mkdir(parents=True)
     file.write_text(text)
@@ -283,7 +283,7 @@ def other_weights(run: Path) -> None:
 RUN_FILES: list[tuple[Any, list[str], int, str]] = [
     (lambda run: shutil.rmtree(run / "checkpoints"), [], 2, "has no checkpoint best.ckpt in"),
     (lambda run: (run / "checkpoints/last.ckpt").unlink(), ["checkpoint=last"], 2, "has no checkpoint last.ckpt in"),
-    (lambda run: (run / "config.yaml").unlink(), [], 2, "is no run folder: there is no config.yaml in it."),
+    (lambda run: (run / "config.yaml").unlink(), [], 2, "is not a run folder: it has no config.yaml."),
     (lambda run: (run / "config.yaml").unlink() or (run / "config.yaml").mkdir(), [], 2, "config.yaml is not a file"),
     (text_of("config.yaml", ""), [], 2, "config.yaml is not the configuration of a run."),
     (text_of("config.yaml", "schema_version: 3"), [], 2, "schema_version=3, and this version of vae-lightning reads 2."),
@@ -292,14 +292,14 @@ RUN_FILES: list[tuple[Any, list[str], int, str]] = [
     (text_of("results.json", "[" * 10**6), [], 1, "results.json is damaged and cannot be read"),
     (text_of("results.json", "[1]"), [], 1, "results.json does not hold the results of a run"),
     (text_of("results.json", '{"test": 3}'), [], 1, "results.json does not hold the results of a run"),
-    (other_weights, [], 1, "best.ckpt does not fit the model that"),
+    (other_weights, [], 1, "best.ckpt does not match the model that"),
     (lambda run: (write_mnist(run / "big", 32)), ["data.root={run}/big"], 2, "are 1×32×32 (channels × height × width)"),
     (lambda run: (write_mnist(run / "few", 28, 40, 0)), ["data.root={run}/few"], 2, "holds 0 images, and"),
     (lambda run: None, ["data.root={run}/nowhere"], 2, "not found in"),
-    (lambda run: None, ["run=[1,2]"], 2, "there is no such file or folder"),
+    (lambda run: None, ["run=[1,2]"], 2, "no such file or folder"),
     (lambda run: None, ["run='a\x00b'"], 2, "must be the path of a run folder"),
-    (lambda run: None, ["run=" + "a" * 5000], 2, "cannot be looked at (File name too long)"),
-    (lambda run: None, ["+nll.sample=3"], 2, "there is no key 'nll.sample', and nothing uses it. Did you mean 'nll.samples'?"),
+    (lambda run: None, ["run=" + "a" * 5000], 2, "cannot be accessed (File name too long)"),
+    (lambda run: None, ["+nll.sample=3"], 2, "unknown key 'nll.sample', and nothing uses it. Did you mean 'nll.samples'?"),
 ]  # fmt: skip
 
 
@@ -311,7 +311,7 @@ def test_wrong_run_folders(runner: Runner, trained: Path, damage: Any, more: lis
     assert_one_sentence(outcome, status, sentence)
 
 
-# -------------------------------------------------------------------- any values at all
+# -------------------------------------------------------------------- random values
 
 
 def number(low: float, high: float) -> st.SearchStrategy[str]:

@@ -13,7 +13,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from tests.running import REPOSITORY, SHORT, Runner, metrics_rows
-from vae_lightning.runs.console import _figure
+from vae_lightning.runs.console import format_metric
 
 
 def results(folder: Path) -> dict:
@@ -111,7 +111,7 @@ def test_evaluate_agrees_with_what_training_wrote_and_with_itself(runner: Runner
     assert second["elbo"] == pytest.approx(first["elbo"], rel=1e-6)
     assert second["nll"] == pytest.approx(first["nll"], rel=1e-6)
     assert first["nll"] < -first["elbo"]
-    assert f"{_figure(second['nll'], second['nll_standard_error'])}  nats" in outcome.out
+    assert f"{format_metric(second['nll'], second['nll_standard_error'])}  nats" in outcome.out
 
 
 def test_evaluate_other_splits_and_checkpoints_do_not_overwrite(runner: Runner) -> None:
@@ -126,16 +126,16 @@ def test_evaluate_other_splits_and_checkpoints_do_not_overwrite(runner: Runner) 
     (folder / "checkpoints" / "best.ckpt").unlink()  # as with callbacks.best=null there is none
     missing = runner("evaluate", f"run={folder}", "measures=[]")
     assert (missing.status, missing.err.count("\n")) == (2, 1)
-    assert missing.err.endswith(": take checkpoint=last.\n")
+    assert missing.err.endswith(": use checkpoint=last.\n")
 
 
 def test_grey_pixels_under_a_bernoulli_have_no_nll(runner: Runner) -> None:
     outcome = runner("train", *SHORT, "data.binarize=none")
     assert outcome.status == 0
-    assert "no likelihood" in outcome.out
+    assert "not a likelihood" in outcome.out
     folder = runner.runs()[-1]
-    assert "no likelihood" in runner("evaluate", f"run={folder}", "measures=nll").out
-    assert "compares with figures made alike only" in runner("evaluate", f"run={folder}", "measures=[]").out
+    assert "not a likelihood" in runner("evaluate", f"run={folder}", "measures=nll").out
+    assert "compare these values only with others made this way" in runner("evaluate", f"run={folder}", "measures=[]").out
     assert "nll" not in results(folder)["test"]
 
 
@@ -165,15 +165,15 @@ def test_a_split_of_few_images_is_drawn_and_scattered_under_its_own_name(runner:
     assert "Codes E[z|x] of test images, by label" in titles
     outcome = runner("generate", f"run={folder}", "split=val", "what=[reconstructions,interpolations]")
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert "what=interpolations goes from one image to another, and val has 1." in outcome.err
+    assert "what=interpolations needs two images, but val has 1." in outcome.err
 
 
 @pytest.mark.parametrize(
     ("command", "arguments", "sentence"),
     [
         ("evaluate", [], "run is not set"),
-        ("evaluate", ["run=nowhere"], "run=nowhere: there is no such file or folder."),
-        ("evaluate", ["run=."], "is no run folder: there is no config.yaml in it. The latest run below it is"),
+        ("evaluate", ["run=nowhere"], "run=nowhere: no such file or folder."),
+        ("evaluate", ["run=."], "is not a run folder: it has no config.yaml. The latest run below it is"),
         ("evaluate", ["run={run}", "split=tset"], "split=tset: must be one of train, val, test."),
         ("evaluate", ["run={run}", "checkpoint=first"], "checkpoint=first: must be one of best, last."),
         ("evaluate", ["run={run}", "nll.samples=-1"], "nll.samples=-1"),
@@ -265,7 +265,7 @@ def test_a_loss_that_is_no_longer_finite_is_named(runner: Runner) -> None:
             "beta_schedule.unit=fraction: must be epoch or step, since the run's length",
         ),
         (["lr_schedule=multistep"], "lr_schedule.unit=fraction: must be epoch or step, since the run's length"),
-        ([], "lr_schedule=cosine falls over the whole run, whose length is not known beforehand"),
+        ([], "lr_schedule=cosine falls over the whole run, whose length is unknown"),
         (["objective=capacity", "lr_schedule=none"], "objective.kl.capacity.unit=fraction: must be epoch or step"),
         (["posterior=categorical", "lr_schedule=none"], "posterior.temperature.unit=fraction: must be epoch or step"),
     ],

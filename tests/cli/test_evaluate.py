@@ -12,16 +12,17 @@ import torch
 from omegaconf import OmegaConf
 
 from tests.running import SHORT, Runner
-from vae_lightning.cli import evaluate as command
 from vae_lightning.data.base import pixels
 from vae_lightning.data.sprites import Sprites
 from vae_lightning.evaluation.codes import encode_split
 from vae_lightning.evaluation.disentanglement import evaluate_disentanglement
 from vae_lightning.evaluation.features import load_classifier
-from vae_lightning.evaluation.measure_result import ERROR_SUFFIX, evenly_spaced
+from vae_lightning.evaluation.measure_result import evenly_spaced
+from vae_lightning.evaluation.measures.base import ERROR_SUFFIX
+from vae_lightning.evaluation.metrics import EVALUATION_TABLE
 from vae_lightning.evaluation.probes import evaluate_probes
 from vae_lightning.evaluation.samples import frechet_distance
-from vae_lightning.runs.console import _figure
+from vae_lightning.runs.console import format_metric
 from vae_lightning.runs.folder import Run, find_run, load_vae
 from vae_lightning.runs.images import load_data, load_split
 from vae_lightning.runs.results import add_to_results, write_results
@@ -66,7 +67,7 @@ def without_error(figures: dict[str, Any]) -> set[str]:
     ],
 )
 def test_the_error_decides_how_many_decimals_are_shown(value: float | None, error: float | None, shown: str) -> None:
-    assert _figure(value, error) == shown
+    assert format_metric(value, error) == shown
 
 
 def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -> None:
@@ -74,7 +75,7 @@ def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -
     outcome = runner("evaluate", f"run={folder}", *ALL, "per_image=true")
     assert outcome.status == 0, outcome.err
     first = results(folder)["test"]
-    in_table = [row for row in command.ROWS if row in first]
+    in_table = [row for row in EVALUATION_TABLE if row in first]
     assert {"elbo", "nll", "ais", "ais_minus_nll", "active_units", "mutual_information", "ssim", "knn_accuracy", "recall"} <= set(
         in_table
     )
@@ -178,19 +179,19 @@ def test_sprites_are_scored_for_disentanglement(runner: Runner) -> None:
 def test_what_a_given_label_means_for_the_figures_is_said(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "condition=label", "logger=none")
     outcome = runner("evaluate", f"run={folder}", "measures=[]")
-    assert "With condition=label every figure is given the label: elbo and nll are of p(x|c)" in " ".join(outcome.out.split())
+    assert "With condition=label every value is given the label: elbo and nll are of p(x|c)" in " ".join(outcome.out.split())
 
 
 def test_what_cannot_be_measured_is_left_out_with_a_sentence(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "logger=none")
     outcome = runner("evaluate", f"run={folder}", "split=train", "measures=[probes,samples,disentanglement]")
     assert outcome.status == 0, outcome.err
-    for sentence in ("No probes: they are learned on", "No samples: they are compared", "No disentanglement: the factors"):
+    for sentence in ("No probes: they are fitted to", "No samples: they are compared", "No disentanglement: the factors"):
         assert sentence in outcome.out
     assert "linear_probe_accuracy" not in results(folder)["train"]
     assert runner("evaluate", f"run={folder}", "measures=reconstructions").status == 0
     outcomes = [
-        (["measures=nlls"], "measures=nlls: no such measure. Did you mean 'nll'?"),
+        (["measures=nlls"], "measures=nlls: unknown measure. Did you mean 'nll'?"),
         (["measures=[]", "nll.seconds=3"], "nll.seconds=3 would have no effect: nll is not measured; add it to measures."),
         (["ais.steps=7"], "ais.steps=7 would have no effect"),
         (["measures=ais", "ais.steps=0"], "ais.steps=0"),

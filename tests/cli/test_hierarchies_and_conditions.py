@@ -55,7 +55,7 @@ def test_a_run_from_before_there_were_hierarchies_and_classes_is_read(runner: Ru
         (["hierarchy=laddr"], "Did you mean 'ladder'?"),
         (["hierarchy=ladder", "hierarchy.dims=[8,4]"], "hierarchy.widths=[128]: must be one for each of dims=[8, 4]."),
         (["hierarchy=two_layer", "hierarchy.z1_dim=0"], "hierarchy.z1_dim=0: must be"),
-        (["hierarchy=two_layer", "prior.latent_dim=5"], "prior=standard_normal does not go with hierarchy=two_layer"),
+        (["hierarchy=two_layer", "prior.latent_dim=5"], "prior=standard_normal is incompatible with hierarchy=two_layer"),
         (["condition=label", "condition.prior_sees_c=1"], "condition.prior_sees_c=1: must be true or false."),
     ],
 )

@@ -64,7 +64,7 @@ def test_codes_that_are_no_real_vectors_are_drawn_without_straight_lines(runner:
     assert {path.stem for path in (folder / "generated").glob("*")} - {"training_film"} == drawn
     outcome = runner("generate", f"run={folder}", "what=traversals")
     assert outcome.status == 2
-    assert "what=traversals does not go with posterior=joint" in outcome.err
+    assert "what=traversals is incompatible with posterior=joint" in outcome.err
     vae = runs.load(folder)
     assert isinstance(vae.posterior, Joint)
     assert isinstance(vae.posterior.discrete, CategoricalPosterior)
@@ -85,14 +85,14 @@ def test_a_vamp_prior_is_rebuilt_from_its_run(runner: Runner) -> None:
 
 
 WRONG = [
-    ("posterior=von_mises_fisher prior=standard_normal", "posterior=von_mises_fisher does not go with prior=standard_normal"),
-    ("prior=uniform_sphere", "posterior=diagonal does not go with prior=uniform_sphere"),
+    ("posterior=von_mises_fisher prior=standard_normal", "posterior=von_mises_fisher is incompatible with prior=standard_normal"),
+    ("prior=uniform_sphere", "posterior=diagonal is incompatible with prior=uniform_sphere"),
     ("posterior=von_mises_fisher latent_dim=1", "latent_dim=1: must be an integer of at least 2."),
-    ("posterior=planar prior=vamp", "prior=vamp does not go with posterior=planar: it needs a density q(z|x) at any z."),
-    ("posterior=delta prior=mixture", "prior=mixture does not go with posterior=delta"),
+    ("posterior=planar prior=vamp", "prior=vamp is incompatible with posterior=planar: it needs a density q(z|x) at any z."),
+    ("posterior=delta prior=mixture", "prior=mixture is incompatible with posterior=delta"),
     ("posterior=delta beta=2", "beta=2"),
     ("posterior=categorical posterior.classes=1", "posterior.classes=1"),
-    ("posterior=joint prior=uniform_categorical", "posterior=joint does not go with prior=uniform_categorical"),
+    ("posterior=joint prior=uniform_categorical", "posterior=joint is incompatible with prior=uniform_categorical"),
     ("prior=vamp prior.starts_from=images", "prior.starts_from=images: must be one of noise, data."),
     ("prior=flow prior.kind=planar", "prior.kind=planar: must be one of autoregressive, coupling, spline."),
 ]

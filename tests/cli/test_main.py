@@ -30,14 +30,12 @@ def test_every_script_of_the_repository_is_a_command() -> None:
     assert scripts == set(COMMANDS)
 
 
-def test_an_unknown_command_is_named_with_the_nearest(
+def test_an_unknown_command_is_named_with_the_closest_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(monkeypatch, "trian", "beta=4")
-    assert (
-        capsys.readouterr().err == f"error: there is no command 'trian'. Did you mean 'train'? Commands: {', '.join(COMMANDS)}.\n"
-    )
+    assert capsys.readouterr().err == f"error: unknown command 'trian'. Did you mean 'train'? Commands: {', '.join(COMMANDS)}.\n"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +56,7 @@ def test_completion(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     assert set(capsys.readouterr().out.split()) == expected
 
 
-def test_a_process_of_ddp_trains_though_its_command_was_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_started_by_ddp_trains_without_the_command_name(monkeypatch: pytest.MonkeyPatch) -> None:
     called = []
     monkeypatch.setattr("vae_lightning.cli.train.main", lambda: called.append(sys.argv[1:]))
     monkeypatch.setenv("VAE_LIGHTNING_RUN_FOLDER", "/somewhere")
@@ -66,7 +64,7 @@ def test_a_process_of_ddp_trains_though_its_command_was_taken_off(monkeypatch: p
     assert called == [["beta=4", "trainer=ddp"]]
 
 
-# in one process, since importing torch takes longer than both
+# in one process, since importing torch takes longer than both commands
 TRAIN_AND_EVALUATE = """
 import pathlib, sys, vae_lightning
 from vae_lightning.__main__ import main
@@ -100,6 +98,7 @@ def test_a_wheel_trains_and_evaluates_from_any_folder(tmp_path: Path) -> None:
     elsewhere.mkdir()
     given = {"cwd": elsewhere, "PYTHONPATH": str(tmp_path / "site")}
     assert "generate" in python("-m", "vae_lightning", **given).stdout  # type: ignore[arg-type]
+    assert (tmp_path / "site" / "vae_lightning" / "py.typed").exists()
     told = python("-c", TRAIN_AND_EVALUATE, **given)  # type: ignore[arg-type]
     assert told.stdout.startswith(str(tmp_path / "site"))
     assert told.stdout.count("\nelbo ") == 2

@@ -10,12 +10,15 @@ from tests.running import SHORT, Runner, metrics_rows
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["objective=iwae", "beta=4"], ["error: beta=4 would have", "objective=iwae", "nothing is weighed by it; leave it out."]),
-        (["objective=capacity", "beta=4"], ["beta=4", "objective=capacity", "nothing is weighed by it"]),
+        (
+            ["objective=iwae", "beta=4"],
+            ["error: beta=4 would have", "objective=iwae", "nothing is weighted by it; leave it out."],
+        ),
+        (["objective=capacity", "beta=4"], ["beta=4", "objective=capacity", "nothing is weighted by it"]),
         (["objective=iwae", "beta_schedule=control"], ["beta_schedule=control", "no effect"]),
         (["beta_schedule=geco", "beta=4"], ["beta=4 would have no effect"]),
         (["beta_schedule=control", "beta=4"], ["beta=4 would have no effect"]),
-        (["objective=iwae", "objective/kl=free_bits"], ["objective/kl=free_bits does not go with objective/bound=iwae"]),
+        (["objective=iwae", "objective/kl=free_bits"], ["objective/kl=free_bits is incompatible with objective/bound=iwae"]),
         (["objective=free_bits", "objective.kl.group_size=3"], ["group_size=3", "latent_dim, which is 16"]),
         (["objective=miwae", "objective.bound.groups=5"], ["objective.bound.groups=5", "a divisor of samples, which is 16"]),
         (["objective=capacity", "objective.kl.capacity.warmup=0"], ["objective.kl.capacity.warmup=0"]),

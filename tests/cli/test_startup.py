@@ -1,4 +1,4 @@
-"""Ctrl-C before a command has begun: one sentence and the usual status, and nothing left behind."""
+"""Ctrl-C before a command has started: one sentence, the usual exit status, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from tests.running import REPOSITORY
 from vae_lightning.cli import startup as starting
 
-# `… MODULE SCRIPT ARGUMENTS`: tells who would handle Ctrl-C when that module is looked for, and presses it
+# `… MODULE SCRIPT ARGUMENTS`: prints the handler of Ctrl-C when that module is imported, and presses it
 PRESSED = """
 import os, runpy, signal, sys
 module, script, *sys.argv[1:] = sys.argv[1:]
@@ -37,8 +37,8 @@ CASES = [
     ("hydra", "train", (), AT_ONCE),
     ("vae_lightning.cli.generate", "generate", (), AT_ONCE),
     ("hydra.core.config_search_path", "vae_lightning", ("report",), AT_ONCE),
-    ("hydra._internal.logging_config", "train", ("beta=2",), AT_ONCE),
-    ("hydra._internal.logging_config", "train", ("-m", "beta=2,4"), RAISED),  # a sweep's folder is there by now
+    ("hydra_plugins", "train", ("beta=2",), AT_ONCE),
+    ("hydra._internal.logging_config", "train", ("-m", "beta=2,4"), RAISED),  # the sweep's folder exists by then
     ("torch", "train", ("resume=nowhere",), RAISED),
 ]
 
@@ -61,7 +61,7 @@ def test_ctrl_c_ends_a_command_that_has_not_begun_with_one_sentence(tmp_path: Pa
 
 @pytest.mark.parametrize(("before", "during"), [(signal.SIG_IGN, signal.SIG_IGN), (signal.default_int_handler, starting._end)])
 def test_ctrl_c_stays_ignored_where_it_was(before: Any, during: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `nohup` and `&` have it."""
+    """`nohup` and `&` ignore it."""
     seen: list[Any] = []
 
     def main() -> None:
@@ -78,7 +78,7 @@ def test_ctrl_c_stays_ignored_where_it_was(before: Any, during: Any, monkeypatch
     assert seen == [during, before]
 
 
-def test_a_process_of_ddp_leaves_the_sentence_to_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_process_of_ddp_prints_the_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
     process = pressed(tmp_path, "hydra", "train")
     assert (process.communicate(timeout=120), process.returncode) == ((f"{AT_ONCE}\n", ""), 128 + signal.SIGINT)
@@ -93,8 +93,8 @@ def test_a_process_of_ddp_leaves_the_sentence_to_the_first(tmp_path: Path, monke
         (1.5, {"OMP_WAIT_POLICY": "ACTIVE"}, "None"),
     ],
 )
-def test_threads_wait_shortly_beside_other_programs(load: float, given: dict[str, str], expected: str) -> None:
-    """As it stands when torch is imported, which reads it once."""
+def test_the_spin_count_is_lowered_on_a_busy_machine(load: float, given: dict[str, str], expected: str) -> None:
+    """The value when torch is imported, since OpenMP reads it once."""
     watch = (
         "import os, sys\n"
         "class Finder:\n"

@@ -95,12 +95,12 @@ def test_a_gradient_that_is_missing_or_not_finite_is_seen() -> None:
             "its latents are 4 numbers (sphere), and the prior's 4",
         ),
         ((("posterior", "delta"), ("objective/bound", "iwae")), "it needs a density q(z|x)"),
-        ((("objective/bound", "iwae"), ("objective/kl", "free_bits")), "which has no KL term of its own."),
+        ((("objective/bound", "iwae"), ("objective/kl", "free_bits")), "which has no KL term."),
         (
             (("objective/bound", "iwae"), ("beta_schedule", "linear")),
             "(bound=iwae gradient=reparameterised kl=plain penalty=none)",
         ),
-        ((("objective/gradient", "stl"), ("objective/kl", "free_bits")), "that gradient takes it from the draws."),
+        ((("objective/gradient", "stl"), ("objective/kl", "free_bits")), "that gradient estimates the KL from draws."),
         ((("objective/penalty", "tc"), ("posterior", "full_covariance")), "it needs independent latent dimensions"),
     ],
 )
@@ -143,7 +143,7 @@ def test_the_page_says_what_a_sample_of_pairs_does() -> None:
     said = verdicts(text)
     assert set(said) <= set(pairs)
     no = sorted(pair for pair, goes in said.items() if not goes)
-    assert f"{len(pairs):,} pairs were tried: {len(pairs) - len(no):,} go, {len(no)} do not." in text
+    assert f"{len(pairs):,} pairs were tested: {len(pairs) - len(no):,} are compatible, {len(no)} are not." in text
     for pair in [*random.Random(0).sample(pairs, 60), *random.Random(0).sample(no, 40)]:
         sentence = compositions["refusal"](pair)
         assert said.get(pair, True) == (sentence is None), f"{pair}: run make docs"

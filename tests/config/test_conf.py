@@ -1,4 +1,4 @@
-"""The configuration: each yaml lists what its constructor takes, and each option trains."""
+"""The configuration: each yaml lists every argument of its constructor, and each option trains."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from vae_lightning.data.base import pixels
 from vae_lightning.noise import StreamNoise
 from vae_lightning.reports.published.recipe_settings import recipe_config
 from vae_lightning.schedules.beta import RunLength
-from vae_lightning.training.assembly import assemble
+from vae_lightning.training.build import assemble
 
 CONF = REPOSITORY / "conf"
 GROUPS = sorted({str(p.parent.relative_to(CONF)) for p in CONF.glob("*/**/*.yaml")})
 GROUPS = [group for group in GROUPS if group.partition("/")[0] not in ("hydra", "sweep")]
-# what the program itself hands to constructors
+# arguments that the program passes to constructors
 GIVEN = {
     "condition": {"classes"},
     "likelihood": {"shape"},
@@ -46,7 +46,7 @@ GIVEN = {
         "model_registry",  # of a hosted service
     },
 }
-# where our default differs from the library's, on purpose
+# defaults that differ from the library's on purpose
 OWN_DEFAULTS = {
     "torch.optim.Adam": {"fused", "lr"},
     "torch.optim.AdamW": {"fused", "lr"},
@@ -70,7 +70,7 @@ def options(group: str) -> list[str]:
 
 
 def composed(path: Path) -> dict[str, Any]:
-    """The file with the files of the same folder that its defaults list names."""
+    """The content of a file, with the files in its folder that its defaults list names."""
     content = yaml.safe_load(path.read_text()) or {}
     whole: dict[str, Any] = {}
     for base in content.pop("defaults", []):
@@ -120,7 +120,7 @@ def test_every_group_of_the_design_is_there() -> None:
     assert {"constant", "linear", "cyclical", "cosine"} <= set(options("beta_schedule"))
 
 
-# options that go with others only
+# options that need another option
 ALONG = {
     ("prior", "uniform_sphere"): "posterior=von_mises_fisher",
     ("prior", "uniform_categorical"): "posterior=categorical",
@@ -146,7 +146,7 @@ def test_every_option_trains_a_step(runner: Runner, request: pytest.FixtureReque
         more = ["trainer.max_epochs=1"]
     if option == "sprites":
         more = ["data.images=3000", "data.val_size=300", "data.test_size=300"]
-    quick = [] if group in ("callbacks", "debug") else ["callbacks=minimal"]  # pictures take as long as all the rest
+    quick = [] if group in ("callbacks", "debug") else ["callbacks=minimal"]  # pictures take as long as everything else
     outcome = runner("train", *quick, f"{group}={option}", *more, "trainer.fast_dev_run=true")
     assert outcome.status == 0, outcome.err
     assert option in outcome.out or group in ("logger", "callbacks", "debug")
@@ -167,7 +167,7 @@ def test_loggers_that_are_extras_run_or_are_named(runner: Runner, option: str) -
 
 @pytest.fixture(scope="session")
 def few_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MNIST and FashionMNIST of a few made-up images, in the official layout."""
+    """MNIST and FashionMNIST with a few synthetic images, in the official file layout."""
     root = tmp_path_factory.mktemp("data")
     for name in ("MNIST", "FashionMNIST"):
         write_files(root / name / "raw")
@@ -175,13 +175,13 @@ def few_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def given_data(experiment: str, root: Path) -> list[str]:
-    """Overrides with which it finds the few images, where it looks for files."""
+    """Overrides that point an experiment which reads files to the few images."""
     return [f"data.root={root}", "data.val_size=10"] if "download" in recipe_config(experiment)["data"] else []
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
 def test_every_experiment_takes_a_step(few_images: Path, experiment: str) -> None:
-    """All but the command and Lightning, which cost seconds for each (`test_every_experiment_runs`, slow but for one)."""
+    """Without the command and Lightning, which take seconds each (see `test_every_experiment_runs`, slow except for one)."""
     config = OmegaConf.create(copy.deepcopy(recipe_config(experiment)))
     config.merge_with_dotlist(given_data(experiment, few_images))
     config.choices = dict.fromkeys(CONFIG_GROUPS, "constant")  # named in messages only

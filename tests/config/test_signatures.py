@@ -1,4 +1,4 @@
-"""Arguments of constructors: their names, types and ranges, at both sides of each limit."""
+"""Arguments of constructors: names, types, and ranges on both sides of each limit."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vae_lightning.config.instantiate import (
     instantiate_node,
     known_arguments,
     looks_out_of_memory,
-    one_line,
     source_key,
 )
+from vae_lightning.config.messages import one_line
 from vae_lightning.config.signatures import RANGES, check_arguments, describe_type, matches_type
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.models.architectures import MLP
@@ -64,7 +64,7 @@ def test_values_fit_types(hint: Any, good: list[Any], bad: list[Any]) -> None:
         (bool | None, "true, false or null"),
         (Literal["a", "b"], "a or b"),
         (tuple[float, float], "a list of 2, each a finite number"),
-        (list[int], "a list of which each is an integer"),
+        (list[int], "a list, each item an integer"),
         (list[Path], "a list"),
         (dict[str, int], "a mapping"),
         (Path | None, "null"),
@@ -75,7 +75,7 @@ def test_types_are_said_in_words(hint: Any, words: str) -> None:
     assert describe_type(hint) == words
 
 
-# of each argument: what is just allowed, and what is just not
+# for each argument: values just inside and just outside of its range
 TRAINER: dict[str, tuple[list[Any], list[Any]]] = {
     "accelerator": (["cpu", "auto"], []),
     "devices": ([-1, 1024, "auto", [0, 1]], [-2, 1025]),
@@ -142,10 +142,15 @@ def test_a_gpu_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -
 
 
 class Takes:
-    """Not checked by itself: its module is not one of ours."""
+    """Does not check its arguments itself: its module is not part of vae_lightning."""
 
     def __init__(self, width: int, height: float = 1.0, *, name: str | None = None) -> None:
         self.width, self.height, self.name = width, height, name
+
+
+class TakesPart:
+    def __init__(self, width: int, height: int, part: Any) -> None:
+        self.width, self.height, self.part = width, height, part
 
 
 class TakesAll:
@@ -195,7 +200,7 @@ def test_ranges_are_looked_up_by_the_exact_name_and_null_is_left_alone() -> None
 
 def test_our_own_classes_check_their_types_themselves() -> None:
     class Mine(MLP):
-        """Of one's own, with a constructor that is ours."""
+        """A user's class that inherits our constructor."""
 
     for target in (MLP, Mine):
         check_arguments("model", "any", target, {"hidden": "three"}, ())
@@ -203,11 +208,25 @@ def test_our_own_classes_check_their_types_themselves() -> None:
             check_arguments("model", "any", target, {"hiden": 3}, ())
 
 
-def test_what_a_constructor_asks_for_is_given_wherever_it_stands() -> None:
-    node = OmegaConf.create({"_target_": f"{HERE}.Takes", "height": 2, "name": {"_target_": f"{HERE}.Takes"}})
+def test_known_values_go_to_every_constructor_that_takes_them() -> None:
+    inner = {"_target_": f"{HERE}.Takes"}
+    config = OmegaConf.create({"box": {"_target_": f"{HERE}.TakesPart", "height": 2, "part": inner}})
     known = {"width": 7, "height": 8, "depth": 9}
-    assert known_arguments(node, known) == {"width": 7, "name": {"width": 7, "height": 8}}
-    assert known_arguments(node, {}) == known_arguments(OmegaConf.create({"width": 1}), known) == {}
+    assert known_arguments(config.box, known) == {"width": 7}
+    box = instantiate_node(config, "box", known)
+    assert (box.width, box.height, box.part.width, box.part.height) == (7, 2, 7, 8)
+
+
+def test_an_error_of_a_part_names_the_key_of_the_part() -> None:
+    config = OmegaConf.create(
+        {"box": {"_target_": f"{HERE}.TakesPart", "width": 1, "height": 2, "part": {"_target_": f"{HERE}.MLP"}}}
+    )
+    config.box.part.hidden = [0]
+    with pytest.raises(InvalidValue, match=r"^box\.part\.hidden=\[0\]: must be"):
+        instantiate_node(config, "box")
+    config.box.part = {"_target_": f"{HERE}.Takes", "width": "wide"}
+    with pytest.raises(InvalidValue, match=r"^box\.part\.width=wide: must be an integer"):
+        instantiate_node(config, "box")
 
 
 def test_an_object_is_made_of_plain_values_and_its_errors_name_the_key() -> None:

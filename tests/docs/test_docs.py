@@ -1,4 +1,4 @@
-"""The pages of docs/ say what the source says, and both languages show the same."""
+"""The pages of docs/ match the source, their links work, and both languages show the same."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import pytest
 from tests.running import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
+PAGES = [*sorted(DOCS.glob("*.md")), *sorted(REPOSITORY.glob("*.md"))]
 include = runpy.run_path(str(DOCS / "include.py"))
 
 
 def test_pages_hold_the_code_and_the_outputs_of_the_source() -> None:
-    """Runs the walk-through; its figures may differ a little from machine to machine, and are masked."""
+    """Runs the walk-through. Numbers are masked, because they differ slightly between machines."""
     outputs = include["outputs"]()
     for page in include["pages"]():
         text = page.read_text(encoding="utf-8")
@@ -36,13 +37,30 @@ def test_figures_alone_are_masked() -> None:
 
 
 def shown(page: str) -> tuple[list[str], list[str], list[str]]:
-    """Blocks, pictures and commands of a page, in order."""
+    """The code blocks, figures and commands of a page, in order."""
     text = (DOCS / page).read_text(encoding="utf-8")
     return (
         re.findall(r"<!-- (?:code|cell|output) .+? -->", text),
         re.findall(r"\]\((images/.+?)\)", text),
         re.findall(r"^`(python .+?)`$", text, flags=re.MULTILINE),
     )
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page.name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
 
 
 def test_both_languages_show_the_same() -> None:

@@ -1,4 +1,4 @@
-"""docs/extending.md: its files and commands, as they stand there."""
+"""Every file and every command of docs/extending.md works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICK = ("trainer.max_epochs=1", "trainer.limit_train_batches=2", "~callbacks.pi
 
 
 def write(runner: Runner, *paths: str) -> None:
-    """Writes these files of the page into the folder of the commands."""
+    """Write these files of the page into the folder where the commands run."""
     for path in paths:
         (runner.cwd / path).parent.mkdir(parents=True, exist_ok=True)
         (runner.cwd / path).write_text(FILES[path], encoding="utf-8")
@@ -29,7 +29,7 @@ def write(runner: Runner, *paths: str) -> None:
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """Another test may have a module of the same name."""
+    """Forget the modules of the page: another test may use the same names."""
     yield
     for path in FILES:
         sys.modules.pop(path.removesuffix(".py"), None)
@@ -61,7 +61,7 @@ def test_every_file_and_command_of_the_page_works(runner: Runner, monkeypatch: p
 def test_images_of_any_size_work_from_training_to_the_explorer(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, model: str, shape: tuple[int, ...]
 ) -> None:
-    """Found by hydra.searchpath, which goes into the run, so that other commands need not be told."""
+    """hydra.searchpath is stored in the run, so other commands do not need to pass it."""
     monkeypatch.syspath_prepend(str(runner.cwd))
     write(runner, "own_data.py", "conf_mine/data/arrays.yaml")
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""docs/model_zoo.md: each row is a composition that trains, and names tests that are there."""
+"""docs/model_zoo.md: each row is a composition that trains, and names existing tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """The rows that have a command line and tests; others (a heading, a model that is not covered) have neither."""
+    """The rows with a command line and tests, without headings and models that are not covered."""
     cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in page().splitlines() if line.startswith("| ")]
     five = [line for line in cells if len(line) == 5 and line[0] != "model"]
     return [Row(line[0], tuple(line[3].strip("`").split()), tuple(re.findall(r"`(\S+)`", line[4]))) for line in five]
@@ -40,7 +40,7 @@ ROWS = [pytest.param(row, id=" ".join(row.arguments)) for row in rows()]
 
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_trains_three_steps(row: Row) -> None:
-    """Tiny, without Lightning: figures are finite and the encoder moves."""
+    """A tiny model without Lightning: all metrics are finite, and the encoder's weights change."""
     torch.manual_seed(0)
     module = compositions["module_of"](compositions["composed"](*row.arguments))
     module.beta_schedule.begin(RunLength(4, 4))
@@ -54,7 +54,7 @@ def test_every_row_trains_three_steps(row: Row) -> None:
         losses["loss"].backward()
         optimizer.step()
         assert all(bool(value.isfinite()) for value in losses.values()), losses
-    assert set(losses) <= {*re.findall(r"`(\w+)`", page())}, "a figure that the page does not name"
+    assert set(losses) <= {*re.findall(r"`(\w+)`", page())}, "a metric that the page does not list"
     assert all(not torch.equal(old, new) for old, new in zip(before, module.vae.encoder.parameters(), strict=True))
 
 
@@ -74,7 +74,7 @@ def test_every_row_names_tests_that_are_there(row: Row) -> None:
 
 
 def test_every_option_of_the_model_space_has_its_row() -> None:
-    """Of each axis; but for what is there for want of another choice, or comes along with one."""
+    """All options except defaults, plain baselines and priors that a posterior selects."""
     used = {argument for row in rows() for argument in row.arguments}
     options = {f"{axis}={option}" for axis in AXES for option in compositions["options"](axis)}
     defaults = {"posterior=diagonal", "prior=standard_normal", "hierarchy=none", "condition=none", "likelihood=bernoulli"}

@@ -1,4 +1,4 @@
-"""README.md and README.ja.md say the same: headings, commands, options, links and figures."""
+"""README.md and README.ja.md have the same headings, commands, options, links and numbers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from tests.running import REPOSITORY
 
 ENGLISH, JAPANESE = REPOSITORY / "README.md", REPOSITORY / "README.ja.md"
-# the language links, and the pages that exist in both languages
+# links to the other language
 LANGUAGES = {"README.md", "README.ja.md"}
 
 
 class Section(NamedTuple):
-    """What a section holds that is the same in any language."""
+    """The parts of a section that do not depend on the language."""
 
     level: int
     blocks: list[str]
@@ -31,13 +31,13 @@ def sections(page: Path) -> list[Section]:
 
 
 def without_comments(text: str) -> str:
-    """A page whose blocks of commands and code have no comments."""
+    """The page without the comments in its code blocks."""
     return re.sub(r"^```.*?^```$", lambda block: re.sub(r" +# .*$", "", block[0], flags=re.M), text, flags=re.M | re.S)
 
 
 def section(text: str) -> Section:
     blocks, prose = re.findall(r"^```.*?^```$", text, flags=re.M | re.S), re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
-    # a command may be broken into two lines, and Japanese has its words in another order
+    # a command may be split over two lines, and the word order differs in Japanese
     codes = sorted(re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", prose))
     links = sorted(set(re.findall(r"\]\(([^)]+)\)", prose)) - LANGUAGES)
     figures = re.findall(r"−?\d[\d.]* ± [\d.]+", prose)

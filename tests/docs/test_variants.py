@@ -1,4 +1,4 @@
-"""docs/variants.md: its tables are the figures that were measured, its runs are commands, its pictures are there."""
+"""docs/variants.md: its tables show the measured values, its runs are valid commands, and its figures exist."""
 
 from __future__ import annotations
 

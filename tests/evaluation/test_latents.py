@@ -77,7 +77,7 @@ def test_active_units_have_the_spread_of_a_bootstrap_and_a_sentence_where_some_c
     rng = np.random.default_rng(0)
     clear = unit_metrics(planted(rng.normal(size=(400, 4)) * [1, 1, 0.01, 0.01]))
     assert (clear.values["active_units"], clear.values["active_units_standard_error"]) == (2, 0)
-    assert clear.notes[0].startswith("Not active: 2 of 4 latent dimensions, in which the variance of the mean code")
+    assert clear.notes[0].startswith("Not active: 2 of 4 latent dimensions, whose mean code varies")
     clear.update(MeasureResult({"kl": 1.0}, [*clear.notes, "Another."]))  # as evaluate.py does with that of the latents
     assert [note[:7] for note in clear.notes] == ["Not act", "Another"]
     all_active = unit_metrics(planted(rng.normal(size=(400, 4))))
@@ -100,7 +100,7 @@ def test_codes_that_are_no_real_numbers_have_no_active_units_and_no_correlation(
     found = evaluate_latents(vae, [batch], encode_split(vae, [batch], "test"), "test")
     assert {"aggregate_mean", "mutual_information"} <= set(found.values)
     assert {"active_units", "aggregate_correlation"}.isdisjoint(found.values)
-    assert "No active units: they are counted where there are latents in the whole of a real space." in found.notes
+    assert "No active units: they are defined for latents in the whole of a real space only." in found.notes
     assert not any(note.startswith("Not active") for note in found.notes)
     assert set(evaluate_elbo(vae, [batch], "test").metrics()) == {"elbo", "reconstruction", "kl"}
 
@@ -109,17 +109,17 @@ def test_of_one_image_nothing_is_said_that_takes_two() -> None:
     model, batch = LinearGaussian(exact=False), random_batch(1)
     codes = encode_split(model.vae, [batch], "test")
     found = evaluate_latents(model.vae, [batch], codes, "test")
-    found.update(evaluate_nll(model.vae, [batch], "test", 10).figures())
+    found.update(evaluate_nll(model.vae, [batch], "test", 10).metrics())
     of_nll = {f"nll{part}" for part in ("", "_samples", "_monte_carlo_error", "_by_samples")}
     assert set(found.values) == of_nll | {"kl_per_dimension", "nll_effective_samples", "nll_effective_samples_lowest"}
     assert "nan" not in str(found.values)
-    assert "No active units: it takes at least two images." in found.notes
+    assert "No active units: it needs at least two images." in found.notes
 
 
 def test_without_a_product_over_dimensions_there_is_no_kl_of_each_and_a_sentence() -> None:
     found = unit_metrics(replace(planted(np.eye(4)), kl_per_dimension=None))
     assert "kl_per_dimension" not in found.values
-    assert found.notes == ["No KL of each dimension: this posterior or this prior is no product over dimensions."]
+    assert found.notes == ["No KL per dimension: this posterior or this prior is not a product over dimensions."]
 
 
 def test_moments_are_those_of_the_aggregate_posterior() -> None:

@@ -52,7 +52,7 @@ def test_one_sample_does_not_say_what_other_noise_would_change() -> None:
     model, batch = LinearGaussian(exact=False), random_batch(20)
     result = evaluate_nll(model.vae, [batch], "test", samples=1)
     assert math.isnan(result.monte_carlo_error)
-    assert "nll_monte_carlo_error" not in result.figures().values
+    assert "nll_monte_carlo_error" not in result.metrics().values
 
 
 def test_the_bound_at_fewer_samples_comes_from_the_same_samples() -> None:
@@ -74,9 +74,9 @@ def test_the_effective_sample_size_is_k_for_equal_weights_and_less_for_others() 
 
 def test_an_nll_that_still_falls_is_said_to() -> None:
     model, batch = LinearGaussian(exact=False), random_batch(50)
-    assert "has not converged: from 1 to 2 samples" in evaluate_nll(model.vae, [batch], "test", samples=2).figures().notes[0]
-    assert evaluate_nll(model.vae, [batch], "test", samples=1000).figures().notes == []
-    figures = evaluate_nll(model.vae, [batch], "test", samples=1).figures()
+    assert "has not converged: from 1 to 2 samples" in evaluate_nll(model.vae, [batch], "test", samples=2).metrics().notes[0]
+    assert evaluate_nll(model.vae, [batch], "test", samples=1000).metrics().notes == []
+    figures = evaluate_nll(model.vae, [batch], "test", samples=1).metrics()
     assert (figures.values["nll_samples"], figures.notes) == (1, [])
 
 

@@ -10,7 +10,7 @@ from tests.linear_gaussian import LinearGaussian
 from vae_lightning.data.base import Images
 from vae_lightning.evaluation import features
 from vae_lightning.evaluation.features import cache_folder, load_classifier, train_classifier, weights_hash
-from vae_lightning.evaluation.samples import compare_features, draw_features, frechet_distance, frechet_with_error, share_within
+from vae_lightning.evaluation.samples import compare_features, draw_features, frechet_distance, frechet_with_error, within_cloud
 
 
 def test_the_distance_of_two_gaussians() -> None:
@@ -45,7 +45,7 @@ def test_a_point_lies_within_a_cloud_up_to_its_third_neighbours() -> None:
     cloud = torch.tensor([[0.0], [1.0], [2.0], [3.0], [100.0]])  # third neighbours at 3, 2, 2, 3, 99
     points = torch.tensor([[-3.0], [-3.1], [2.5], [6.0], [6.1], [0.9], [200.0], [0.5]])
     expected = [True, False, True, True, True, True, False, True]  # 6.1 and 0.5 are within 99 of 100
-    assert share_within(points, cloud).tolist() == expected
+    assert within_cloud(points, cloud).tolist() == expected
 
 
 def planted(seed: int, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:

@@ -61,4 +61,4 @@ def test_without_the_extra_it_is_named_and_no_folder_is_left(runner: Runner, mon
 def test_an_unknown_format_is_named_with_the_nearest(runner: Runner) -> None:
     outcome = runner("export", "run=somewhere", "formats=[onxn]")
     assert outcome.status == 2
-    assert outcome.err == "error: formats=onxn: no such format. Did you mean 'onnx'? Allowed: onnx, safetensors.\n"
+    assert outcome.err == "error: formats=onxn: unknown format. Did you mean 'onnx'? Allowed: onnx, safetensors.\n"

@@ -66,7 +66,7 @@ def test_samples_are_a_function_of_their_noise() -> None:
 def test_it_starts_at_the_mean_image_or_at_the_mean_of_each_channel(architecture: Architecture) -> None:
     vae = VAE(architecture, Diagonal(4), StandardNormal(4), Bernoulli(SHAPE))
     mean_image = torch.rand(SHAPE)
-    vae.start_at(mean_image)
+    vae.start_from_mean_image(mean_image)
     bias = last_bias(vae.decoder)
     assert bias is not None
     expected = mean_image.flatten() if len(bias) == 30 else mean_image.mean((1, 2))
@@ -88,7 +88,7 @@ def test_a_start_at_the_mean_image_is_refused_where_it_cannot_be() -> None:
     no_bias, other = (VAE(a, Diagonal(4), StandardNormal(4), Bernoulli(SHAPE)) for a in (NoBias([2]), OtherBias([2])))
     for vae in (no_output, no_bias, other):
         with pytest.raises(UserError, match=r"^likelihood\.bias_from_data=true: the decoder does not end in a layer"):
-            vae.start_at(torch.rand(SHAPE))
+            vae.start_from_mean_image(torch.rand(SHAPE))
 
 
 def test_pictures_carry_no_graph_and_weights_are_all_that_is_saved() -> None:

@@ -75,7 +75,7 @@ def test_the_discrete_part_may_have_a_capacity_of_its_own() -> None:
     assert kl.discrete is not None
     kl.discrete.begin(RunLength(100, 10))
     kl.discrete.move(40)  # to 1.6
-    loss = kl(SimpleNamespace(kl_parts={"continuous": continuous, "discrete": discrete}), 7.0)
+    loss = kl(SimpleNamespace(kl_by_part={"continuous": continuous, "discrete": discrete}), 7.0)
     assert loss.item() == pytest.approx(10 * (1.0 + 0.6))
     slopes = torch.autograd.grad(loss, (continuous, discrete))
     assert [slope.tolist() for slope in slopes] == [[5.0, 5.0], [-5.0, -5.0]]  # one is too large, the other too small
@@ -84,9 +84,9 @@ def test_the_discrete_part_may_have_a_capacity_of_its_own() -> None:
 
 def test_a_capacity_of_the_discrete_part_needs_one_and_its_kl() -> None:
     kl = CapacityKL(discrete=2.0)
-    with pytest.raises(UserError, match=r"^objective.kl.discrete does not go with posterior=\w+: it needs a code of two parts"):
+    with pytest.raises(UserError, match=r"^objective.kl.discrete is incompatible with posterior=\w+: it needs a code of two"):
         Objective(kl=kl).check(LinearGaussian(exact=False).vae)
-    with pytest.raises(UserError, match="does not go with objective/gradient=stl"):
+    with pytest.raises(UserError, match="is incompatible with objective/gradient=stl"):
         Objective(kl=kl, gradient=StickingTheLanding())
     with pytest.raises(InvalidValue, match=r"^discrete=-1"):
         CapacityKL(discrete=-1)
@@ -113,13 +113,13 @@ def test_beta_has_no_part_in_a_capacity() -> None:
 
 @pytest.mark.parametrize("kl", [FreeBitsKL(), CapacityKL()])
 def test_a_bound_without_a_kl_term_is_refused(kl: KLTerm) -> None:
-    with pytest.raises(UserError, match=r"objective/kl=\w+ does not go with objective/bound=iwae"):
+    with pytest.raises(UserError, match=r"objective/kl=\w+ is incompatible with objective/bound=iwae"):
         Objective(IWAE(2), kl=kl)
 
 
 @pytest.mark.parametrize("gradient", [StickingTheLanding(), DoublyReparameterised()])
 def test_free_bits_take_the_kl_by_its_formula(gradient: StickingTheLanding) -> None:
-    with pytest.raises(UserError, match=r"objective/kl=free_bits does not go with objective/gradient=(stl|dreg)"):
+    with pytest.raises(UserError, match=r"objective/kl=free_bits is incompatible with objective/gradient=(stl|dreg)"):
         Objective(gradient=gradient, kl=FreeBitsKL())
 
 

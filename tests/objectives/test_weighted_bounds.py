@@ -87,7 +87,7 @@ def test_weighing_apart_with_the_bounds_own_weights_is_the_plain_gradient(bound:
     model, x = LinearGaussian(exact=False), random_images(5)
     objective = Objective(bound, kind())
     plain = gradient(objective, model.vae, x)
-    objective.apart = True
+    objective.split_gradient = True
     torch.testing.assert_close(gradient(objective, model.vae, x), plain, atol=1e-5, rtol=1e-4)
 
 

@@ -102,7 +102,7 @@ def test_reconstructions_stand_under_their_originals(vae: VAE) -> None:
 def test_training_shows_reconstructions_of_images_from_all_over_the_split(vae: VAE) -> None:
     images = torch.arange(80, dtype=torch.uint8).view(80, 1, 1, 1).expand(80, *SHAPE)
     sums = SimpleNamespace(kl_per_dimension=lambda: [0.2, 0.1], metrics=lambda: {"active_units": 2})
-    grid = canvas(draw_pictures(vae, Images(images, torch.zeros(80, dtype=torch.int64)), sums)["reconstructions"])
+    grid = canvas(draw_pictures(vae, Images(images, torch.zeros(80, dtype=torch.int64)), sums)["reconstructions"])  # type: ignore[arg-type]
     assert {round(float(value) * 255) for value in grid.ravel()} >= set(range(0, 80, 2))
 
 
@@ -112,7 +112,7 @@ def test_training_draws_each_code_in_the_colour_of_its_label_and_traversals_by_t
     images = torch.randint(0, 256, (9, *SHAPE), dtype=torch.uint8, generator=generator)
     labels = torch.tensor([0, 1, 2, 2, 1, 1, 1, 0, 2])
     sums = SimpleNamespace(kl_per_dimension=lambda: [0.1, 0.9], metrics=lambda: {"active_units": 2})
-    drawn = draw_pictures(vae, Images(images, labels), sums)
+    drawn = draw_pictures(vae, Images(images, labels), sums)  # type: ignore[arg-type]
     codes = vae.encode(images / 255).mean.detach()
     for label, part in enumerate(drawn["latent_scatter"].axes[0].collections):
         np.testing.assert_allclose(np.asarray(part.get_offsets()), codes[labels == label], rtol=1e-4, atol=1e-6)

@@ -119,7 +119,7 @@ SECRETS = [
 @pytest.mark.parametrize(("place", "value"), SECRETS)
 def test_interpolations_are_not_resolved(folder: Path, place: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "sesame")
-    with pytest.raises(UserError, match=r"holds an interpolation.*trust_run_code=true") as error:
+    with pytest.raises(UserError, match=r"has an interpolation.*trust_run_code=true") as error:
         read_config(changed(folder, place, value))
     assert "sesame" not in str(error.value)
 
@@ -184,8 +184,8 @@ def test_yaml_that_builds_objects_or_is_damaged_is_not_read(
         (b"text", "is not the configuration of a run"),
         (b"\xff\xfe\xff", "is damaged and cannot be read"),
         (b"schema_version: 3\n", "schema_version=3, and this version of vae-lightning reads 2"),
-        (b"schema_version: 1\n", "is not the whole configuration of a run: data_spec.shape is missing"),
-        (b"schema_version: 1\nmany: [" + 50 * b"[1], " + b"]\n", "is not the whole configuration of a run"),
+        (b"schema_version: 1\n", "is not the complete configuration of a run: data_spec.shape is missing"),
+        (b"schema_version: 1\nmany: [" + 50 * b"[1], " + b"]\n", "is not the complete configuration of a run"),
     ],
 )
 def test_what_is_no_configuration_of_a_run_is_named(tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -211,9 +211,9 @@ def test_what_is_no_configuration_of_a_run_is_named(tmp_path: Path, content: byt
         ("model.width", 3, "MLP takes no such argument"),
         ("overrides", ["two\nlines\tapart"], None),
         ("latent_dim", 4, None),  # only what was resolved counts: nothing is built from it
-        ("posterior.latent_dim", 4, "does not go with"),
-        ("model.hidden", [16], "does not fit the model"),
-        ("data_spec.shape", [3, 28, 28], "does not fit the model"),
+        ("posterior.latent_dim", 4, "is incompatible with"),
+        ("model.hidden", [16], "does not match the model"),
+        ("data_spec.shape", [3, 28, 28], "does not match the model"),
         ("data_spec.shape", [100000, 100000, 100000], "does not fit into memory"),
         ("name", "\x1b]0;owned\x07", "control characters at name"),
         ("\x1b[2J", 1, "control characters at"),
@@ -315,7 +315,7 @@ def test_pickles_that_call_are_not_read(tmp_path: Path) -> None:
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "best.ckpt"
     torch.save(content, path)
-    with pytest.raises(RunError, match=r"is no checkpoint of this framework|is not read|is damaged"):
+    with pytest.raises(RunError, match=r"is not a checkpoint of this framework|is not read|is damaged"):
         read_checkpoint(path)
 
 
@@ -369,7 +369,7 @@ def test_nothing_is_written_through_links_out_of_the_run_folder(runner: Runner, 
     for command in ("evaluate", "generate"):
         outcome = runner(command, f"run={folder}")
         assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-        assert "is a link that leads out of the run folder" in outcome.err
+        assert "is a link to outside the run folder" in outcome.err
     assert {p.name: p.read_text() for p in outside.iterdir()} == {"precious": "{}"}
     (folder / "generated").unlink()
     (folder / "generated").mkdir()

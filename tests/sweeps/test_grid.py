@@ -24,12 +24,13 @@ from tests.sweeps.sweeping import QUIET, TINY, Sweeps, interrupted_after_trainin
 from vae_lightning.runs import sweep_record as record
 from vae_lightning.runs.folder import read_checkpoint
 from vae_lightning.sweeps.callbacks import JobProgress
+from vae_lightning.sweeps.sweeper import config_flags
 
 
 def test_a_job_that_fails_is_recorded_and_the_others_go_on(sweeps: Sweeps) -> None:
     outcome = sweeps("-m", *TINY[:-1], "latent_dim=0,2", "beta=1,4", QUIET)
     assert outcome.status == 1
-    assert outcome.err.startswith("error: 2 of 4 jobs failed; resume_sweep=outputs/sweeps/")
+    assert outcome.err.startswith("error: 2 of 4 jobs failed; run them again with resume_sweep=outputs/sweeps/")
     assert outcome.out.count("latent_dim=0: must be an integer of at least 1.") >= 2
     assert sweeps.states() == ["failed", "failed", "done", "done"]
     content = json.loads((sweeps.folder / "sweep.json").read_text())
@@ -52,7 +53,7 @@ def test_a_key_that_only_the_swept_options_have_is_set_in_every_job(sweeps: Swee
     assert sweeps(f"resume_sweep={sweeps.folder}").status == 0
     outcome = sweeps("-m", *TINY[1:], "model=conv,mlp", "model.channels=[3,5]", QUIET)
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert "there is no key 'model.channels'" in outcome.err
+    assert "unknown key 'model.channels'" in outcome.err
 
 
 def test_jobs_whose_code_breaks_keep_the_traceback_and_can_be_mended(sweeps: Sweeps) -> None:
@@ -150,7 +151,7 @@ def test_a_killed_sweep_loses_no_finished_job(sweeps: Sweeps) -> None:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert sweeps(f"resume_sweep={sweeps.folder}").err.endswith("is running still, in another process.\n")
+        assert sweeps(f"resume_sweep={sweeps.folder}").err.endswith("is already running in another process.\n")
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -192,18 +193,18 @@ def test_dry_sweeps_leave_nothing(sweeps: Sweeps) -> None:
     ("line", "sentence"),
     [
         ("-m beta=interval(1,2)", "an interval has no grid; search it with sweep=optuna."),
-        ("-m seed=0,1 --cfg job", "--multirun and --cfg: each asks for something else; leave out all but one."),
-        ("-m likelihood=glob(gauss)", "likelihood=glob(gauss): there is no value in it to be swept over."),
-        ("-m likelihood=glob(gaussian*) betta=1", "betta=1: there is no key 'betta'."),
-        ("-m beta=range(5,2)", "beta=range(5,2): there is no value in it to be swept over."),
+        ("-m seed=0,1 --cfg job", "--multirun and --cfg cannot be combined: leave out all but one."),
+        ("-m likelihood=glob(gauss)", "likelihood=glob(gauss): it has no values to sweep over."),
+        ("-m likelihood=glob(gaussian*) betta=1", "betta=1: unknown key 'betta'."),
+        ("-m beta=range(5,2)", "beta=range(5,2): it has no values to sweep over."),
         ("-m beta=range(1,5,0)", "beta=range(1,5,0): range() arg 3 must not be zero."),
         ("sweep=beta_gird", "Did you mean 'beta_grid'?"),
-        ("resume_sweep=nowhere", "resume_sweep=nowhere: there is no such folder."),
-        ("resume_sweep=. beta=2", "beta=2 beside resume_sweep"),
-        ("resume_sweep=.", "resume_sweep=. is no sweep: there is no sweep.json in it."),
+        ("resume_sweep=nowhere", "resume_sweep=nowhere: no such folder."),
+        ("resume_sweep=. beta=2", "beta=2 cannot be combined with resume_sweep"),
+        ("resume_sweep=.", "resume_sweep=. is not a sweep: it has no sweep.json."),
         ("-m seed=0,1 hydra.sweeper.report=3", "hydra.sweeper.report=3: must be true or false."),
         ("-m seed=0,1 hydra/launcher=basi", "Did you mean 'basic'?"),
-        ("-m seed=0,1 hydra/sweeper=basic", "hydra/sweeper=basic: a sweep is run by grid or optuna."),
+        ("-m seed=0,1 hydra/sweeper=basic", "hydra/sweeper=basic: unknown sweeper. Allowed: grid, optuna."),
     ],
 )
 def test_wrong_requests_end_with_one_sentence_and_no_folder(sweeps: Sweeps, line: str, sentence: str) -> None:
@@ -218,7 +219,7 @@ def test_an_odd_folder_is_taken_as_typed(sweeps: Sweeps, tmp_path: Path) -> None
     folder = tmp_path / "it's [bold], beta=4"
     outcome = sweeps("-m", *TINY, "seed=0", f"hydra.sweep.dir={json.dumps(str(folder))}", "latent_dim=0", QUIET)
     assert outcome.out.startswith(f"sweep {os.path.relpath(folder)}\n")
-    (said,) = re.findall(r"jobs failed; (.*) runs them again", outcome.err)
+    (said,) = re.findall(r"jobs failed; run them again with (.*)\.$", outcome.err)
     assert shlex.split(said) == [f"resume_sweep={os.path.relpath(folder)}"], "as a shell takes it"
     assert sweeps(*shlex.split(said)).status == 1
 
@@ -229,8 +230,24 @@ def test_the_folder_of_another_sweep_is_refused_and_of_the_same_gone_on_with(swe
     before = (tmp_path / "mine" / "sweep.json").read_text()
     outcome = sweeps(*arguments, "latent_dim=2,3")
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert "another command line's sweep lies there" in outcome.err
-    assert f"by resume_sweep={os.path.relpath(tmp_path / 'mine')}." in outcome.err
+    assert "this folder has the sweep of another command line" in outcome.err
+    assert f"with resume_sweep={os.path.relpath(tmp_path / 'mine')}." in outcome.err
     assert (tmp_path / "mine" / "sweep.json").read_text() == before
     again = sweeps(*arguments, "latent_dim=0,-1", "hydra.sweeper.report=true")
     assert (again.status, "2 of 2 jobs failed" in again.err) == (1, True), again.err
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("-m beta=1,2", []),
+        ("--config-dir mine -m beta=1", ["--config-dir", "{cwd}/mine"]),
+        ("-cd=mine -cn own", ["--config-dir", "{cwd}/mine", "--config-name", "own"]),
+        ("--config-dir=/a/b --multirun ~callbacks --config-name own", ["--config-dir", "/a/b", "--config-name", "own"]),
+    ],
+)
+def test_a_record_keeps_where_its_configuration_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, kept: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert config_flags(line.split()) == [text.format(cwd=tmp_path) for text in kept]

@@ -24,7 +24,7 @@ def sweep(cwd: Path, *arguments: str) -> Outcome:
     return run_script("train.py", ["-m", *TINY, QUIET, *arguments], cwd, PYTHONPATH=path)
 
 
-def states(cwd: Path) -> list[dict]:
+def states(cwd: Path) -> list[record.JobState]:
     (folder,) = cwd.glob("outputs/sweeps/*/*")
     found = record.load(folder)
     return [found.true_state(job) for job in found.jobs]
@@ -55,7 +55,7 @@ def test_a_worker_that_is_killed_takes_no_other_job_with_it(tmp_path: Path) -> N
     outcome = run_script("train.py", [*options, "model=deadly,mlp", "seed=0,1"], tmp_path, PYTHONPATH=path)
     assert outcome.status == 1, outcome.err
     assert [state["state"] for state in states(tmp_path)] == ["failed", "failed", "done", "done"]
-    assert "Its process ended without a word" in states(tmp_path)[0]["error"]
+    assert "Its process ended without an error message" in (states(tmp_path)[0]["error"] or "")
 
 
 @pytest.mark.slow

@@ -22,8 +22,8 @@ from vae_lightning.runs import sweep_record as record
 from vae_lightning.runs.sweep_record import Sweep
 from vae_lightning.sweeps import callbacks as ddp
 from vae_lightning.sweeps import job
-from vae_lightning.sweeps.launch import LOST, launch, refuse_if_running
-from vae_lightning.sweeps.watch import Watch, duration
+from vae_lightning.sweeps.launch import LOST, failures, launch, refuse_if_running
+from vae_lightning.sweeps.progress_display import ProgressDisplay, duration, failure_lines
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def sweep(tmp_path: Path) -> Sweep:
 
 def test_a_record_is_read_back_as_it_was(sweep: Sweep) -> None:
     assert record.load(sweep.folder) == sweep
-    assert record.place_of(sweep.folder / sweep.jobs[2].folder) == (sweep.folder, 2)
-    assert record.place_of(sweep.folder) is None
+    assert record.job_of_folder(sweep.folder / sweep.jobs[2].folder) == (sweep.folder, 2)
+    assert record.job_of_folder(sweep.folder) is None
 
 
 def test_a_running_job_whose_process_is_gone_was_interrupted(sweep: Sweep) -> None:
@@ -168,8 +168,8 @@ def test_a_finished_job_that_a_queue_still_held_is_not_run_again(
     called: list[Any] = []
     with try_lock(record.lock_path(sweep.folder, 2)):
         job.run(called.append, OmegaConf.create())
-        assert not called, "another process is at it"
-        with pytest.raises(RunError, match=f"are running still \\({folder} in process"):
+        assert not called, "another process is running it"
+        with pytest.raises(RunError, match=f"are still running \\({folder} in process"):
             refuse_if_running(sweep)
     refuse_if_running(sweep)
     job.run(called.append, OmegaConf.create())
@@ -177,12 +177,12 @@ def test_a_finished_job_that_a_queue_still_held_is_not_run_again(
     assert sweep.state(sweep.jobs[2])["state"] == ("done" if runs else before)
 
 
-def test_the_watch_says_what_becomes_of_jobs_and_keeps_the_record(sweep: Sweep) -> None:
+def test_the_display_prints_what_happens_to_jobs_and_updates_the_record(sweep: Sweep) -> None:
     out = io.StringIO()
-    with Watch(sweep, 4, Console(file=out, width=200), seconds=0.01) as watch:
+    with ProgressDisplay(sweep, 4, Console(file=out, width=200), seconds=0.01) as display:
         sweep.set_state(sweep.jobs[0], "running", epoch=1, epochs=2)
-        watch.look()
-        assert watch.fraction() == pytest.approx(0.125)
+        display.update()
+        assert display.fraction() == pytest.approx(0.125)
         sweep.set_state(sweep.jobs[0], "done", seconds=3.0, metrics={"val": {"elbo": -101.234}})
         sweep.set_state(sweep.jobs[1], "failed", seconds=1.0, error="it [broke]")
     lines = out.getvalue().splitlines()
@@ -194,13 +194,25 @@ def test_the_watch_says_what_becomes_of_jobs_and_keeps_the_record(sweep: Sweep) 
     assert '"state": "failed"' in (sweep.folder / "sweep.json").read_text()
 
 
-def test_the_watch_draws_a_table_on_a_terminal(sweep: Sweep) -> None:
+def test_the_display_shows_a_table_on_a_terminal(sweep: Sweep) -> None:
     out = io.StringIO()
     console = Console(file=out, width=120, height=30, force_terminal=True)
     sweep.set_state(sweep.jobs[2], "running", epoch=5, epochs=10, trained_seconds=50, metrics={"val": {"elbo": -99.5}})
-    with Watch(sweep, 4, console, seconds=60) as watch:
-        console.print(watch.table())
+    with ProgressDisplay(sweep, 4, console, seconds=60) as display:
+        console.print(display.table())
     assert all(word in out.getvalue() for word in ("beta=2", "5/10", "-99.50", "50 s", "0 of 4 jobs"))
+
+
+def test_control_characters_reach_no_terminal(sweep: Sweep) -> None:
+    """A label or an error may come from a file that someone else wrote."""
+    sweep.jobs[0].label = "name=\x1b[2Jx"
+    out = io.StringIO()
+    with ProgressDisplay(sweep, 4, Console(file=out, width=200), seconds=60):
+        sweep.set_state(sweep.jobs[0], "failed", error="\x1b]0;title\x07 broke")
+    failed = "\n".join(failure_lines(failures(sweep)))
+    assert "\x1b" not in out.getvalue() + failed
+    assert "name=\\x1b[2Jx" in out.getvalue()
+    assert "\\x1b]0;title\\x07 broke" in out.getvalue()
 
 
 def test_durations_are_read_at_a_glance() -> None:
@@ -232,10 +244,10 @@ def test_processes_of_a_job_are_started_so_that_the_sweep_is_not_or_are_refused(
     monkeypatch.setattr(ddp, "parallel_jobs", lambda: 2)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert [ddp.strategy_in_sweep(s) for s in ("auto", "ddp", "ddp_fork")] == ["auto", "ddp_fork", "ddp_fork"]
-    with pytest.raises(UserError, match="side by side"):
+    with pytest.raises(UserError, match="in parallel"):
         ddp.strategy_in_sweep("ddp_spawn")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    with pytest.raises(UserError, match="side by side"):
+    with pytest.raises(UserError, match="in parallel"):
         ddp.strategy_in_sweep("ddp")
 
 

@@ -24,8 +24,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState  # noqa: E402
 
 from vae_lightning.reports.sweep.search_charts import study_of  # noqa: E402
-from vae_lightning.sweeps import pruning, space  # noqa: E402
+from vae_lightning.sweeps import pruning  # noqa: E402
 from vae_lightning.sweeps.job import Pruned  # noqa: E402
+from vae_lightning.sweeps.search_space import as_override, distribution  # noqa: E402
 
 SEARCH = (*TINY[:-1], "sweep=optuna", "hydra.sweeper.params=null", "hydra/sweeper/sampler=random", QUIET)
 
@@ -48,10 +49,11 @@ def parsed(text: str):
         ("k=mlp,conv", CategoricalDistribution(["mlp", "conv"])),
         ("k=choice(true,false)", CategoricalDistribution([True, False])),
         ("k=[32],[32,16]", CategoricalDistribution(["[32]", "[32,16]"])),
+        ("k='a b',{x:1}", CategoricalDistribution(["'a b'", "{x:1}"])),
     ],
 )
 def test_overrides_are_search_spaces(text: str, expected: object) -> None:
-    assert space.distribution(parsed(text)) == expected
+    assert distribution(parsed(text)) == expected
 
 
 def test_a_glob_is_a_choice_among_the_options_that_it_matches() -> None:
@@ -62,20 +64,20 @@ def test_a_glob_is_a_choice_among_the_options_that_it_matches() -> None:
 
     with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
         override = parse("posterior=glob(v*)", GlobalHydra.instance().config_loader())
-        assert space.distribution(override) == CategoricalDistribution(["von_mises_fisher"])
+        assert distribution(override) == CategoricalDistribution(["von_mises_fisher"])
 
 
 def test_drawn_values_are_written_as_overrides() -> None:
     override = parsed("k=1,2")
-    drawn = [1e-05, 0.1, 3, True, "[32,16]", "mlp"]
-    assert [space.text(override, v) for v in drawn] == ["k=1e-05", "k=0.1", "k=3", "k=true", "k=[32,16]", "k=mlp"]
-    assert all(parsed(space.text(override, v)).value() is not None for v in drawn)
+    drawn: list[bool | float | str] = [1e-05, 0.1, 3, True, "[32,16]", "mlp"]
+    assert [as_override(override, v) for v in drawn] == ["k=1e-05", "k=0.1", "k=3", "k=true", "k=[32,16]", "k=mlp"]
+    assert all(parsed(as_override(override, v)).value() is not None for v in drawn)
 
 
 @pytest.mark.parametrize("text", ["k=range(5,2)", "k=tag(log,interval(0,1))", "k=interval(3,1)"])
 def test_empty_spaces_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="k="):
-        space.distribution(parsed(text))
+        distribution(parsed(text))
 
 
 def test_a_resumed_search_goes_on_as_if_never_interrupted(sweeps: Sweeps) -> None:
@@ -105,7 +107,7 @@ def test_pruning_prunes_and_several_machines_may_share_a_study(sweeps: Sweeps, t
     assert sweeps(*arguments, *pruner).status == 0
     assert sweeps(*arguments, *pruner, "hydra.sweeper.n_trials=3", "hydra.sweeper.sampler.seed=5").status == 0
     jobs, states = record.load(sweeps.folder).jobs, sweeps.states()
-    assert [job.trial["number"] for job in jobs if job.trial] == [4, 5, 6], "the study was gone on with"
+    assert [job.trial["number"] for job in jobs if job.trial] == [4, 5, 6], "the study was continued"
     study = study_of(record.load(sweeps.folder))
     assert study is not None
     lazy = [t for t in study.trials if t.params["optimizer.lr"] < 1e-3]
@@ -159,7 +161,7 @@ def test_several_objectives_have_a_front(sweeps: Sweeps) -> None:
     pairs = [(r["val"]["kl"], r["val"]["reconstruction"]) for r in sweeps.results()]
     undominated = [p for p in pairs if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in pairs)]
     assert sorted(tuple(t.values) for t in study.best_trials) == sorted(undominated)
-    assert "The front: no other trial is better in both" in (sweeps.folder / "report.html").read_text()
+    assert "The Pareto front: no other trial is better in both" in (sweeps.folder / "report.html").read_text()
 
 
 def test_trials_that_fail_are_told_so_and_tried_again(sweeps: Sweeps) -> None:
@@ -185,9 +187,9 @@ def test_trials_that_fail_are_told_so_and_tried_again(sweeps: Sweeps) -> None:
         ("hydra.sweeper.n_trials=0", "hydra.sweeper.n_trials=0"),
         ("hydra.sweeper.n_jobs=0", "hydra.sweeper.n_jobs=0"),
         ("hydra.sweeper.directions=[up]", "hydra.sweeper.directions=up: must be one of minimize, maximize."),
-        ("hydra.sweeper.directions=[maximize,minimize]", "one for each of metrics"),
-        ("sweep=rate_distortion hydra/sweeper/pruner=median", "runs can be pruned by one metric only"),
-        ("trainer.fast_dev_run=true", "no results to search by"),
+        ("hydra.sweeper.directions=[maximize,minimize]", "one is needed for each of metrics"),
+        ("sweep=rate_distortion hydra/sweeper/pruner=median", "pruning needs a single metric"),
+        ("trainer.fast_dev_run=true", "leaves no results to search by"),
         ("hydra.sweeper.params=null", "Nothing to search"),
         ("hydra/sweeper/sampler=tp", "Did you mean 'tpe'?"),
         ("beta=tag(log,interval(0,1))", "beta=tag(log,interval(0,1))"),

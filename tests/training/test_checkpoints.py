@@ -1,4 +1,4 @@
-"""When checkpoints are written, and what the callbacks that decide it take up from one."""
+"""When checkpoints are written, and what the callbacks that decide it restore from one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 
 from vae_lightning.training.callbacks.checkpoints import BestCheckpoint
 from vae_lightning.training.callbacks.early_stopping import EarlyStopping
@@ -15,7 +16,7 @@ from vae_lightning.training.data_position import between_steps
 
 
 def trainer(score: float | None = None, folder: Path = Path(), **changed: Any) -> Any:
-    """One in the middle of an epoch of 20 batches, after 30 steps."""
+    """A stand-in for a trainer within an epoch of 20 batches, after 30 steps."""
     loop = {"batch_progress": SimpleNamespace(is_last_batch=False), "max_steps": -1, "total_batch_idx": 30}
     loop |= {name: changed.pop(name) for name in ("max_steps", "batch_progress") if name in changed}
     return SimpleNamespace(
@@ -26,6 +27,7 @@ def trainer(score: float | None = None, folder: Path = Path(), **changed: Any) -
             "callback_metrics": {} if score is None else {"val/elbo": torch.tensor(score)}, "default_root_dir": str(folder),
             "save_checkpoint": lambda path: Path(path).touch(), "fast_dev_run": False, "current_epoch": 1, "world_size": 1,
             "strategy": SimpleNamespace(reduce_boolean_decision=lambda stop, all: stop),
+            "state": SimpleNamespace(fn=TrainerFn.FITTING),
             **changed,
         }
     )  # fmt: skip
@@ -49,7 +51,7 @@ def trainer(score: float | None = None, folder: Path = Path(), **changed: Any) -
         (10, {"val_check_batch": 11, "check_val_every_n_epoch": None}, True),
     ],
 )
-def test_checkpoints_are_written_where_a_run_can_be_taken_up(batch_idx: int, changed: dict[str, Any], safe: bool) -> None:
+def test_checkpoints_are_written_where_a_run_can_be_resumed(batch_idx: int, changed: dict[str, Any], safe: bool) -> None:
     assert between_steps(trainer(**changed), batch_idx) is safe
 
 
@@ -62,7 +64,7 @@ def test_a_resumed_run_knows_its_best_score(mode: str, tmp_path: Path) -> None:
     def validated(callback: BestCheckpoint, score: float) -> bool:
         best.unlink(missing_ok=True)
         callback.on_validation_end(trainer(sign * score, tmp_path), module)  # type: ignore[arg-type]
-        assert not best.exists(), "before the epoch's end it cannot be gone on from"
+        assert not best.exists(), "before the end of the epoch it cannot be resumed"
         callback.on_train_epoch_end(trainer(sign * score, tmp_path), module)  # type: ignore[arg-type]
         return best.exists()
 
@@ -81,7 +83,9 @@ def test_a_resumed_run_knows_its_best_score(mode: str, tmp_path: Path) -> None:
 def test_a_resumed_run_knows_how_long_it_has_waited() -> None:
     def stops(callback: EarlyStopping, score: float) -> bool:
         at = trainer(score)
-        callback._run_early_stopping_check(at)
+        callback.setup(at, SimpleNamespace(), "fit")  # type: ignore[arg-type]
+        callback.on_validation_end(at, SimpleNamespace())  # type: ignore[arg-type]
+        callback.on_train_epoch_end(at, SimpleNamespace())  # type: ignore[arg-type]
         return at.should_stop
 
     def resumed(callback: EarlyStopping, patience: int = 2) -> EarlyStopping:
@@ -95,7 +99,8 @@ def test_a_resumed_run_knows_how_long_it_has_waited() -> None:
     assert not stops(resumed(before), -2.5)
     assert not stops(resumed(before, patience=3), -3.5)
     callback, asked_by_another = resumed(before), trainer(-1.0, should_stop=True)
-    callback._run_early_stopping_check(asked_by_another)
+    callback.setup(asked_by_another, SimpleNamespace(), "fit")  # type: ignore[arg-type]
+    callback.on_train_epoch_end(asked_by_another, SimpleNamespace())  # type: ignore[arg-type]
     assert (asked_by_another.should_stop, callback.stopped) == (True, False)
     ended = resumed(before)
     assert stops(ended, -3.5)

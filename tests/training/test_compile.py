@@ -1,4 +1,4 @@
-"""`compile`: what torch's compiler makes of a step draws the same noise and has the same losses and gradients."""
+"""`compile`: a compiled step draws the same noise and has the same losses and gradients as a plain one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vae_lightning.training.compile import CompiledObjective
 compositions = runpy.run_path(str(REPOSITORY / "docs" / "compositions.py"))
 Choices = tuple[tuple[str, str], ...]
 CPU = torch.device("cpu")
-# what runs in pieces: zuko's flows cannot be read whole, a Jacobian is left to plain torch
+# compiled in pieces: zuko's flows, and a Jacobian that is left to plain torch
 IN_PIECES = {("posterior", "flow"), ("prior", "flow"), ("objective/penalty", "rae")}
 SAMPLE: list[Choices] = [
     (("beta_schedule", "geco"),),
@@ -43,12 +43,12 @@ Step = tuple[dict[str, Tensor], list[Tensor | None]]
 
 @pytest.fixture
 def without_cpp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Traced and differentiated as for the real compiler, but run by plain torch: quick, and no C++ compiler is needed."""
+    """Traces and differentiates as the real compiler does, but runs plain torch: fast, and needs no C++ compiler."""
     monkeypatch.setattr(compiling, "BACKEND", "aot_eager")
 
 
 def steps(module: Any, losses_of: Callable[..., dict[str, Tensor]], autocast: bool = False) -> list[Step]:
-    """Losses and gradients of three steps with schedules that move on."""
+    """Losses and gradients of three steps with schedules that advance."""
     schedule = copy.deepcopy(module.beta_schedule)
     schedule.begin(RunLength(8, 4))
     images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()
@@ -74,7 +74,7 @@ def assert_same(choices: Choices, autocast: bool = False) -> None:
     plain = steps(module, module.objective, autocast)
     losses_of = CompiledObjective(module.objective, "default", CPU)
     counters.clear()
-    _KL_MEMOIZE.clear()  # of what the plain steps looked up
+    _KL_MEMOIZE.clear()  # forget the formulas that the plain steps looked up
     compiled = steps(module, losses_of, autocast)
     relative, absolute = (1e-2, 1e-2) if autocast else (1e-4, 1e-5)
     torch.testing.assert_close(compiled, plain, rtol=relative, atol=absolute)
@@ -120,7 +120,7 @@ def test_looking_up_formulas_leaves_the_model_as_it_was() -> None:
     torch.testing.assert_close(dict(module.state_dict()), dict(before), rtol=0, atol=0)
 
 
-@pytest.mark.usefixtures("without_cpp")
+@pytest.mark.usefixtures("without_cpp", "no_pictures")
 def test_a_compiled_run_learns_what_a_plain_one_does(runner: Runner) -> None:
     rows = []
     for mode in ("none", "default"):
@@ -136,11 +136,11 @@ def test_a_compiled_run_learns_what_a_plain_one_does(runner: Runner) -> None:
             assert not plain[name] or float(compiled[name]) == pytest.approx(float(plain[name]), rel=1e-4)
 
 
-@pytest.mark.usefixtures("without_cpp")
-def test_a_run_may_go_on_compiled_and_the_jobs_of_a_sweep_may_be(runner: Runner) -> None:
+@pytest.mark.usefixtures("without_cpp", "no_pictures")
+def test_a_resumed_run_and_the_jobs_of_a_sweep_can_be_compiled(runner: Runner) -> None:
     folder = runner.trained(*SHORT)
     written = folder / "config.yaml"
-    written.write_text(written.read_text().replace("compile: none\n", ""))  # as in a run from before there was any
+    written.write_text(written.read_text().replace("compile: none\n", ""))  # as in a run of an earlier version
     outcome = runner("train", f"resume={folder}", "compile=all", "trainer.max_epochs=3")
     assert outcome.status == 2
     assert outcome.err.strip() == "error: compile=all: must be one of none, default, reduce-overhead."
@@ -148,7 +148,7 @@ def test_a_run_may_go_on_compiled_and_the_jobs_of_a_sweep_may_be(runner: Runner)
     assert outcome.status == 0, outcome.err
     assert "compiled (default)" in outcome.out
     assert "\ncompile: default\n" in (folder / "config.yaml").read_text()
-    outcome = runner("train", "-m", *SHORT, "compile=default", "seed=0,1", "latent_dim=2")
+    outcome = runner("train", "-m", *SHORT, "compile=default", "seed=0,1", "latent_dim=2", "hydra.sweeper.report=false")
     assert outcome.status == 0, outcome.err
     assert len(list(runner.cwd.glob("outputs/sweeps/*/*/*/results.json"))) == 2
 

@@ -1,4 +1,4 @@
-"""Several processes: the same mathematics, noise of their own, one run folder."""
+"""Training in several processes: the same result as in one, different noise in each process, one run folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests import ddp_training
 from tests.chaos import forks
@@ -17,7 +16,7 @@ DDP = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=bf16-mixed")
 
 
 def trained(processes: int, batch_size: int, folder: Path) -> None:
-    torch.cuda._is_in_bad_fork = lambda: False  # as in `forks`
+    forks.forget_gpu_search()
     ddp_training.train(processes, batch_size, folder)
 
 
@@ -38,18 +37,18 @@ def test_two_processes_train_as_one_on_the_same_global_batch(tmp_path: Path) -> 
             assert float(a["beta"]) == pytest.approx(float(b["beta"]), rel=1e-5)
     assert len({row["beta"] for row in two}) > 20, "beta moves at each step"
     first, second = json.loads((tmp_path / "2" / "noise.json").read_text())
-    assert all(a != b for a, b in zip(first, second, strict=True)), "each process has to draw its own noise"
+    assert all(a != b for a, b in zip(first, second, strict=True)), "each process has to draw different noise"
 
 
 def test_a_ddp_run_has_one_folder(tmp_path: Path) -> None:
-    """The second process is started as a command of its own."""
+    """The second process runs the command again."""
     status, out = forks.run(tmp_path, *SHORT, "trainer=ddp", "trainer.accelerator=cpu")
     assert status == 0, out
     folders = [path.parent for path in tmp_path.glob("outputs/**/config.yaml")]
     assert len(folders) == 1
     assert out.count("results (of the best checkpoint)") == 1
     beside = out.partition("\nrun            outputs")[2].partition("results (of the best")[0].splitlines()[1:]
-    assert beside == [], "Lightning talks beside the run"
+    assert beside == [], "Lightning printed messages of its own"
     assert "64 × 2 processes = 128" in out
     assert len(metrics_rows(folders[0])) == 4
 
@@ -57,8 +56,8 @@ def test_a_ddp_run_has_one_folder(tmp_path: Path) -> None:
 def one_folder_a_job(folder: Path) -> None:
     folders = sorted(path.parent for path in folder.glob("outputs/sweeps/**/config.yaml"))
     assert [path.name[:4] for path in folders] == ["000_", "001_"]
-    figures = [json.loads((path / "results.json").read_text()) for path in folders]
-    assert all("elbo" in of_run["train"] for of_run in figures), "training's, though it ran in processes of its own"
+    results = [json.loads((path / "results.json").read_text()) for path in folders]
+    assert all("elbo" in of_run["train"] for of_run in results), "the training metrics of the worker processes"
 
 
 def test_a_sweep_of_forked_ddp_runs_runs_each_job_once(tmp_path: Path) -> None:
@@ -69,7 +68,7 @@ def test_a_sweep_of_forked_ddp_runs_runs_each_job_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_sweep_of_ddp_runs_runs_each_job_once(tmp_path: Path) -> None:
-    """Processes that are spawned import everything anew."""
+    """Slow: spawned processes import everything again."""
     outcome = run_script("train.py", ["-m", *SHORT, *DDP, "trainer.devices=1,2"], tmp_path)
     assert outcome.status == 0, outcome.err
     one_folder_a_job(tmp_path)

@@ -1,4 +1,4 @@
-"""What TensorBoard holds of a run: numbers, pictures, HParams and their schedule."""
+"""What TensorBoard shows of a run: metrics, pictures and HParams, and when they are logged."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.running import SHORT, Runner, metrics_rows, train_once
 from vae_lightning.data.base import Images
 from vae_lightning.training.callbacks.checkpoints import LastCheckpoint
 from vae_lightning.training.callbacks.figures import Pictures, due
+from vae_lightning.training.log_files import event_files
+from vae_lightning.training.loggers import TensorBoard
 from vae_lightning.training.module import VAEModule
 
 LONGER = ("trainer.max_epochs=4", "trainer.log_every_n_steps=2", "callbacks=default", "~callbacks.film", "latent_dim=2", "beta=3")
@@ -46,7 +49,7 @@ def scalars(folder: Path, tag: str) -> dict[int, float]:
         ("val", "val", "epoch", {"elbo", "reconstruction", "kl", "active_units"}),
     ],
 )
-def test_figures_are_those_of_metrics_csv_train_and_val_on_one_chart(
+def test_metrics_are_those_of_metrics_csv_train_and_val_on_one_chart(
     run: Path, writer: str, kind: str, tag: str, names: set[str]
 ) -> None:
     held = {name.partition("/")[2] for name in events(run / writer).Tags()["scalars"] if name.startswith(f"{tag}/")}
@@ -78,13 +81,13 @@ def test_pictures_come_after_epochs_1_2_and_5_and_from_the_best_checkpoint_at_th
     assert [epoch for epoch in range(1, 10) if due(epoch, 3)] == [3, 6, 9]
 
 
-def test_the_hparams_tab_has_options_numbers_and_the_test_figures(run: Path) -> None:
+def test_the_hparams_tab_has_options_numbers_and_the_test_metrics(run: Path) -> None:
     content = {tag: HParamsPluginData.FromString(value) for tag, value in events(run).PluginTagToContent("hparams").items()}
     experiment, begun = content["_hparams_/experiment"].experiment, content["_hparams_/session_start_info"].session_start_info
     shown = {metric.name.tag for metric in experiment.metric_infos}
     assert shown >= {"hp/elbo", "hp/reconstruction", "hp/kl", "hp/active_units", "hp/nll"}
     first = {info.name for info in experiment.hparam_infos if info.differs}
-    assert {"beta", "latent_dim"} <= first, "TensorBoard shows these columns, and five of all"
+    assert {"beta", "latent_dim"} <= first, "TensorBoard shows these columns first"
     assert not first & {"model", "likelihood", "seed"}
     assert begun.hparams["model"].string_value == "mlp"
     assert (begun.hparams["beta"].number_value, begun.hparams["latent_dim"].number_value) == (3, 2)
@@ -101,7 +104,7 @@ def test_kl_per_dimension_adds_up_to_the_kl(run: Path) -> None:
 
 
 def test_images_per_second_are_of_training_alone(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock on which a training step takes a second, and whatever else there is an hour."""
+    """With a fake clock: a training step takes a second, everything else an hour."""
     now = [0.0]
 
     def takes(kind: type, name: str, seconds: float) -> None:
@@ -127,6 +130,7 @@ def test_images_per_second_are_of_training_alone(runner: Runner, monkeypatch: py
     assert json.loads((folder / "results.json").read_text())["images_per_second"] == 50
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_shows_epoch_elbo_reconstruction_kl_and_beta(
     runner: Runner, monkeypatch: pytest.MonkeyPatch, terminal: bool
@@ -134,30 +138,32 @@ def test_progress_shows_epoch_elbo_reconstruction_kl_and_beta(
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")
         monkeypatch.setenv("COLUMNS", "150")
-    told = (
+    overrides = (
         "trainer.log_every_n_steps=1",
         "callbacks=default",
         "~callbacks.film",
         "~callbacks.pictures",
         "callbacks.progress.refresh=1e-9",
     )
-    outcome = runner("train", *SHORT, *told, "beta=3", "logger=none")
+    outcome = runner("train", *SHORT, *overrides, "beta=3", "logger=none")
     assert outcome.status == 0
     rows = {row["kind"]: row for row in metrics_rows(runner.runs()[-1])}
-    # the bar's last line is drawn before the epoch's own row is written, from that of its last step or its validation
-    figures = [f"{name} {float(rows['val'][name]):.2f}" for name in ("elbo", "reconstruction", "kl")]
+    # the last line is drawn before the metrics of the epoch are logged: it shows those of its last step or validation
+    metrics = [f"{name} {float(rows['val'][name]):.2f}" for name in ("elbo", "reconstruction", "kl")]
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", outcome.err)
     line = [line for line in re.split(r"[\r\n]+", shown) if "epoch 2/2" in line][-1]
-    assert "  ".join([*figures, "β 3"]) in line
+    assert "  ".join([*metrics, "β 3"]) in line
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_an_optimizer_that_keeps_its_own_learning_rate_is_logged_all_the_same(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "~optimizer.lr", "trainer.max_epochs=1", "logger=none")
     assert float(metrics_rows(folder)[-1]["lr"]) > 0
 
 
-def test_the_final_figures_and_pictures_are_of_the_best_checkpoint(runner: Runner) -> None:
-    folder = runner.trained(*SHORT, "callbacks.best.mode=min", "logger=none")  # so that the best is the first, not the last
+@pytest.mark.usefixtures("no_pictures")
+def test_the_final_metrics_are_those_of_the_best_checkpoint(runner: Runner) -> None:
+    folder = runner.trained(*SHORT, "callbacks.best.mode=min", "logger=none")  # so that the best is the first and not the last
     first, last = (float(row["elbo"]) for row in metrics_rows(folder) if row["kind"] == "val")
     results = json.loads((folder / "results.json").read_text())
     assert results["checkpoint"] == "checkpoints/best.ckpt"
@@ -168,3 +174,20 @@ def test_the_final_figures_and_pictures_are_of_the_best_checkpoint(runner: Runne
 def test_the_projector_has_the_test_images(run: Path, mnist5k: dict[str, Images]) -> None:
     labels = (run / "projector" / "labels.tsv").read_text().split()
     assert [int(label) for label in labels] == mnist5k["test"].labels.tolist()
+
+
+def test_only_a_resumed_training_tells_tensorboard_to_forget_later_steps(tmp_path: Path) -> None:
+    logger = TensorBoard(tmp_path)
+    logger.resume_from_step(5)
+    logger.log_metrics({"train/elbo": -1.0, "test/elbo": -1.0}, 6)
+    logger.finalize("success")
+    before = set(event_files(tmp_path))
+    logger.training_ended()
+    logger.log_metrics({"test/elbo": -2.0}, 9)
+    logger.finalize("success")
+
+    def forgotten(path: Path) -> list[int]:
+        return [event.step for event in EventFileLoader(str(path)).Load() if event.HasField("session_log")]
+
+    assert [forgotten(path) for path in before] == [[6], [6]]
+    assert [forgotten(path) for path in set(event_files(tmp_path)) - before] == [[]]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import platform
-import tomllib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.running import REPOSITORY
 from vae_lightning.training import provenance
+from vae_lightning.version import __version__
 
 
 def test_versions_are_known_where_the_package_runs_from_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,18 +21,17 @@ def test_versions_are_known_where_the_package_runs_from_its_source(monkeypatch: 
 
     monkeypatch.setattr(provenance, "version", installed)
     found = provenance.versions()
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert (found["vae-lightning"], found["torch"]) == (project["version"], "version of torch")
+    assert (found["vae-lightning"], found["torch"]) == (__version__, "version of torch")
 
 
 def test_the_processor_and_its_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = tmp_path / "cpuinfo"
     facts.write_text("processor\t: 0\nmodel name\t: Abacus 3000 @ 2 Hz\n\nprocessor\t: 1\nmodel name\t: Other\n")
-    monkeypatch.setattr(provenance, "CPU_FACTS", facts)
+    monkeypatch.setattr(provenance, "CPU_INFO", facts)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert provenance.hardware(torch.device("cpu")) == "Abacus 3000 @ 2 Hz, 2 threads"
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    monkeypatch.setattr(provenance, "CPU_FACTS", tmp_path / "none")
+    monkeypatch.setattr(provenance, "CPU_INFO", tmp_path / "none")
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     assert provenance.hardware(torch.device("cpu")) == "arm64, 1 thread"
 

@@ -1,4 +1,4 @@
-"""A run that is killed and resumed ends bit for bit where the one left alone does."""
+"""A run that is killed and resumed ends bit for bit like one that was not interrupted."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from vae_lightning.cli import train
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.runs.folder import create_folder
-from vae_lightning.training import state as run_state
+from vae_lightning.training import checkpoint_state
+from vae_lightning.training.checkpoint_state import Resumed, random_states, restore_random_states
 from vae_lightning.training.data_position import Position
 from vae_lightning.training.finish import log_results, score
 from vae_lightning.training.resume import ResumePoint, already_finished, find_resume_point, roll_back_to_checkpoint
-from vae_lightning.training.state import Resumed, random_states, restore_random_states
 
 EVERYTHING = (
     "beta=4", "beta_schedule=cyclical", "lr_schedule=multistep", "data.num_workers=1", "trainer.precision=bf16-mixed",
-    "callbacks.best.mode=min",  # the first is the best, which a resumed run has to know
+    "callbacks.best.mode=min",  # the first checkpoint is the best, which a resumed run has to know
 )  # fmt: skip
 EARLY = (
     "callbacks=early_stopping", "callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=15",
@@ -43,17 +43,17 @@ EARLY = (
 
 
 def kill_half_way(*_: Any) -> None:
-    """A checkpoint is written, and has no name yet."""
+    """Kills the run when a checkpoint is written but not yet renamed."""
     kill_self()()
 
 
 def alone(folder: Path, *overrides: str) -> Path:
-    """A run that nothing has befallen yet."""
+    """A copy of a run that was not interrupted."""
     return Path(shutil.copytree(forks.left_alone(*SHORT, *overrides), folder / "outputs" / "alone"))
 
 
 def killed(folder: Path, *overrides: str, at: tuple[int | faults.Plant, ...]) -> Path:
-    """Killed after so many steps of its first process (or as planted), of the one that resumes it, and so on; then it ends."""
+    """A run that is killed after so many steps (or as planted), resumed, killed again and so on, and at last finished."""
     folder.mkdir()
     arguments: tuple[str, ...] = (*SHORT, *overrides)
     for kill in at:
@@ -68,7 +68,7 @@ def killed(folder: Path, *overrides: str, at: tuple[int | faults.Plant, ...]) ->
 @pytest.mark.parametrize(
     ("overrides", "at"),
     [
-        # in the middle of the first epoch, on the epoch's first and last batch, and just after a resume
+        # within the first epoch, at the first and the last batch of an epoch, and just after a resume
         (EVERYTHING, (8, 13, 17)),
         (
             ("trainer.accumulate_grad_batches=3", "trainer.max_steps=17", "trainer.val_check_interval=0.5"),
@@ -83,11 +83,11 @@ def test_a_killed_run_ends_where_the_one_left_alone_does(tmp_path: Path, overrid
     history = yaml.safe_load((resumed / "config.yaml").read_text())["resumes"]
     assert len(history) == len(at)
     if "trainer.val_check_interval=0.5" in overrides:
-        with pytest.raises(UserError, match=r"best\.ckpt was written during a validation; go on from resume="):
+        with pytest.raises(UserError, match=r"best\.ckpt was written during a validation; use resume="):
             find_resume_point(str(left / "checkpoints" / "best.ckpt"), [])
 
 
-def test_the_final_figures_are_those_of_the_best_checkpoint() -> None:
+def test_the_final_metrics_are_those_of_the_best_checkpoint() -> None:
     run = forks.left_alone(*SHORT, *EVERYTHING)  # of which the first is the best
     rows = [line.split(",") for line in (run / "metrics.csv").read_text().splitlines()]
     validated = [float(row[rows[0].index("elbo")]) for row in rows if row[0] == "val"]
@@ -99,14 +99,14 @@ def test_the_final_figures_are_those_of_the_best_checkpoint() -> None:
     assert (score({"elbo": -5.0, "reconstruction": 4.0}), score({"reconstruction": 4.0})) == (-5.0, -4.0)
 
 
-def test_the_final_figures_are_in_the_files_of_any_logger(tmp_path: Path) -> None:
-    logger = CSVLogger(tmp_path, name="", version="csv")  # which keeps rows until it is told that nothing follows
+def test_the_final_metrics_are_in_the_files_of_any_logger(tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path, name="", version="csv")  # which writes its rows when it is finalized
     log_results(SimpleNamespace(loggers=[logger]), {"elbo": -5.0}, 3)  # type: ignore[arg-type]
     assert (tmp_path / "csv" / "metrics.csv").read_text().split() == ["step,test/elbo", "3,-5.0"]
 
 
-def test_a_run_killed_while_it_writes_its_final_figures_writes_them_once(tmp_path: Path) -> None:
-    """results.json comes last: before it the run is gone on with, and what TensorBoard had of the end is written again."""
+def test_a_run_killed_while_it_writes_its_final_metrics_writes_them_once(tmp_path: Path) -> None:
+    """results.json is written last: until then the run is resumed, and what TensorBoard had of the end is written again."""
     short = ("trainer.max_epochs=1", "trainer.limit_train_batches=4", "trainer.precision=bf16-mixed")
     kill, closing = kill_self(), "vae_lightning.training.finish"
 
@@ -130,7 +130,7 @@ def test_a_run_killed_while_it_writes_its_final_figures_writes_them_once(tmp_pat
     assert len(history) == len(at) - 1, "after the last kill it was finished"
 
 
-def test_a_resumed_run_is_evaluated_to_the_same_figures(tmp_path: Path) -> None:
+def test_a_resumed_run_is_evaluated_to_the_same_metrics(tmp_path: Path) -> None:
     few = ("nll.samples=3", "nll.images=60", "measures=[nll,latents,reconstructions]", "latents.images=100", "latents.points=50")
     found = []
     for run in (alone(tmp_path / "a"), killed(tmp_path / "b", at=(25,))):
@@ -138,16 +138,16 @@ def test_a_resumed_run_is_evaluated_to_the_same_figures(tmp_path: Path) -> None:
         assert status == 0, out
         with np.load(run / "per_image_test.npz") as arrays:
             found.append((json.loads((run / "results.json").read_text())["test"], dict(arrays)))
-    (figures, images), (resumed_figures, resumed_images) = found
-    assert figures["nll"] > 0
-    assert resumed_figures == figures
+    (metrics, images), (resumed_metrics, resumed_images) = found
+    assert metrics["nll"] > 0
+    assert resumed_metrics == metrics
     assert images.keys() == resumed_images.keys()
     for name in images:
         np.testing.assert_array_equal(resumed_images[name], images[name])
 
 
-def test_a_checkpoint_that_a_dying_process_wrote_last_is_gone_on_from(tmp_path: Path) -> None:
-    """It comes between the first look at the run and the moment in which its folder is free."""
+def test_a_checkpoint_that_a_dying_process_wrote_last_is_resumed_from(tmp_path: Path) -> None:
+    """It appears after the run was first read and before its folder is unlocked."""
     (tmp_path / "b").mkdir()
     assert forks.run(tmp_path / "b", *SHORT, plant=at_step(33, kill_self()))[0] == 137
     run = forks.only_run(tmp_path / "b")
@@ -185,12 +185,12 @@ def test_early_stopping_stays_stopped_and_a_finished_run_says_so(tmp_path: Path)
     assert compare.last_step(resumed) > compare.last_step(left)
 
 
-def test_prolonging_goes_on_with_the_first_horizon(tmp_path: Path) -> None:
+def test_an_extended_run_keeps_the_schedules_of_the_original_length(tmp_path: Path) -> None:
     run = alone(tmp_path / "a", "beta_schedule=linear", "lr_schedule=multistep")
     before = (run / "metrics.csv").read_text()
     status, out = forks.run(tmp_path, f"resume={run}")
     assert status == 0
-    assert "is finished (3 epochs, 60 steps): trainer.max_epochs=6 prolongs it" in out
+    assert "is finished (3 epochs, 60 steps): trainer.max_epochs=6 extends it" in out
     for wrong in ("trainer.max_epochs=", "data.batch_size=0", "callbacks.last.every_n_steps=0", "trainer.limit_train_batches=0"):
         status, out = forks.run(tmp_path, f"resume={run}", wrong)
         assert (status, out.count("\n"), out.startswith(f"error: {wrong}")) == (2, 1, True), out
@@ -207,7 +207,9 @@ def test_prolonging_goes_on_with_the_first_horizon(tmp_path: Path) -> None:
     assert config["resumes"][0]["overrides"] == ["trainer.max_epochs=4", "data.num_workers=1", "logger=none"]
 
 
-@pytest.mark.parametrize(("rate", "said"), [(0.0, "learns longer"), (1e-6, "prolongs it")])
+@pytest.mark.parametrize(
+    ("rate", "said"), [(0.0, "start a new run with trainer.max_epochs=6"), (1e-6, "trainer.max_epochs=6 extends it")]
+)
 def test_a_finished_run_at_a_learning_rate_of_0_is_not_offered_more_epochs(tmp_path: Path, rate: float, said: str) -> None:
     (tmp_path / "results.json").write_text('{"steps": 60}')
     (tmp_path / "checkpoints").mkdir()
@@ -220,15 +222,15 @@ def test_a_finished_run_at_a_learning_rate_of_0_is_not_offered_more_epochs(tmp_p
     start = ResumePoint(tmp_path, config, tmp_path / "checkpoints" / "last.ckpt", content, ("trainer.max_epochs=6",))
     sentence = already_finished(start)
     assert sentence is not None
-    assert sentence.endswith(f"trainer.max_epochs=6 {said}.")
-    assert ("lr_schedule=cosine has brought its learning rate to 0" in sentence) == (rate == 0)
+    assert sentence.endswith(f"{said}.")
+    assert ("lr_schedule=cosine has brought the learning rate to 0" in sentence) == (rate == 0)
     assert [note.partition(" has ")[0] for note in roll_back_to_checkpoint(start)] == (
         ["lr_schedule=cosine"] if rate == 0 else []
     )
     assert roll_back_to_checkpoint(start._replace(overrides=("data.num_workers=1",))) == []
 
 
-def test_a_run_is_gone_on_with_wherever_it_was_moved_to(tmp_path: Path) -> None:
+def test_a_run_is_resumed_wherever_it_was_moved_to(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     assert forks.run(tmp_path / "b", *SHORT, plant=at_step(33, kill_self()))[0] == 137
     moved = tmp_path / "moved" / "'a b" / "${x} beta=4,5 {c}[d] it's\""
@@ -240,7 +242,7 @@ def test_a_run_is_gone_on_with_wherever_it_was_moved_to(tmp_path: Path) -> None:
     for path in (f"'{moved}'", f"{moved}/checkpoints/last.ckpt"):
         status, out = forks.run(tmp_path, f"resume={path}")
         assert (status, "is finished" in out) == (0, True), out
-    assert {path.name for path in moved.parent.iterdir()} == {moved.name, "out.txt"}, "nothing is made where the command is typed"
+    assert {path.name for path in moved.parent.iterdir()} == {moved.name, "out.txt"}, "nothing is created in this folder"
 
 
 def test_what_a_resume_refuses(tmp_path: Path) -> None:
@@ -249,11 +251,11 @@ def test_what_a_resume_refuses(tmp_path: Path) -> None:
     run = forks.only_run(tmp_path / "b")
     config = (run / "config.yaml").read_text()
     for arguments, words in (
-        (("latent_dim=4",), "latent_dim=4: latent_dim is fixed once a run has begun (here latent_dim=3)"),
-        (("model=conv",), "model=conv: model is fixed once a run has begun (here model=mlp)"),
-        (("seed=1", "trainer.max_epochs=9"), "seed=1: seed is fixed"),
-        (("optimizer.lr=0.1",), "optimizer.lr is fixed"),
-        (("output_dir=elsewhere",), "output_dir is fixed"),
+        (("latent_dim=4",), "latent_dim=4: latent_dim cannot change on a resume (the run has latent_dim=3)"),
+        (("model=conv",), "model=conv: model cannot change on a resume (the run has model=mlp)"),
+        (("seed=1", "trainer.max_epochs=9"), "seed=1: seed cannot change on a resume"),
+        (("optimizer.lr=0.1",), "optimizer.lr cannot change on a resume"),
+        (("output_dir=elsewhere",), "output_dir cannot change on a resume"),
         (("trainer.max_epoch=9",), "Did you mean 'trainer.max_epochs'?"),
         (("callbacks=minimall",), "Did you mean 'minimal'?"),
         (("data.batch_size=32",), "data.batch_size=32: was 64 when the checkpoint was written, after 10 batches of epoch 1"),
@@ -265,7 +267,7 @@ def test_what_a_resume_refuses(tmp_path: Path) -> None:
         assert (status, out.count("error: "), "Traceback" in out) == (2, 1, False), out
         assert words in out
         assert (run / "config.yaml").read_text() == config
-    # what is as it was is no change
+    # the same value is no change
     status, out = forks.run(tmp_path, f"resume={run}", "latent_dim=3", "model=mlp")
     assert status == 0, out
     (run / "checkpoints" / "last.ckpt").unlink()
@@ -275,7 +277,7 @@ def test_what_a_resume_refuses(tmp_path: Path) -> None:
     assert (status, "has no checkpoint" in out) == (2, True)
 
 
-def test_a_cut_checkpoint_is_named_and_the_one_before_it_goes_on(tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_named_and_the_one_before_it_is_resumed(tmp_path: Path) -> None:
     run = alone(tmp_path / "a")
     last = run / "checkpoints" / "last.ckpt"
     whole, chance = last.read_bytes(), random.Random(0)
@@ -298,24 +300,24 @@ def test_a_cut_checkpoint_is_named_and_the_one_before_it_goes_on(tmp_path: Path)
             find_resume_point(str(run), [])
 
 
-def test_each_process_takes_up_its_own_state_and_of_another_number_none() -> None:
+def test_each_process_restores_its_own_state_and_none_with_another_number_of_processes() -> None:
     ranks = [{"means": f"means {rank}", "random": f"states {rank}"} for rank in range(2)]
     checkpoint = {"ranks": ranks, "position": {"epoch": 1, "batch": 0, "layout": {}}, "recorder": {}, "images": 0.0}
     seen: list[Any] = []
     recorder = SimpleNamespace(load_state_dict=lambda state, means, images: seen.append(means))
     for rank, world in ((0, 2), (1, 2), (0, 1), (2, 3)):
-        module = SimpleNamespace(global_rank=rank, trainer=SimpleNamespace(world_size=world), recorder=recorder)
+        module: Any = SimpleNamespace(global_rank=rank, trainer=SimpleNamespace(world_size=world), recorder=recorder)
         seen.append(Resumed.of(module, checkpoint).random)
     assert seen == ["means 0", "states 0", "means 1", "states 1", None, None, None, None]
     drawn = []
     for rank in (0, 1, 0):  # of new runs
-        Resumed().set_random_states(SimpleNamespace(seed=0, global_rank=rank))
+        Resumed().set_random_states(SimpleNamespace(seed=0, global_rank=rank))  # type: ignore[arg-type]
         drawn.append((random.random(), torch.rand(()).item()))
     assert drawn[0] == drawn[2] != drawn[1]
 
 
-def test_one_process_says_what_cannot_be_changed_in_mid_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_state, "batch_layout", lambda trainer: {"data.batch_size": 32})
+def test_one_process_reports_what_cannot_change_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint_state, "batch_layout", lambda trainer: {"data.batch_size": 32})
     resumed = Resumed(Position(1, 10), {"data.batch_size": 64})
     for first, kind in ((True, UserError), (False, SystemExit)):
         module: Any = SimpleNamespace(trainer=SimpleNamespace(is_global_zero=first))
@@ -323,7 +325,7 @@ def test_one_process_says_what_cannot_be_changed_in_mid_epoch(monkeypatch: pytes
             resumed.check_layout(module)
 
 
-def test_a_run_that_goes_on_from_an_earlier_checkpoint_forgets_the_later_ones(tmp_path: Path) -> None:
+def test_a_run_resumed_from_an_earlier_checkpoint_deletes_the_later_ones(tmp_path: Path) -> None:
     for name, previous_stays in (("best", False), ("previous", True)):
         run = alone(tmp_path / name)
         checkpoints = run / "checkpoints"
@@ -355,14 +357,14 @@ def test_a_run_is_trained_by_one_command_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_the_first_of_several_slurm_tasks_has_the_folder(rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And it alone writes down which one that is, for when the job is started again."""
+    """And only this task notes the folder, for when the job is restarted."""
     monkeypatch.setenv("SLURM_JOB_ID", "44")
     monkeypatch.delenv(train.RUN_FOLDER, raising=False)
     monkeypatch.setattr(rank_zero_only, "rank", rank)
     monkeypatch.setattr(train, "in_sweep", lambda: False)
     config = OmegaConf.create({"trainer": {"fast_dev_run": False}, "output_dir": str(tmp_path / "outputs"), "name": "a"})
     folder, owner = train.run_folder(config)
-    del os.environ[train.RUN_FOLDER]  # which it has set
+    del os.environ[train.RUN_FOLDER]  # set by run_folder
     found = list(tmp_path.glob("outputs/a/*"))
     if rank == 0:
         assert (found, (tmp_path / "outputs/.slurm/44").read_text()) == ([folder], f"{folder}\n")
@@ -396,7 +398,7 @@ def test_global_random_states_go_through_plain_data(tmp_path: Path) -> None:
 
 
 class Devices:
-    """Stands in for two CUDA devices: a generator each."""
+    """Stands in for CUDA devices, with a generator each."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int = 2) -> None:
         self.generators = [torch.Generator().manual_seed(i) for i in range(count)]
@@ -427,11 +429,11 @@ def test_the_random_states_of_each_cuda_device_are_kept(tmp_path: Path, monkeypa
     assert again.drawn() == first
     fewer = Devices(monkeypatch, count=1)
     restore_random_states(states)
-    assert fewer.drawn() == Devices(monkeypatch, count=1).drawn(), "of other devices: left alone"
+    assert fewer.drawn() == Devices(monkeypatch, count=1).drawn(), "of other devices: not restored"
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_batches_go_on_where_they_were_left_for_one_epoch_only(rank: int) -> None:
+def test_skipped_batches_are_those_of_one_epoch_only(rank: int) -> None:
     for make in (
         lambda skip: ShuffledBatches(100, 7, seed=3, epoch=2, rank=rank, world=2, skip=skip),
         lambda skip: OrderedBatches(100, 7, rank=rank, world=2, epoch=2, skip=skip),

@@ -1,1 +1,1 @@
-"""The commands: train, evaluate, generate. Each `main()` is what the script of its name and the wheel's command run."""
+"""The commands. Each file has a `main()`, which the script of the same name and `vae-lightning <command>` call."""

@@ -1,38 +1,75 @@
-"""What every command starts with: Hydra composes, `task` runs, and what goes wrong ends as one sentence and an exit status.
+"""What every command starts with: check and compose the command line, run the task, turn errors into one sentence.
 
-Imports no torch: it must be quick.
+Imports no torch, to be quick.
 """
 
 from __future__ import annotations
 
+import logging.config
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra import main
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.cli.startup import allow_interrupts
 from vae_lightning.config.builtin import conf_dir
-from vae_lightning.config.command_line import check_command_line, force_swept_keys
-from vae_lightning.config.compose import VERSION_BASE, quote
+from vae_lightning.config.command_line import CommandLine, check_command_line
+from vae_lightning.config.compose import VERSION_BASE, quote, without_hydra
 from vae_lightning.config.messages import with_messages
 from vae_lightning.errors import check_bool
 from vae_lightning.sweeps.resume import resumed_arguments
 
 QUOTES = "'\""
 PATH_KEYS = ("run", "runs", "page", "resume", "resume_sweep")  # their values are paths, taken as typed
+Task = Callable[[DictConfig], object]
 
 
-def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[..., Any] | None = None) -> None:
-    """Checks the command line, then lets Hydra run `task` on what it composes. Exits as `with_messages` says.
+def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], object] | None = None) -> None:
+    """Run `task` with the configuration that the command line composes to. Exits as `with_messages` says.
 
-    job: called as `job(task, config)` for each job of a sweep, where the command has a way of its own to run these.
+    Args:
+        task: the command, called with the configuration.
+        config_name: its file in conf/.
+        job: called as `job(task, config)` for each job of a sweep, if the command can be swept.
     """
+
+    def prepare() -> CommandLine:
+        arguments = as_multirun(sys.argv[1:]) if job is not None else sys.argv[1:]
+        sys.argv[1:] = quote_paths(arguments)
+        return check_command_line(sys.argv[1:], config_name)
+
+    command = with_messages(prepare)
+    try:
+        if command.config is not None:
+            run_composed(task, command.config)
+        else:
+            run_by_hydra(task, command, config_name, job)
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `… --help | head`: the reader has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def run_composed(task: Task, composed: DictConfig) -> None:
+    """Run `task` with a composed configuration, as Hydra's main would: `HydraConfig` holds its node `hydra` meanwhile."""
+    config, hydra = without_hydra(composed), HydraConfig.instance()
+    before = hydra.cfg
+    hydra.set_config(composed)
+    try:
+        logging.config.dictConfig(OmegaConf.to_container(composed.hydra.job_logging, resolve=True))  # type: ignore[arg-type]
+        allow_interrupts()
+        with_messages(lambda: task(config))
+    finally:
+        hydra.cfg = before
+
+
+def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callable[[Task, DictConfig], object] | None) -> None:
+    """Let Hydra's own main run a sweep, print help or a configuration, or complete a line."""
 
     def checked_task(config: DictConfig) -> None:
         allow_interrupts()
@@ -41,30 +78,21 @@ def run_app(task: Callable[[DictConfig], Any], config_name: str, job: Callable[.
         else:
             with_messages(lambda: task(config))
 
-    def prepare() -> Path | None:
-        sys.argv[1:] = quote_paths(as_multirun(sys.argv[1:]) if job is not None else sys.argv[1:])
-        folder = check_command_line(sys.argv[1:], config_name)
-        sys.argv[1:] = force_swept_keys(sys.argv[1:], config_name)
-        return folder
-
-    sweep = with_messages(prepare)
+    sys.argv[1:] = command.arguments
     if "-m" in sys.argv or "--multirun" in sys.argv:  # Hydra makes the folder of a sweep before its first job
         allow_interrupts()
+    sweep = command.sweep_folder
     if sweep is not None:
         sys.argv.append(f"hydra.sweep.dir={quote(str(sweep))}")
     try:
         main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
-        sys.stdout.flush()
-    except BrokenPipeError:  # of `… --help | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     finally:
         if sweep is not None:
             remove_unused_sweep(sweep)
 
 
 def remove_unused_sweep(folder: Path) -> None:
-    """Removes sweeps/<name>/<time>_<id>, which Hydra makes and writes to before the first job, where no job came to be."""
+    """Remove sweeps/<name>/<time>_<id> if no job was created in it. Hydra makes it, and writes to it, before the first job."""
     if [path.name for path in folder.glob("*")] == ["multirun.yaml"]:
         (folder / "multirun.yaml").unlink()
     for empty in (folder, *folder.parents)[:3]:
@@ -75,7 +103,7 @@ def remove_unused_sweep(folder: Path) -> None:
 
 
 def as_multirun(arguments: Sequence[str]) -> list[str]:
-    """`sweep=<option>` is a sweep without -m, and so is `resume_sweep=<folder>`, which brings its own command line."""
+    """Add -m if `sweep=<option>` asks for a sweep; replace `resume_sweep=<folder>` by the command line of that sweep."""
     resumed = resumed_arguments(arguments)
     if resumed is not None:
         return resumed
@@ -85,7 +113,7 @@ def as_multirun(arguments: Sequence[str]) -> list[str]:
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """`run=outputs/beta=4` as Hydra can parse it: paths are quoted, each of a comma-separated list under --multirun."""
+    """Quote paths, so that Hydra can parse `run=outputs/beta=4`; under --multirun, each path of a comma-separated list."""
     several = "-m" in arguments or "--multirun" in arguments
 
     def with_quotes(argument: str) -> str:
@@ -99,21 +127,21 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
 
 
 def is_quoted(text: str) -> bool:
-    """Whether quotes are around it, rather than a part of it: `'a b'`, not `'90s/runs`."""
+    """Whether the whole text is in quotes (`'a b'`), rather than containing one (`'90s/runs`)."""
     return len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES
 
 
 def find_own_modules() -> None:
-    """A `_target_` may name a module that lies where the command is typed.
+    """Let a `_target_` name a module in the current folder.
 
-    Only for a configuration that is trusted: libraries try to import many things, and any of them could lie there.
+    Call it for a trusted configuration only: libraries try optional imports, and a file in that folder could match any of them.
     """
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
 
 
 def trusts_run_code(config: DictConfig) -> bool:
-    """Whether the run's code is trusted; it is then also found where the command is typed."""
+    """Whether `trust_run_code=true` was given. If so, modules in the current folder can be imported too."""
     trusted = check_bool("trust_run_code", config.trust_run_code)
     if trusted:
         find_own_modules()

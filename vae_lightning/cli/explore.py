@@ -1,4 +1,4 @@
-"""`python explore.py run=outputs/…`: one HTML page in which the decoder runs and the latent space can be walked through."""
+"""`python explore.py run=outputs/…`: an interactive HTML page to explore the latent space; the decoder runs in the browser."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from vae_lightning.errors import check_choice, check_int
 
 
 def main() -> None:
+    """Runs the command."""
     run_app(explore, "explore")
 
 
 def explore(config: DictConfig) -> Path:
-    """Writes the page; its path."""
+    """Writes the page and gives its path.
+
+    Raises:
+        UserError: a setting is invalid, or this model cannot be explored.
+    """
     check_choice("split", config.split, ("train", "val", "test"))
     check_int("images", config.images)
     check_int("starts", config.starts)

@@ -1,4 +1,4 @@
-"""`python export.py run=outputs/…`: a trained encoder and decoder as ONNX and safetensors files."""
+"""`python export.py run=outputs/…`: writes a trained encoder and decoder as ONNX and safetensors files."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from omegaconf import DictConfig, ListConfig
 from vae_lightning.cli.app import run_app, trusts_run_code
 from vae_lightning.errors import UserError, did_you_mean
 
-FORMATS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors",)}  # and what each is written with
+FORMATS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors",)}  # and the packages that each needs
 
 
 def main() -> None:
+    """Runs the command."""
     run_app(export, "export")
 
 
 def export(config: DictConfig) -> list[Path]:
-    """Writes what `formats` lists into the run's `exported/` folder, each checked against torch to 1e-5; the paths."""
+    """Writes the files that `formats` lists to the run's `exported/` folder, each verified against torch to 1e-5; the paths.
+
+    Raises:
+        UserError: an unknown format, or one whose packages are not installed.
+        RunError: a file differs from torch.
+    """
     formats = list(config.formats) if isinstance(config.formats, ListConfig) else [config.formats]
     for name in formats:
         if name not in FORMATS:
-            raise UserError(f"formats={name}: no such format.{did_you_mean(str(name), FORMATS)} Allowed: {', '.join(FORMATS)}.")
+            raise UserError(f"formats={name}: unknown format.{did_you_mean(str(name), FORMATS)} Allowed: {', '.join(FORMATS)}.")
         for package in FORMATS[name]:
             if find_spec(package) is None:
                 raise UserError(f"formats={name}: {package} is not installed: pip install 'vae-lightning[export]'.")

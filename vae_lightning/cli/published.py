@@ -1,6 +1,6 @@
-"""`python -m vae_lightning.cli.published runs=outputs`: published results beside ours, written as docs/results.md.
+"""`python -m vae_lightning.cli.published runs=outputs`: compare our results with published ones in docs/results.md.
 
-What the page says of a run is kept as a record (docs/results/), so that it can be written again when the run is gone.
+The values of each run are kept as a record in docs/results/, so that the page can be written again after the run was deleted.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from vae_lightning.errors import InvalidValue, RunError
 
 
 def main() -> None:
+    """Run the command."""
     run_app(write, "published")
 
 
 def write(config: DictConfig) -> None:
-    """Writes `config.page` from `config.records` and the run folders below `config.runs`; says what was left out."""
+    """Write `config.page` from `config.records` and the run folders below `config.runs`, and list the runs left out."""
     for key in ("page", "records", "runs"):
         if not (isinstance(config[key], str) and config[key]) and not (key == "runs" and config[key] is None):
             raise InvalidValue(key, config[key], "a path or null" if key == "runs" else "a path")
     from vae_lightning.files import write_text
-    from vae_lightning.reports.published.attempts import attempts, run_folders
+    from vae_lightning.reports.published.find_runs import find_runs, run_folders
     from vae_lightning.reports.published.recipes import recipes
     from vae_lightning.reports.published.records import write_record
     from vae_lightning.reports.published.results_page import page
@@ -32,7 +33,7 @@ def write(config: DictConfig) -> None:
     known = recipes()
     target, records = Path(config.page).expanduser(), Path(config.records).expanduser()
     folders = [] if config.runs is None else run_folders(Path(config.runs).expanduser())
-    found, notes = attempts(folders, known, records.glob("*.json"))
+    found, notes = find_runs(folders, known, records.glob("*.json"))
     try:
         for name, runs in found.items():
             for run in runs:

@@ -1,10 +1,9 @@
-"""`python report.py sweep=outputs/sweeps/…`: the answer of one or more sweeps, finished or not."""
+"""`python report.py sweep=outputs/sweeps/…`: summarise one or more sweeps, finished or not."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -15,18 +14,26 @@ from vae_lightning.runs.sweep_record import load
 
 
 def main() -> None:
+    """Run the command."""
     sys.argv[1:] = [_as_key(argument) for argument in sys.argv[1:]]
     run_app(report, "report")
 
 
 def _as_key(argument: str) -> str:
-    """`sweep=<folders>` as the key `sweeps`, taken as typed: `sweep` itself is the group of what train.py searches."""
+    """Rename `sweep=<folders>` to the key `sweeps` and quote it: in train.py, `sweep` is a config group."""
     key, equals, value = argument.partition("=")
     return f"sweeps={quote(value)}" if key in ("sweep", "sweeps") and equals and value[:1] not in ("", "'") else argument
 
 
-def report(config: DictConfig) -> Any:
-    """The rankings; also printed, and written as summary.csv, summary.md and report.html."""
+def report(config: DictConfig) -> object:
+    """Rank the runs: print the rankings, and write summary.csv, summary.md and report.html.
+
+    Returns:
+        The rankings.
+
+    Raises:
+        UserError: if a setting is wrong, or a folder is not a sweep.
+    """
     check_choice("split", config.split, ("val", "test"))
     check_int("images", config.images, 0)
     if config.direction is not None:
@@ -35,7 +42,7 @@ def report(config: DictConfig) -> Any:
     for folder in folders:
         load(folder)
     if config.folder is None and len(folders) > 1:
-        raise UserError("folder is not set: several sweeps have no folder in common; add folder=… for their page and tables.")
+        raise UserError("folder is not set: a report on several sweeps needs folder=… for its page and tables.")
     from rich.console import Console
 
     from vae_lightning.reports.sweep.write_report import write_report

@@ -1,7 +1,4 @@
-"""How a script begins, before torch is imported. Imports nothing of weight.
-
-Ctrl-C while it imports and composes ends it as it does later; and torch's threads leave room for other programs.
-"""
+"""Start a command: what has to happen before torch is imported. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,12 +11,12 @@ from vae_lightning.errors import INTERRUPTED_MESSAGE, INTERRUPTED_STATUS, exit_i
 
 
 def start(command: str) -> None:
-    """Imports `vae_lightning.cli.<command>` and runs it. Ctrl-C ends it with one sentence and status 130.
+    """Import `vae_lightning.cli.<command>` and run it. Ctrl-C ends it with one sentence and status 130.
 
-    Until the command has begun at once, since an exception may get lost, or change its kind, in what is being imported.
+    Before the command starts, Ctrl-C exits immediately: an exception could be swallowed or replaced during imports.
     """
     lower_spin_count()
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # `nohup` and `&` have it ignored
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # `nohup` and `&` ignore it
         signal.signal(signal.SIGINT, _end)
     try:
         import_module(f"vae_lightning.cli.{command}").main()
@@ -28,22 +25,22 @@ def start(command: str) -> None:
 
 
 def lower_spin_count() -> None:
-    """Beside other programs, torch's threads look 1,000 times whether the others are ready before they sleep, not 300,000.
+    """On a busy machine, lower the OpenMP spin count from 300,000 to 1,000.
 
-    That is GNU's OpenMP's number, by which the threads that wait take the processor from the one that is waited for. It reads
-    this once, when torch is imported. Whoever has set it, or OMP_WAIT_POLICY, keeps what was set.
+    With GNU's default, waiting threads keep the processor from the thread that they wait for. OpenMP reads the variable once,
+    when torch is imported. A GOMP_SPINCOUNT or OMP_WAIT_POLICY that is set already is kept.
     """
     if "OMP_WAIT_POLICY" not in os.environ and is_shared():
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def is_shared() -> bool:
-    """Whether another program has kept a processor busy during the last minute, where the system says so."""
+    """Whether another program kept a processor busy during the last minute, if the system has a load average."""
     return hasattr(os, "getloadavg") and os.getloadavg()[0] >= 1
 
 
 def allow_interrupts() -> None:
-    """From now on Ctrl-C is an exception again: there may be folders to remove and files to close."""
+    """Make Ctrl-C raise KeyboardInterrupt again, since from now on there may be folders to remove and files to close."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

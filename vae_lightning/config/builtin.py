@@ -1,4 +1,4 @@
-"""The configuration that ships: where it lies, and the classes that it names. Quick to import."""
+"""The shipped configuration: its folder, its groups, and the classes that it names. Quick to import."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Place = tuple[str, ...]
 
 
 def conf_dir() -> Path:
-    """The package's own copy of the configuration (a wheel's), else the repository's."""
+    """The folder `conf`: inside the package in a wheel, else in the repository."""
     package = Path(__file__).parents[1]
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
-def is_special(key: Any) -> bool:
-    """Whether Hydra does something of its own with this key: `_target_`, `_partial_`, `_args_` …"""
+def is_special(key: object) -> bool:
+    """Whether the key is an instruction to Hydra: `_target_`, `_partial_`, `_args_` …"""
     return isinstance(key, str) and len(key) > 2 and key.startswith("_") and key.endswith("_")
 
 
 def walk_entries(content: Any, place: Place = ()) -> Iterator[tuple[Place, Any, Any]]:
-    """(place, key, value) of every mapping and list in `content`, however deep; the place is that of the mapping."""
+    """(place, key, value) for every entry of nested mappings and lists; the place is the path of keys to the mapping or list."""
     pairs = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for key, value in pairs:
         yield place, key, value
@@ -34,7 +34,7 @@ def walk_entries(content: Any, place: Place = ()) -> Iterator[tuple[Place, Any, 
 
 @cache
 def special_entries() -> frozenset[tuple[Place, str, Any]]:
-    """Every `_target_` (and its like) of the shipped configuration, at the place where it stands in a composed one."""
+    """Every `_target_` and other special key in the shipped files, with its place in a composed configuration and its value."""
     found = set()
     for path in conf_dir().rglob("*.yaml"):
         text = path.read_text(encoding="utf-8")
@@ -44,13 +44,17 @@ def special_entries() -> frozenset[tuple[Place, str, Any]]:
 
 
 def _package(text: str, folder: Place) -> Place:
-    """Where Hydra puts a file: at the place of its folder, unless its first line names another."""
+    """Where Hydra puts the content of a file: the path of its folder, unless its first line says `# @package`."""
     header = re.match(r"#\s*@package\s+(\S+)", text)
     if header is None:
         return folder
     return () if header[1] == "_global_" else tuple(header[1].split("."))
 
 
+# what a paper reports for an experiment: part of the experiment's file, but neither a setting nor part of a run
+PUBLISHED = "published"
+
+# the groups that describe an experiment, in the order in which they are printed
 CONFIG_GROUPS = (
     "data",
     "model",

@@ -1,162 +1,215 @@
-"""The command line, checked before Hydra composes it: what is wrong ends as one sentence. Imports no torch: it must be quick."""
+"""Read and check a command line before anything runs: a mistake ends as one sentence. Imports no torch, to be quick.
+
+A command that runs once is composed here, once, and runs with that configuration. Hydra's own `main` is left what only it can do:
+help, completion, --cfg, --info and sweeps, and runs that use a setting of `hydra` itself.
+"""
 
 from __future__ import annotations
 
+import argparse
 import secrets
 import time
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
-import yaml
-from hydra import compose
-from hydra._internal.utils import get_args_parser
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from vae_lightning.config.builtin import conf_dir, walk_entries
-from vae_lightning.config.checks import check_keys, check_option, keys
-from vae_lightning.config.compose import compose_config, hydra_composer, one_sentence, search_path
-from vae_lightning.config.overrides import is_group, parse, refuse_sweeps, sweep_variants
+from vae_lightning.config.compose import Composer, hydra_composer, without_hydra
+from vae_lightning.config.overrides import is_group, is_plain, parse, refuse_sweeps, sweep_variants
 from vae_lightning.config.plugins import check_sweeper
-from vae_lightning.errors import UserError, did_you_mean, format_value
+from vae_lightning.config.unknown_keys import check_keys, check_option, keys, refuse_unused
+from vae_lightning.errors import UserError
+
+# settings of `hydra` that Hydra's own main acts on when it runs a job, and their values when there is nothing to do
+JOB_SETTINGS: dict[str, Any] = {
+    "mode": None,
+    "run.dir": ".",
+    "output_subdir": None,
+    "verbose": False,
+    "callbacks": {},
+    "job.chdir": None,
+    "job.env_set": {},
+    "job_logging.handlers": None,
+}
+
+
+class CommandLine(NamedTuple):
+    """A checked command line.
+
+    Args:
+        arguments: what Hydra's main is to be given, if it has to run the command.
+        config: the composed configuration, including `hydra`, of a command that runs once; None leaves the command to Hydra.
+        sweep_folder: where a sweep goes, if the arguments do not say so.
+    """
+
+    arguments: list[str]
+    config: DictConfig | None = None
+    sweep_folder: Path | None = None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; --help lists what there is.")
+
+
+def flag_parser() -> argparse.ArgumentParser:
+    """Hydra's documented flags and the overrides. `tests/config/test_command_line.py` compares it with Hydra's own parser."""
+    parser = _Parser(add_help=False)
+    parser.add_argument("overrides", nargs="*")
+    for names in ("--help -h", "--hydra-help", "--version", "--resolve", "--run -r", "--multirun -m", "--shell-completion -sc"):
+        parser.add_argument(*names.split(), action="store_true")
+    for names in ("--package -p", "--config-path -cp", "--config-name -cn", "--config-dir -cd", "--experimental-rerun"):
+        parser.add_argument(*names.split())
+    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
+    topics = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
+    parser.add_argument("--info", "-i", const="all", nargs="?", choices=topics)
+    return parser
+
+
+def parse_flags(arguments: Sequence[str]) -> argparse.Namespace:
+    """The flags and overrides of a command line.
+
+    Raises:
+        UserError: for an unknown flag, or a wrong value of one.
+    """
+    return flag_parser().parse_args(list(arguments))
 
 
 def run_name(name: str | None, data: str, model: str) -> str:
-    """The name of a run that was given none: `<data>-<model>`."""
+    """The name of a run: `<data>-<model>` if none was given."""
     return f"{data}-{model}" if name is None else name
 
 
-def check_command_line(arguments: Sequence[str], config_name: str) -> Path | None:
-    """Raises UserError for what Hydra would refuse at length: unknown options and keys, overrides that do not parse.
+def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLine:
+    """Check a command line, and compose the configuration if it is for one run.
 
-    Returns the folder of a sweep, which is to be added to the arguments; None where it is none, or has a folder.
+    Raises:
+        UserError: for anything that Hydra would refuse at length: unknown options and keys, overrides that do not parse.
     """
-    parser = get_args_parser()
-    parser.error = _refuse  # type: ignore[method-assign,assignment]
-    parsed = parser.parse_args(list(arguments))
-    if parsed.help or parsed.hydra_help or parsed.shell_completion:
-        return None
-    modes = [f"--{mode}" for mode in ("run", "multirun", "cfg", "info") if getattr(parsed, mode) not in (None, False)]
+    flags = parse_flags(arguments)
+    if flags.help or flags.hydra_help or flags.shell_completion or flags.version:
+        return CommandLine(list(arguments))
+    modes = [f"--{mode}" for mode in ("run", "multirun", "cfg", "info") if getattr(flags, mode) not in (None, False)]
     if len(modes) > 1:
-        raise UserError(f"{' and '.join(modes)}: each asks for something else; leave out all but one.")
-    name = parsed.config_name or config_name
-    with hydra_composer(search_path(parsed)):
-        loader: Any = GlobalHydra.instance().config_loader()
-        loader.get_group_options = cache(loader.repository.get_group_options)  # else all that Hydra knows is copied each time
-        overrides = [parse(text, loader) for text in parsed.overrides]
-        if not parsed.multirun:
+        raise UserError(f"{' and '.join(modes)} cannot be combined: leave out all but one.")
+    name = flags.config_name or config_name
+    with hydra_composer(user_folders(flags)) as composer:
+        overrides = [parse(text, composer.loader) for text in flags.overrides]
+        if not flags.multirun:
             refuse_sweeps(overrides)
         for override in overrides:
-            check_option(override, loader)
-        if parsed.multirun and config_name == "train":
-            overrides += _swept_by_file(name, overrides, loader)
-        plain = [override for override in overrides if not is_group(override, loader)]
-        for variant in sweep_variants(overrides, loader):
-            _check_unused(_composed_of_known_keys(name, variant, plain, loader), name, loader.list_groups(""))
-        first = [text for text, _ in next(sweep_variants(overrides, loader))]
-        return _sweep_folder(name, first) if parsed.multirun and not parsed.cfg and config_name == "train" else None
+            check_option(override, composer)
+        if flags.multirun:
+            return _check_sweep(list(arguments), name, overrides, composer, in_folder=config_name == "train")
+        config = _compose(name, _texts(overrides, composer), overrides, composer)
+    runs_here = not (flags.cfg or flags.info or flags.config_path or flags.experimental_rerun) and _is_plain_job(config)
+    return CommandLine(list(arguments), config if runs_here else None)
 
 
-def _refuse(message: str) -> None:
-    raise UserError(f"{message}; --help lists what there is.")
+def user_folders(flags: argparse.Namespace) -> list[str]:
+    """Where options are found besides the shipped ones: --config-dir and hydra.searchpath.
+
+    Raises:
+        UserError: if the folder of --config-dir does not exist.
+    """
+    folders = [str(Path(flags.config_dir).absolute())] if flags.config_dir else []
+    if folders and not Path(folders[0]).is_dir():
+        raise UserError(f"--config-dir {flags.config_dir}: no such folder.")
+    for text in flags.overrides:
+        key, _, value = text.partition("=")
+        if key == "hydra.searchpath":
+            folders += [part.strip(" '\"") for part in value.strip("[]").split(",") if part.strip()]
+    return folders
 
 
-def _sweep_folder(config_name: str, overrides: Sequence[str]) -> Path | None:
-    """The folder of this sweep, unless one was given."""
-    if any(text.lstrip("+").startswith("hydra.sweep.dir=") for text in overrides):
-        return None
-    config = compose(config_name, overrides=list(overrides), return_hydra_config=True)
-    name = run_name(config.name, config.hydra.runtime.choices["data"], config.hydra.runtime.choices["model"])
-    return Path(config.output_dir) / "sweeps" / name / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
+def config_flags(arguments: Sequence[str]) -> list[str]:
+    """The flags that say where configuration comes from, if not from the program: --config-dir (absolute) and --config-name."""
+    flags = parse_flags(arguments)
+    folder = ["--config-dir", str(Path(flags.config_dir).absolute())] if flags.config_dir else []
+    return folder + (["--config-name", flags.config_name] if flags.config_name else [])
 
 
-def _swept_by_file(config_name: str, overrides: Sequence[Override], loader: Any) -> list[Override]:
-    """The overrides that the chosen `sweep` brings in `hydra.sweeper.params`, without those that the command line has too."""
-    typed = {override.get_key_element() for override in overrides}
-    variant = next(sweep_variants(overrides, loader))
-    first = [text for text, override in variant if is_group(override, loader) or override.key_or_group.startswith("hydra.")]
-    try:
-        hydra = compose(config_name, overrides=first, return_hydra_config=True).hydra
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-        raise UserError(one_sentence(error)) from error
-    check_sweeper(hydra)
-    params = hydra.sweeper.get("params") or {}
-    found = [parse(f"{key}={value}", loader) for key, value in params.items() if key not in typed]
-    for override in found:
-        check_option(override, loader)
-    return found
+def _texts(overrides: Sequence[Override], composer: Composer) -> list[tuple[str, Override]]:
+    return next(sweep_variants(overrides, composer))
 
 
-def _composed_of_known_keys(
-    config_name: str, variant: Sequence[tuple[str, Override]], plain: Sequence[Override], loader: Any
+def _is_plain_job(config: DictConfig) -> bool:
+    """Whether Hydra would do nothing for this job but call it."""
+    return all(OmegaConf.select(config.hydra, key) == value for key, value in JOB_SETTINGS.items())
+
+
+def _compose(
+    config_name: str, variant: Sequence[tuple[str, Override]], overrides: Sequence[Override], composer: Composer
 ) -> DictConfig:
-    """A variant composed. Its keys are looked for in its groups alone where Hydra refuses it, or where one is not in it."""
+    """Compose one command line and check its keys.
+
+    If Hydra refuses it, or a key is not in the result, the keys are checked against what the groups alone compose to.
+    """
+    plain = [override for override in overrides if not is_group(override, composer)]
+    config, refused = None, None
     try:
-        config, refused = compose_config(config_name, [text for text, _ in variant]), None
+        config = composer.compose(config_name, [text for text, _ in variant])
     except UserError as error:
-        config, refused = OmegaConf.create(), error
-    known = set(keys(config))
-    if any(override.key_or_group not in known for override in plain):  # or deleted, or an item of a list
+        refused = error
+    known = set() if config is None else set(keys(config))
+    if any(override.key_or_group not in known for override in plain if not override.is_delete()) or refused is not None:
         groups = [text for text, override in variant if override not in plain]
-        check_keys(compose_config(config_name, groups), plain, loader)
-    if refused is not None:
+        check_keys(without_hydra(composer.compose(config_name, groups)), plain, composer.groups)
+    if config is None:
+        assert refused is not None
         raise refused
+    refuse_unused(without_hydra(config), config_name, composer.groups)
     return config
 
 
-def _check_unused(config: DictConfig, config_name: str, groups: Sequence[str]) -> None:
-    """Every key outside of the groups, whose constructors check theirs, is one of the program's, or another refers to it.
+def _check_sweep(
+    arguments: list[str], config_name: str, overrides: list[Override], composer: Composer, in_folder: bool
+) -> CommandLine:
+    """Check a sweep: its first job, and one job for each other option of a swept group, since options bring their own keys."""
+    added = _added_by_sweep_file(config_name, overrides, composer) if in_folder else []
+    everything = overrides + added
+    first, *others = sweep_variants(everything, composer)
+    config = _compose(config_name, first, everything, composer)
+    for variant in others:
+        _compose(config_name, variant, everything, composer)
+    swept_groups = [o for o in everything if is_group(o, composer) and (o.is_sweep_override() or o in added)]
+    if swept_groups:
+        arguments = _force_missing_keys(arguments, config_name, overrides, composer)
+    if not in_folder or any(text.lstrip("+").startswith("hydra.sweep.dir=") for text, _ in first):
+        return CommandLine(arguments)
+    choices = config.hydra.runtime.choices
+    name = run_name(config.name, choices["data"], choices["model"])
+    unique = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
+    return CommandLine(arguments, sweep_folder=Path(config.output_dir) / "sweeps" / name / unique)
 
-    So that a file of one's own, or `+key=value`, sets nothing that is then ignored.
+
+def _added_by_sweep_file(config_name: str, overrides: Sequence[Override], composer: Composer) -> list[Override]:
+    """The overrides in `hydra.sweeper.params` of the chosen `sweep`, except those that are on the command line too."""
+    typed = {override.get_key_element() for override in overrides}
+    variant = _texts(overrides, composer)
+    first = [text for text, override in variant if is_group(override, composer) or override.key_or_group.startswith("hydra.")]
+    hydra = composer.compose(config_name, first).hydra
+    check_sweeper(hydra)
+    params = hydra.sweeper.get("params") or {}
+    found = [parse(f"{key}={value}", composer.loader) for key, value in params.items() if key not in typed]
+    for override in found:
+        check_option(override, composer)
+    return found
+
+
+def _force_missing_keys(arguments: list[str], config_name: str, overrides: Sequence[Override], composer: Composer) -> list[str]:
+    """`-m model=conv,resnet model.channels=[16]` as Hydra accepts it: `++model.channels=[16]`.
+
+    Hydra also composes a sweep as a whole, with the default of each swept group (here mlp), and refuses keys which that default
+    lacks. `++` sets them all the same.
     """
-    path = conf_dir() / f"{config_name}.yaml"
-    if not path.is_file():
-        return
-    own = yaml.safe_load(path.read_text(encoding="utf-8"))
-    known = {".".join([*place, str(key)]) for place, key, _ in walk_entries(own)}
-    text = OmegaConf.to_yaml(config, resolve=False)
-    for key in keys(config):
-        top = key.partition(".")[0]
-        if top not in groups and top != "hydra" and key not in known and f"${{{key}" not in text:
-            value = OmegaConf.to_container(config, resolve=False)
-            for part in key.split("."):
-                value = value[part]  # type: ignore[call-overload,index]
-            raise UserError(
-                f"{key}={format_value(value)}: there is no key {key!r}, and nothing uses it.{did_you_mean(key, known)}"
-            )
-
-
-def force_swept_keys(arguments: Sequence[str], config_name: str) -> list[str]:
-    """The checked command line of a sweep, as Hydra takes it: `-m model=conv,resnet ++model.channels=[16]`.
-
-    Hydra composes a sweep as a whole with the default of each swept group, here mlp, and refuses keys that are not in it; with
-    `++` it sets them all the same.
-    """
-    parsed = get_args_parser().parse_args(list(arguments))
-    if not parsed.multirun:
-        return list(arguments)
-    with hydra_composer(search_path(parsed)):
-        loader: Any = GlobalHydra.instance().config_loader()
-        overrides = [parse(text, loader) for text in parsed.overrides]
-        groups = [override for override in overrides if is_group(override, loader)]
-        whole = compose_config(
-            parsed.config_name or config_name, [o.input_line or "" for o in groups if not o.is_sweep_override()]
-        )
-        known = set(keys(whole))
-        missing = {o.input_line for o in overrides if _is_plain(o) and o not in groups and o.key_or_group not in known}
+    groups = [override for override in overrides if is_group(override, composer)]
+    keyed = [o for o in overrides if is_plain(o) and o not in groups and not o.key_or_group.startswith("hydra")]
+    if not keyed:
+        return arguments
+    whole = composer.compose(config_name, [o.input_line or "" for o in groups if not o.is_sweep_override()])
+    known = set(keys(without_hydra(whole)))
+    missing = {override.input_line for override in keyed if override.key_or_group not in known}
     return [f"++{argument}" if argument in missing else argument for argument in arguments]
-
-
-def _is_plain(override: Override) -> bool:
-    return not (
-        override.is_sweep_override()
-        or override.is_delete()
-        or override.is_add()
-        or override.is_force_add()
-        or override.key_or_group.startswith("hydra")
-    )

@@ -1,13 +1,13 @@
-"""One node of the configuration → one object: the only place that calls `hydra.utils.instantiate`.
+"""Build the object that a node of the configuration describes: the only place that calls `hydra.utils.instantiate`.
 
-What goes wrong is told in terms of the configuration's keys. Imports no torch.
+Errors name the configuration's keys. Imports no torch.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, metadata, requires
 from typing import Any
 
@@ -16,64 +16,87 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_lightning.config.messages import one_line, one_sentence
 from vae_lightning.config.signatures import check_arguments
 from vae_lightning.errors import InvalidValue, RunError, UserError, format_value
 
 
-def instantiate_node(config: DictConfig, key: str, known: Mapping[str, Any] | None = None, **given: Any) -> Any:
-    """The object that the node `key` describes, with the arguments `given` besides.
+def instantiate_node(config: DictConfig, key: str, known: Mapping[str, object] | None = None, **given: object) -> Any:
+    """Build the object that the node `key` describes.
 
-    known: what is known of data and model by now; the node, or a node within it, gets those that its constructor asks for.
-    UserError, in terms of the configuration's keys, where its arguments are wrong.
+    Args:
+        config: the whole configuration, which the node may refer to.
+        key: the node, such as `objective.bound`.
+        known: what is known of the data and the model so far. The node, and each node in it, gets the ones that its constructor
+            takes and that are not in the configuration.
+        given: arguments in addition to those of the configuration.
+
+    Raises:
+        UserError: if an argument is wrong or unknown, or the class cannot be imported; the message names the key.
+        RunError: if the object does not fit into memory.
     """
     node = OmegaConf.select(config, key)
     try:
-        given = {**known_arguments(node, known or {}), **given}
-        _check(config, key, node, given)
+        _, target = _target(key, node)
+        parts = {name: instantiate_node(config, f"{key}.{name}", known) for name in _nodes_in(node)}
+        given = {**known_arguments(node, known or {}), **parts, **given}
+        _check(config, key, node, target, given)
         return instantiate(node, _convert_="all", **given)
     except OmegaConfBaseException as error:
         raise UserError(f"{key}: {one_line(error)}") from error
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, InvalidValue):
-            part = re.search(r"full_key: (\S+)", str(error))  # the node itself, or one within it
-            raise name_config_key(config, part[1] if part else key, cause) from error
+            raise name_config_key(config, key, cause) from error
         if isinstance(cause, UserError):
             raise cause from error
         if isinstance(cause, ModuleNotFoundError):
-            raise UserError(f"{key} needs what is not installed: {_install(key, cause)}.") from error
+            raise UserError(f"{key} needs a package that is not installed: {_install(key, cause)}.") from error
         if isinstance(cause, Exception) and looks_out_of_memory(cause):
             raise RunError(f"{key} does not fit into memory: make it smaller ({sizes(node)}).") from error
         raise UserError(f"{key}: {one_line(cause or error)}") from error
 
 
-def known_arguments(node: Any, known: Mapping[str, Any]) -> dict[str, Any]:
-    """What of `known` the constructor of a node takes; for nodes within it, a mapping by their name."""
-    if not isinstance(node, DictConfig) or "_target_" not in node or not known:
-        return {}
+def check_node(config: DictConfig, key: str) -> None:
+    """Check the arguments of the node `key` by the signature of its class, without building it.
+
+    Raises:
+        UserError: if an argument is wrong or unknown, or the class cannot be imported; the message names the key.
+    """
+    node = OmegaConf.select(config, key)
+    _check(config, key, node, _target(key, node)[1], {})
+
+
+def _nodes_in(node: DictConfig) -> list[str]:
+    """The names of the nodes directly in a node, which are built first, each under its own key."""
+    if node.get("_recursive_", True) is False:
+        return []
+    return [str(name) for name, part in node.items_ex(resolve=False) if isinstance(part, DictConfig) and "_target_" in part]
+
+
+def known_arguments(node: DictConfig, known: Mapping[str, object]) -> dict[str, object]:
+    """Those of `known` that the constructor of a node takes and the configuration does not set."""
     try:
         taken = inspect.signature(get_object(node._target_)).parameters
-    except Exception:  # `_target` says what is wrong
+    except (TypeError, ValueError):  # built in, without a signature
         return {}
-    below = {str(name): known_arguments(part, known) for name, part in node.items_ex(resolve=False)}
-    own = {name: value for name, value in known.items() if name in taken and name not in node}
-    return own | {name: asked for name, asked in below.items() if asked}
+    return {name: value for name, value in known.items() if name in taken and name not in node}
 
 
-def _check(config: DictConfig, key: str, node: Any, given: Mapping[str, Any]) -> None:
-    """UserError where an argument of the node, or of a node within it, is none or of a wrong type."""
-    path, target = _target(key, node)
-    for name, part in node.items_ex(resolve=False):
-        if isinstance(part, DictConfig) and "_target_" in part:
-            _check(config, f"{key}.{name}", part, given.get(str(name), {}))
+def _check(config: DictConfig, key: str, node: DictConfig, target: Callable[..., object], given: Mapping[str, object]) -> None:
+    """UserError if an argument of the node is unknown, missing or of a wrong type."""
     try:
-        check_arguments(key, path, target, OmegaConf.to_container(node, resolve=True), given)  # type: ignore[arg-type]
+        check_arguments(key, node._target_, target, OmegaConf.to_container(node, resolve=True), given)  # type: ignore[arg-type]
     except InvalidValue as error:
         raise name_config_key(config, key, error) from error
 
 
 def instantiate_list(config: DictConfig, key: str) -> list[Any]:
-    """The objects of a list of nodes; none where it is null."""
+    """Build the objects of a list of nodes; an empty list for null.
+
+    Raises:
+        UserError: if it is no list of nodes, or an object cannot be built.
+    """
     nodes = OmegaConf.select(config, key)
     if nodes is None:
         return []
@@ -86,24 +109,23 @@ def instantiate_list(config: DictConfig, key: str) -> list[Any]:
 
 
 def name_config_key(config: DictConfig, key: str, error: InvalidValue) -> InvalidValue:
-    """The same error, naming the configuration's key instead of the argument of what the node `key` builds."""
+    """The same error, naming the configuration's key instead of the constructor's argument."""
     return InvalidValue(source_key(config, key, error.name), error.value, error.allowed)
 
 
 def source_key(config: DictConfig, key: str, name: str) -> str:
-    """Where the argument `name` of the node `key` was set: `beta`, if the node only says `${beta}`."""
+    """The key that sets the argument `name` of the node `key`: `beta`, if the node refers to it by `${beta}`."""
     node = OmegaConf.select(config, key)
-    value = node._get_node(name) if isinstance(node, DictConfig) and name in node else None
-    if value is None:
+    if not isinstance(node, DictConfig) or name not in node:
         return name if name in config else f"{key}.{name}"
-    text = value._value()
-    if isinstance(text, str) and text.startswith("${") and ":" not in text:
-        return text[2:-1]
-    return f"{key}.{name}"
+    if not OmegaConf.is_interpolation(node, name):
+        return f"{key}.{name}"
+    text = OmegaConf.to_container(node, resolve=False)[name]  # type: ignore[call-overload,index]
+    return f"{key}.{name}" if ":" in text else text[2:-1]
 
 
-def _target(key: str, node: Any) -> tuple[str, Any]:
-    """The class (or function) that a node names, and the name."""
+def _target(key: str, node: object) -> tuple[str, Callable[..., object]]:
+    """The name in a node's `_target_`, and the class or function of that name."""
     if node is None:
         raise UserError(f"{key} is not set, and a run needs it: choose one of its options ({key}=…).")
     path = node.get("_target_") if isinstance(node, DictConfig) else None
@@ -114,7 +136,7 @@ def _target(key: str, node: Any) -> tuple[str, Any]:
         target = get_object(path)
     except Exception as error:  # importing a module runs whatever it holds
         raise UserError(
-            f"{key}._target_={format_value(path)}: cannot be imported ({one_line(_deepest(error)).rstrip('.')})."
+            f"{key}._target_={format_value(path)}: cannot be imported ({one_sentence(error).rstrip('.')})."
         ) from error
     if not callable(target):
         raise UserError(
@@ -123,25 +145,15 @@ def _target(key: str, node: Any) -> tuple[str, Any]:
     return path, target
 
 
-def one_line(error: BaseException) -> str:
-    """The message of a library's error as one line; its type too where the message is but a name or a number."""
-    lines = [line for line in str(error).splitlines() if not line.strip().startswith(("full_key:", "object_type="))]
-    text = " ".join(" ".join(lines).split()).rstrip(".!")
-    return f"{text}." if " " in text else f"{type(error).__name__} {text}".rstrip() + "."
-
-
-def _deepest(error: BaseException) -> BaseException:
-    return error if error.__cause__ is None else _deepest(error.__cause__)
-
-
 def looks_out_of_memory(error: BaseException) -> bool:
+    """Whether an error while building an object means that it is too large for the memory."""
     return (
         isinstance(error, MemoryError) or "memory" in str(error) or "Overflow" in type(error).__name__ or "overflow" in str(error)
     )
 
 
 def sizes(node: DictConfig) -> str:
-    """The numbers of a node, as they were set."""
+    """The numbers of a node as they would be typed, such as `hidden=[512] latent_dim=16`."""
     values = OmegaConf.to_container(node, resolve=True)
     assert isinstance(values, dict)
     return " ".join(
@@ -150,7 +162,7 @@ def sizes(node: DictConfig) -> str:
 
 
 def _install(key: str, missing: ModuleNotFoundError) -> str:
-    """How to get it: by the extra of the option's name, or the one that brings the missing package, if there is one."""
+    """How to install it: the extra named like the option, or the one that requires the package; else the package's name."""
     package = (missing.name or "").partition(".")[0]
     try:
         requirements, extras = requires("vae-lightning") or [], metadata("vae-lightning").get_all("Provides-Extra") or []

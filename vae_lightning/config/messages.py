@@ -1,20 +1,27 @@
-"""What went wrong, in one sentence and an exit status."""
+"""Turn an exception into one sentence on stderr and an exit status."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
+from hydra.errors import MissingConfigException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from vae_lightning.config.compose import one_sentence
-from vae_lightning.errors import OUT_OF_MEMORY_MESSAGE, UserError, exit_interrupted, is_out_of_memory
+from vae_lightning.errors import OUT_OF_MEMORY_MESSAGE, UserError, did_you_mean, exit_interrupted, is_out_of_memory
+
+Result = TypeVar("Result")
+# OmegaConf and Hydra add lines about where an error happened to its message; no attribute holds the message alone
+_LOCATION_LINES = ("full_key:", "object_type=", "reference_type=")
 
 
-def with_messages(action: Callable[[], Any]) -> Any:
-    """What `action` returns; what a person can mend ends as one sentence and its exit status, the rest as a traceback."""
+def with_messages(action: Callable[[], Result]) -> Result:
+    """Call `action`. An error that the user can fix exits with one sentence; any other keeps its traceback.
+
+    HYDRA_FULL_ERROR=1 shows every traceback.
+    """
     try:
         return action()
     except KeyboardInterrupt:
@@ -28,13 +35,32 @@ def with_messages(action: Callable[[], Any]) -> Any:
 
 
 def message_and_status(error: Exception) -> tuple[str | None, int]:
-    """The sentence and the exit status of an error that a person can mend."""
+    """The sentence and exit status for an error that the user can fix; (None, 1) for any other error."""
     if isinstance(error, UserError):
         return str(error), error.status
     if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key} is not set: add {error.full_key}=…; --help lists what there is.", 2
+        return f"{error.full_key} is not set: add {error.full_key}=…; --help lists the keys.", 2
     if isinstance(error, OmegaConfBaseException):
         return f"{error.full_key or 'the configuration'}: {one_sentence(error)}", 2
-    if type(error).__name__ == "MisconfigurationException":  # Lightning's; it is not imported to ask
+    if type(error).__name__ == "MisconfigurationException":  # Lightning's, recognised by name so as not to import Lightning
         return f"trainer: {one_sentence(error)}", 2
     return (OUT_OF_MEMORY_MESSAGE, 1) if is_out_of_memory(error) else (None, 1)
+
+
+def one_sentence(error: BaseException) -> str:
+    """The message of the deepest cause, which is the most specific, on one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        options = [str(option) for option in error.options or ()]
+        near = did_you_mean(error.missing_cfg_file.rpartition("/")[2], options)
+        allowed = f" Allowed: {', '.join(options)}." if options else ""
+        return f"there is no configuration file {error.missing_cfg_file!r}.{near}{allowed}"
+    return one_line(error)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of a library's error on one line, with its type if the message is a single word."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    text = " ".join(" ".join(line for line in lines if not line.startswith(_LOCATION_LINES)).split()).rstrip(".!")
+    return f"{text}." if " " in text else f"{type(error).__name__} {text}".rstrip() + "."

@@ -1,29 +1,42 @@
-"""Overrides as they are typed: parsed, and the values that a sweep lists. Imports no torch."""
+"""Overrides as typed (`model=conv`, `beta=1,2`): parsed, and the values of those that a sweep lists. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from vae_lightning.config.compose import one_sentence
+from vae_lightning.config.compose import Composer
+from vae_lightning.config.messages import one_sentence
 from vae_lightning.errors import UserError
 
 
-def parse(text: str, loader: Any) -> Override:
+def parse(text: str, loader: ConfigLoader) -> Override:
+    """One override, parsed.
+
+    Raises:
+        UserError: if it is not valid in Hydra's grammar.
+    """
     try:
-        # not parse_override, which leaves out the loader that glob(…) looks its options up with
+        # parse_override() would leave out the loader, which glob(…) needs to list the options
         (override,) = OverridesParser.create(config_loader=loader).parse_overrides([text])
         return override
     except HydraException as error:
-        hint = "quote a value that holds spaces, commas or = (key='\"a=b\"')" if "=" in text else "overrides are key=value"
+        quoting = "quote a value that contains spaces, commas or = (key='\"a=b\"')"
+        hint = quoting if "=" in text else "write overrides as key=value"
         raise UserError(f"{text!r} cannot be read as an override: {hint}.") from error
 
 
+def is_plain(override: Override) -> bool:
+    """Whether it sets one value of an existing key, such as `beta=4`: no list to sweep over, no `+`, no `~`."""
+    return not (override.is_sweep_override() or override.is_delete() or override.is_add() or override.is_force_add())
+
+
 def refuse_sweeps(overrides: Sequence[Override]) -> None:
+    """Refuse several values for a key, which only a sweep can run (UserError)."""
     for override in overrides:
         if override.is_sweep_override():
             text = override.input_line
@@ -31,13 +44,17 @@ def refuse_sweeps(overrides: Sequence[Override]) -> None:
 
 
 def swept_values(override: Override) -> list[str]:
-    """The values that a sweep lists. UserError where there is none."""
+    """The values that a sweep lists.
+
+    Raises:
+        UserError: if there are none.
+    """
     try:
         values = list(override.sweep_string_iterator())
     except (ValueError, HydraException) as error:  # a step of 0
         raise UserError(f"{override.input_line}: {one_sentence(error)}") from error
     if not values:
-        raise UserError(f"{override.input_line}: there is no value in it to be swept over.")
+        raise UserError(f"{override.input_line}: it has no values to sweep over.")
     return values
 
 
@@ -46,16 +63,18 @@ def _as_list(text: str | None) -> str:
     return f"{key}=[{value}]"
 
 
-def is_group(override: Override, loader: Any) -> bool:
-    return not override.is_delete() and bool(loader.get_group_options(group_of(override)))
+def is_group(override: Override, composer: Composer) -> bool:
+    """Whether it chooses an option of a group (`model=conv`) rather than setting a key (`beta=4`)."""
+    return not override.is_delete() and bool(composer.options(group_of(override)))
 
 
 def group_of(override: Override) -> str:
+    """`model` of `+model@here=conv`."""
     return override.get_key_element().split("@")[0].lstrip("+~")
 
 
-def sweep_variants(overrides: Sequence[Override], loader: Any) -> Iterator[list[tuple[str, Override]]]:
-    """The command line with the first value of each sweep; then, one swept group at a time, with each other option."""
+def sweep_variants(overrides: Sequence[Override], composer: Composer) -> Iterator[list[tuple[str, Override]]]:
+    """The command lines to check: each sweep's first value; then every other option of each swept group, one at a time."""
     values = {
         i: swept_values(override)
         for i, override in enumerate(overrides)
@@ -73,7 +92,7 @@ def sweep_variants(overrides: Sequence[Override], loader: Any) -> Iterator[list[
 
     yield line({})
     for i, choices in values.items():
-        if not is_group(overrides[i], loader):
-            continue  # other values bring no other keys
+        if not is_group(overrides[i], composer):
+            continue  # another value of a key brings no other keys
         for place in range(1, len(choices)):
             yield line({i: place})

@@ -1,4 +1,4 @@
-"""What sweeps need beside the packages that every run needs."""
+"""Check that the optional packages are installed which a sweep's launcher and sweeper need."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ LAUNCHERS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm":
 
 
 def check_launcher(launcher: str) -> None:
-    """UserError where the plugin of a known launcher is not installed, naming the extra that brings it."""
+    """Refuse a launcher whose plugin is not installed (UserError), naming the extra that installs it."""
     extra = LAUNCHERS.get(launcher)
     if extra is not None and not _is_there(f"hydra_plugins.hydra_{extra}_launcher"):
         raise UserError(f"hydra/launcher={launcher} {_missing(extra)}")
 
 
 def check_sweeper(hydra: DictConfig) -> None:
-    """UserError where the sweeper is not one of ours, which keep a record, or where a search is asked for without Optuna."""
+    """Refuse a sweeper that keeps no record, and a search if Optuna is not installed (UserError)."""
     if not str(hydra.sweeper.get("_target_")).startswith("hydra_plugins.vae_lightning."):
-        raise UserError(f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']}: a sweep is run by grid or optuna.")
+        raise UserError(f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']}: unknown sweeper. Allowed: grid, optuna.")
     if "sampler" in hydra.sweeper and not _is_there("optuna"):
         raise UserError(f"hydra/sweeper={hydra.runtime.choices['hydra/sweeper']} {_missing('sweep')}")
 
 
 def _missing(extra: str) -> str:
-    return f"needs what is not installed: pip install 'vae-lightning[{extra}]'."
+    return f"needs a package that is not installed: pip install 'vae-lightning[{extra}]'."
 
 
 def _is_there(module: str) -> bool:

@@ -1,6 +1,6 @@
-"""The arguments of constructors, checked before they are called: names and types by the signature, ranges by `ranges`.
+"""Check the arguments of a constructor before it is called: names and types by its signature, ranges by `RANGES`.
 
-Our own classes check their arguments themselves, those of torch and Lightning often find a wrong one late.
+Our own classes check their arguments themselves. Those of torch and Lightning often notice a wrong one late, or not at all.
 """
 
 from __future__ import annotations
@@ -17,14 +17,25 @@ from vae_lightning.config.builtin import is_special
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, did_you_mean, format_value
 
 
-def check_arguments(key: str, path: str, target: Callable[..., Any], values: Mapping[str, Any], given: Collection[str]) -> None:
-    """Whether `target`, named `path`, can be called with the `values` of the node `key` and those `given` by the program.
+def check_arguments(
+    key: str, path: str, target: Callable[..., object], values: Mapping[str, object], given: Collection[str]
+) -> None:
+    """Check that a class or function can be called.
 
-    InvalidValue, or UserError naming the key, where it cannot: an argument it does not take or lacks, or one of a wrong type.
+    Args:
+        key: the node of the configuration that describes the call.
+        path: the dotted name in its `_target_`.
+        target: the class or function of that name.
+        values: the arguments in the configuration.
+        given: the names of those that the program adds.
+
+    Raises:
+        UserError: for an unknown or a missing argument; the message names the key.
+        InvalidValue: for an argument of a wrong type or out of its range.
     """
     try:
         parameters = inspect.signature(target).parameters
-    except (TypeError, ValueError):  # built in, without a signature
+    except (TypeError, ValueError):  # a builtin without a signature
         return
     partial = bool(values.get("_partial_"))
     values = {name: value for name, value in values.items() if not is_special(name)}
@@ -41,9 +52,9 @@ def check_arguments(key: str, path: str, target: Callable[..., Any], values: Map
 
 def _check_names(
     key: str,
-    target: Callable[..., Any],
+    target: Callable[..., object],
     parameters: Mapping[str, inspect.Parameter],
-    values: Mapping[str, Any],
+    values: Mapping[str, object],
     given: Collection[str],
     partial: bool,
 ) -> None:
@@ -64,16 +75,16 @@ def _check_names(
             raise UserError(f"{key}.{name} is not set: {what} needs it (add {key}.{name}=…).")
 
 
-def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    """The types of the arguments, without those that cannot be told."""
+def _hints(target: Callable[..., object]) -> dict[str, Any]:
+    """The types of the arguments; none if the annotations cannot be evaluated."""
     try:
         return typing.get_type_hints(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
-    except Exception:  # any code may stand in an annotation
+    except Exception:  # an annotation may hold any code
         return {}
 
 
-def matches_type(value: Any, hint: Any) -> bool:
-    """Whether a plain value is one of the type `hint`; what cannot be told fits."""
+def matches_type(value: object, hint: Any) -> bool:
+    """Whether a value from YAML has the type `hint`; true if that cannot be decided."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or isinstance(hint, typing.TypeVar | str) or (isinstance(value, Mapping) and "_target_" in value):
         return True
@@ -104,16 +115,16 @@ _WORDS: dict[Any, str] = {int: "an integer", float: "a finite number", str: "tex
 
 
 def describe_type(hint: Any) -> str:
-    """A type as a person says it: `an integer, a finite number or null`."""
+    """A type in words: `an integer, a finite number or null`."""
     words = list(dict.fromkeys(_alternatives(hint))) or [getattr(hint, "__name__", str(hint))]
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def _alternatives(hint: Any) -> list[str]:
-    """The words of what can be typed on a command line, null last; none for other classes."""
+    """The words for the types that can be typed on a command line, null last; none for other classes."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        # typing remembers the order in which a union was first written anywhere
+        # typing caches a union in the order in which it was first written anywhere
         order = [int, float, bool, str]
         ordered = sorted(inner, key=lambda part: (part is type(None), order.index(part) if part in order else len(order)))
         return [word for part in ordered for word in _alternatives(part)]
@@ -125,17 +136,17 @@ def _alternatives(hint: Any) -> list[str]:
     if kind is tuple and inner and Ellipsis not in inner:
         return [f"a list of {len(inner)}, each {describe_type(inner[0])}"]
     if kind in (list, tuple, Sequence, Iterable, Collection):
-        return ["a list" + (f" of which each is {describe_type(inner[0])}" if inner and _alternatives(inner[0]) else "")]
+        return ["a list" + (f", each item {describe_type(inner[0])}" if inner and _alternatives(inner[0]) else "")]
     if isinstance(kind, type) and issubclass(kind, Mapping):
         return ["a mapping"]
     return [_WORDS[hint]] if hint in _WORDS else []
 
 
-Check = Callable[[str, Any], Any]
+Check = Callable[[str, Any], object]
 
 
 def at_least(minimum: int, maximum: int | None = None) -> Check:
-    """An integer in [minimum, maximum]; other types are the signature's business."""
+    """A check that an integer is in [minimum, maximum]. Other types are left to the signature."""
 
     def check(name: str, value: Any) -> None:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -145,13 +156,13 @@ def at_least(minimum: int, maximum: int | None = None) -> Check:
 
 
 def share_or_count(name: str, value: Any) -> None:
-    """A share of the batches in [0, 1], or a number of them."""
+    """Check a number of batches, or a share of them in [0, 1]."""
     if value < 0 or (isinstance(value, float) and value > 1):
-        raise InvalidValue(name, value, "a share of at least 0.0 and at most 1.0, or a number of batches")
+        raise InvalidValue(name, value, "a share from 0.0 to 1.0 of the batches, or a number of batches")
 
 
 def _some_batches(name: str, value: Any) -> None:
-    """As `share_or_count`, but not none of them: training that takes no step has no schedule."""
+    """Like `share_or_count`, but more than 0: without a step there is no schedule."""
     share_or_count(name, value)
     _above_zero(name, value)
 
@@ -191,7 +202,7 @@ def _duration(name: str, value: Any) -> None:
 
 
 def _precision(name: str, value: Any) -> None:
-    # images are float32, and so are log-densities under mixed precision
+    # images are float32, and log-densities stay float32 under mixed precision
     check_choice(name, str(value), ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16"))
 
 
@@ -199,7 +210,7 @@ def _accelerator(name: str, value: Any) -> None:
     import torch
 
     if value == "mps" or (value in ("gpu", "cuda") and not torch.cuda.is_available()):
-        raise InvalidValue(name, value, "cpu or auto here, since this machine has no GPU that torch can use in float64")
+        raise InvalidValue(name, value, "cpu or auto, since this machine has no GPU that supports float64 in torch")
 
 
 _MODE = _choice("min", "max")

@@ -1,8 +1,20 @@
-"""Images and labels, in memory as uint8: data sets, splits, binarisation, and the order of batches."""
+"""Images and labels in memory as uint8: data sets, splits, binarisation, and the order of batches."""
 
-from vae_lightning.data.base import Batch, DataSpec, ImageData, Images, pixels
+from vae_lightning.data.base import Batch, DataSpec, ImageData, Images, images_from_arrays, pixels, stratified_split
 from vae_lightning.data.mnist import MNIST, FashionMNIST
 from vae_lightning.data.mnist5k import MNIST5k
 from vae_lightning.data.sprites import Sprites
 
-__all__ = ["MNIST", "Batch", "DataSpec", "FashionMNIST", "ImageData", "Images", "MNIST5k", "Sprites", "pixels"]
+__all__ = [
+    "MNIST",
+    "Batch",
+    "DataSpec",
+    "FashionMNIST",
+    "ImageData",
+    "Images",
+    "MNIST5k",
+    "Sprites",
+    "images_from_arrays",
+    "pixels",
+    "stratified_split",
+]

@@ -1,4 +1,4 @@
-"""What every data set is: images and labels in memory, split into train, val and test with a seed. No Lightning here."""
+"""The base class of data sets: images and labels in memory, split into train, val and test with a seed. No Lightning here."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import Tensor
 from vae_lightning.errors import InvalidValue, UserError, check_bool, check_choice, check_int
 
 SPLITS = ("train", "val", "test")
-MOST_WORKERS = 256  # each is a process: a slip of the finger must not start thousands
+MOST_WORKERS = 256  # each is a process: a typing error must not start thousands
 BINARIZE = ("auto", "dynamic", "static", "threshold", "none")
 
 
 class Batch(NamedTuple):
-    """`images` uint8 (batch, C, H, W); `labels` and `examples` (the place in the split, which keys the noise) int64 (batch,).
+    """One batch: `images` uint8 (batch, C, H, W); `labels` and `examples` int64 (batch,).
 
-    The label of an image that has none is −1.
+    `examples` are the places in the split, which key the noise. The label of an image without one is −1.
     """
 
     images: Tensor
@@ -28,14 +28,17 @@ class Batch(NamedTuple):
     examples: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on `device`; itself where it is there."""
+        """The batch on `device`; itself if it is there already."""
         return self if device == self.images.device else Batch(*(part.to(device, non_blocking=True) for part in self))
 
 
 class Images(torch.utils.data.Dataset[Batch]):
-    """One split. Indexed with a tensor of places, it answers with a whole batch in one index operation.
+    """One split; indexing it with a tensor of places gives a whole batch in one operation.
 
-    factors: the ground truth that the images were made from, where it is known: int64 (N, factors), each from 0 on.
+    Args:
+        images: uint8, (N, C, H, W).
+        labels: int64, (N,); −1 for an image without a label.
+        factors: the ground-truth factors that the images were made from, if known: int64 (N, factors), each counted from 0.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, factors: Tensor | None = None) -> None:
@@ -48,18 +51,21 @@ class Images(torch.utils.data.Dataset[Batch]):
         # index_select is five times as fast as indexing
         return Batch(self.images.index_select(0, examples), self.labels.index_select(0, examples), examples)
 
-    def spread(self, count: int) -> Tensor:
-        """Places of at most `count` images from all over the split: the first ones of a stratified split lack some classes."""
+    def evenly_spaced(self, count: int) -> Tensor:
+        """At most `count` places spread over the split, since the first ones of a stratified split lack some classes."""
         count = min(count, len(self))
         return torch.arange(count) * len(self) // count
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a model needs to know of its data, kept in the run so that it can be rebuilt without them.
+    """What a model needs to know about its data; kept in the run, so that the model can be rebuilt without the data.
 
-    shape: (channels, height, width); mean: of all training pixels, in [0, 1]; train_size: number of training images;
-    classes: how many labels there are, 0 to classes − 1, or None where some image has none.
+    Attributes:
+        shape: (channels, height, width).
+        mean: of all training pixels, in [0, 1].
+        train_size: number of training images.
+        classes: number of labels, 0 to classes − 1; None if some image has no label.
     """
 
     shape: tuple[int, int, int]
@@ -76,14 +82,19 @@ class DataSpec:
 
 
 class ImageData(ABC):
-    """A data set with its splits and how it is served.
+    """A data set with its splits and the settings of its loaders.
 
-    val_size: images held out for validation; split_seed: what the split is drawn with (not the run's seed, so that runs that
-    differ in `seed` see the same images); binarize: see `data.binarization`; batch_size: per process; eval_batch_size changes
-    speed and memory only; num_workers: of the DataLoaders (0 is fastest, since a batch is one index operation);
-    drop_last: leave out a last training batch that is not full.
+    Attributes:
+        categorical_factors: for splits with `factors`: for each factor, whether its values are categories rather than quantities.
 
-    A data set whose splits carry `factors` says in `categorical_factors`, for each, whether its values are names, not quantities.
+    Args:
+        val_size: images held out for validation.
+        split_seed: seed of the split; not the run's seed, so that runs that differ in `seed` see the same images.
+        binarize: see `data.binarization`.
+        batch_size: images per training batch, in each process.
+        eval_batch_size: affects speed and memory only.
+        num_workers: of the DataLoaders (0 is fastest, since a batch is one index operation).
+        drop_last: leave out a last training batch that is not full.
     """
 
     categorical_factors: ClassVar[tuple[bool, ...]] = ()
@@ -112,13 +123,13 @@ class ImageData(ABC):
         """The three splits by name; called once."""
 
     def splits(self) -> dict[str, Images]:
-        """`{"train": …, "val": …, "test": …}`, loaded when first asked for. UserError where they do not go together."""
+        """Train, val and test by name, loaded on first use; raises UserError if they are inconsistent."""
         if self._splits is None:
             self._splits = _checked(self.load(), type(self).__name__)
         return self._splits
 
     def adopt(self, splits: dict[str, Images]) -> None:
-        """Takes splits that were loaded by a data set of the same arguments."""
+        """Use splits that were loaded by a data set with the same arguments."""
         self._splits = splits
 
     def spec(self) -> DataSpec:
@@ -126,12 +137,12 @@ class ImageData(ABC):
         labels = torch.cat([split.labels for split in self.splits().values()])
         classes = int(labels.max()) + 1 if labels.min() >= 0 else None
         channels, height, width = train.images.shape[1:]
-        total = int(train.images.numpy().sum(dtype=np.int64))  # exact, and without a copy in float32
+        total = int(train.images.numpy().sum(dtype=np.int64))  # exact, without a float32 copy
         return DataSpec((channels, height, width), total / train.images.numel() / 255, len(train), classes)
 
 
 def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:
-    """Whether a model that is trained on one split can be measured on the others."""
+    """The splits, after checking that a model trained on one can be measured on the others."""
     if set(splits) != set(SPLITS):
         raise UserError(f"{name} loads the splits {', '.join(splits) or 'none'} instead of {', '.join(SPLITS)}.")
     shapes = {split: tuple(images.images.shape[1:]) for split, images in splits.items()}
@@ -142,9 +153,15 @@ def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:
 
 
 def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> dict[str, np.ndarray]:
-    """Shuffled places of each split, each class in proportion to its share (largest remainders decide the odd ones).
+    """Shuffled places of each split, with each class in proportion to its share (rounding by largest remainders).
 
-    `sizes` in the order in which the splits are taken; what is left over goes to "train".
+    Args:
+        labels: class of each image, (N,).
+        sizes: of the splits, in the order in which they are taken; the rest goes to "train".
+        seed: of the shuffle.
+
+    Raises:
+        InvalidValue: a split leaves no images over.
     """
     rng = np.random.default_rng(seed)
     left = rng.permutation(len(labels))
@@ -158,7 +175,7 @@ def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> di
 
 
 def _take_stratified(labels: np.ndarray, size: int) -> np.ndarray:
-    """A mask over `labels` with `size` places set, the first ones of each class."""
+    """A mask over `labels` that selects `size` places, the first ones of each class."""
     classes, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     exact = counts * size / len(labels)
     quota = np.floor(exact).astype(int)
@@ -171,18 +188,18 @@ def _take_stratified(labels: np.ndarray, size: int) -> np.ndarray:
 
 
 def images_from_arrays(images: np.ndarray, labels: np.ndarray) -> Images:
-    """uint8 images (N, H, W) or (N, H, W, C) and integer labels (N,) as a split."""
+    """A split from uint8 images (N, H, W) or (N, H, W, C) and integer labels (N,)."""
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise UserError(f"Images must be uint8 of shape (N, H, W) or (N, H, W, C), not {images.dtype} {images.shape}.")
     if len(images) != len(labels):
         raise UserError(f"There are {len(images)} images but {len(labels)} labels.")
     if labels.ndim != 1:
         raise UserError(f"Labels must be one integer for each image, not an array of shape {labels.shape}.")
-    pixels = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # torch warns of a read-only array
+    pixels = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # torch warns about read-only arrays
     pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
     return Images(pixels, torch.from_numpy(labels.astype(np.int64)))
 
 
 def pixels(images: Tensor) -> Tensor:
-    """uint8 images as the encoder takes them: float32 in [0, 1]."""
+    """Convert uint8 images to what the encoder takes: float32 in [0, 1]."""
     return images.float() * (1 / 255)

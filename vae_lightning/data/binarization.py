@@ -17,22 +17,22 @@ from vae_lightning.data.base import SPLITS, Images
 from vae_lightning.errors import InvalidValue
 from vae_lightning.noise import ExampleNoise, derive_seed
 
-_CHUNK = 2000  # images binarised at once: bounds the memory of the 64-bit noise
+_CHUNK = 2000  # images binarised at a time, to bound the memory of the 64-bit noise
 
 
 def resolve_binarization(binarize: str, binary_likelihood: bool) -> str:
-    """What `auto` stands for under this likelihood; InvalidValue where data and likelihood do not go together."""
+    """What `auto` means for this likelihood; raises InvalidValue if data and likelihood are incompatible."""
     if binarize == "auto":
         return "dynamic" if binary_likelihood else "none"
     if binarize != "none" and not binary_likelihood:
-        raise InvalidValue("binarize", binarize, "auto or none, since this likelihood is one of grey pixels")
+        raise InvalidValue("binarize", binarize, "auto or none, since this likelihood is for grey pixels")
     return binarize
 
 
 def prepare_splits(splits: dict[str, Images], mode: str, seed: int, *, training: bool = False) -> dict[str, Images]:
-    """The splits with all that is binarised once done (pixels 0 and 255).
+    """Binarise whatever is binarised only once (to pixels 0 and 255).
 
-    With `training`, dynamic training images stay grey, since each step draws them anew.
+    With `training`, dynamically binarised training images stay grey, since each step draws them anew.
     """
     return {
         name: split if training and mode == "dynamic" and name == "train" else _prepare_split(split, mode, seed, name)
@@ -51,10 +51,11 @@ def _prepare_split(split: Images, mode: str, seed: int, name: str) -> Images:
 class BernoulliPixels:
     """Draws b ~ Bernoulli(x/255) per pixel, float32 in {0, 1}, from uint8 x of shape (batch, …).
 
-    b = [r < x] with r uniform on {0 … 254}: 8 random bits a pixel, and where they are 255 a number of {0 … 254} that the pixels
-    of an image share. So P(b = 1) is x/255 exactly, images are independent, and two pixels of one image all but so: both need
-    the shared number once in 2^16 times, their covariance is at most 2^-18. Less than a tenth of the time of `torch.bernoulli`.
-    What is drawn depends on the generator alone; the memory for it is kept from one batch to the next of the same shape.
+    b = [r < x] with r uniform on {0 … 254}: 8 random bits per pixel, and where they are 255, a number in {0 … 254} that the
+    pixels of an image share. So P(b = 1) is exactly x/255 and images are independent. Two pixels of one image are nearly so:
+    both need the shared number once in 2^16 times, and their covariance is at most 2^-18. It takes less than a tenth of the
+    time of `torch.bernoulli`. The draws depend on the generator alone; memory is reused from one batch to the next of the same
+    shape.
     """
 
     def __init__(self) -> None:
@@ -65,7 +66,7 @@ class BernoulliPixels:
             self._make_room(images)
         self._draws.random_(-(2**63), None, generator=generator)
         self._shared.random_(1, 256, generator=generator)
-        # comparisons are written as numbers at once: by way of bool they take ten times as long on a CPU
+        # comparisons write numbers directly: going through bool takes ten times as long on a CPU
         torch.eq(self._r, 255, out=self._missing)
         self._r.add_(self._missing.mul_(self._shared))  # 255 + shared is shared − 1 in uint8
         return torch.lt(self._r, images, out=torch.empty(images.shape, device=images.device))
@@ -79,7 +80,7 @@ class BernoulliPixels:
 
 
 def bernoulli_pixels(images: Tensor, generator: torch.Generator) -> Tensor:
-    """`BernoulliPixels` for one batch."""
+    """Draw one batch with `BernoulliPixels`."""
     return BernoulliPixels()(images, generator)
 
 

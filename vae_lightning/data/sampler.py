@@ -1,4 +1,4 @@
-"""Which images make which batch: index tensors, as a pure function of (seed, epoch, rank)."""
+"""Which images make up which batch: index tensors, as a pure function of (seed, epoch, rank)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from vae_lightning.noise import derive_seed
 
 
 class ShuffledBatches(Sampler[Tensor]):
-    """One epoch of training batches in the order of a permutation drawn from (seed, epoch).
+    """One epoch of training batches, in the order of a permutation drawn from (seed, epoch).
 
-    With several processes, `rank` of `world` takes every world-th place, each the same number (up to world − 1 images of the
-    permutation's end are left for another epoch), so that together they see the batches that one process with a
-    world-times larger batch would see. `skip`: batches of `epoch` that a run which goes on has had already; the length stays that
-    of a whole epoch.
+    With several processes, `rank` of `world` takes every world-th place, each the same number of them (up to world − 1 images
+    at the end of the permutation are left for another epoch). Together they see the batches that one process with a world-times
+    larger batch would see. `skip`: how many batches of `epoch` a resumed run has already seen; the length stays that of a whole
+    epoch.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ShuffledBatches(Sampler[Tensor]):
 class OrderedBatches(SequentialSampler):
     """Every image once, in order, without padding: `rank` of `world` takes every world-th image.
 
-    `epoch` and `skip` as for `ShuffledBatches`.
+    `epoch` and `skip` are as in `ShuffledBatches`.
     """
 
     def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1, epoch: int = 0, skip: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""`data=sprites`: white shapes on black, drawn here from five known factors in the manner of dSprites (Matthey et al. 2017)."""
+"""`data=sprites`: white shapes on black, generated from five known factors in the style of dSprites (Matthey et al. 2017)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ _CHUNK = 20_000  # images drawn at once
 class Sprites(ImageData):
     """3 shapes × 6 scales × 40 orientations × 32 × 32 positions, as binary images; the label is the shape.
 
-    images: how many of the 737,280 are drawn from the grid, without repetition, by `split_seed`; null for all of them (3 GB of
-    memory at 64×64). size: 64 or 32 pixels. The splits carry `factors`, in the order shape, scale, orientation, x, y.
+    The splits carry `factors`, in the order shape, scale, orientation, x, y.
+
+    Args:
+        images: how many of the 737,280 are drawn from the grid, without repetition, by `split_seed`; None for all of them (3 GB
+            of memory at 64×64).
+        size: 64 or 32 pixels.
+
     See `ImageData` for the other arguments.
     """
 

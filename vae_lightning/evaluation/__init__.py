@@ -1,1 +1,1 @@
-"""What is measured of a trained VAE, each usable from Python alone."""
+"""Measuring a trained VAE: each measure, and the table of all metrics (`metrics.py`)."""

@@ -1,4 +1,4 @@
-"""The aggregate posterior q(z) = (1/N) Σ_n q(z|x_n): what the codes of a whole split are distributed like."""
+"""The aggregate posterior q(z) = (1/N) Σ_n q(z|x_n): how the codes of a whole split are distributed."""
 
 from __future__ import annotations
 
@@ -16,30 +16,40 @@ from vae_lightning.models.distributions.base import LatentDistribution
 from vae_lightning.models.vae import VAE
 
 _NUMBERS = 4_000_000  # densities (points × images × dimensions) in memory at once
-NEAR = 0.5  # nats below log N from which on the mutual information is said to be at its ceiling
+NEAR = 0.5  # nats: this close to log N, the mutual information is reported to be at its ceiling
 
 
 @torch.no_grad()
 def aggregate_metrics(vae: VAE, batches: Sequence[Batch], split: str, points: int = 2000) -> MeasureResult:
-    """How E_x KL(q(z|x) ‖ p(z)) divides (Hoffman and Johnson 2016; Chen et al. 2018, eq. 2), in nats:
+    """Decomposes the mean KL E_x KL(q(z|x) ‖ p(z)) (Hoffman and Johnson 2016; Chen et al. 2018, eq. 2).
 
-    mutual_information  I(n;z) = E log q(z|x_n) − log q(z), of z and which of the N images it came from; at most log N.
-                        In expectation at most I(x;z) of all data, and nearer with more images;
-    mutual_information_upper  the same with x_n left out of q(z): in expectation at least I(x;z)
-                        (the leave-one-out bound of Poole et al. 2019);
-    marginal_kl         KL(q(z) ‖ p(z)) = E log q(z) − log p(z);
-    total_correlation   KL(q(z) ‖ Π_j q(z_j)) = E log q(z) − Σ_j log q(z_j);
-    dimension_wise_kl   Σ_j KL(q(z_j) ‖ p(z_j)).
+    - mutual_information: I(n;z) = E[log q(z|x_n) − log q(z)] between z and the index n of its image; at most log N. In
+      expectation a lower bound on I(x;z), tighter with more images.
+    - mutual_information_upper: the same with x_n left out of q(z), in expectation an upper bound on I(x;z) (the leave-one-out
+      bound of Poole et al. 2019).
+    - marginal_kl: KL(q(z) ‖ p(z)) = E[log q(z) − log p(z)].
+    - total_correlation: KL(q(z) ‖ Π_j q(z_j)) = E[log q(z) − Σ_j log q(z_j)], for factorised posteriors.
+    - dimension_wise_kl: Σ_j KL(q(z_j) ‖ p(z_j)), for factorised posteriors and priors.
 
-    Expectations are means over `points` draws z ~ q(z|x), each from another image, spread over the split, and densities are
-    exact mixtures over all N images. The last two are for factorised posteriors (and the last for factorised priors).
-    NotImplementedError where q has no density.
+    Expectations are means over draws z ~ q(z|x), each from a different image; densities are exact mixtures over all N images.
+
+    Args:
+        vae: the VAE.
+        batches: the N images.
+        split: the name of their split, which seeds the draws.
+        points: number of draws.
+
+    Returns:
+        The metrics in nats, with standard errors over draws.
+
+    Raises:
+        NotImplementedError: q has no density.
     """
     size = sum(len(batch.images) for batch in batches)
     if size < 2:
-        return MeasureResult(notes=["No mutual information: it takes at least two images."])
+        return MeasureResult(notes=["No mutual information: it needs at least two images."])
     z, example, own = _points(vae, batches, split, evenly_spaced(size, points))
-    without = _mixture(vae, batches, z, example)  # own first column: joint; then one column per dimension, if factorised
+    without = _mixture(vae, batches, z, example)  # first column: joint density; then one column per dimension, if factorised
     log_q = torch.logaddexp(without, own) - math.log(size)
     log_q_without = without - math.log(size - 1)
     log_p = torch.cat([part.double().cpu() for part in _prior_densities(vae, z)], 1)
@@ -54,17 +64,17 @@ def aggregate_metrics(vae: VAE, batches: Sequence[Batch], split: str, points: in
         if log_p.shape[1] > 1:
             found.add_mean("dimension_wise_kl", (log_q[:, 1:] - log_p[:, 1:]).sum(1))
     else:
-        found.notes.append("No total correlation: this posterior has no densities of single dimensions.")
+        found.notes.append("No total correlation: this posterior has no density for each dimension.")
     if math.log(size) - found.values["mutual_information"] < NEAR:
         found.notes.append(
             f"The mutual information is at its ceiling, log {size:,} = {math.log(size):.2f} nats: the posteriors of these images "
-            "hardly overlap, and total correlation and marginal KL say more of the number of images than of the model."
+            "hardly overlap, and total correlation and marginal KL depend on the number of images more than on the model."
         )
     return found
 
 
 def _points(vae: VAE, batches: Sequence[Batch], split: str, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """z (points, latent_dim), the examples they were drawn for, and log q(z|x) of its own image, (points, columns)."""
+    """Draws z (points, latent_dim), their examples (points,), and log q(z|x) given their own image (points, columns)."""
     chosen, first = [], 0
     for batch in batches:
         mine = places[(places >= first) & (places < first + len(batch.images))] - first
@@ -79,7 +89,7 @@ def _points(vae: VAE, batches: Sequence[Batch], split: str, places: Tensor) -> t
 
 
 def _mixture(vae: VAE, batches: Sequence[Batch], z: Tensor, examples: Tensor) -> Tensor:
-    """log Σ_n q(z|x_n) over all images but the point's own, float64 (points, columns)."""
+    """Gives log Σ_n q(z|x_n) over all images except the one z was drawn from, float64 (points, columns)."""
     total: Tensor | None = None
     for batch in batches:
         q = vae.encode(pixels(batch.images))
@@ -97,7 +107,7 @@ def _mixture(vae: VAE, batches: Sequence[Batch], z: Tensor, examples: Tensor) ->
 
 
 def _densities(q: LatentDistribution, z: Tensor) -> Tensor:
-    """log q(z), then log q(z_j) of each dimension where q factorises: (..., 1 + latent_dim) or (..., 1)."""
+    """Gives log q(z), then log q(z_j) of each dimension if q factorises: (..., 1 + latent_dim) or (..., 1)."""
     base = factors(q)
     if base is None:
         return q.log_prob(z).unsqueeze(-1)
@@ -112,7 +122,7 @@ def _prior_densities(vae: VAE, z: Tensor) -> list[Tensor]:
 
 
 def factors(q: object) -> Distribution | None:
-    """The distribution of single dimensions, where q is a product of them; else None."""
+    """The distribution of each dimension if q is a product over dimensions, else None."""
     if isinstance(q, Independent) and q.reinterpreted_batch_ndims == 1:
         base: Distribution = q.base_dist
         return base

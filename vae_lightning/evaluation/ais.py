@@ -1,4 +1,4 @@
-"""log p(x) by annealed importance sampling: a check of the nll that does not lean on the encoder (Wu et al. 2017)."""
+"""log p(x) by annealed importance sampling: a check of the nll that does not depend on the encoder (Wu et al. 2017)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from vae_lightning.evaluation.measure_result import MeasureResult
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import ExampleNoise, Noise, UnbatchedNoise, derive_seed
 
-TARGET = 0.65  # share of HMC proposals to be accepted (Neal 2011)
-PILOT = 50  # simulated images on which step sizes are tuned
+TARGET = 0.65  # target acceptance rate of HMC (Neal 2011)
+PILOT = 50  # simulated images for tuning the step sizes
 
 
 @dataclass(frozen=True)
 class Path:
     """The geometric path f_t(z) = p(z) p(x|z)^β_t from the prior (β = 0) to p(z, x) (β = 1), and how HMC moves at each β_t.
 
-    betas: (steps + 1,); step_sizes: (steps,), of the leapfrog at β_1 … β_steps; leapfrog: steps of a proposal.
+    Args:
+        betas: β_0 … β_steps, (steps + 1,).
+        step_sizes: leapfrog step sizes at β_1 … β_steps, (steps,).
+        leapfrog: leapfrog steps of a proposal.
     """
 
     betas: Tensor
@@ -42,14 +45,29 @@ def evaluate_ais(
     progress: Callable[[int], None] = lambda images: None,
     nll: Tensor | None = None,
 ) -> MeasureResult:
-    """ais: the mean over images of −log (1/chains) Σ w, nats per image, w an unbiased estimate of p(x) (Neal 2001).
+    """Estimates −log p(x) by annealed importance sampling (Neal 2001).
 
-    It is at least −log p(x) in expectation. ais_gap: on `simulated` images of the model itself, where a chain run backwards from
-    the exact posterior sample gives a bound from the other side, upper minus lower bound of log p(x) (Grosse et al. 2015): how
-    far either may be off there. Step sizes are tuned on other simulated images and then fixed, so that weights stay unbiased.
+    - ais: −log (1/chains) Σ w, where each weight w is an unbiased estimate of p(x). In expectation at least −log p(x).
+    - ais_gap: upper minus lower bound of log p(x) on images simulated from the model, where a chain run backwards from the exact
+      posterior sample gives the upper bound (Grosse et al. 2015). It limits how far off either bound is there.
+    - ais_minus_nll: the mean difference to the nll of the same images. Its standard error is small, since what the two share
+      cancels. Below 0, AIS found the tighter bound.
 
-    nll: of the same images by importance sampling, (images,), nan where it was not measured. Then ais_minus_nll is the mean of
-    their differences, whose standard error is small, as what images have in common cancels: below 0, AIS found the tighter bound.
+    Step sizes are tuned on other simulated images and then fixed, so that the weights stay unbiased.
+
+    Args:
+        vae: the VAE.
+        batches: the images.
+        split: the name of their split, which seeds the noise.
+        chains: chains per image.
+        steps: steps from the prior to the posterior.
+        leapfrog: leapfrog steps of a move.
+        simulated: images to simulate for the gap.
+        progress: called with the number of images done.
+        nll: of the same images by importance sampling, (images,); NaN where it was not measured.
+
+    Returns:
+        The metrics in nats per image, with standard errors over images.
     """
     path = tuned_path(vae, steps, leapfrog)
     values = []
@@ -68,7 +86,7 @@ def evaluate_ais(
 
 
 def bidirectional(vae: VAE, path: Path, simulated: int, chains: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Lower and upper bound of log p(x) of images simulated from the model, each (simulated,), float64 (Grosse et al. 2015)."""
+    """Lower and upper bounds of log p(x) on images simulated from the model, each (simulated,), float64 (Grosse et al. 2015)."""
     z, x = simulate(vae, simulated, derive_seed(seed, "ais", "simulated"))
     examples = torch.arange(simulated, device=z.device)
     lower = _forward(vae, x, path, chains, ExampleNoise(examples, derive_seed(seed, "ais", "forward")))
@@ -77,7 +95,7 @@ def bidirectional(vae: VAE, path: Path, simulated: int, chains: int, seed: int =
 
 
 def tuned_path(vae: VAE, steps: int, leapfrog: int, seed: int = 0) -> Path:
-    """A sigmoid schedule of β (Wu et al. 2017, section 5) and step sizes with which about 65% of proposals are accepted."""
+    """A sigmoid schedule of β (Wu et al. 2017, section 5), with step sizes tuned so that about 65% of proposals are accepted."""
     device = next(vae.parameters()).device
     ramp = torch.sigmoid(torch.linspace(-4, 4, steps + 1, dtype=torch.float64))
     betas = ((ramp - ramp[0]) / (ramp[-1] - ramp[0])).float().to(device)
@@ -85,7 +103,7 @@ def tuned_path(vae: VAE, steps: int, leapfrog: int, seed: int = 0) -> Path:
     noise = ExampleNoise(torch.arange(PILOT, device=device), derive_seed(seed, "ais", "tuning"))
     z, size, sizes = _prior_sample(vae, PILOT, noise, (1,)), 0.1, []
     for t, beta in enumerate(betas[1:]):
-        for _ in range(30 if t == 0 else 1):  # from a guess to what suits the prior, then along the path
+        for _ in range(30 if t == 0 else 1):  # at the prior, from a guess to a good step size; then along the path
             z, accepted = _move(vae, x, z, beta, torch.as_tensor(size, device=device), leapfrog, noise)
             size *= math.exp(0.2 * (accepted.mean().item() - TARGET))
         sizes.append(size)
@@ -94,7 +112,7 @@ def tuned_path(vae: VAE, steps: int, leapfrog: int, seed: int = 0) -> Path:
 
 @torch.no_grad()
 def simulate(vae: VAE, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """z ~ p(z) and x ~ p(x|z), the exact posterior sample of a simulated image; torch's global generator stays as it was."""
+    """Draws z ~ p(z) and x ~ p(x|z), so that z is an exact posterior sample; torch's global generator is left as it was."""
     device = next(vae.parameters()).device
     z = _prior_sample(vae, count, ExampleNoise(torch.arange(count, device=device), seed))
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -104,27 +122,27 @@ def simulate(vae: VAE, count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _prior_sample(vae: VAE, count: int, noise: Noise, chains: tuple[int, ...] = ()) -> Tensor:
-    """z ~ p(z), (*chains, count, latent_dim)."""
+    """Draws z ~ p(z), (*chains, count, latent_dim)."""
     return vae.prior().rsample((*chains, count), UnbatchedNoise(noise))
 
 
 def _forward(vae: VAE, x: Tensor, path: Path, chains: int, noise: ExampleNoise) -> Tensor:
-    """log of the mean weight of chains from the prior to the posterior, (batch,): at most log p(x) in expectation."""
+    """Log mean weight of chains from the prior to the posterior, (batch,): in expectation at most log p(x)."""
     log_w = _anneal(vae, x, _prior_sample(vae, len(x), noise, (chains,)), path, noise, 1)
     return torch.logsumexp(log_w, 0) - math.log(chains)
 
 
 def _reverse(vae: VAE, x: Tensor, z: Tensor, path: Path, chains: int, noise: ExampleNoise) -> Tensor:
-    """−log of the mean weight of chains from a posterior sample back to the prior: at least log p(x) in expectation."""
+    """Minus the log mean weight of chains from a posterior sample to the prior, (batch,): in expectation at least log p(x)."""
     log_w = _anneal(vae, x, z.expand(chains, *z.shape), path, noise, -1)
     return -(torch.logsumexp(log_w, 0) - math.log(chains))
 
 
 def _anneal(vae: VAE, x: Tensor, z: Tensor, path: Path, noise: Noise, direction: int) -> Tensor:
-    """log w of chains that start at z (chains, batch, latent_dim), float64 (chains, batch).
+    """Log weights of chains that start at z (chains, batch, latent_dim), float64 (chains, batch).
 
-    Forwards (direction 1): Σ_t (β_t − β_{t−1}) log p(x|z_{t−1}), z moving under f_t once its weight is taken. Backwards (−1): the
-    same with its sign changed, z moving under f_t first, as the reversed chain does.
+    Forwards (direction 1): Σ_t (β_t − β_{t−1}) log p(x|z_{t−1}), where z moves under f_t after its weight is taken. Backwards
+    (direction −1): the same with the sign flipped, where z moves under f_t first, as in the reversed chain.
     """
     log_w = torch.zeros(z.shape[:-1], dtype=torch.float64, device=x.device)
     steps = range(len(path.step_sizes))
@@ -140,9 +158,9 @@ def _anneal(vae: VAE, x: Tensor, z: Tensor, path: Path, noise: Noise, direction:
 
 
 def _move(vae: VAE, x: Tensor, z: Tensor, beta: Tensor, size: Tensor, leapfrog: int, noise: Noise) -> tuple[Tensor, Tensor]:
-    """One step of Hamiltonian Monte Carlo, which leaves f ∝ p(z) p(x|z)^β as it is: z, and who accepted, (chains, batch).
+    """One step of Hamiltonian Monte Carlo, which leaves f ∝ p(z) p(x|z)^β invariant.
 
-    z is (chains, batch, latent_dim).
+    Gives the new z (chains, batch, latent_dim) and whether each proposal was accepted, (chains, batch).
     """
     chains = tuple(z.shape[:-2])
     momentum = noise.normal(z[0], chains)
@@ -161,7 +179,7 @@ def _move(vae: VAE, x: Tensor, z: Tensor, beta: Tensor, size: Tensor, leapfrog: 
 
 
 def _potential(vae: VAE, x: Tensor, z: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
-    """log p(z) + β log p(x|z), (batch,), and its gradient with respect to z."""
+    """The potential log p(z) + β log p(x|z), (batch,), and its gradient with respect to z."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         log_f = vae.prior().log_prob(z) + beta * vae.decode(z).log_prob(x)

@@ -1,4 +1,4 @@
-"""One pass over a split: the terms of the ELBO and the code of each image."""
+"""One pass over a split: the ELBO's terms and the code of each image."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ from torch import Tensor
 from vae_lightning.data.base import Batch, pixels
 from vae_lightning.evaluation.elbo import evaluation_noise
 from vae_lightning.evaluation.measure_result import MeasureResult
-from vae_lightning.models.distributions.base import kl_per_dimension
+from vae_lightning.models.distributions.base import LatentDistribution, kl_per_dimension
 from vae_lightning.models.vae import VAE
 from vae_lightning.objectives.terms import elbo_terms
 
 
 @dataclass
 class Codes:
-    """Of N images, on the host: their places and labels, −log p(x|z) for one z ~ q(z|x), and what the posterior has besides.
+    """The codes and the ELBO's terms of N images, on the CPU.
 
-    examples, labels: (N,); reconstruction: (N,), nats, float64; kl: KL(q(z|x) ‖ p(z)), (N,), None where q has no density;
-    kl_per_dimension: (N, latent_dim), None where q or p does not factorise; mean: E[z|x], (N, latent_dim), and sample: one
-    z ~ q(z|x), (N, latent_dim); None where a latent is no vector.
+    Args:
+        examples: places of the images in the split, (N,).
+        labels: (N,).
+        reconstruction: −log p(x|z) for one z ~ q(z|x), nats, float64 (N,).
+        kl: KL(q(z|x) ‖ p(z)), nats, (N,); None if q has no density.
+        kl_per_dimension: nats, (N, latent_dim); None if q or p does not factorise.
+        mean: E[z|x], (N, latent_dim); None if a latent is not a vector.
+        sample: one z ~ q(z|x), (N, latent_dim); None if a latent is not a vector.
     """
 
     examples: Tensor
@@ -40,13 +45,13 @@ class Codes:
 
     @property
     def elbo(self) -> Tensor | None:
-        """−(reconstruction + kl) of each image, at β = 1."""
+        """The ELBO of each image at β = 1, nats, (N,); None if q has no density."""
         return None if self.kl is None else -(self.reconstruction + self.kl)
 
 
 @torch.no_grad()
 def encode_split(vae: VAE, batches: Iterable[Batch], split: str) -> Codes:
-    """The codes of every image, in float32 with noise that is fixed by example, as training's validation has them."""
+    """Encodes every image in float32, with noise keyed by example, exactly as validation during training does."""
     parts = [_encode_batch(vae, batch, split) for batch in batches]
     return Codes(*(_joined([getattr(part, f.name) for part in parts]) for f in fields(Codes)))
 
@@ -65,8 +70,8 @@ def _encode_batch(vae: VAE, batch: Batch, split: str) -> Codes:
     return Codes(batch.examples.cpu(), batch.labels.cpu(), reconstruction.double().cpu(), *there)
 
 
-def _mean(q: Any) -> Tensor | None:
-    """E[z|x], (batch, latent_dim); None where q does not know it."""
+def _mean(q: LatentDistribution) -> Tensor | None:
+    """E[z|x], (batch, latent_dim); None if q has no mean vector."""
     try:
         mean = q.mean
     except NotImplementedError:
@@ -79,10 +84,10 @@ def _joined(parts: list[Tensor | None]) -> Any:
 
 
 def elbo_metrics(codes: Codes) -> MeasureResult:
-    """elbo, reconstruction and kl in nats per image, with standard errors over images.
+    """The ELBO, reconstruction and kl in nats per image, with standard errors over images.
 
-    `rate` and `distortion` are Alemi et al.'s (2018) names of kl and reconstruction: entropy − distortion ≤ I(x;z) ≤ rate.
-    Without a density of q there is a reconstruction only.
+    `rate` and `distortion` are Alemi et al.'s (2018) names for kl and reconstruction: entropy − distortion ≤ I(x;z) ≤ rate.
+    If q has no density there is only a reconstruction.
     """
     found = MeasureResult()
     if codes.elbo is None or codes.kl is None:
@@ -98,12 +103,12 @@ def elbo_metrics(codes: Codes) -> MeasureResult:
 
 
 def bits_per_dim(nats: float, shape: tuple[int, int, int]) -> float:
-    """Nats per image as bits per pixel and channel: nats / (C·H·W·ln 2). For likelihoods of 8-bit values only."""
+    """Converts nats per image to bits per pixel and channel, nats / (C·H·W·ln 2); only for likelihoods of 8-bit values."""
     return nats / (math.prod(shape) * math.log(2))
 
 
 def add_bits_per_dim(found: MeasureResult, vae: VAE) -> None:
-    """Bits/dim beside nll and elbo, where the likelihood says that its log-probabilities are those of 8-bit values."""
+    """Adds bits per dimension for nll and elbo, if the likelihood is one of 8-bit values."""
     if vae.likelihood.discrete_levels != 256:
         return
     for name, source, sign in (("bits_per_dim", "nll", 1), ("elbo_bits_per_dim", "elbo", -1)):

@@ -1,7 +1,7 @@
-"""Disentanglement: does each latent dimension hold one ground-truth factor, and each factor lie in one dimension?
+"""Disentanglement: does each latent dimension encode one ground-truth factor, and is each factor encoded by one dimension?
 
-All scores are of codes (N, latent_dim), the posterior means, and factors (N, factors), integers from 0 on. 1 is perfect. Codes
-that hold nothing of the factors give 0, the FactorVAE and β-VAE scores 1/factors, as published.
+All scores compare codes (N, latent_dim), the posterior means, with factors (N, factors), integers from 0 on. 1 is perfect. Codes
+without any information about the factors score 0; in the FactorVAE and β-VAE scores 1/factors, as published.
 """
 
 from __future__ import annotations
@@ -16,22 +16,25 @@ from torch import Tensor
 from vae_lightning.evaluation.interventions import beta_vae_score, factor_vae_score
 from vae_lightning.evaluation.measure_result import MeasureResult, group_error
 
-BINS = 20  # of a latent dimension (Locatello et al. 2019), more where a factor has more values
+BINS = 20  # of a latent dimension (Locatello et al. 2019), or as many as a factor has values, if that is more
 TREES = 20
 
 
 def evaluate_disentanglement(codes: Tensor, factors: Tensor, categorical: Sequence[bool], seed: int = 0) -> MeasureResult:
     """Every score, with standard errors from the spread over five disjoint groups of images (see `group_error`).
 
-    categorical: of each factor, whether its values are names (a shape) and not quantities (a position). Factors that do not
-    vary in these images are left out.
+    Args:
+        codes: (N, latent_dim).
+        factors: (N, factors); those that do not vary are left out.
+        categorical: for each factor, whether its values are categories (a shape) rather than quantities (a position).
+        seed: of what is random in the scores.
     """
     z, v = codes.detach().cpu().double().numpy(), factors.cpu().numpy()
     varies = [k for k in range(v.shape[1]) if len(np.unique(v[:, k])) > 1]
     if len(varies) < 2:
         return MeasureResult(notes=["No disentanglement: fewer than two factors vary in these images."])
     if not np.isfinite(z).all():
-        return MeasureResult(notes=["No disentanglement: there are codes that are not finite."])
+        return MeasureResult(notes=["No disentanglement: some codes are not finite."])
     v, names = v[:, varies], [bool(categorical[k]) for k in varies]
 
     def scores(places: np.ndarray) -> dict[str, float]:
@@ -45,6 +48,7 @@ def evaluate_disentanglement(codes: Tensor, factors: Tensor, categorical: Sequen
 
 
 def all_scores(z: np.ndarray, v: np.ndarray, categorical: Sequence[bool], seed: int = 0) -> dict[str, float]:
+    """Every score by name, of codes z (N, latent_dim) and factors v (N, factors)."""
     information, entropies = mutual_informations(z, v)
     return {
         "mig": mig(information, entropies),
@@ -57,10 +61,11 @@ def all_scores(z: np.ndarray, v: np.ndarray, categorical: Sequence[bool], seed: 
 
 
 def mutual_informations(z: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """I(z_j; v_k) in nats, (latent_dim, factors), z_j in equal bins between its extremes; and H(v_k), (factors,).
+    """I(z_j; v_k) in nats, (latent_dim, factors), with z_j in equal bins over its range; and H(v_k), (factors,).
 
-    Corrected for chance as adjusted mutual information is (Vinh et al. 2010): the mean that shuffled factors would give is
-    taken off, scaled so that H(v_k) stays H(v_k). Without it, codes without information would score by their number of bins.
+    Adjusted for chance like adjusted mutual information (Vinh et al. 2010): the mean over shuffled factors is subtracted, and
+    the rest scaled so that the maximum stays H(v_k). Without this, codes without information would score above 0, the more so
+    the more bins there are.
     """
     from sklearn.metrics import mutual_info_score
     from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
@@ -78,14 +83,14 @@ def mutual_informations(z: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def binned(z: np.ndarray, bins: int) -> np.ndarray:
-    """Each column in `bins` equal intervals from its least to its greatest value: integers 0 … bins − 1."""
+    """Each column in `bins` equal intervals from its minimum to its maximum: integers 0 … bins − 1."""
     low, high = z.min(0), z.max(0)
     width = np.where(high > low, high - low, 1)
     return np.minimum((z - low) / width * bins, bins - 1).astype(np.int64)
 
 
 def independent_spread(z: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """What an estimate of I(z_j; v_k) varies by where there is none: √(2·df)/(2N), (factors,); N·2·I is χ² of df degrees."""
+    """Standard deviation of the estimated I(z_j; v_k) if there is none: √(2·df)/(2N), (factors,), as 2N·I is χ² distributed."""
     counts = np.array([len(np.unique(column)) for column in v.T])
     bins = max(BINS, *counts)
     return np.asarray(np.sqrt(2.0 * (counts - 1) * (bins - 1)) / (2 * len(z)))
@@ -98,9 +103,10 @@ def mig(information: np.ndarray, entropies: np.ndarray) -> float:
 
 
 def modularity(information: np.ndarray, spread: np.ndarray) -> float:
-    """Ridgeway and Mozer 2018, section 3: mean over dimensions of 1 − Σ_{k≠best} I_jk² / (I_j,best² · (factors − 1)).
+    """Modularity (Ridgeway and Mozer 2018, section 3): mean of 1 − Σ_{k≠best} I_jk² / (I_j,best² · (factors − 1)).
 
-    Over the dimensions that hold something: I_jk above five times what it varies by without any. 0 where none does.
+    The mean is over informative dimensions: those with some I_jk above five times its standard deviation without information.
+    0 if there are none.
     """
     holds = (information > 5 * spread).any(1)
     if not holds.any():
@@ -111,13 +117,13 @@ def modularity(information: np.ndarray, spread: np.ndarray) -> float:
 
 
 def sap(z: np.ndarray, v: np.ndarray, categorical: Sequence[bool]) -> float:
-    """Separated attribute predictability (Kumar et al. 2018, section 3): mean over factors of the gap between the two dimensions
-    that predict it best.
+    """Separated attribute predictability (Kumar et al. 2018, section 3).
 
-    How well one dimension predicts: R² of a linear regression for a quantity; for a category, what a Gaussian discriminant gets
-    right above always guessing the commonest, as a share of what there is to gain.
+    The mean over factors of the gap between the two dimensions that predict the factor best. A quantity is predicted by linear
+    regression, measured by R²; a category by a Gaussian discriminant, measured by its accuracy above that of always guessing
+    the most common value, as a share of the possible gain.
     """
-    quality = np.zeros((z.shape[1] + 1, v.shape[1]))  # a dimension that predicts nothing beside them, should there be only one
+    quality = np.zeros((z.shape[1] + 1, v.shape[1]))  # with a dimension that predicts nothing added, in case there is only one
     for j, code in enumerate(z.T):
         if code.std() < 1e-12:
             continue
@@ -142,21 +148,20 @@ def _gain(code: np.ndarray, factor: np.ndarray) -> float:
 def dci(z: np.ndarray, v: np.ndarray, seed: int = 0) -> dict[str, float]:
     """Disentanglement, completeness and informativeness (Eastwood and Williams 2018, section 2), by random forests.
 
-    R_jk is the importance of z_j in a forest that learns v_k on half of the images. Disentanglement: 1 − entropy of a
-    dimension's R over the factors, dimensions weighted by their share of R; completeness: 1 − entropy of a factor's R over the
-    dimensions. A forest that gets no more of the other half right than chance (four standard errors) has learned nothing: its R
-    is the same for all dimensions, as noise has it with many images. Informativeness: the mean over factors of what is got right,
-    as a share of what chance leaves to gain.
+    R_jk is the importance of z_j in a forest fitted to v_k on half of the images. Disentanglement: 1 − entropy of a dimension's
+    R over the factors, with dimensions weighted by their share of R. Completeness: 1 − entropy of a factor's R over the
+    dimensions. Informativeness: the mean over factors of the accuracy above chance on the other half, as a share of the possible
+    gain. A forest that is not better than chance (by four standard errors) has learned nothing, and all its R are set equal.
     """
     from sklearn.ensemble import RandomForestClassifier
 
     half = len(z) // 2
     importance, gains = np.full((z.shape[1], v.shape[1]), 1 / z.shape[1]), np.zeros(v.shape[1])
     for k, factor in enumerate(v.T):
-        # every split chooses among all dimensions: among a few, dimensions without information would be split by too
+        # max_features=None: choosing among a few dimensions only, trees would also split on uninformative ones
         forest = RandomForestClassifier(TREES, max_features=None, min_samples_leaf=2, random_state=seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of few images of a value: then the forest does not learn it, which is measured
+            warnings.simplefilter("ignore")  # about values with few images: the score will show it
             forest.fit(z[:half], factor[:half])
         right = forest.score(z[half:], factor[half:])
         chance = np.bincount(factor[half:]).max() / (len(z) - half)
@@ -170,7 +175,7 @@ def dci(z: np.ndarray, v: np.ndarray, seed: int = 0) -> dict[str, float]:
 
 
 def _concentration(importance: np.ndarray) -> float:
-    """Σ_rows share · (1 − entropy of the row, in units of log columns)."""
+    """Sum over rows of their share times (1 − entropy of the row, in units of log columns)."""
     total = importance.sum()
     if total <= 0 or importance.shape[1] < 2:
         return 0.0

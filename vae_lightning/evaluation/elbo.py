@@ -1,4 +1,4 @@
-"""The ELBO and what the latent dimensions carry, over a whole split, with noise that is fixed by example."""
+"""The ELBO and the KL of each latent dimension over a whole split, with noise keyed by example."""
 
 from __future__ import annotations
 
@@ -16,19 +16,25 @@ from vae_lightning.noise import ExampleNoise, derive_seed
 from vae_lightning.objectives.terms import elbo_terms
 
 ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 4.1
-VALIDATION_METRICS = ("elbo", "reconstruction", "kl", "active_units")  # what `SplitSums.metrics` gives
 
 
 def evaluation_noise(batch: Batch, split: str, purpose: str = "elbo") -> ExampleNoise:
-    """The same for every run, whatever its seed, so that runs can be compared."""
+    """Noise that is the same for every run, whatever its seed, so that runs can be compared."""
     return ExampleNoise(batch.examples, derive_seed("evaluation", purpose, split))
 
 
 @dataclass
 class SplitSums:
-    """Float64 sums over the images of a split, which add up over batches and processes.
+    """Float64 sums over the images of a split, which can be added up over batches and processes.
 
     Layout of `sums`: [images, reconstruction, kl, kl of each dimension, posterior mean of each dimension, its square].
+
+    Args:
+        latent_dim: number of latent dimensions.
+        split: the name of the split, which seeds the noise.
+        factorised: whether the KL is a sum over dimensions; set by `add`.
+        has_kl: whether q has a density; set by `add`.
+        has_units: whether active units can be counted; set by `add`.
     """
 
     latent_dim: int
@@ -42,7 +48,7 @@ class SplitSums:
 
     @torch.no_grad()
     def add(self, vae: VAE, batch: Batch) -> None:
-        """Adds a batch; in float32 even where training uses mixed precision, so that every figure is made alike."""
+        """Adds a batch, in float32 even if training uses mixed precision, so that every run is measured in the same way."""
         with torch.autocast(batch.images.device.type, enabled=False):
             terms = elbo_terms(vae, pixels(batch.images), evaluation_noise(batch, self.split), c=batch.labels)
             per_dimension = kl_per_dimension(terms.q, vae.prior(batch.labels))
@@ -57,10 +63,10 @@ class SplitSums:
         self.sums += torch.cat(parts).cpu()
 
     def metrics(self) -> dict[str, float]:
-        """elbo, reconstruction, kl in nats per image, and the number of active units; what is undefined is absent.
+        """The elbo, reconstruction and kl in nats per image, and the number of active units, as far as they are defined.
 
-        As are active units of codes that are no real numbers: their means are bounded (shares of classes, points in a sphere), so
-        that a variance of 0.01 says nothing.
+        Active units are defined for real-valued codes only: the means of others are bounded (probabilities of classes, points in
+        a ball), so that a variance of 0.01 means nothing.
         """
         _, reconstruction, kl = (self.sums[:3] / self.sums[0]).tolist()
         return {
@@ -71,19 +77,19 @@ class SplitSums:
         }
 
     def kl_per_dimension(self) -> list[float] | None:
-        """Mean KL of each latent dimension, in nats; None where q or p does not factorise."""
+        """Mean KL of each latent dimension, in nats; None if q or p does not factorise."""
         if not self.factorised:
             return None
         return (self.sums[3 : 3 + self.latent_dim] / self.sums[0]).tolist()
 
     def posterior_variance(self) -> Tensor:
-        """Var_x(E_q[z_j|x]) of each latent dimension, by which Burda et al. (2016) call a unit active: above 0.01."""
+        """Var_x(E_q[z_j|x]) of each latent dimension, (latent_dim,); above 0.01 it is active (Burda et al. 2016)."""
         mean, square = (self.sums[3 + self.latent_dim :] / self.sums[0]).view(2, self.latent_dim)
         return square - mean.square()
 
 
 def evaluate_elbo(vae: VAE, batches: Iterable[Batch], split: str) -> SplitSums:
-    """The sums of a whole split."""
+    """Adds up a whole split."""
     sums = SplitSums(vae.latent_dim, split)
     for batch in batches:
         sums.add(vae, batch)

@@ -1,4 +1,4 @@
-"""The feature space that samples are compared in: a small classifier, trained once for each data set, seeded and kept."""
+"""The feature space in which samples are compared: a small classifier, trained once for each data set and cached."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_lightning.data.base import Images, pixels
+from vae_lightning.files import atomic_write
 from vae_lightning.noise import derive_seed
 
-VERSION = 1  # of the recipe below: raise it with any change, and kept weights are no longer used
+VERSION = 1  # of the recipe below: raise it with any change, so that cached weights are no longer used
 FEATURES, BATCH, LR = 64, 128, 2e-3
 
 
 class Classifier(nn.Module):
-    """Three convolutions, 64 features (what is compared), and the labels."""
+    """Three convolutions, 64 features, in which images are compared, and the logits of the labels."""
 
     def __init__(self, shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
@@ -39,16 +40,22 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) in [0, 1] → (N, 64), before the last rectifier, on the host in float64."""
+        """Features (N, 64), before the last ReLU, of images (N, C, H, W) in [0, 1]; float64, on the CPU."""
         return self.body(x).double().cpu()
 
 
 def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = None) -> tuple[Classifier, str]:
-    """The classifier of these training images, on the CPU, and the SHA-256 of its weights.
+    """The classifier for these training images: taken from the cache, or trained on the CPU and cached.
 
-    From the folder `cache` (None: vae_lightning in the user's cache folder) where it was trained before on the same images with
-    the same `steps`, else trained on the CPU, and kept. Weights may differ between machines by rounding, and so
-    distances: compare those of one hash.
+    Weights, and so distances, may differ between machines by rounding: compare only distances of the same hash.
+
+    Args:
+        train: training images with labels.
+        steps: training steps.
+        cache: folder of the cache; None: `vae_lightning` in the user's cache folder.
+
+    Returns:
+        The classifier, on the CPU, and the SHA-256 of its weights.
     """
     path = cache_folder(cache) / f"classifier-{fingerprint(train, steps)}.pt"
     model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]
@@ -58,7 +65,7 @@ def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = 
             model.load_state_dict(kept["weights"])
             return model.eval().requires_grad_(False), kept["sha256"]
     except (RuntimeError, KeyError, TypeError, AttributeError):
-        pass  # not what was written: train again
+        pass  # damaged: train again
     model = train_classifier(train, steps)
     digest = weights_hash(model.state_dict())
     _write(path, {"weights": model.state_dict(), "sha256": digest})
@@ -66,7 +73,7 @@ def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = 
 
 
 def train_classifier(train: Images, steps: int) -> Classifier:
-    """Adam on the cross-entropy of the labels, learning rate down to 0 along half a cosine; the same weights at each call."""
+    """Trains with Adam and a cosine schedule down to 0, on the cross-entropy of the labels; deterministic."""
     with torch.random.fork_rng([]):
         torch.manual_seed(derive_seed("classifier", VERSION))
         model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]
@@ -83,13 +90,14 @@ def train_classifier(train: Images, steps: int) -> Classifier:
 
 
 def cache_folder(cache: str | Path | None) -> Path:
+    """The given folder; for None, `vae_lightning` in the user's cache folder."""
     if cache is not None:
         return Path(cache).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vae_lightning"
 
 
 def fingerprint(train: Images, steps: int) -> str:
-    """Of the images, their labels and the recipe."""
+    """A hash of the images, their labels and the training recipe."""
     digest = hashlib.sha256(repr((VERSION, steps, tuple(train.images.shape))).encode())
     for part in (train.images, train.labels):
         digest.update(part.contiguous().numpy().tobytes())
@@ -97,7 +105,7 @@ def fingerprint(train: Images, steps: int) -> str:
 
 
 def weights_hash(weights: dict[str, Tensor]) -> str:
-    """SHA-256 of names and values."""
+    """SHA-256 of the names and values of weights."""
     digest = hashlib.sha256()
     for name, value in sorted(weights.items()):
         digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
@@ -105,7 +113,7 @@ def weights_hash(weights: dict[str, Tensor]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """What was kept; None where there is nothing, or nothing whole."""
+    """The content of a cached file; None if there is none, or it is damaged."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError):
@@ -114,12 +122,8 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Written beside and renamed; a folder that cannot be written to costs the next evaluation its time, and no more."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    """Keeps the classifier; if the folder cannot be written to, it is trained again next time."""
+    with suppress(OSError, RuntimeError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, beside)
-        beside.replace(path)
-    except (OSError, RuntimeError):
-        with suppress(OSError):
-            beside.unlink()
+        with atomic_write(path) as file:
+            torch.save(content, file)

@@ -1,4 +1,4 @@
-"""Disentanglement scores that hold one factor fixed and look at which codes stay: FactorVAE's and β-VAE's."""
+"""Disentanglement scores that fix one factor and look for the codes that do not change: FactorVAE's and β-VAE's."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy as np
 from vae_lightning.evaluation.probes import linear_classifier
 from vae_lightning.noise import derive_seed
 
-VOTES = 800  # to learn from, and as many to measure with
+VOTES = 800  # to fit, and as many again to measure
 FIXED = 64  # images that share a factor's value
-SILENT = 0.05  # variance below which Kim and Mnih leave a dimension out
+SILENT = 0.05  # variance below which Kim and Mnih (2018) drop a dimension
 
 
 def _scaled(z: np.ndarray) -> np.ndarray:
-    """Codes (N, dimensions) at variance 1, without the dimensions that are silent."""
+    """Codes (N, dimensions) scaled to variance 1, without those of variance below 0.05."""
     variance = z.var(0)
     used = variance > SILENT
     return z[:, used] / np.sqrt(variance[used])
@@ -22,9 +22,9 @@ def _scaled(z: np.ndarray) -> np.ndarray:
 def factor_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
     """Accuracy of the majority vote "dimension of least scaled variance → factor held fixed" (Kim and Mnih 2018, section 4).
 
-    A vote: images drawn, with repetition, from those that share one value of one factor, and the dimension whose variance, as
-    a share of its variance over all images, is least. Dimensions of variance below 0.05 are left out (at 0 where none is left).
-    1/factors is chance.
+    Each vote draws images, with repetition, that share one value of one factor, and takes the dimension with the least variance
+    relative to its variance over all images. Dimensions of variance below 0.05 are dropped (0 if none is left). Chance is
+    1/factors.
     """
     scaled = _scaled(z)
     if scaled.shape[1] == 0:
@@ -44,8 +44,8 @@ def _vote(z: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> tuple[int, 
 def beta_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
     """Accuracy of a linear classifier of which factor is shared, from mean |z − z'| over pairs (Higgins et al. 2017, section 3).
 
-    In an example all pairs share the same factor, each pair a value of its own. Codes are scaled to variance 1 (those of
-    variance below 0.05 left out). 1/factors is chance.
+    In each example all pairs share the same factor, and each pair its own value of it. Codes are scaled to variance 1, and those
+    of variance below 0.05 dropped. Chance is 1/factors.
     """
     scaled = _scaled(z)
     if scaled.shape[1] == 0:
@@ -58,7 +58,7 @@ def beta_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
 
 
 def _difference(z: np.ndarray, v: np.ndarray, factor: int, rng: np.random.Generator) -> np.ndarray:
-    """Mean over FIXED pairs of |z − z'|, (latent_dim,), the two of a pair sharing the factor's value."""
+    """Mean of |z − z'| over FIXED pairs that share the factor's value, (latent_dim,)."""
     first = rng.integers(0, len(z), FIXED)
     order = np.argsort(v[:, factor], kind="stable")
     starts = np.searchsorted(v[order, factor], v[first, factor], "left")
@@ -68,6 +68,6 @@ def _difference(z: np.ndarray, v: np.ndarray, factor: int, rng: np.random.Genera
 
 
 def _sharing(v: np.ndarray, factor: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Places of `count` images with the same value of the factor, that of an image drawn at random."""
+    """Places of `count` images that share the factor's value with an image drawn at random."""
     value = v[rng.integers(len(v)), factor]
     return np.asarray(rng.choice(np.flatnonzero(v[:, factor] == value), count))

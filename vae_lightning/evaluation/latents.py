@@ -1,4 +1,4 @@
-"""What each latent dimension carries: active units, KL per dimension, moments; and the aggregate posterior's divergences."""
+"""The latent space: active units, KL per dimension, moments, and divergences of the aggregate posterior."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from vae_lightning.models.vae import VAE
 
 
 def evaluate_latents(vae: VAE, batches: Sequence[Batch], codes: Codes, split: str, points: int = 2000) -> MeasureResult:
-    """All figures of the latent space; what the posterior or the prior lacks is left out, with a sentence."""
+    """Every metric of the latent space; what the posterior or the prior does not allow is left out, with a note.
+
+    Args:
+        vae: the VAE.
+        batches: images that make up the aggregate posterior.
+        codes: the codes of the whole split.
+        split: its name.
+        points: see `aggregate_metrics`.
+    """
     real = REAL_SPACE in vae.posterior.capabilities
     found = unit_metrics(codes, real)
     found.update(moment_metrics(codes, real))
@@ -29,10 +37,12 @@ def evaluate_latents(vae: VAE, batches: Sequence[Batch], codes: Codes, split: st
 
 
 def unit_metrics(codes: Codes, real: bool = True) -> MeasureResult:
-    """active_units: dimensions with Var_x(E[z_j|x]) > 0.01 (Burda et al. 2016, section 4.1); kl_per_dimension: nats, a list.
+    """Counts active units, dimensions with Var_x(E[z_j|x]) > 0.01 (Burda et al. 2016, section 4.1); and KL per dimension.
 
-    real: whether codes are real numbers. Means of others are bounded (shares of classes, points in a sphere), so that a variance
-    of 0.01 says nothing, and there are no active units.
+    Args:
+        codes: the codes of a split.
+        real: whether codes are real-valued. The means of others are bounded (probabilities of classes, points in a ball), so that
+            a variance of 0.01 means nothing, and active units are left out.
     """
     found = MeasureResult()
     if codes.kl_per_dimension is not None:
@@ -40,12 +50,12 @@ def unit_metrics(codes: Codes, real: bool = True) -> MeasureResult:
         if len(codes) > 1:
             found.values["kl_per_dimension" + ERROR_SUFFIX] = [mean_error(column) for column in codes.kl_per_dimension.T]
     elif codes.kl is not None:
-        found.notes.append("No KL of each dimension: this posterior or this prior is no product over dimensions.")
+        found.notes.append("No KL per dimension: this posterior or this prior is not a product over dimensions.")
     if codes.mean is None:
         found.notes.append("No active units: this posterior has no mean vector.")
         return found
     if not real or len(codes) < 2:
-        why = "it takes at least two images" if real else f"they are counted where there are {REAL_SPACE}"
+        why = "it needs at least two images" if real else f"they are defined for {REAL_SPACE} only"
         found.notes.append(f"No active units: {why}.")
         return found
     mean = codes.mean.double().numpy()
@@ -58,17 +68,18 @@ def unit_metrics(codes: Codes, real: bool = True) -> MeasureResult:
     found.values["active_units" + ERROR_SUFFIX] = bootstrap_error(active, len(mean))
     if count < dimensions:
         found.notes.append(
-            f"Not active: {dimensions - count} of {dimensions} latent dimensions, in which the variance of the mean code over "
-            f"the images is at most {ACTIVE_VARIANCE:g}."
+            f"Not active: {dimensions - count} of {dimensions} latent dimensions, whose mean code varies over the images by "
+            f"at most {ACTIVE_VARIANCE:g} (variance)."
         )
     return found
 
 
 def moment_metrics(codes: Codes, real: bool = True) -> MeasureResult:
-    """Mean and standard deviation of each dimension of z ~ q(z) = E_x q(z|x), as lists, which N(0, I) has at 0 and 1;
+    """Moments of the aggregate posterior q(z) = E_x q(z|x): for N(0, I), means are 0, deviations 1 and correlations 0.
 
-    aggregate_correlation: the largest |correlation| between two dimensions, where there are two and codes are `real` numbers
-    (those of one-hot vectors go together whatever they encode).
+    - aggregate_mean, aggregate_standard_deviation: lists over latent dimensions.
+    - aggregate_correlation: the largest |correlation| between two dimensions, for `real` codes only: the entries of one-hot
+      vectors are always correlated.
     """
     if codes.sample is None or len(codes) < 3:
         return MeasureResult()
@@ -78,15 +89,15 @@ def moment_metrics(codes: Codes, real: bool = True) -> MeasureResult:
     found.values["aggregate_standard_deviation" + ERROR_SUFFIX] = [_deviation_error(column) for column in z.T]
     if real and z.shape[1] > 1:
         found.values["aggregate_correlation"] = _largest_correlation(z)
-        # of a single correlation ρ: (1 − ρ²)/√(N − 1)
+        # standard error of a correlation ρ: (1 − ρ²)/√(N − 1)
         found.values["aggregate_correlation" + ERROR_SUFFIX] = (1 - _largest_correlation(z) ** 2) / (len(z) - 1) ** 0.5
     return found
 
 
 def _deviation_error(values: Tensor) -> float:
-    """Of a standard deviation s of n values, whatever they are distributed like: that of their variance by the delta method,
+    """Standard error of a standard deviation s of n values from any distribution, by the delta method.
 
-    √((m_4 − m_2²)/n) / 2s, m_k their central moments (s/√2n where they are Gaussian).
+    √((m_4 − m_2²)/n) / 2s, with central moments m_k; s/√(2n) for a Gaussian.
     """
     square = (values - values.mean()).square()
     return mean_error(square) / (2 * values.std().item()) if values.std() > 0 else 0.0

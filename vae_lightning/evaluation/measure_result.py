@@ -1,4 +1,4 @@
-"""What a measure answers with, and how uncertain a figure is."""
+"""What a measure returns, and standard errors."""
 
 from __future__ import annotations
 
@@ -11,48 +11,54 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae_lightning.evaluation.measures.base import ERROR_SUFFIX
 from vae_lightning.noise import derive_seed
-
-ERROR_SUFFIX = "_standard_error"  # `nll` has its standard error under `nll_standard_error`
 
 
 @dataclass
 class MeasureResult:
-    """Named figures (numbers, or lists over latent dimensions) and plain sentences about them, or about what is left out."""
+    """Values by metric name, and notes for the user: what a value means, or why it is missing.
+
+    Args:
+        values: numbers, lists over latent dimensions, or numbers by number of samples; standard errors beside them.
+        notes: whole sentences.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def add(self, name: str, value: float, error: float | None = None) -> None:
+        """Adds a value with its standard error, if that is known."""
         self.values[name] = value
         if error is not None and math.isfinite(error):
             self.values[name + ERROR_SUFFIX] = error
 
     def add_mean(self, name: str, values: Tensor) -> None:
-        """The mean over images of `values` (images,) with its standard error."""
+        """Adds the mean of `values` (images,) with its standard error."""
         self.add(name, values.double().mean().item(), mean_error(values))
 
     def update(self, other: MeasureResult) -> None:
-        """With the other's figures, and its sentences that were not said yet: two measures may answer with the same one."""
+        """Adds the values of another result, and those of its notes that are not here yet."""
         self.values |= other.values
         self.notes += [note for note in other.notes if note not in self.notes]
 
 
 def mean_error(values: Tensor) -> float:
-    """The standard error s/√n of a mean over n independent values; nan for one."""
+    """The standard error s/√n of the mean of n independent values; NaN for one value."""
     return values.double().std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
 def bootstrap_error(statistic: Callable[[np.ndarray], float], size: int, seed: int = 0, resamples: int = 200) -> float:
-    """The standard deviation of `statistic(places)` over resamples, with replacement, of `size` places (Efron 1979)."""
+    """The standard deviation of `statistic(places)` over bootstrap resamples of `size` places (Efron 1979)."""
     rng = np.random.default_rng(derive_seed(seed, "bootstrap"))
     return float(np.std([statistic(rng.integers(0, size, size)) for _ in range(resamples)], ddof=1))
 
 
 def group_error(statistic: Callable[[np.ndarray], dict[str, float]], size: int, groups: int = 5) -> dict[str, float]:
-    """The standard error of each figure of `statistic(places)`, from its spread over disjoint groups of the `size` images.
+    """The standard error of each value of `statistic(places)`, from its spread over disjoint groups of the `size` images.
 
-    For statistics that cost too much to be resampled, or that repeated images would change (distances, nearest neighbours).
+    For statistics that are too expensive for the bootstrap, or that repeated images would change (distances, nearest
+    neighbours). Empty if there are too few images.
     """
     if size < 2 * groups:
         return {}
@@ -61,12 +67,12 @@ def group_error(statistic: Callable[[np.ndarray], dict[str, float]], size: int, 
 
 
 def evenly_spaced(size: int, count: int | None) -> Tensor:
-    """`count` places (all: None) spread evenly over 0 … size − 1, since the images of a split may be sorted."""
+    """`count` places (None: all) spread evenly over 0 … size − 1, since the images of a split may be sorted."""
     if count is None or count >= size:
         return torch.arange(size)
     return torch.arange(count) * size // count
 
 
 def listing(words: Sequence[str]) -> str:
-    """`a, b and c`."""
+    """Joins words as in `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

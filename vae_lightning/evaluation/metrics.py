@@ -1,34 +1,96 @@
-"""Every metric: its name, unit and direction, and where it is shown."""
+"""The table of metrics: what each is called, its unit, which direction is better, who writes it and where it is shown.
+
+Console, reports, rankings, charts, TensorBoard's HParams tab and the callbacks all look metrics up here. A measure's own metrics
+are declared with it, in `evaluation/measures/`, and listed in `METRICS` with the others. Imports no torch.
+"""
 
 from __future__ import annotations
 
-# columns of TensorBoard's HParams tab: the first four come from training, the others once a run is evaluated
-HPARAMS_METRICS = ("elbo", "reconstruction", "kl", "active_units", "nll", "bits_per_dim", "mutual_information", "mig")
+from collections.abc import Collection, Mapping
+from typing import Any
 
+from vae_lightning.evaluation.measures import MEASURES
+from vae_lightning.evaluation.measures.base import ERROR_SUFFIX, Direction, Metric, details
 
-# by figure, how the names of all begin that say no more once it is measured again
-INVALIDATED_PREFIXES = {"nll": ("nll", "bits_per_dim", "ais_minus_nll"), "ais": ("ais",)}
+PARTS = "kl_"  # an objective reports the KL of each part of a joint code, or layer of a hierarchy, as `kl_<part>`
 
-
-_NATS = (
-    "elbo", "reconstruction", "kl", "nll", "ais", "ais_minus_nll", "ais_gap", "mutual_information", "mutual_information_upper",
-    "marginal_kl", "total_correlation", "dimension_wise_kl",
-)  # fmt: skip
-
-
-UNITS = {**dict.fromkeys(_NATS, "nats"), "bits_per_dim": "bits", "elbo_bits_per_dim": "bits"}
-
-
-HIGHER_IS_BETTER = (
-    "elbo",
-    "bound",
-    "active_units",
-    "log_likelihood",
-    "accuracy",
-    "mutual_information",
-    "mig",
-    "images_per_second",
+# measured on the validation split after each epoch, in the table that training ends with, and possible values of a `monitor`
+VALIDATION = (
+    Metric("elbo", "E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), at β = 1", "nats", "max", sweep_table=True, hparams=True),
+    Metric("reconstruction", "−E_q[log p(x|z)]", "nats", "min", sweep_table=True, hparams=True),
+    Metric("kl", "KL(q(z|x) ‖ p(z))", "nats", "min", sweep_table=True, hparams=True),
+    Metric("active_units", "latent dimensions with Var_x(E[z_j|x]) > 0.01", better="max", sweep_table=True, hparams=True),
 )
 
+# evaluate.py always adds these
+ALWAYS = (
+    Metric("elbo_bits_per_dim", "−elbo per pixel and channel", "bits", "min"),
+    *details(
+        ("rate", "Alemi et al.'s (2018) name for kl, in nats"),
+        ("distortion", "Alemi et al.'s (2018) name for reconstruction, in nats"),
+        ("kl_per_dimension", "KL of each latent dimension, in nats"),
+    ),
+)
 
-LOWER_IS_BETTER = ("reconstruction", "kl", "nll", "loss", "bits_per_dim", "fid", "kid", "mse")
+# written during training only; an objective may also report `mutual_information` and `total_correlation`
+TRAINING = (
+    Metric("loss", "what is minimised", "nats", "min"),
+    Metric("beta", "weight of the KL term"),
+    Metric("lr", "learning rate"),
+    Metric("images_per_second", "training speed", better="max"),
+    Metric("bound", "the k-sample bound that is trained", "nats", "max", sweep_table=True),
+    Metric("capacity", "capacity that the KL is pulled to", "nats"),
+    Metric("capacity_discrete", "capacity of the discrete part", "nats"),
+    Metric("dip", "DIP-VAE's penalty on the covariance of the codes", better="min"),
+    Metric("mmd", "maximum mean discrepancy of q(z) and p(z)", better="min"),
+    Metric("code_norm", "½|z|², the regularised auto-encoder's penalty on its codes", better="min"),
+    Metric("smoothness", "the regularised auto-encoder's penalty on its decoder", better="min"),
+    Metric("discriminator_loss", "cross-entropy of FactorVAE's discriminator", "nats"),
+)
+
+_BY_WRITER: dict[str, tuple[Metric, ...]] = {
+    "elbo": (*VALIDATION, *ALWAYS),
+    **{name: measure.metrics for name, measure in MEASURES.items()},
+    "training": TRAINING,
+}
+METRICS: dict[str, Metric] = {metric.name: metric for metrics in _BY_WRITER.values() for metric in metrics}
+_WRITER = {metric.name: writer for writer, metrics in _BY_WRITER.items() for metric in metrics}
+
+VALIDATION_METRICS = tuple(metric.name for metric in VALIDATION)
+EVALUATION_TABLE = tuple(name for name, metric in METRICS.items() if metric.evaluation_table and _WRITER[name] != "training")
+SWEEP_TABLE = tuple(name for name, metric in METRICS.items() if metric.sweep_table)
+HPARAMS_METRICS = tuple(name for name, metric in METRICS.items() if metric.hparams)
+
+
+def find_metric(name: str) -> Metric | None:
+    """The metric of this name; None for one that is not in the table. `kl_<part>` is described as `kl` is."""
+    if name in METRICS:
+        return METRICS[name]
+    return Metric(name, f"KL of {name.removeprefix(PARTS)}", "nats", "min") if name.startswith(PARTS) else None
+
+
+def unit_of(name: str) -> str:
+    """`nats` (per image) or `bits` (per pixel and channel); empty where there is no unit, or the metric is not known."""
+    metric = find_metric(name)
+    return metric.unit if metric else ""
+
+
+def better_direction(name: str) -> Direction | None:
+    """`max` where higher is better, `min` where lower is; None where neither is, or the metric is not known."""
+    metric = find_metric(name)
+    return metric.better if metric else None
+
+
+def drop_outdated(earlier: Mapping[str, Any], new: Collection[str]) -> dict[str, Any]:
+    """The earlier values that still hold beside new values of the metrics `new`.
+
+    A measure that is repeated replaces all of its values, and with them those of other measures that depend on it: the
+    difference `ais_minus_nll` goes when `nll` is measured again.
+    """
+    repeated = {_WRITER[name] for name in new if name in _WRITER}
+
+    def holds(name: str) -> bool:
+        metric = METRICS.get(name.removesuffix(ERROR_SUFFIX))
+        return metric is None or repeated.isdisjoint((_WRITER[metric.name], *metric.invalidated_by))
+
+    return {name: value for name, value in earlier.items() if holds(name)}

@@ -17,17 +17,21 @@ from vae_lightning.noise import ExampleNoise
 from vae_lightning.objectives.terms import log_weights
 
 GPU_SAMPLES = 5000  # as papers report it
-FALLS = 0.1  # nats by which the last step of k may still lower the nll unmentioned
-# What an image and sample is taken to cost on a CPU, so that k depends on the model and not on what else the machine
-# does: seconds for each floating-point operation of matrix products and convolutions, and for each pixel and channel.
+FALLS = 0.1  # nats: a note is made if the last step of k lowers the nll by more
+# Nominal cost of one sample of one image on a CPU, so that k depends on the model and not on how busy the machine is:
+# seconds per floating-point operation of matrix products and convolutions, and per pixel and channel.
 FLOP_SECONDS, PIXEL_SECONDS = 1 / 20e9, 10e-9
 
 
 @dataclass(frozen=True)
 class NLL:
-    """Of N images: `values` is −log (1/k) Σ w of each, nats, float64 (N,); k = `samples`.
+    """−log p(x) of N images, estimated with k importance samples.
 
-    by_samples: the same for the first 1, 2, 5, 10 … k samples, each (N,); effective: (Σw)²/Σw² of each image, between 1 and k.
+    Args:
+        values: −log (1/k) Σ w of each image, nats, float64 (N,).
+        by_samples: the same for the first 1, 2, 5, 10 … k samples, each (N,).
+        effective: effective sample size (Σw)²/Σw² of each image, between 1 and k, (N,).
+        samples: k.
     """
 
     values: Tensor
@@ -37,27 +41,27 @@ class NLL:
 
     @property
     def nll(self) -> float:
-        """The mean over images, nats per image, lower is better."""
+        """The mean over images, nats per image; lower is better."""
         return self.values.mean().item()
 
     @property
     def standard_error(self) -> float:
-        """Of that mean over images: what another test set of this size would change."""
+        """Standard error of that mean over images: how much another test set of this size would change it."""
         return mean_error(self.values)
 
     @property
     def monte_carlo_error(self) -> float:
-        """What other noise would change: √Σ_i Var_i / N with Var_i = 1/ESS_i − 1/k, the delta method's variance of log (1/k) Σ w.
+        """Standard error over the noise: √Σ_i Var_i / N, with Var_i = 1/ESS_i − 1/k by the delta method for log (1/k) Σ w.
 
-        Too small where few samples carry the weight; `by_samples` and `effective` show whether they do. nan for k = 1, since one
-        sample shows no spread.
+        Too small if a few samples carry most of the weight, which `by_samples` and `effective` show. NaN for k = 1.
         """
         if self.samples < 2:
             return math.nan
         variance = (1 / self.effective - 1 / self.samples).clamp_min(0)
         return variance.sum().sqrt().item() / len(self.values)
 
-    def figures(self) -> MeasureResult:
+    def metrics(self) -> MeasureResult:
+        """The values by metric name, and a note if the nll has not converged."""
         found = MeasureResult()
         found.add_mean("nll", self.values)
         found.values["nll_samples"] = self.samples
@@ -73,7 +77,7 @@ class NLL:
         fall = curve.get(before, math.nan) - curve[last]
         if fall > FALLS:
             found.notes.append(
-                f"The nll has not converged: from {before} to {last} samples it fell by {fall:.2f} nats; take more nll.samples."
+                f"The nll has not converged: from {before} to {last} samples it fell by {fall:.2f} nats; increase nll.samples."
             )
         return found
 
@@ -87,11 +91,24 @@ def evaluate_nll(
     chunk: int = 2000,
     progress: Callable[[int], None] = lambda images: None,
 ) -> NLL:
-    """log p(x) ≈ log (1/k) Σ_i p(x|z_i) p(z_i) / q(z_i|x), z_i ~ q(z|x) (Burda et al. 2016, section 5), k = `samples`.
+    """Estimates −log p(x) by importance sampling (Burda et al. 2016, section 5).
 
-    A lower bound on log p(x) in expectation, tight as k grows. At most `chunk` decoded images (images × samples) are in memory
-    at once; it changes nothing in the figures, since noise is keyed by (example, sample). `progress` is told how many images
-    were done. NotImplementedError where q has no density.
+    log p(x) ≈ log (1/k) Σ_i p(x|z_i) p(z_i) / q(z_i|x), z_i ~ q(z|x): in expectation a lower bound, tight as k grows.
+
+    Args:
+        vae: the VAE.
+        batches: the images.
+        split: the name of their split, which seeds the noise.
+        samples: k.
+        chunk: decoded images (images × samples) in memory at once; it does not change the values, since noise is keyed by
+            (example, sample).
+        progress: called with the number of images done.
+
+    Raises:
+        NotImplementedError: q has no density.
+
+    Example:
+        >>> evaluate_nll(vae, batches, "test", samples=5000).nll
     """
     ladder = sample_ladder(samples)
     bounds, effective = [], []
@@ -105,15 +122,15 @@ def evaluate_nll(
 
 
 def sample_ladder(samples: int) -> list[int]:
-    """1, 2, 5, 10, 20, 50 … up to and with `samples`."""
+    """The numbers 1, 2, 5, 10, 20, 50 … below `samples`, and `samples`."""
     steps = [m * 10**e for e in range(len(str(samples))) for m in (1, 2, 5)]
     return [k for k in steps if k < samples] + [samples]
 
 
 def samples_within(vae: VAE, images: int, seconds: float) -> int:
-    """k of the ladder 10, 20, 50 … 5000 with which `images` images take about `seconds` on a CPU.
+    """The largest k among 10, 20, 50 … 5000 with which `images` images take about `seconds` on a CPU.
 
-    From the model's number of operations, not from a stopwatch: the same run has the same k, and so the same figures.
+    Derived from the model's operation count, not from a stopwatch: the same run always gets the same k, and so the same values.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -129,15 +146,15 @@ def samples_within(vae: VAE, images: int, seconds: float) -> int:
 
 
 def _at_most(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
-    """The same images in batches of at most `size`."""
+    """Splits batches into batches of at most `size`."""
     for batch in batches:
         yield from map(Batch._make, zip(*(part.split(size) for part in batch), strict=True))
 
 
 def _importance(vae: VAE, batch: Batch, split: str, ladder: Sequence[int], at_once: int) -> tuple[Tensor, Tensor]:
-    """log (1/k) Σ_i w_i for each k of the ladder, (rungs, batch), and (Σw)²/Σw², (batch,), float64 on the host.
+    """Gives log (1/k) Σ_i w_i for each k of the ladder, (rungs, batch), and (Σw)²/Σw², (batch,); float64, on the CPU.
 
-    The sums run on over chunks of samples, so that memory does not grow with k.
+    Sums are accumulated over chunks of samples, so that memory does not grow with k.
     """
     x = pixels(batch.images)
     keyed = evaluation_noise(batch, split, "nll")

@@ -1,4 +1,4 @@
-"""What codes are good for: labels predicted from the latent means, learned on training codes and measured on others."""
+"""Probes: labels predicted from the codes, fitted to codes of training images and measured on other images."""
 
 from __future__ import annotations
 
@@ -15,18 +15,29 @@ NEIGHBOURS = 5
 
 
 def evaluate_probes(train: Tensor, train_labels: Tensor, codes: Tensor, labels: Tensor, seed: int = 0) -> MeasureResult:
-    """Codes (N, latent_dim) and labels (N,) of the training split and of the one that is measured:
+    """Measures how well labels can be predicted from codes.
 
-    linear_probe_accuracy: of a logistic regression (penalty C = 1) on codes scaled by the training codes' mean and deviation;
-    knn_accuracy: of the vote of the 5 nearest training codes (Euclidean); chance_accuracy: of always the commonest label;
-    clustering_nmi: normalised mutual information (arithmetic mean) of the labels with clusters of k-means, one cluster for
-    each label, fitted to the training codes.
+    - linear_probe_accuracy: of a logistic regression (C = 1) on codes standardised by the training codes.
+    - knn_accuracy: of the majority among the 5 nearest training codes (Euclidean).
+    - chance_accuracy: of always guessing the most common training label.
+    - clustering_nmi: normalised mutual information (arithmetic mean) between the labels and k-means clusters fitted to the
+      training codes, as many as there are labels.
+
+    Args:
+        train: training codes, (N, latent_dim).
+        train_labels: (N,).
+        codes: codes to measure on, (M, latent_dim).
+        labels: (M,).
+        seed: of k-means and the bootstrap.
+
+    Returns:
+        The metrics with standard errors over images.
     """
     x, y, x_new, y_new = (_array(part) for part in (train, train_labels, codes, labels))
     if len(np.unique(y)) < 2:
         return MeasureResult(notes=["No probes: the training images have fewer than two labels."])
     if not (np.isfinite(x).all() and np.isfinite(x_new).all()):
-        return MeasureResult(notes=["No probes: there are codes that are not finite."])
+        return MeasureResult(notes=["No probes: some codes are not finite."])
     found = MeasureResult()
     _add_accuracy(found, "linear_probe_accuracy", _linear(x, y, x_new) == y_new)
     _add_accuracy(found, "knn_accuracy", _nearest(x, y, x_new) == y_new)
@@ -41,7 +52,7 @@ def _array(part: Tensor) -> np.ndarray:
 
 
 def _add_accuracy(found: MeasureResult, name: str, right: np.ndarray) -> None:
-    """The share that is right, and its standard error over images."""
+    """Adds the share of right answers, with its standard error over images."""
     share = float(right.mean())
     found.add(name, share, math.sqrt(share * (1 - share) / len(right)))
 
@@ -63,7 +74,7 @@ def _clusters(x: np.ndarray, clusters: int, x_new: np.ndarray, seed: int) -> np.
     from sklearn.cluster import KMeans
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fewer distinct codes than clusters: the figure says so itself
+        warnings.simplefilter("ignore")  # about fewer distinct codes than clusters: the score will show it
         return np.asarray(KMeans(clusters, n_init=4, random_state=seed).fit(x).predict(x_new))
 
 
@@ -76,19 +87,19 @@ def _add_nmi(found: MeasureResult, clusters: np.ndarray, labels: np.ndarray, see
     found.add("clustering_nmi", nmi(np.arange(len(labels))), bootstrap_error(nmi, len(labels), seed, 100))
 
 
-WIDEST = 1000  # classes · (columns + 1) up to which Newton's method is the fast one
+WIDEST = 1000  # classes · (columns + 1): up to this size Newton's method is faster
 
 
 def linear_classifier(x: np.ndarray, y: np.ndarray, penalty: float = 1.0) -> Any:
-    """Multinomial logistic regression of labels y (N,) on columns x (N, columns), with ‖w‖²/(2·penalty), fitted by scikit-learn.
+    """Fits a multinomial logistic regression of labels y (N,) on x (N, columns), with the regulariser ‖w‖²/(2·penalty).
 
-    At its optimum, which is one: stopped earlier, as by default, codes that differ by rounding (those of another batch size)
-    would give other predictions.
+    It is fitted to its unique optimum: with scikit-learn's default tolerance, codes that differ only by rounding (from another
+    batch size) would give different predictions.
     """
     from sklearn.linear_model import LogisticRegression
 
     newton = len(np.unique(y)) * (x.shape[1] + 1) <= WIDEST
     how = {"solver": "newton-cholesky", "tol": 1e-8} if newton else {"solver": "lbfgs", "tol": 1e-6}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # 1,000 iterations are enough
+        warnings.simplefilter("ignore")  # about iterations: 1,000 are enough
         return LogisticRegression(C=penalty, max_iter=1000, **how).fit(x.astype(np.float64), y)

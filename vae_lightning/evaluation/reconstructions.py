@@ -1,4 +1,4 @@
-"""How near reconstructions are to their images: mean squared error and structural similarity."""
+"""How close reconstructions are to their images: mean squared error and structural similarity."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ WINDOW, SIGMA = 11, 1.5  # Wang et al. 2004
 
 @torch.no_grad()
 def evaluate_reconstructions(vae: VAE, batches: Iterable[Batch]) -> MeasureResult:
-    """Of E[x|z] at z = E[z|x] with x as the model sees it, pixels in [0, 1], means over images with standard errors:
+    """Compares images x, as the model sees them, with E[x|z] at z = E[z|x], pixels in [0, 1].
 
-    mse: mean over pixels of the squared difference; ssim: see `ssim`, for images of at least 6×6 pixels.
+    - mse: mean squared error over pixels.
+    - ssim: see `ssim`, for images of at least 6×6 pixels.
+
+    Returns:
+        The metrics, means over images with standard errors.
     """
     squared, similar = [], []
     for batch in batches:
@@ -38,10 +42,14 @@ def evaluate_reconstructions(vae: VAE, batches: Iterable[Batch]) -> MeasureResul
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
-    """Structural similarity (Wang et al. 2004, eq. 13) of images (N, C, H, W) in [0, 1], at most 1, (N,).
+    """Structural similarity (Wang et al. 2004, eq. 13), at most 1, (N,).
 
-    The mean over channels and pixels, within an 11×11 Gaussian window (σ = 1.5) that mirrors the image at its edges, with
-    K1 = 0.01 and K2 = 0.03: as torchmetrics has it, which takes seconds to import.
+    The mean over channels and pixels, with an 11×11 Gaussian window (σ = 1.5) and mirrored edges, K1 = 0.01 and K2 = 0.03. Equal
+    to torchmetrics', which takes seconds to import.
+
+    Args:
+        x: images (N, C, H, W) in [0, 1].
+        y: images of the same shape.
     """
     place = torch.arange(WINDOW, device=x.device, dtype=x.dtype) - WINDOW // 2
     line = torch.exp(-(place**2) / (2 * SIGMA**2))

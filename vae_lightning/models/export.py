@@ -1,4 +1,4 @@
-"""A trained encoder and decoder for programs without torch, each file checked against torch after it is written."""
+"""Export the encoder and decoder to ONNX or safetensors; each file is checked against torch after it is written."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from vae_lightning.errors import RunError
+from vae_lightning.files import atomic_path
 from vae_lightning.models.vae import VAE
 
 TOLERANCE = 1e-5
-BATCHES = (2, 5)  # traced with the first, checked with both
+BATCHES = (2, 5)  # batch sizes: traced with the first, checked with both
 
 
 class Encoder(nn.Module):
@@ -38,30 +39,37 @@ class Decoder(nn.Module):
         return self.vae.decode(z, *c).mean
 
 
-def parts(vae: VAE) -> dict[str, tuple[nn.Module, str, str]]:
+def exported_modules(vae: VAE) -> dict[str, tuple[nn.Module, str, str]]:
     """File name → (module, name of its input, name of its output)."""
     return {"encoder": (Encoder(vae), "x", "code"), "decoder": (Decoder(vae), "z", "image")}
 
 
-def example(vae: VAE, name: str, batch: int) -> tuple[Tensor, ...]:
-    """Inputs of a part: images or latents, and labels where the VAE is given them."""
+def example_inputs(vae: VAE, name: str, batch: int) -> tuple[Tensor, ...]:
+    """Example inputs: images or latents, and labels for a conditional VAE."""
     generator = torch.Generator().manual_seed(batch)
     first = (
         torch.rand(batch, *vae.shape, generator=generator)
         if name == "encoder"
         else torch.randn(batch, vae.latent_dim, generator=generator)
     )
-    c = vae.condition.given(None, batch, torch.device("cpu"))
+    c = vae.condition.labels_for(None, batch, torch.device("cpu"))
     return (first,) if c is None else (first, c)
 
 
 def to_onnx(vae: VAE, folder: Path) -> dict[Path, float]:
-    """`encoder.onnx` and `decoder.onnx` with a dynamic batch; the largest difference from torch of each. RunError above 1e-5."""
+    """Write `encoder.onnx` and `decoder.onnx` with a dynamic batch.
+
+    Returns:
+        The largest difference from torch for each file.
+
+    Raises:
+        RunError: a difference exceeds 1e-5.
+    """
     import onnxruntime
 
     errors = {}
-    for name, (module, given, found) in parts(vae).items():
-        path, inputs = folder / f"{name}.onnx", example(vae, name, BATCHES[0])
+    for name, (module, given, found) in exported_modules(vae).items():
+        path, inputs = folder / f"{name}.onnx", example_inputs(vae, name, BATCHES[0])
         names = [given, "c"][: len(inputs)]
         _write_onnx(module.eval(), inputs, names, found, path)
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -69,7 +77,7 @@ def to_onnx(vae: VAE, folder: Path) -> dict[Path, float]:
             _difference(
                 torch.from_numpy(session.run(None, dict(zip(names, (i.numpy() for i in batch), strict=True)))[0]), module(*batch)
             )
-            for batch in (example(vae, name, size) for size in BATCHES)
+            for batch in (example_inputs(vae, name, size) for size in BATCHES)
         )
     return _checked(errors)
 
@@ -80,28 +88,30 @@ def _write_onnx(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str],
     if len(inputs) > 1:
         dynamic["c"] = ({0: batch},)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter, about its own workings
+        warnings.simplefilter("ignore")  # the exporter warns about its own internals
         program = torch.onnx.export(
             module, inputs, dynamo=True, dynamic_shapes=dynamic, input_names=names, output_names=[found], verbose=False
         )
     assert program is not None
-    beside = path.with_name(f".{path.name}")
-    program.save(beside, external_data=False)
-    beside.replace(path)
+    with atomic_path(path) as temporary:
+        program.save(temporary, external_data=False)
 
 
 def to_safetensors(vae: VAE, folder: Path) -> dict[Path, float]:
-    """`vae.safetensors`: every weight by its name in `VAE.state_dict()`; the largest difference after reading it back."""
+    """Write `vae.safetensors`: every weight by its name in `VAE.state_dict()`.
+
+    Returns:
+        The largest difference after reading the file back.
+    """
     from safetensors.torch import load_file, save_file
 
     path = folder / "vae.safetensors"
     weights = {name: weight.contiguous() for name, weight in vae.state_dict().items()}
-    beside = path.with_name(f".{path.name}")
-    save_file(weights, beside)
-    beside.replace(path)
+    with atomic_path(path) as temporary:
+        save_file(weights, temporary)
     back = load_file(path)
     if set(back) != set(weights):
-        raise RunError(f"{path} does not hold the weights that were written to it.")
+        raise RunError(f"{path} does not hold the weights that were written to it: export again.")
     return _checked({path: max(_difference(back[name], weight) for name, weight in weights.items())})
 
 

@@ -1,32 +1,53 @@
-"""The Variational Auto-Encoder (Kingma and Welling 2014), as an introduction tells it. Plain torch."""
+"""The variational auto-encoder (Kingma and Welling 2014): encode, sample, decode, and the loss. Plain torch."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae_lightning.capabilities import require
+from vae_lightning.capabilities import DENSITY, require
 from vae_lightning.errors import UserError
 from vae_lightning.models.architectures import Architecture
 from vae_lightning.models.architectures.layers import last_bias
 from vae_lightning.models.conditions import Condition, NoCondition
 from vae_lightning.models.distributions.base import LatentDistribution
+from vae_lightning.models.distributions.kl import kl_divergence
 from vae_lightning.models.likelihoods import Likelihood
 from vae_lightning.models.posteriors import Posterior
 from vae_lightning.models.priors import ANY, Prior
 from vae_lightning.noise import Noise
 
 
+class VAELoss(NamedTuple):
+    """What `VAE.elbo` returns: scalars, means over the batch in nats per image. `kl` is None for a plain auto-encoder."""
+
+    loss: Tensor
+    reconstruction: Tensor
+    kl: Tensor | None
+
+
 class VAE(nn.Module):
-    """An encoder for q_φ(z|x), a decoder for p_θ(x|z) and a prior p(z); each given c too, where there is a condition.
+    """An encoder for q_φ(z|x), a decoder for p_θ(x|z) and a prior p(z), each given the label c too in a conditional VAE.
 
-    Images x are float, (batch, channels, height, width), in [0, 1]; latents z are (..., batch, latent_dim), where the leading
-    dimensions are samples; labels c are int64, (batch,), and passed over without a condition.
+    Images x are float tensors (batch, channels, height, width) in [0, 1]. Latents z are (..., batch, latent_dim); leading
+    dimensions are samples. Labels c are int64 (batch,) and ignored by a VAE without a condition.
 
-        VAE(MLP(), Diagonal(20), StandardNormal(20), Bernoulli((1, 28, 28)))
+    Args:
+        architecture: builds the encoder and decoder networks.
+        posterior: turns the encoder's output into q(z|x).
+        prior: p(z).
+        likelihood: turns the decoder's output into p(x|z).
+        condition: how a label c enters; None for an unconditional VAE.
 
-    UserError where posterior and prior do not live in the same space, or the posterior cannot do what the prior needs.
+    Raises:
+        UserError: posterior and prior live in different spaces, or the prior needs what the posterior cannot do.
+
+    Example:
+        vae = VAE(MLP(), Diagonal(20), StandardNormal(20), Bernoulli((1, 28, 28)))
+        vae(x).loss.backward()
     """
 
     def __init__(
@@ -41,37 +62,95 @@ class VAE(nn.Module):
         self.condition = condition or NoCondition()
         check_same_space(posterior, prior)
         require(prior, prior.needs, posterior)
-        self.condition.begin(likelihood.shape, posterior, prior)
+        self.condition.set_up(likelihood.shape, posterior, prior)
         channels, height, width = likelihood.shape
-        self.encoder = architecture.encoder((channels + self.condition.channels, height, width), posterior.features)
-        self.decoder = architecture.decoder(posterior.decoded + self.condition.latents, likelihood.out_shape)
+        self.encoder = architecture.encoder((channels + self.condition.extra_channels, height, width), posterior.features)
+        self.decoder = architecture.decoder(posterior.decoder_dim + self.condition.extra_latents, likelihood.out_shape)
         self.posterior, self.latent_prior, self.likelihood = posterior, prior, likelihood
-        self.latent_dim, self.decoded, self.shape = posterior.latent_dim, posterior.decoded, likelihood.shape
+        self.latent_dim, self.decoder_dim, self.shape = posterior.latent_dim, posterior.decoder_dim, likelihood.shape
+
+    def elbo(self, x: Tensor, beta: float | Tensor = 1.0, noise: Noise | None = None, c: Tensor | None = None) -> VAELoss:
+        """The training loss −E_q[log p_θ(x|z)] + β·KL(q_φ(z|x) ‖ p(z)) with one draw of z; −ELBO at β = 1 (eq. 3, 7 and 10).
+
+        Args:
+            x: images, (batch, channels, height, width).
+            beta: β, the weight of the KL.
+            noise: where ε comes from; None for torch's global generator.
+            c: labels, (batch,), of a conditional VAE.
+
+        Returns:
+            loss, reconstruction and kl, means over the batch in nats per image. A plain auto-encoder (`posterior=delta`) has no
+            density and so no KL: its `kl` is None, and its loss is the reconstruction.
+        """
+        q = self.encode(x, c)  # (1) x → μ, σ: q(z|x) = N(μ, diag σ²)
+        z = q.rsample(noise=noise)  # (2) z = μ + σ·ε, the reparameterisation trick
+        p = self.decode(z, c)  # (3) z → p(x|z)
+        reconstruction = -p.log_prob(x).mean()  # (4) the two terms of the ELBO
+        if not self.has_density:
+            return VAELoss(reconstruction, reconstruction, None)
+        kl = kl_divergence(q, self.prior(c), z).mean()
+        return VAELoss(reconstruction + beta * kl, reconstruction, kl)
+
+    def forward(self, x: Tensor, beta: float | Tensor = 1.0, noise: Noise | None = None, c: Tensor | None = None) -> VAELoss:
+        """`vae(x)` is `vae.elbo(x)`."""
+        return self.elbo(x, beta, noise, c)
 
     def encode(self, x: Tensor, c: Tensor | None = None) -> LatentDistribution:
         """q_φ(z|x): batch_shape (batch,), event_shape (latent_dim,)."""
-        return self.posterior(self.encoder(self.condition.image(x, c)))
+        return self.posterior(self.encoder(self.condition.encoder_input(x, c)))
 
     def decode(self, z: Tensor, c: Tensor | None = None) -> Distribution:
         """p_θ(x|z): batch_shape (..., batch), event_shape (channels, height, width)."""
-        seen = z if self.decoded == z.shape[-1] else z[..., : self.decoded]
-        inputs = self.condition.latent(seen, c)
+        seen = z if self.decoder_dim == z.shape[-1] else z[..., : self.decoder_dim]
+        inputs = self.condition.decoder_input(seen, c)
         parameters = self.decoder(inputs.reshape(-1, inputs.shape[-1]))
         return self.likelihood(parameters.view(*z.shape[:-1], *parameters.shape[1:]))
 
     def prior(self, c: Tensor | None = None) -> LatentDistribution:
-        """p(z): event_shape (latent_dim,), batch_shape () or, where it depends on c, (batch,)."""
+        """p(z): event_shape (latent_dim,), batch_shape () or, for a prior that depends on c, (batch,)."""
         return self.condition.prior(self.latent_prior(self.encode_unlabelled), c)
 
     def encode_unlabelled(self, x: Tensor) -> LatentDistribution:
-        """q_φ(z|x) of images that have no labels even where there is a condition: a prior's pseudo-inputs."""
-        return self.posterior(self.encoder(self.condition.unlabelled(x)))
+        """q_φ(z|x) of images without labels, also in a conditional VAE: for the pseudo-inputs of a prior."""
+        return self.posterior(self.encoder(self.condition.unlabelled_encoder_input(x)))
+
+    @property
+    def has_density(self) -> bool:
+        """Whether q(z|x) has a density. A plain auto-encoder's has none, so its KL and its ELBO are undefined."""
+        return DENSITY in self.posterior.capabilities
 
     @torch.no_grad()
-    def start_at(self, mean_image: Tensor) -> None:
-        """Sets the decoder's last bias so that E[x|z] begins about `mean_image` (channels, height, width), in [0, 1].
+    def reconstruct(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """E[x|z] at the posterior mean z = E_q[z|x], (batch, channels, height, width)."""
+        return self.decode(self.encode(x, c).mean, c).mean
 
-        Where there is one bias per channel, from the channel's mean. UserError where likelihood or decoder have no such thing.
+    @torch.no_grad()
+    def sample(self, n: int, noise: Noise | None = None, c: Tensor | None = None) -> Tensor:
+        """Decoded draws from the prior: images E[x|z] with z ~ p(z), the decoder's means rather than draws of x, as is usual.
+
+        Args:
+            n: number of images.
+            noise: where z comes from; None for torch's global generator.
+            c: labels, (n,). A conditional VAE that is given none cycles through its classes.
+
+        Returns:
+            Images, (n, channels, height, width).
+        """
+        labels = self.condition.labels_for(c, n, next(self.parameters()).device)
+        p = self.prior(labels)
+        return self.decode(p.rsample(() if p.batch_shape else (n,), noise), labels).mean
+
+    @torch.no_grad()
+    def start_from_mean_image(self, mean_image: Tensor) -> None:
+        """Set the decoder's last bias so that E[x|z] starts close to the mean training image.
+
+        A decoder with one bias per channel starts at the mean of each channel.
+
+        Args:
+            mean_image: (channels, height, width), in [0, 1].
+
+        Raises:
+            UserError: the likelihood or the decoder has no bias that a mean image could set.
         """
         bias, (channels, height, width) = last_bias(self.decoder), self.likelihood.out_shape
         if bias is not None and len(bias) == channels:
@@ -84,27 +163,12 @@ class VAE(nn.Module):
             )
         bias.copy_(output.flatten() if len(bias) == output.numel() else output[:, 0, 0])
 
-    @torch.no_grad()
-    def reconstruct(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        """E[x|z] at the posterior's mean z = E_q[z|x], (batch, channels, height, width)."""
-        return self.decode(self.encode(x, c).mean, c).mean
-
-    @torch.no_grad()
-    def sample(self, n: int, noise: Noise | None = None, c: Tensor | None = None) -> Tensor:
-        """n images E[x|z] with z ~ p(z): (n, channels, height, width), as they are usually shown (x itself is not drawn).
-
-        Where there is a condition and no c, its classes in turn.
-        """
-        given = self.condition.given(c, n, next(self.parameters()).device)
-        p = self.prior(given)
-        return self.decode(p.rsample(() if p.batch_shape else (n,), noise), given).mean
-
 
 def check_same_space(posterior: Posterior, prior: Prior) -> None:
-    """A prior has no density where the posterior draws, unless both live in the same space."""
+    """Raise UserError unless the prior has a density where the posterior draws its latents."""
     space = posterior.space if prior.space == ANY else prior.space
     if (posterior.space, posterior.latent_dim) != (space, prior.latent_dim):
         raise UserError(
-            f"{posterior.option} does not go with {prior.option}: its latents are {posterior.latent_dim} numbers "
+            f"{posterior.option} is incompatible with {prior.option}: its latents are {posterior.latent_dim} numbers "
             f"({posterior.space}), and the prior's {prior.latent_dim} ({space})."
         )

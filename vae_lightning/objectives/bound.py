@@ -1,4 +1,4 @@
-"""What every bound says of itself."""
+"""Bounds on log p(x): the ELBO and the importance-weighted bounds."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from torch import Tensor
 
 from vae_lightning.capabilities import DENSITY
 from vae_lightning.errors import InvalidValue, check_int, check_number
+from vae_lightning.objectives.base import ObjectiveTerm
 from vae_lightning.objectives.gradient import GradientEstimator
 from vae_lightning.objectives.kl import KLTerm
-from vae_lightning.objectives.part import ObjectiveTerm
 from vae_lightning.objectives.terms import ELBOTerms, iwae_bound
 
 
 class Bound(ObjectiveTerm):
-    """−bound, a scalar to be minimised. `samples`: draws of z per image; `has_kl_term`: whether β and `kl` act on it."""
+    """A bound on log p(x), whose negative is minimised.
+
+    Attributes:
+        samples: draws of z per image.
+        has_kl_term: whether the bound has a KL term, which β and `objective/kl` act on.
+    """
 
     has_kl_term: ClassVar[bool] = False
 
@@ -23,74 +28,82 @@ class Bound(ObjectiveTerm):
         super().__init__()
         self.samples = check_int("samples", samples)
 
-    def forward(self, draws: ELBOTerms, kl: KLTerm, beta: float | Tensor, gradient: GradientEstimator) -> Tensor:
-        """Mean over the batch, nats per image. Without a KL term of its own, `kl` and `beta` are passed over."""
+    def forward(self, terms: ELBOTerms, kl: KLTerm, beta: float | Tensor, gradient: GradientEstimator) -> Tensor:
+        """−bound, a scalar: the mean over the batch in nats per image. Bounds without a KL term ignore `kl` and `beta`."""
         raise NotImplementedError
 
-    def weighs_apart(self, gradient: GradientEstimator) -> bool:
-        """Whether encoder and decoder get weights of their own (`ELBOTerms.reweighted`)."""
+    def splits_gradient(self, gradient: GradientEstimator) -> bool:
+        """Whether encoder and decoder weight the draws differently (see `ELBOTerms.weighted_log_w`)."""
         return False
 
     def report(self, loss: Tensor) -> dict[str, Tensor]:
-        """`bound`: the k-sample bound that is trained."""
+        """What is logged besides the ELBO's terms: `bound`, the k-sample bound that is trained."""
         return {"bound": -loss}
 
 
 class ELBO(Bound):
-    """loss = E_q[−log p_θ(x|z)] + β·KL(q_φ(z|x) ‖ p(z)).
+    """loss = E_q[−log p_θ(x|z)] + β·KL(q_φ(z|x) ‖ p(z)), with `samples` draws of z per image.
 
-    The first term pulls the output to the input, the second the codes to the prior. samples: draws of z per image.
+    The first term pulls the reconstruction towards the input, the second pulls the codes towards the prior. With one draw and
+    `objective/kl=plain` this is `VAE.elbo`.
     """
 
     option = "objective/bound=elbo"
     has_kl_term = True
 
-    def forward(self, draws: ELBOTerms, kl: KLTerm, beta: float | Tensor, gradient: GradientEstimator) -> Tensor:
-        return draws.mean_reconstruction + kl(draws, beta)
+    def forward(self, terms: ELBOTerms, kl: KLTerm, beta: float | Tensor, gradient: GradientEstimator) -> Tensor:
+        return terms.mean_reconstruction + kl(terms, beta)
 
     def report(self, loss: Tensor) -> dict[str, Tensor]:
-        """Nothing: the ELBO's terms are always reported."""
+        """Nothing: the ELBO's terms are always logged."""
         return {}
 
 
 class ImportanceWeighted(Bound):
-    """A function of w_i = p(x, z_i)/q(z_i|x), i = 1 … samples, alone. It has no KL term, so there is nothing for β to weigh.
+    """A function of the importance weights w_i = p(x, z_i)/q(z_i|x), i = 1 … samples. It has no KL term for β to weight.
 
-    `two_bounds`: whether the encoder maximises another bound than the decoder and the prior.
+    Attributes:
+        two_bounds: whether the encoder maximises a different bound from the decoder and the prior.
     """
 
-    needs_of_posterior = frozenset({DENSITY})
+    posterior_needs = frozenset({DENSITY})
     two_bounds: ClassVar[bool] = False
 
     def value(self, log_w: Tensor) -> Tensor:
-        """The bound, (samples, batch) → (batch,); the decoder's where there are two."""
+        """The bound, (samples, batch) → (batch,); the decoder's if there are two."""
         raise NotImplementedError
 
     def weights(self, log_w: Tensor, power: int = 1) -> Tensor:
-        """(samples, batch): with `power` 1 the derivative of the encoder's bound by each log w_i; 2: its normalised weights w̃_i
-        squared, as the doubly reparameterised gradient has them."""
+        """The weight of each draw in the encoder's gradient, (samples, batch).
+
+        Args:
+            log_w: log w, (samples, batch).
+            power: 1 gives the derivative of the encoder's bound by each log w_i; 2 squares the normalised weights w̃_i, as in the
+                doubly reparameterised gradient.
+        """
         raise NotImplementedError
 
     def decoder_weights(self, log_w: Tensor) -> Tensor:
-        """The derivative of the decoder's bound by each log w_i."""
+        """The derivative of the decoder's bound by each log w_i, (samples, batch)."""
         return self.weights(log_w)
 
-    def weighs_apart(self, gradient: GradientEstimator) -> bool:
+    def splits_gradient(self, gradient: GradientEstimator) -> bool:
+        """True if the encoder has its own bound, or the gradient estimator its own weights."""
         return self.two_bounds or gradient.power != 1
 
-    def forward(self, draws: ELBOTerms, kl: KLTerm, beta: float | Tensor, gradient: GradientEstimator) -> Tensor:
-        value = self.value(draws.log_w)
-        if draws.apart:
-            log_w = draws.log_w.detach()
-            weighed = draws.reweighted(self.decoder_weights(log_w), self.weights(log_w, gradient.power))
-            value = value.detach() + (weighed - weighed.detach())  # the bound's value with the gradient of `reweighted`
+    def forward(self, terms: ELBOTerms, kl: KLTerm, beta: float | Tensor, gradient: GradientEstimator) -> Tensor:
+        value = self.value(terms.log_w)
+        if terms.split_gradient:
+            log_w = terms.log_w.detach()
+            surrogate = terms.weighted_log_w(self.decoder_weights(log_w), self.weights(log_w, gradient.power))
+            value = value.detach() + (surrogate - surrogate.detach())  # the bound's value with the surrogate's gradient
         return -value.mean()
 
 
 class IWAE(ImportanceWeighted):
     """log (1/k) Σ_i w_i with k = `samples` draws (Burda et al. 2016, section 3): grows with k and tends to log p(x).
 
-    Its gradient weighs the draws by w̃_i = w_i / Σ_j w_j.
+    Its gradient weights the draws by w̃_i = w_i / Σ_j w_j.
     """
 
     option = "objective/bound=iwae"
@@ -108,7 +121,7 @@ class IWAE(ImportanceWeighted):
 class CIWAE(ImportanceWeighted):
     """b·ELBO + (1 − b)·IWAE_k with b = `elbo_weight` and k = `samples` (Rainforth et al. 2018, where b is called β).
 
-    Both from the same draws; b = 0 is IWAE, b = 1 the ELBO with its KL from the draws.
+    Both use the same draws. b = 0 is IWAE; b = 1 is the ELBO with its KL estimated from the draws.
     """
 
     option = "objective/bound=ciwae"
@@ -127,7 +140,7 @@ class CIWAE(ImportanceWeighted):
 class MIWAE(ImportanceWeighted):
     """(1/M) Σ_m log (1/K) Σ_k w_mk with M = `groups` of K = samples/groups draws (Rainforth et al. 2018).
 
-    M = 1 is IWAE, K = 1 the ELBO. Fewer draws in a group: a looser bound, but a gradient for the encoder with more signal.
+    M = 1 is IWAE, K = 1 the ELBO. With fewer draws in a group the bound is looser, but the encoder's gradient has more signal.
     """
 
     option = "objective/bound=miwae"
@@ -150,10 +163,10 @@ class MIWAE(ImportanceWeighted):
 
 
 class PIWAE(MIWAE):
-    """The encoder maximises MIWAE with M = `groups`; decoder and prior IWAE with all draws (Rainforth et al. 2018).
+    """The encoder maximises MIWAE with M = `groups`; decoder and prior maximise IWAE with all draws (Rainforth et al. 2018).
 
-    Its value is the decoder's bound. In one backward pass: see `ELBOTerms.reweighted`. Under 16-bit floating point with a small
-    exponent (trainer.precision=16-mixed) draws whose weight in the decoder's bound is below about 1e-4 are lost to the encoder.
+    Its value is the decoder's bound. Both gradients come from one backward pass (`ELBOTerms.weighted_log_w`). In float16
+    (trainer.precision=16-mixed), draws whose weight in the decoder's bound is below about 1e-4 contribute nothing to the encoder.
     """
 
     option = "objective/bound=piwae"

@@ -1,7 +1,7 @@
-"""log p(x|z) + log p(z) − log q(z|x), and the bounds on log p(x) made from it. The only place where densities meet.
+"""The densities log p(x|z), log p(z) and log q(z|x) of one batch, and the bounds on log p(x) made from them.
 
-Training, evaluation and plots all come here, so that a number in a log and a number in a table cannot disagree.
-Everything is in nats per image: summed over pixels and latent dimensions.
+Training and evaluation both use `ELBOTerms`, so that a number in a log and a number in a table cannot disagree. With one draw it
+equals `VAE.elbo` bit for bit. Everything is in nats per image: summed over pixels and latent dimensions.
 """
 
 from __future__ import annotations
@@ -11,27 +11,32 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.distributions import kl_divergence
 
-from vae_lightning.capabilities import DENSITY
-from vae_lightning.models.distributions.base import LatentDistribution
+from vae_lightning.models.distributions.base import LatentDistribution, exact_kl
 from vae_lightning.models.distributions.cached import cached
-from vae_lightning.models.distributions.hierarchical import HierarchicalDistribution, kl_per_layer
-from vae_lightning.models.distributions.joint_latents import JointLatents, kl_per_part
+from vae_lightning.models.distributions.kl import kl_terms
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise
 
 LogQ = Callable[[LatentDistribution, Tensor], Tensor]
-_LEAST = 1e-12  # of a weight that is divided by: nothing beside 1, far above the smallest float32
+_SMALLEST_WEIGHT = 1e-12  # of a weight that is divided by: negligible beside 1, far above the smallest float32
 
 
 class ELBOTerms:
-    """z ~ q(z|x), (samples, batch, latent_dim), and the densities that meet there, each (samples, batch).
+    """z ~ q(z|x), (samples, batch, latent_dim), and the densities there, each (samples, batch).
 
-    log p(x|z) at once, the others when first asked for. log_q: how log q(z|x) is evaluated, (q, z) → (samples, batch), for
-    gradient estimators that differ in it; then the KL is estimated from the draws, too, and never taken from its formula.
-    apart: the densities of p see z under a name of its own, `z_of_p`, so that the gradient that comes back from them can be
-    weighed anew (`reweighted`).
+    log p(x|z) is computed at once, the others when first needed.
+
+    Args:
+        vae: the model.
+        x: images, (batch, channels, height, width).
+        samples: draws of z per image.
+        noise: where ε comes from; None for torch's global generator.
+        c: labels, (batch,), of a conditional VAE.
+        log_q: how log q(z|x) is evaluated, (q, z) → (samples, batch), if the gradient estimator changes that. The KL is then
+            estimated from the draws, never taken from a formula.
+        split_gradient: give the decoder and the prior their own view of z, `decoder_z`, so that the gradient coming back
+            from them can be reweighted before it reaches the encoder (`weighted_log_w`).
     """
 
     def __init__(
@@ -42,28 +47,28 @@ class ELBOTerms:
         noise: Noise | None = None,
         c: Tensor | None = None,
         log_q: LogQ | None = None,
-        apart: bool = False,
+        split_gradient: bool = False,
     ) -> None:
         self.vae, self.x, self.c, self._log_q = vae, x, c, log_q
         self.q = vae.encode(x, c)
         self.p = vae.prior(c)
         self.z = self.q.rsample((samples,), noise=noise)  # z = μ + σ·ε
-        self.apart, self.z_of_p = apart, self.z.view_as(self.z) if apart else self.z
-        self.log_px = vae.decode(self.z_of_p, c).log_prob(x)
+        self.split_gradient, self.decoder_z = split_gradient, self.z.view_as(self.z) if split_gradient else self.z
+        self.log_px = vae.decode(self.decoder_z, c).log_prob(x)
 
     @cached
     def log_pz(self) -> Tensor:
-        """log p(z)."""
-        return self.p.log_prob(self.z_of_p)
+        """Log density of the prior, log p(z)."""
+        return self.p.log_prob(self.decoder_z)
 
     @cached
     def log_qz(self) -> Tensor:
-        """log q(z|x)."""
+        """Log density of the posterior, log q(z|x)."""
         return self._log_q(self.q, self.z) if self._log_q else self.q.log_prob(self.z)
 
     @cached
     def log_w(self) -> Tensor:
-        """log w = log p(x|z) + log p(z) − log q(z|x); E[w] = p(x)."""
+        """Log importance weights, log w = log p(x|z) + log p(z) − log q(z|x); E[w] = p(x)."""
         return self.log_px + self.log_pz - self.log_qz
 
     @cached
@@ -83,69 +88,60 @@ class ELBOTerms:
 
     @property
     def has_kl(self) -> bool:
-        """Whether q has a density; else there are no KL, no ELBO and no weights."""
-        return DENSITY in self.vae.posterior.capabilities
+        """Whether q(z|x) has a density; without one there is no KL, no ELBO and no importance weight."""
+        return self.vae.has_density
 
     @cached
     def kl(self) -> Tensor:
-        """KL(q(z|x) ‖ p(z)) of each image, (batch,): exact where torch knows the formula for this pair (or for a part of a joint
-        code, or a layer), else from the draws."""
+        """KL(q(z|x) ‖ p(z)) of each image, (batch,): by a formula where there is one, else estimated from the draws."""
         if self._log_q is None:
-            if self.kl_parts:
-                return torch.stack(list(self.kl_parts.values())).sum(0)
-            try:
-                return kl_divergence(self.q, self.p)  # type: ignore[arg-type]
-            except NotImplementedError:
-                pass
+            if self.kl_by_part:
+                return torch.stack(list(self.kl_by_part.values())).sum(0)
+            exact = exact_kl(self.q, self.p)
+            if exact is not None:
+                return exact
         return (self.log_qz - self.log_pz).mean(0)
 
     @cached
-    def kl_of_layers(self) -> tuple[Tensor, ...]:
-        """Each layer's part of the KL, the lowest first, (batch,) each, from the draws; nothing where z is one layer."""
-        if not (isinstance(self.q, HierarchicalDistribution) and isinstance(self.p, HierarchicalDistribution)):
-            return ()
-        return tuple(kl.mean(0) for kl in kl_per_layer(self.q, self.p, self.z, by_formula=self._log_q is None))
-
-    @cached
-    def kl_parts(self) -> dict[str, Tensor]:
-        """The KL of each layer, or of each part of a joint code, by name, (batch,); they add up to it. Nothing where z is one."""
-        if self.kl_of_layers:
-            return {f"z{i}": kl for i, kl in enumerate(self.kl_of_layers, 1)}
-        if isinstance(self.q, JointLatents) and isinstance(self.p, JointLatents):
-            return kl_per_part(self.q, self.p, self.z)
-        return {}
+    def kl_by_part(self) -> dict[str, Tensor]:
+        """The KL of each layer of a hierarchy or part of a joint code by name, (batch,); empty for a plain code."""
+        return kl_terms(self.q, self.p, self.z, closed_form=self._log_q is None)
 
     @property
     def elbo(self) -> Tensor:
         """−(reconstruction + kl) of each image, (batch,), always at β = 1: a lower bound on log p(x)."""
         return -(self.reconstruction + self.kl)
 
-    def reweighted(self, generative: Tensor, inference: Tensor) -> Tensor:
-        """Σ_i a_i·log p(x, z_i) − b_i·log q(z_i|x) of each image, (batch,), for its gradient alone.
+    def weighted_log_w(self, decoder_weights: Tensor, encoder_weights: Tensor) -> Tensor:
+        """A surrogate whose gradient weights the draws differently for the decoder and for the encoder.
 
-        a = `generative` and b = `inference`, (samples, batch), are constants. θ (decoder and prior) gets Σ a_i ∂log p(x, z_i)/∂θ;
-        z_i, and by it the encoder, gets b_i ∂log w_i/∂z_i, since a hook on the way back from p to z turns a_i into b_i.
+        The value is Σ_i a_i·log p(x, z_i) − b_i·log q(z_i|x). Decoder and prior get Σ_i a_i ∂log p(x, z_i)/∂θ. Each z_i, and
+        through it the encoder, gets b_i ∂log w_i/∂z_i: a hook rescales the gradient that comes back from p by b_i/a_i.
+
+        Args:
+            decoder_weights: a, (samples, batch), used as constants.
+            encoder_weights: b, (samples, batch), used as constants.
+
+        Returns:
+            (batch,), only meant to be differentiated.
         """
-        a, b = generative.detach().clamp_min(_LEAST), inference.detach()
+        a, b = decoder_weights.detach().clamp_min(_SMALLEST_WEIGHT), encoder_weights.detach()
         ratio = (b / a).unsqueeze(-1)
-        if self.z_of_p.requires_grad:
-            self.z_of_p.register_hook(lambda gradient: ratio * gradient)
+        if self.decoder_z.requires_grad:
+            self.decoder_z.register_hook(lambda gradient: ratio * gradient)
         return (a * (self.log_px + self.log_pz) - b * self.log_qz).sum(0)
 
 
 def elbo_terms(vae: VAE, x: Tensor, noise: Noise | None = None, samples: int = 1, c: Tensor | None = None) -> ELBOTerms:
-    """E_q[log p_θ(x|z)] by `samples` draws of z and KL(q_φ(z|x) ‖ p(z)) (Kingma and Welling 2014, eq. 7 and 3).
-
-    In `reconstruction`, `kl` and `elbo` of the answer.
-    """
+    """The ELBO of each image (Kingma and Welling 2014, eq. 7 and 3): see `reconstruction`, `kl` and `elbo` of the result."""
     return ELBOTerms(vae, x, samples, noise, c)
 
 
 def log_weights(vae: VAE, x: Tensor, samples: int, noise: Noise | None = None, c: Tensor | None = None) -> Tensor:
-    """log w = log p(x|z) + log p(z) − log q(z|x) for z ~ q(z|x), shape (samples, batch); E[w] = p(x)."""
+    """Log importance weights, log w = log p(x|z) + log p(z) − log q(z|x) for z ~ q(z|x), shape (samples, batch); E[w] = p(x)."""
     return ELBOTerms(vae, x, samples, noise, c).log_w
 
 
 def iwae_bound(log_w: Tensor) -> Tensor:
-    """log (1/k) Σ_i w_i, shape (batch,): the importance-weighted bound (Burda et al. 2016, section 3), → log p(x) as k grows."""
+    """The importance-weighted bound log (1/k) Σ_i w_i, (batch,) (Burda et al. 2016, section 3); it tends to log p(x)."""
     return torch.logsumexp(log_w, 0) - math.log(log_w.shape[0])

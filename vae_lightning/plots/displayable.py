@@ -1,4 +1,4 @@
-"""Images of any number of channels, as they can be shown."""
+"""Images with any number of channels, made displayable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Pixels = TypeVar("Pixels", Tensor, np.ndarray)
 
 
 def displayable(images: Pixels) -> Pixels:
-    """(…, C, H, W) as it is if grey (C = 1) or coloured (3); else (…, 1, H, C·W), the channels side by side, each in grey."""
+    """(…, C, H, W) unchanged if grey (C = 1) or RGB (3); else (…, 1, H, C·W), the channels side by side in grey."""
     *leading, channels, height, width = images.shape
     if channels in (1, 3):
         return images

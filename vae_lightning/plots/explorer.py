@@ -1,4 +1,4 @@
-"""A trained decoder as one HTML page that runs it: the latent space to walk through, without a server or a link outside."""
+"""An interactive page to explore the latent space: one HTML file that runs the decoder, without a server or external links."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Layer = dict[str, Any]
 
 
 class Weights:
-    """All weights of the page, one after the other; a layer holds (start, length) of its own."""
+    """All weights of the page, concatenated; each layer holds the (start, length) of its own."""
 
     def __init__(self) -> None:
         self.parts: list[np.ndarray] = []
         self.length = 0
 
     def add(self, weight: Tensor | None, size: int) -> list[int]:
-        """The span of a weight; zeros where a layer has no bias."""
+        """Append a weight and return its span; zeros for a layer without a bias."""
         values = np.zeros(size, np.float32) if weight is None else weight.detach().cpu().float().numpy().ravel()
         self.parts.append(values)
         self.length += len(values)
@@ -40,7 +40,7 @@ class Weights:
 
 
 def layers(module: nn.Module, weights: Weights) -> list[Layer]:
-    """A decoder as a list of the layers that the page knows. UserError for any other."""
+    """A decoder as a list of layers that the page can run; raises UserError for any other."""
     for kind, described in DESCRIBED.items():
         if type(module) is kind:
             return described(module, weights)
@@ -93,9 +93,9 @@ MEANS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "ident
 
 @torch.no_grad()
 def mean_of_parameters(vae: VAE, z: Tensor, c: Tensor | None) -> str:
-    """How E[x|z] comes from the first channels of the decoder's output: `sigmoid` or `identity`. UserError where by neither."""
+    """How E[x|z] follows from the decoder's first channels: `sigmoid` or `identity`; raises UserError if neither."""
     channels = vae.shape[0]
-    parameters = vae.decoder(vae.condition.latent(z[:, : vae.decoded], c))[:, :channels]
+    parameters = vae.decoder(vae.condition.decoder_input(z[:, : vae.decoder_dim], c))[:, :channels]
     mean = vae.decode(z, c).mean
     for name, function in MEANS.items():
         if parameters.shape == mean.shape and torch.allclose(function(parameters), mean, atol=1e-5):
@@ -107,7 +107,7 @@ def mean_of_parameters(vae: VAE, z: Tensor, c: Tensor | None) -> str:
 
 @torch.no_grad()
 def choose_precision(vae: VAE, z: Tensor, c: Tensor | None) -> str:
-    """float16 where rounding the weights to it changes no pixel by more than a quarter of a grey level, else float32."""
+    """float16 if rounding the weights to it changes no pixel by more than a quarter of a grey level, else float32."""
     exact = vae.decode(z, c).mean
     kept = {name: weight.clone() for name, weight in vae.decoder.state_dict().items()}
     for weight in vae.decoder.state_dict().values():
@@ -119,8 +119,19 @@ def choose_precision(vae: VAE, z: Tensor, c: Tensor | None) -> str:
 
 @torch.no_grad()
 def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence[float] | None, starts: int = 60) -> str:
-    """The page of a VAE on the CPU. x (N, C, H, W) in [0, 1] and labels (N,): images whose codes are shown, of which the first
-    `starts` can be started from; kl: nats of each dimension, or None.
+    """The page for a VAE on the CPU.
+
+    Args:
+        vae: the model.
+        name: its name, for the title.
+        axes: a description of the run.
+        x: images whose codes are shown, (N, C, H, W) in [0, 1].
+        labels: of these images, (N,).
+        kl: nats of each latent dimension, or None.
+        starts: how many of the images can be chosen as a starting point.
+
+    Returns:
+        HTML.
     """
     conditional = vae.condition.classes > 0
     codes = vae.encode(x, labels).mean
@@ -131,7 +142,7 @@ def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence
         "axes": axes,
         "shape": list(vae.shape),
         "latent_dim": vae.latent_dim,
-        "decoded": vae.decoded,
+        "decoded": vae.decoder_dim,
         "layers": layers(vae.decoder, weights),
         "mean": mean_of_parameters(vae, codes[:starts], c),
         "given": _given(vae) if conditional else [],
@@ -151,16 +162,16 @@ def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence
 
 
 def _given(vae: VAE) -> list[list[float]]:
-    """What the decoder sees beside z for each class."""
+    """What the decoder sees besides z for each class."""
     classes = torch.arange(vae.condition.classes)
-    return _rounded(vae.condition.latent(torch.zeros(len(classes), vae.decoded), classes)[:, vae.decoded :], 6)
+    return _rounded(vae.condition.decoder_input(torch.zeros(len(classes), vae.decoder_dim), classes)[:, vae.decoder_dim :], 6)
 
 
 def _draws(vae: VAE, n: int = 200) -> list[list[float]]:
-    """z ~ p(z) for the page's button."""
+    """Draws z ~ p(z), for the page's button."""
     from vae_lightning.noise import StreamNoise, derive_seed
 
-    c = vae.condition.given(None, n, torch.device("cpu"))
+    c = vae.condition.labels_for(None, n, torch.device("cpu"))
     p, noise = vae.prior(c), StreamNoise(torch.Generator(), derive_seed(0, "explorer"))
     return _rounded(p.rsample(() if p.batch_shape else (n,), noise))
 

@@ -1,4 +1,4 @@
-"""The film of a training run: reconstructions, samples and codes, epoch by epoch, as an animated picture."""
+"""The film of a training run: reconstructions, samples and codes, epoch by epoch, as a GIF."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vae_lightning.errors import RunError
+from vae_lightning.files import atomic_write
 from vae_lightning.plots.images import tile, to_array
 
 Frame = dict[str, np.ndarray]
@@ -16,7 +17,7 @@ COLOURS = [f"C{i}" for i in range(10)]
 
 
 def read_frames(folder: Path) -> dict[int, Frame]:
-    """Epoch → what its file in `film/` holds, in order. RunError where there are fewer than two, or one is damaged."""
+    """The contents of each file in `film/` by epoch, in order; raises RunError if there are fewer than two or one is damaged."""
     frames: dict[int, Frame] = {}
     for path in sorted((folder / "film").glob("[0-9]*.npz")):
         try:
@@ -30,7 +31,13 @@ def read_frames(folder: Path) -> dict[int, Frame]:
 
 
 def training_film(frames: dict[int, Frame], path: Path, seconds: float = 12.0) -> Path:
-    """A GIF of all frames, `seconds` long; the last one stays for two seconds more. Written beside and renamed."""
+    """Write a GIF of all frames.
+
+    Args:
+        frames: from `read_frames`.
+        path: where the GIF goes; it is written atomically.
+        seconds: its length; the last frame stays for two seconds more.
+    """
     basis, limits = _view(list(frames.values()))
     pictures = [Image.fromarray(_picture(epoch, frame, basis, limits)) for epoch, frame in frames.items()]
     palette = pictures[-1].quantize(64)
@@ -38,13 +45,13 @@ def training_film(frames: dict[int, Frame], path: Path, seconds: float = 12.0) -
     durations = [max(40, round(1000 * seconds / len(pictures)))] * len(pictures)
     durations[-1] += 2000
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    pictures[0].save(beside, format="gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)
-    return beside.replace(path)
+    with atomic_write(path) as file:
+        pictures[0].save(file, format="gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)
+    return path
 
 
 def _view(frames: list[Frame]) -> tuple[np.ndarray, tuple[float, float]]:
-    """(latent_dim, 2): the plane of the last codes' two largest variances, the same for all epochs; and its range."""
+    """The plane (latent_dim, 2) of the two largest variances of the last codes, used for all epochs, and its range."""
     last = frames[-1]["codes"].astype(np.float64)
     dim = last.shape[1]
     basis = np.eye(dim, 2) if dim <= 2 else np.linalg.svd(last - last.mean(0), full_matrices=False)[2][:2].T

@@ -1,12 +1,11 @@
-"""The pictures of a VAE made of images: what it rebuilds, what it dreams, what each latent dimension does.
+"""Pictures of a VAE that are made of images: reconstructions, samples, traversals, interpolations, the manifold.
 
-Each function takes a VAE and gives a matplotlib figure. The decoder's mean E[x|z] is drawn, as is usual.
+Each function takes a VAE and returns a matplotlib figure. As is usual, the decoder's mean E[x|z] is shown.
 """
 
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from vae_lightning.capabilities import DENSITY
+from vae_lightning.files import atomic_write
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import StreamNoise, derive_seed
 from vae_lightning.plots.displayable import displayable
@@ -27,7 +27,7 @@ MOST_ROWS = 32
 
 
 def reconstructions(vae: VAE, x: Tensor, columns: int = 10, c: Tensor | None = None) -> Figure:
-    """Originals x (batch, C, H, W) and under each its reconstruction from the posterior's mean."""
+    """Originals x (batch, C, H, W), each with its reconstruction from the posterior mean below it."""
     x = x[: len(x) // columns * columns] if len(x) >= columns else x
     columns, c = min(columns, len(x)), None if c is None else c[: len(x)]
     pairs = torch.stack([x.view(-1, columns, *x.shape[1:]), vae.reconstruct(x, c).view(-1, columns, *x.shape[1:])], 1)
@@ -37,10 +37,14 @@ def reconstructions(vae: VAE, x: Tensor, columns: int = 10, c: Tensor | None = N
 
 
 def samples(vae: VAE, rows: int | None = None, columns: int = 12, seed: int = 0, label: int | None = None) -> Figure:
-    """E[x|z] for z ~ p(z), the same z at every call with the same seed.
+    """E[x|z] for z ~ p(z), or z ~ p(z|c) in a conditional VAE; the same z for the same seed.
 
-    Where there is a condition, z ~ p(z|c): a row for each class in turn, or all of class `label`. rows: 8, or one for each class
-    up to 32, if None.
+    Args:
+        vae: the model.
+        rows: None for 8, or for a conditional VAE one for each class, up to 32.
+        columns: images per row.
+        seed: of z.
+        label: the class of all images; None for a row of each class in turn.
     """
     classes = vae.condition.classes
     rows = rows or (min(classes, MOST_ROWS) if classes and label is None else 8)
@@ -64,10 +68,18 @@ def traversals(
     most: int = MOST_ROWS,
     c: Tensor | None = None,
 ) -> Figure:
-    """Each row moves one latent dimension from −reach to reach, the others staying at the code of the one image x (C, H, W).
+    """Each row moves one latent dimension from −reach to reach; the others stay at the code of one image.
 
-    `kl`: nats of each dimension; the `most` informative ones are drawn, most informative first. c: the image's label, (1,).
-    Of several layers the top one is moved, and those below follow it at their means.
+    In a hierarchy the top layer is moved, and the layers below follow at their means.
+
+    Args:
+        vae: the model.
+        x: the image, (C, H, W).
+        kl: nats of each dimension, to sort by; None for the order of dimensions.
+        reach: how far to move.
+        columns: steps per row.
+        most: the largest number of rows; those with the highest KL are drawn.
+        c: the image's label, (1,).
     """
     prior = vae.latent_prior
     code = vae.encode(x.unsqueeze(0), c).mean[..., -prior.top_dim :]
@@ -78,7 +90,7 @@ def traversals(
         z[row, :, dimension] = values
     labels = [f"z{_subscript(j)}" + (f"  {kl[j]:.1f} nats" if kl is not None else "") for j in order]
     title = f"Traversals: one latent dimension{_of_layer(vae)} from {-reach:g} to {reach:g}"
-    return grid_figure(vae.decode(prior.completed(z), c).mean, title, row_labels=labels)
+    return grid_figure(vae.decode(prior.with_lower_layers(z), c).mean, title, row_labels=labels)
 
 
 @torch.no_grad()
@@ -87,7 +99,7 @@ def interpolations(
 ) -> Figure:
     """Straight lines in latent space from the code of each image of `start` to that of `end`, (rows, C, H, W).
 
-    Where there is a condition, each row is decoded with the label of its first image throughout.
+    In a conditional VAE each row is decoded with the label of its first image throughout.
     """
     a, b = vae.encode(start, c_start).mean, vae.encode(end, c_end).mean
     weights = torch.linspace(0, 1, columns, device=a.device).view(1, columns, 1)
@@ -98,23 +110,23 @@ def interpolations(
 
 @torch.no_grad()
 def manifold(vae: VAE, side: int = 20, label: int | None = None) -> Figure:
-    """The plane of a two-dimensional latent space, decoded at the quantiles of N(0, 1) (Kingma and Welling 2014, figure 4).
+    """The decoded plane of a two-dimensional latent space, at the quantiles of N(0, 1) (Kingma and Welling 2014, figure 4).
 
-    Where there is a condition, that of class `label`, else of the first one. Of several layers, that of the top one.
+    In a conditional VAE, the plane of class `label`, or of the first class; in a hierarchy, that of the top layer.
     """
     quantiles = (torch.arange(side, dtype=torch.float64) + 0.5) / side
     axis = (math.sqrt(2) * torch.erfinv(2 * quantiles - 1)).float().to(_device(vae))
     z = torch.stack(torch.meshgrid(axis, axis.flip(0), indexing="xy"), -1)
     c, title = None, f"The decoded plane{_of_layer(vae)}, at the quantiles of N(0, 1)"
     if vae.condition.classes:
-        c = vae.condition.given(torch.tensor([label or 0]), 1, z.device)
+        c = vae.condition.labels_for(torch.tensor([label or 0]), 1, z.device)
         title = f"The decoded plane{_of_layer(vae)} with c = {label or 0}, at the quantiles of N(0, 1)"
-    z = vae.latent_prior.completed(vae.condition.moved(z, c))
+    z = vae.latent_prior.with_lower_layers(vae.condition.shift_latents(z, c))
     return grid_figure(vae.decode(z, c).mean, title, gap=0)
 
 
 def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap: int = 2, gap_every: int = 1) -> Figure:
-    """A grid of images (rows, columns, C, H, W) in [0, 1], each pixel a whole number of the figure's pixels."""
+    """A grid of images (rows, columns, C, H, W) in [0, 1]; each pixel is a whole number of the figure's pixels."""
     canvas, tops = tile(images.float().clamp(0, 1).cpu().numpy(), gap, gap_every)
     height, width = canvas.shape[:2]
     zoom, dpi = max(1, round(720 / width)), 100
@@ -131,9 +143,9 @@ def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap:
 
 
 def tile(images: np.ndarray, gap: int, gap_every: int) -> tuple[np.ndarray, list[int]]:
-    """(rows, columns, C, H, W) side by side on white, with a `gap` between columns and after every `gap_every` rows.
+    """Images (rows, columns, C, H, W) side by side on white, with a `gap` between columns and after every `gap_every` rows.
 
-    The canvas is (height, width), or (height, width, 3) of coloured images; see `visible` for other numbers of channels.
+    The canvas is (height, width), or (height, width, 3) for RGB images; see `displayable` for other numbers of channels.
     """
     images = displayable(images)
     rows, columns, channels, height, width = images.shape
@@ -154,19 +166,15 @@ def to_array(figure: Figure) -> np.ndarray:
 
 
 def save_png(picture: np.ndarray, path: Path) -> Path:
-    """A PNG, written beside and renamed; never through a link that someone put there."""
+    """Write a PNG atomically; never through a symbolic link that someone put there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with beside.open("xb") as file:
-            Image.fromarray(picture).save(file, format="png")
-        return beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        Image.fromarray(picture).save(file, format="png")
+    return path
 
 
 def _subscript(index: int) -> str:
-    """Counted from 1, as in the bars."""
+    """The dimension's number as a subscript, counted from 1 as in the bars."""
     return "".join("₀₁₂₃₄₅₆₇₈₉"[int(digit)] for digit in str(index + 1))
 
 

@@ -1,4 +1,4 @@
-"""Charts of a VAE's codes: where they lie, and how many nats each latent dimension carries. Each is a matplotlib figure."""
+"""Charts of a VAE's codes: where they lie, and how many nats each latent dimension carries."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-MOST_IN_LEGEND = 10  # as many colours as can be told apart
-MOST_BAR_NAMES = 50  # as many as stand side by side
+MOST_IN_LEGEND = 10  # more colours could not be told apart
+MOST_BAR_NAMES = 50  # more would overlap
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val") -> Figure:
-    """The posterior means (N, latent_dim) of images of `split`; the two first principal components where there are more than 2.
+    """The posterior means of images; their first two principal components if there are more than two dimensions.
 
-    Coloured by label, up to ten of them with a legend, more along a colour bar. A label below 0 means that the image has none.
+    Coloured by label: up to ten labels with a legend, more with a colour bar.
+
+    Args:
+        codes: posterior means, (N, latent_dim).
+        labels: (N,); below 0 for an image without a label.
+        split: the split the images are from, for the title.
     """
     points = codes.double().cpu().numpy()
     axes: tuple[str, ...] = ("z₁", "z₂")
@@ -40,7 +45,7 @@ def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val") -> Figure:
 
 
 def _coloured(ax: Axes, points: np.ndarray, labels: np.ndarray) -> bool:
-    """Draws the points, and what their colours mean; whether any has a label."""
+    """Draw the points and the key to their colours; return whether any has a label."""
     unlabelled, classes = labels < 0, np.unique(labels[labels >= 0])
     style: dict[str, Any] = {"s": 9, "alpha": 0.75, "linewidths": 0}
     if unlabelled.any():
@@ -58,7 +63,12 @@ def _coloured(ax: Axes, points: np.ndarray, labels: np.ndarray) -> bool:
 
 
 def kl_bars(kl: Sequence[float], active: int | None) -> Figure:
-    """Nats that each latent dimension carries, most first; of more than 50, only some are named. active: where it is defined."""
+    """Nats of each latent dimension, highest first; with more than 50, only some are named.
+
+    Args:
+        kl: nats per image of each dimension.
+        active: number of active dimensions; None if undefined.
+    """
     order = np.argsort(kl)[::-1]
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     ax = figure.add_subplot()
@@ -77,7 +87,7 @@ def kl_bars(kl: Sequence[float], active: int | None) -> Figure:
 
 
 def _principal_components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first two components (N, 2) and the share of the variance of each; signs fixed, so that pictures do not flip."""
+    """The first two components (N, 2) and their shares of the variance, with fixed signs so that pictures do not flip."""
     centred = points - points.mean(0)
     if len(points) == 1:  # which varies in no direction
         return centred[:, :2], np.zeros(2)

@@ -1,16 +1,16 @@
-"""TensorBoard's projector: codes that one turns in space, each with its label and its image."""
+"""TensorBoard's projector: codes to rotate in space, each with its label and image."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from vae_lightning.data.base import Images, pixels
 from vae_lightning.files import write_text
+from vae_lightning.models.vae import VAE
 from vae_lightning.plots.displayable import displayable
 from vae_lightning.plots.images import save_png, tile
 
@@ -18,11 +18,15 @@ SPRITE_SIDE = 8192  # pixels, the largest that TensorBoard shows
 
 
 @torch.no_grad()
-def write_projection(vae: Any, split: Images, log_dir: Path, images: int) -> Path:
-    """Writes the codes E[z|x] of the first `images` of a split, labels and a sheet of thumbnails; the configuration's path.
+def write_projection(vae: VAE, split: Images, log_dir: Path, images: int) -> Path:
+    """Write the codes E[z|x] of the first `images` images of a split, their labels, and a sprite sheet of thumbnails.
 
-    `projector_config.pbtxt` lies beside the events, where TensorBoard looks for it, and names three files in `projector/`:
-    codes.tsv, a row of latent_dim numbers per image; labels.tsv; images.png, the images row by row on a square sheet.
+    `projector_config.pbtxt` is written next to the event files, where TensorBoard looks for it. It names three files in
+    `projector/`: codes.tsv, a row of latent_dim numbers per image; labels.tsv; images.png, the images row by row on a square
+    sheet.
+
+    Returns:
+        The path of the configuration.
     """
     from google.protobuf import text_format
     from tensorboard.plugins.projector import ProjectorConfig  # half a second to import
@@ -46,7 +50,7 @@ def write_projection(vae: Any, split: Images, log_dir: Path, images: int) -> Pat
 
 
 def sheet(images: np.ndarray) -> np.ndarray:
-    """uint8 (N, C, H, W) row by row on a square of ⌈√N⌉ by ⌈√N⌉ places, as the projector wants it: (height, width[, 3])."""
+    """Images uint8 (N, C, H, W) row by row on a square of ⌈√N⌉ × ⌈√N⌉, as the projector expects: (height, width[, 3])."""
     side = math.ceil(math.sqrt(len(images)))
     filled = np.zeros((side * side, *images.shape[1:]), dtype=np.uint8)
     filled[: len(images)] = images

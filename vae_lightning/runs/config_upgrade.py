@@ -1,4 +1,4 @@
-"""`config.yaml` of schema version 1, in the names of today: the one table of old names. Imports no torch."""
+"""Translates the names in a `config.yaml` of schema version 1 to today's: the only table of old names. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 SCHEMA_VERSION = 2
 
-# (module of then, module of now): classes, as `then: now` where their name changed
+# (old module, new module): classes whose names changed, as `old: new`
 _MOVED: dict[tuple[str, str], dict[str, str]] = {
     ("architectures", "models.architectures"): {},
     ("callbacks.checkpoints", "training.callbacks"): {},
@@ -41,10 +41,10 @@ _MOVED: dict[tuple[str, str], dict[str, str]] = {
 
 
 def upgrade_config(content: dict[str, Any]) -> dict[str, Any]:
-    """A run's configuration in today's names; one that is not of schema version 1 is returned unchanged.
+    """A run's configuration with today's names; one that is not of schema version 1 is returned unchanged.
 
-    Class names (`_target_`) are translated, and `facts` becomes `data_spec`. What a name means did not change, so a run made
-    before evaluates to the same figures and resumes bit for bit.
+    Class names (`_target_`) are translated, and `facts` becomes `data_spec`. Only names changed, so an old run evaluates to the
+    same values and resumes bit for bit.
     """
     if content.get("schema_version") != 1:
         return content
@@ -59,11 +59,11 @@ def _upgraded(value: Any) -> Any:
 
 
 def current_target(target: Any) -> Any:
-    """Today's dotted name of a class that was named `target`; any other value unchanged."""
+    """Today's dotted name of a class that used to be called `target`; any other value is returned unchanged."""
     if not isinstance(target, str):
         return target
     module, _, name = target.rpartition(".")
-    for (then, now), classes in _MOVED.items():
-        if module == f"vae_lightning.{then}":
-            return f"vae_lightning.{now}.{classes.get(name, name)}"
+    for (old, new), classes in _MOVED.items():
+        if module == f"vae_lightning.{old}":
+            return f"vae_lightning.{new}.{classes.get(name, name)}"
     return target

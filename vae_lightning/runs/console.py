@@ -1,4 +1,4 @@
-"""What a command prints: first what was composed, last one table of results and the paths of what it made."""
+"""What a command prints: first the composition, and last a table of results and the paths of what it wrote."""
 
 from __future__ import annotations
 
@@ -6,29 +6,33 @@ import logging
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
 from vae_lightning.config.builtin import CONFIG_GROUPS, conf_dir
 from vae_lightning.errors import format_value
-from vae_lightning.evaluation.metrics import UNITS
+from vae_lightning.evaluation.metrics import unit_of
 
-_ALWAYS = ("max_epochs", "log_every_n_steps")  # of the Trainer's arguments
+if TYPE_CHECKING:
+    from vae_lightning.models.vae import VAE
+
+_ALWAYS = ("max_epochs", "log_every_n_steps")  # arguments of the Trainer that are always printed
 
 
 class RunLog:
-    """Prints to the terminal (unless `quiet`) and, once `keep` has named a folder, to `run.log` in it, warnings included."""
+    """Prints to the terminal (unless `quiet`) and, after `keep`, to `run.log` in the run folder, warnings included."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(highlight=False, quiet=quiet)
-        self._file: Any = None
+        self._file: TextIO | None = None
         self._handler: logging.Handler | None = None
 
     def keep(self, folder: Path) -> None:
+        """From now on, also writes to `run.log` in the folder."""
         path = folder / "run.log"
         self._file = path.open("a", encoding="utf-8")
         self._handler = logging.StreamHandler(self._file)
@@ -37,12 +41,14 @@ class RunLog:
         for name in ("py.warnings", "lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).addHandler(self._handler)
 
-    def say(self, renderable: Any) -> None:
+    def say(self, renderable: RenderableType) -> None:
+        """Prints a text or a table."""
         self.console.print(renderable, soft_wrap=isinstance(renderable, str))
         if self._file is not None:
             Console(file=self._file, width=120, highlight=False).print(renderable, soft_wrap=isinstance(renderable, str))
 
     def close(self) -> None:
+        """Closes `run.log`."""
         if self._handler is not None:
             for name in ("py.warnings", "lightning.pytorch", "lightning.fabric"):
                 logging.getLogger(name).removeHandler(self._handler)
@@ -53,9 +59,15 @@ class RunLog:
             self._file = None
 
 
-def describe_composition(config: DictConfig, vae: Any, details: dict[str, str]) -> str:
-    """What was composed: a line per axis with its option and the arguments in force, then shapes, sizes and `details`."""
-    lines = [(axis, config.choices[axis], _axis(config, axis)) for axis in CONFIG_GROUPS if axis in config.choices]
+def describe_composition(config: DictConfig, vae: VAE, details: dict[str, str]) -> str:
+    """Describes a composition: a line for each config group with its option and arguments, then shapes, sizes and `details`.
+
+    Args:
+        config: the run's configuration.
+        vae: its VAE.
+        details: more lines, by label.
+    """
+    lines = [(group, config.choices[group], _group(config, group)) for group in CONFIG_GROUPS if group in config.choices]
     lines.append(("trainer", config.choices.trainer, _trainer(config.trainer)))
     encoder, decoder = (sum(p.numel() for p in part.parameters()) for part in (vae.encoder, vae.decoder))
     total = sum(p.numel() for p in vae.parameters())
@@ -65,7 +77,7 @@ def describe_composition(config: DictConfig, vae: Any, details: dict[str, str]) 
 
 
 def aligned(title: str, lines: Sequence[tuple[str, str, str]]) -> str:
-    """Columns without a frame, never wrapped, so that paths can be copied and searched for."""
+    """Three aligned columns, never wrapped, so that paths can be copied and searched for."""
     short = [second for _, second, third in lines if third]
     first, second = max(len(line[0]) for line in lines), max((len(s) for s in short), default=0)
     rows = [f"{a:<{first}}  [bold]{escape(b)}[/bold]{' ' * (second - len(b))}  {escape(c)}".rstrip() for a, b, c in lines]
@@ -73,7 +85,13 @@ def aligned(title: str, lines: Sequence[tuple[str, str, str]]) -> str:
 
 
 def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence[str]) -> Table:
-    """One column per split, one row per figure, with its standard error, where there is one, and its unit."""
+    """A table with one column per split and one row per metric, with its standard error, if there is one, and its unit.
+
+    Args:
+        title: above the table.
+        columns: the values by metric name, by split.
+        rows: metrics in order; those without a value are left out.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
     table.add_column("")
     for name in columns:
@@ -81,25 +99,26 @@ def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence
     table.add_column("unit", style="dim")
     for row in rows:
         if any(row in values for values in columns.values()):
-            figures = (_figure(values.get(row), values.get(f"{row}_standard_error")) for values in columns.values())
-            table.add_row(row, *figures, UNITS.get(row, ""))
+            cells = (format_metric(values.get(row), values.get(f"{row}_standard_error")) for values in columns.values())
+            table.add_row(row, *cells, unit_of(row))
     return table
 
 
 def describe_paths(entries: Iterable[tuple[str, Path]]) -> str:
+    """Lists paths with their labels."""
     return aligned("", [(label, relative_path(path), "") for label, path in entries])
 
 
 def relative_path(path: Path) -> str:
-    """Short where it lies below the current folder."""
+    """The path relative to the current folder, if it is below it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
 
 
-def _figure(value: Any, error: float | None = None) -> str:
-    """`-107.42`, or `0.948 ± 0.010` with as many decimals as make two digits of the error."""
+def format_metric(value: float | None, error: float | None = None) -> str:
+    """Formats a value as `-107.42`, or with its error as `0.948 ± 0.010`, to two digits of the error."""
     if value is None:
         return ""
     if error is not None:
@@ -109,26 +128,26 @@ def _figure(value: Any, error: float | None = None) -> str:
     return f"{value:.2f}" if isinstance(value, float) else f"{value}"
 
 
-def _axis(config: DictConfig, axis: str) -> str:
-    """The arguments of an axis; of its parts that are chosen on their own, such as objective/bound, option and arguments."""
-    parts = {str(key): config.choices.get(f"{axis}/{key}") for key in config[axis] if f"{axis}/{key}" in config.choices}
-    own = {key: value for key, value in config[axis].items() if key not in parts}
+def _group(config: DictConfig, group: str) -> str:
+    """The arguments of a config group; for its own groups, such as objective/bound, the option and its arguments."""
+    parts = {str(key): config.choices.get(f"{group}/{key}") for key in config[group] if f"{group}/{key}" in config.choices}
+    own = {key: value for key, value in config[group].items() if key not in parts}
     words = [_arguments(OmegaConf.create(own))]
     for name, option in parts.items():
-        arguments = _arguments(config[axis][name])
+        arguments = _arguments(config[group][name])
         words.append(f"{name}={option}" + (f"({arguments})" if arguments else ""))
     return " ".join(word for word in words if word)
 
 
 def _trainer(node: DictConfig) -> str:
-    """Of the Trainer's many arguments how long it trains, how often it writes, and what is not as trainer=auto has it."""
+    """Of the Trainer's many arguments: how long it trains, how often it logs, and what differs from trainer=auto."""
     auto: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "trainer" / "auto.yaml"))
     values: Any = OmegaConf.to_container(node, resolve=True)
     return _words({k: v for k, v in values.items() if k in _ALWAYS or k not in auto or v != auto[k]})
 
 
 def _arguments(node: DictConfig) -> str:
-    """The node's arguments, without those that are null or false."""
+    """The node's arguments, except those that are null or false."""
     values = OmegaConf.to_container(node, resolve=True)
     assert isinstance(values, dict)
     return _words({k: v for k, v in values.items() if not (v is None or v is False)})
@@ -139,7 +158,7 @@ def _words(values: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    """A value as it is typed; a part that has a class by its name: `Linear(value=25.0 start=0.0 …)`."""
+    """A value as it is typed on the command line; an object as `Linear(value=25.0 start=0.0 …)`."""
     if isinstance(value, dict) and "_target_" in value:
         return f"{str(value['_target_']).rpartition('.')[2]}({_arguments(OmegaConf.create(value))})"
     return format_value(value)

@@ -1,4 +1,4 @@
-"""The images that a run was trained on, for measuring and drawing it later: from its own configuration, without Lightning."""
+"""The images a run was trained on, loaded from its own configuration, without Lightning."""
 
 from __future__ import annotations
 
@@ -14,21 +14,28 @@ from vae_lightning.runs.folder import Run
 
 
 def load_data(run: Run, root: str | None = None) -> ImageData:
-    """The run's data set, looked for in `root` where one is given."""
+    """The run's data set, from the folder `root` if one is given. UserError if the data set has no root."""
     config = run.config.copy()
     if root is not None:
         if "root" not in config.data:
             raise UserError(f"data.root={root} would have no effect: data={config.choices.data} has no root; leave it out.")
         config.data.root = root
     elif "download" in config.data:
-        config.data.download = False  # nothing is written to a folder that only the run names
+        config.data.download = False  # never write to a folder that only the run's configuration names
     return build_data(config)
 
 
 def load_split(run: Run, split: str, root: str | None = None, data: ImageData | None = None) -> Images:
-    """One split, binarised as the run's validation and test images are (training images too: drawn once, by example).
+    """Loads one split, binarised as the run's validation and test images are (training images too: once, keyed by example).
 
-    `data`: what `load_data` gave, if it was asked already.
+    Args:
+        run: the run.
+        split: `train`, `val` or `test`.
+        root: the data folder; None: where the run had it.
+        data: the data set, if `load_data` has been called already.
+
+    Raises:
+        UserError: an unknown split, or images of another shape than the run's.
     """
     check_choice("split", split, SPLITS)
     check_choice("binarization", run.config.binarization, BINARIZE)
@@ -37,21 +44,21 @@ def load_split(run: Run, split: str, root: str | None = None, data: ImageData | 
     shape = tuple(images.images.shape[1:])
     if shape != run.data_spec.shape:
         raise UserError(
-            f"The images of data={run.config.choices.data} are {_by(shape)} (channels × height × width), and the run was "
-            f"trained on {_by(run.data_spec.shape)}: set data.root to where its own lie."
+            f"The images of data={run.config.choices.data} are {_by(shape)} (channels × height × width), but the run was "
+            f"trained on {_by(run.data_spec.shape)}: set data.root to the folder of the images it was trained on."
         )
     return images
 
 
 def iterate_batches(split: Images, batch_size: int, device: torch.device, images: int | None = None) -> Iterator[Batch]:
-    """The first `images` of a split (all: None), in order."""
+    """Batches of the first `images` images of a split (None: all), in order, on the device."""
     count = len(split) if images is None else min(images, len(split))
     for places in torch.arange(count).split(batch_size):
         yield split[places].to(device)
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one."""
+    """The device called `auto` (a GPU if there is one), `cpu` or `cuda`. UserError if there is no GPU."""
     check_choice("device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: this machine has no GPU that torch can use; use device=cpu or device=auto.")
@@ -59,7 +66,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def is_grey_bernoulli(run: Run, support: str) -> bool:
-    """Grey pixels under a likelihood of binary ones: its figures are no log-likelihoods."""
+    """Whether grey pixels meet a likelihood of binary ones, so that its values are not log-likelihoods."""
     return support == "binary" and str(run.config.binarization) == "none"
 
 

@@ -1,187 +1,138 @@
-"""The measures that `evaluate.py` offers, by name: each is given what it takes of a run, and its own keys."""
+"""Measuring a trained run: for evaluate.py and from Python alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
-import numpy as np
-import torch
-from omegaconf import DictConfig
+from vae_lightning.capabilities import REAL_SPACE
+from vae_lightning.evaluation.codes import add_bits_per_dim, elbo_metrics
+from vae_lightning.evaluation.context import EvaluationContext
+from vae_lightning.evaluation.latents import unit_metrics
+from vae_lightning.evaluation.measure_result import MeasureResult
+from vae_lightning.evaluation.measures import MEASURES, Measure
+from vae_lightning.runs.folder import Run, load_vae
+from vae_lightning.runs.images import choose_device, is_grey_bernoulli, load_data, load_split
+from vae_lightning.runs.results import add_to_results, add_to_tensorboard, write_per_image
 
-from vae_lightning.capabilities import DENSITY, DENSITY_ANYWHERE, REAL_SPACE
-from vae_lightning.data.base import Batch, ImageData, Images, pixels
-from vae_lightning.evaluation.codes import Codes, encode_split
-from vae_lightning.evaluation.measure_result import MeasureResult, evenly_spaced
-from vae_lightning.models.vae import VAE
-from vae_lightning.runs.folder import Run
-from vae_lightning.runs.images import is_grey_bernoulli, load_split
+Advance = Callable[[int, int], None]  # advance(images, total): so many more images are done, out of how many
+Progress = Callable[[str], AbstractContextManager[Advance]]
 
 
-@dataclass
-class EvaluationContext:
-    """What is measured: the run's VAE on one split, as `config` (that of evaluate.py) asks. `codes` are those of the split.
+def evaluate_run(
+    run: Run,
+    split: str = "test",
+    measures: Sequence[Measure] | None = None,
+    *,
+    data_root: str | None = None,
+    batch_size: int = 100,
+    device: str = "auto",
+) -> MeasureResult:
+    """Measures a run without writing anything.
 
-    advance: told how many images a long measure has done, and of how many. nll: of each image, nan where it was not measured.
+    Args:
+        run: as `find_run` gives it.
+        split: `train`, `val` or `test`.
+        measures: what to measure besides the ELBO; None: every measure that evaluate.py measures by default.
+        data_root: where the data are now; None: where the run had them.
+        batch_size: images in a batch; it does not change the values.
+        device: `auto`, `cpu` or `cuda`.
+
+    Returns:
+        The values by name (see `evaluation/metrics.py`), and notes on what was left out.
+
+    Raises:
+        UserError: the run, the split or the device is not there.
+        RunError: a file of the run is damaged.
+
+    Example:
+        >>> evaluate_run(find_run("outputs/…"), "val", [NLLMeasure(samples=100)]).values["nll"]
     """
-
-    run: Run
-    config: DictConfig
-    vae: VAE
-    device: torch.device
-    data: ImageData
-    split: Images
-    codes: Codes
-    advance: Callable[[int, int], None] = lambda images, total: None
-    nll: torch.Tensor | None = None
-
-    def batches(self, images: int | None = None, split: Images | None = None) -> list[Batch]:
-        """`images` of the split (all: None), spread over it, on the device."""
-        whole = self.split if split is None else split
-        places = evenly_spaced(len(whole), images)
-        return [whole[part].to(self.device) for part in places.split(self.config.batch_size)]
-
-    def count(self, images: int | None) -> int:
-        return len(self.split) if images is None else min(images, len(self.split))
-
-    def per_image(self) -> dict[str, np.ndarray]:
-        """What there is of each image: examples, labels, elbo, reconstruction, kl, nll, codes, factors."""
-        codes = self.codes
-        arrays = {"examples": codes.examples, "labels": codes.labels, "elbo": codes.elbo, "kl": codes.kl, "codes": codes.mean}
-        arrays |= {"reconstruction": codes.reconstruction, "nll": self.nll, "factors": self.split.factors}
-        return {name: array.numpy() for name, array in arrays.items() if array is not None}
-
-    def is_grey(self) -> bool:
-        return is_grey_bernoulli(self.run, self.vae.likelihood.support)
+    return run_measures(prepare_evaluation(run, split, data_root, batch_size, device), measures)
 
 
-def nll(subject: EvaluationContext) -> MeasureResult:
-    from vae_lightning.evaluation.nll import GPU_SAMPLES, evaluate_nll, samples_within
+def prepare_evaluation(run: Run, split: str, data_root: str | None, batch_size: int, device: str) -> EvaluationContext:
+    """Loads the run's VAE and images; the arguments are those of `evaluate_run`."""
+    place = choose_device(device)
+    vae = load_vae(run).to(place)
+    data = load_data(run, data_root)
+    images = load_split(run, split, data=data)
+    grey = is_grey_bernoulli(run, vae.likelihood.support)
+    return EvaluationContext(vae, place, data, images, split, lambda name: load_split(run, name, data=data), batch_size, grey)
 
-    settings = subject.config.nll
-    if DENSITY not in subject.vae.posterior.capabilities:
-        return MeasureResult(notes=[f"No nll: {subject.vae.posterior.option} has no density."])
-    if subject.is_grey():
-        return MeasureResult(
-            notes=["No nll: grey pixels under a Bernoulli are no likelihood (train with data.binarize=auto for one)."]
-        )
-    count = subject.count(settings.images)
-    samples = settings.samples
-    if samples is None:
-        on_gpu = subject.device.type == "cuda"
-        samples = GPU_SAMPLES if on_gpu else samples_within(subject.vae, count, settings.seconds)
-    batches = subject.batches(count)
-    result = evaluate_nll(
-        subject.vae, batches, subject.config.split, samples, settings.chunk, lambda images: subject.advance(images, count)
-    )
-    subject.nll = torch.full((len(subject.split),), torch.nan, dtype=torch.float64)
-    subject.nll[evenly_spaced(len(subject.split), count)] = result.values
-    found = result.figures()
-    found.values["nll_images"] = count
+
+def default_measures(context: EvaluationContext) -> list[Measure]:
+    """Every measure that is measured by default and applies, with its default settings."""
+    measures = [measure() for measure in MEASURES.values() if measure.by_default]
+    return [measure for measure in measures if measure.applies_to(context)]
+
+
+def run_measures(
+    context: EvaluationContext,
+    measures: Sequence[Measure] | None = None,
+    progress: Progress = lambda name: nullcontext(lambda images, total: None),
+) -> MeasureResult:
+    """The ELBO, active units and each of `measures`, in the order of `MEASURES`.
+
+    Args:
+        context: as `prepare_evaluation` gives it.
+        measures: see `evaluate_run`.
+        progress: called with a measure's name, gives a context manager around it whose value reports progress.
+    """
+    vae = context.vae
+    found = elbo_metrics(context.codes)
+    found.notes += interpretation_notes(context)
+    found.update(unit_metrics(context.codes, REAL_SPACE in vae.posterior.capabilities))
+    add_bits_per_dim(found, vae)
+    order = list(MEASURES)
+    chosen = default_measures(context) if measures is None else measures
+    for measure in sorted(chosen, key=lambda m: order.index(m.name) if m.name in order else len(order)):
+        if measure.is_off:
+            continue
+        with progress(measure.name) as context.advance:
+            try:
+                found.update(measure.measure(context))
+            except NotImplementedError:
+                found.notes.append(f"No {measure.name}: this composition lacks a density, or something else that it needs.")
     return found
 
 
-def latents(subject: EvaluationContext) -> MeasureResult:
-    from vae_lightning.evaluation.latents import evaluate_latents
-
-    settings = subject.config.latents
-    reason = ""
-    if subject.vae.condition.classes:
-        reason = f"with {subject.vae.condition.option} there is no one aggregate posterior"
-    elif DENSITY_ANYWHERE not in subject.vae.posterior.capabilities:
-        reason = f"{subject.vae.posterior.option} has no density at any z"
-    if reason:
-        found = evaluate_latents(subject.vae, [], replace(subject.codes, sample=None), subject.config.split)
-        found.notes = [f"No mutual information or total correlation: {reason}."]
-        return found
-    return evaluate_latents(subject.vae, subject.batches(settings.images), subject.codes, subject.config.split, settings.points)
-
-
-def reconstructions(subject: EvaluationContext) -> MeasureResult:
-    from vae_lightning.evaluation.reconstructions import evaluate_reconstructions
-
-    return evaluate_reconstructions(subject.vae, subject.batches())
-
-
-def probes(subject: EvaluationContext) -> MeasureResult:
-    from vae_lightning.evaluation.probes import evaluate_probes
-
-    if subject.config.split == "train":
-        return MeasureResult(
-            notes=["No probes: they are learned on the training images, so measure them with split=test or val."]
+def interpretation_notes(context: EvaluationContext) -> list[str]:
+    """What the values of this composition do not mean."""
+    condition, notes = context.vae.condition, []
+    if condition.classes:
+        notes.append(
+            f"With {condition.option} every value is given the label: elbo and nll are of p(x|c), and probes are fitted to "
+            "codes of an encoder that was given it."
         )
-    train = load_split(subject.run, "train", data=subject.data)
-    codes = encode_split(subject.vae, subject.batches(subject.config.probes.images, train), "train")
-    if codes.mean is None or subject.codes.mean is None:
-        return MeasureResult(notes=["No probes: this posterior has no mean vector."])
-    return evaluate_probes(codes.mean, codes.labels, subject.codes.mean, subject.codes.labels)
+    if context.grey:
+        notes.append("Grey pixels under a Bernoulli are not a likelihood: compare these values only with others made this way.")
+    return notes
 
 
-def disentanglement(subject: EvaluationContext) -> MeasureResult:
-    from vae_lightning.evaluation.disentanglement import evaluate_disentanglement
+def save_evaluation(
+    run: Run, context: EvaluationContext, found: MeasureResult, per_image: bool = False
+) -> list[tuple[str, Path]]:
+    """Adds the values to the run's `results.json` and TensorBoard events.
 
-    factors = subject.split.factors
-    if factors is None:
-        return MeasureResult(notes=["No disentanglement: the factors of these images are not known (data=sprites has them)."])
-    if subject.codes.mean is None:
-        return MeasureResult(notes=["No disentanglement: this posterior has no mean vector."])
-    places = evenly_spaced(len(subject.split), subject.config.disentanglement.images)
-    return evaluate_disentanglement(subject.codes.mean[places], factors[places], subject.data.categorical_factors)
+    The entry is called after the split, and for another checkpoint than the best also after it, such as `test_last`.
 
+    Args:
+        run: the run that was measured.
+        context: what it was measured on.
+        found: the values.
+        per_image: whether to also write `per_image_<entry>.npz`.
 
-def ais(subject: EvaluationContext) -> MeasureResult:
-    from vae_lightning.evaluation.ais import evaluate_ais
+    Returns:
+        What was written, as (label, path).
 
-    settings = subject.config.ais
-    if subject.is_grey():
-        return MeasureResult(notes=["No ais: grey pixels under a Bernoulli are no likelihood."])
-    if not {DENSITY, REAL_SPACE} <= subject.vae.posterior.capabilities or subject.vae.condition.classes:
-        return MeasureResult(notes=[f"No ais: it needs {DENSITY} and {REAL_SPACE}, and no condition."])
-    count = subject.count(settings.images)
-    return evaluate_ais(
-        subject.vae,
-        subject.batches(count),
-        subject.config.split,
-        settings.chains,
-        settings.steps,
-        settings.leapfrog,
-        settings.simulated,
-        lambda images: subject.advance(images, count),
-        None if subject.nll is None else subject.nll[evenly_spaced(len(subject.split), count)],
-    )
-
-
-def samples(subject: EvaluationContext) -> MeasureResult:
-    """Against the images as they were before they were binarised, since E[x|z] is grey."""
-    from vae_lightning.evaluation.features import load_classifier
-    from vae_lightning.evaluation.samples import compare_features, draw_features
-
-    settings = subject.config.samples
-    split = subject.config.split
-    if split == "train":
-        return MeasureResult(
-            notes=["No samples: they are compared with images that were not trained on, so use split=test or val."]
-        )
-    grey = subject.data.splits()
-    classifier, digest = load_classifier(grey["train"], settings.classifier_steps, settings.cache)
-    count = min(settings.images, len(grey[split]), len(grey["train"]))
-
-    def real(name: str) -> torch.Tensor:
-        places = evenly_spaced(len(grey[name]), count).split(subject.config.batch_size)
-        return torch.cat([classifier.features(pixels(grey[name][part].images)) for part in places])
-
-    drawn = draw_features(subject.vae, classifier.features, count, settings.seed, subject.config.batch_size)
-    found = compare_features(real(split), drawn, real("train"))
-    found.values["samples_classifier"] = digest
-    return found
-
-
-MEASURES: dict[str, Callable[[EvaluationContext], MeasureResult]] = {
-    "nll": nll,
-    "latents": latents,
-    "reconstructions": reconstructions,
-    "probes": probes,
-    "disentanglement": disentanglement,
-    "ais": ais,
-    "samples": samples,
-}
+    Raises:
+        RunError: a file cannot be written.
+    """
+    entry = context.split_name if run.checkpoint.stem == "best" else f"{context.split_name}_{run.checkpoint.stem}"
+    written = [("results", add_to_results(run, entry, found.values))]
+    add_to_tensorboard(run, entry)
+    if per_image:
+        written.append(("per image", write_per_image(run, entry, context.per_image())))
+    return written

@@ -1,4 +1,4 @@
-"""Where the figures of an evaluation go: `results.json`, TensorBoard, and a file of what each image gave."""
+"""Where metrics are written after training: `results.json`, TensorBoard, and a file of values for each image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vae_lightning.errors import RunError
-from vae_lightning.evaluation.metrics import HPARAMS_METRICS, INVALIDATED_PREFIXES
+from vae_lightning.evaluation.metrics import HPARAMS_METRICS, drop_outdated
 from vae_lightning.files import atomic_write, write_json
 from vae_lightning.runs.folder import Run
 
@@ -16,34 +16,32 @@ RESULTS_SCHEMA_VERSION = 1
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> None:
-    """What training ends with, in place of any `results.json`; files of single images of earlier weights go with its figures."""
+    """Replaces `results.json` at the end of training, and deletes per-image files, which are of earlier weights."""
     for path in folder.glob("per_image_*.npz"):
         path.unlink()
     write_json(folder / "results.json", results)
 
 
-def add_to_results(run: Run, name: str, figures: dict[str, Any]) -> Path:
-    """Adds figures to the entry `name` (test, test_last …) of `results.json`."""
+def add_to_results(run: Run, name: str, values: dict[str, Any]) -> Path:
+    """Adds values to the entry `name` (test, test_last …) of `results.json`, without earlier ones that they outdate.
+
+    Raises:
+        RunError: the file is damaged or cannot be written.
+    """
     path = run.inside("results.json")
     try:
         results = run.results()
-        write_json(path, {**results, name: {**_still_true(results.get(name, {}), figures), **figures}})
+        write_json(path, {**results, name: {**drop_outdated(results.get(name, {}), values), **values}})
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be written ({error}).") from error
     return path
 
 
-def _still_true(earlier: dict[str, Any], figures: dict[str, Any]) -> dict[str, Any]:
-    """The earlier figures, less what belongs to one that is measured anew: its errors, its k, its difference from another."""
-    anew = tuple(start for name, starts in INVALIDATED_PREFIXES.items() if name in figures for start in starts)
-    return {name: value for name, value in earlier.items() if not name.startswith(anew)}
-
-
 def add_to_tensorboard(run: Run, name: str) -> None:
-    """The numbers of the entry `name` as scalars, and those of test in the HParams tab, at the run's last step.
+    """Writes the entry `name` as scalars at the run's last step; those of test go into the HParams tab too.
 
-    Figures by number of samples are a curve over it, and lists over latent dimensions one over their places. Only where the
-    run has TensorBoard events; what an earlier evaluation wrote is replaced.
+    Values by number of samples become a curve over that number, and lists over latent dimensions a curve over their index. Only
+    if the run has TensorBoard events; those of an earlier evaluation are replaced.
     """
     folder = events_folder(run)
     if folder is None:
@@ -55,18 +53,18 @@ def add_to_tensorboard(run: Run, name: str) -> None:
     results = run.results()
     step = int(results.get("steps", 0))
     writer = SummaryWriter(str(folder), filename_suffix=suffix)
-    for figure, value in results[name].items():
+    for metric, value in results[name].items():
         for place, number in _curve(value, step):
-            writer.add_scalar(f"{name}/{figure}", number, place)
-            if name == "test" and figure in HPARAMS_METRICS:
-                writer.add_scalar(f"hp/{figure}", number, place)
+            writer.add_scalar(f"{name}/{metric}", number, place)
+            if name == "test" and metric in HPARAMS_METRICS:
+                writer.add_scalar(f"hp/{metric}", number, place)
     writer.close()
     for path in earlier:
         path.unlink(missing_ok=True)
 
 
 def _curve(value: Any, step: int) -> list[tuple[int, float]]:
-    """(place, number) of each number in a figure: a number by itself is at `step`; nothing of what holds none."""
+    """(step, number) of each number in a value: a single number at `step`, those of a list at their index; else nothing."""
     if isinstance(value, dict):
         return [(int(samples), number) for samples, number in value.items()]
     if isinstance(value, list):
@@ -75,14 +73,18 @@ def _curve(value: Any, step: int) -> list[tuple[int, float]]:
 
 
 def events_folder(run: Run) -> Path | None:
-    """Where the run's TensorBoard events lie: its folder; of a sweep's job, one in it that is named by the job's label."""
+    """Where the run's TensorBoard events are: its folder, or for a sweep's job the folder in it named after the job's label."""
     found = [path.parent for depth in ("", "*/") for path in sorted(run.folder.glob(f"{depth}events.out.tfevents*"))]
     own = [path for path in found if path == run.folder or path.name not in ("train", "val")]
     return run.inside(own[0].name) if own and own[0] != run.folder else next(iter(own), None)
 
 
 def write_per_image(run: Run, name: str, arrays: dict[str, np.ndarray]) -> Path:
-    """`per_image_<name>.npz`: arrays over images in the order of the split, for paired tests between runs."""
+    """Writes `per_image_<name>.npz`: arrays over images in the order of the split, for paired tests between runs.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
     path = run.inside(f"per_image_{name}.npz")
     try:
         with atomic_write(path) as file:

@@ -1,26 +1,32 @@
-"""A search's study on disk."""
+"""Where the Optuna study of a search is stored."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from vae_lightning.runs.sweep_record import SearchRecord
+
 JOURNAL = "study.log"
 
 
-def study_address(sweep: Path, search: dict[str, Any]) -> str:
-    """Where the study of a search lies: by default beside its runs, wherever these were moved."""
+def study_address(sweep: Path, search: SearchRecord) -> str:
+    """The address of a search's study: by default a journal in the sweep's folder, wherever that was moved.
+
+    Args:
+        sweep: the sweep's folder.
+        search: the `search` entry of the sweep's record.
+    """
     return str(search["storage"] or sweep / JOURNAL)
 
 
 @lru_cache(maxsize=4)
 def open_storage(address: str) -> BaseStorage:
-    """A journal file (a path), or any of Optuna's databases (`sqlite:///…`, `mysql://…`, `postgresql://…`)."""
+    """Opens a journal file (a path) or one of Optuna's databases (`sqlite:///…`, `mysql://…`, `postgresql://…`)."""
     if "://" in address:
         return optuna.storages.get_storage(address)
     return JournalStorage(JournalFileBackend(address))

@@ -1,4 +1,4 @@
-"""Values over the training steps: β(t), capacities and temperatures, and the learning rate."""
+"""Schedules: values that change over the training steps, such as β(t), a capacity, a temperature, the learning rate."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ if TYPE_CHECKING:
     from vae_lightning.schedules.learning_rate import LRSchedule as LRSchedule
     from vae_lightning.schedules.learning_rate import MultiStepLR as MultiStepLR
     from vae_lightning.schedules.learning_rate import NoLRSchedule as NoLRSchedule
+    from vae_lightning.schedules.scheduled_value import ScheduledValue as ScheduledValue
 
 _MODULES = {
     "vae_lightning.schedules.beta": ("Constant", "Cosine", "Cyclical", "Exponential", "Linear", "RunLength", "Schedule"),
     "vae_lightning.schedules.feedback": ("Control", "GECO"),
     "vae_lightning.schedules.learning_rate": ("CosineLR", "LRSchedule", "MultiStepLR", "NoLRSchedule"),
+    "vae_lightning.schedules.scheduled_value": ("ScheduledValue",),
 }
 __all__ = [
     "GECO", "Constant", "Control", "Cosine", "CosineLR", "Cyclical", "Exponential", "LRSchedule", "Linear", "MultiStepLR",
-    "NoLRSchedule", "RunLength", "Schedule",
+    "NoLRSchedule", "RunLength", "Schedule", "ScheduledValue",
 ]  # fmt: skip
 
 __getattr__ = lazy_exports(__name__, {name: module for module, names in _MODULES.items() for name in names})

@@ -1,7 +1,7 @@
-"""β(t), the weight of the KL over time: functions of the training step, whose state goes into the checkpoint.
+"""β(t), the weight of the KL over time: functions of the training step, with their state in the checkpoint.
 
-One step is counted in a `unit`: `fraction` of the run (0.25 is its first quarter), `epoch`, or `step`. A schedule learns how long
-its unit is when training begins and keeps that in its state, so that a run that is prolonged later keeps its first horizon.
+Time is counted in a `unit`: "fraction" of the run (0.25 is its first quarter), "epoch" or "step". A schedule learns the length of
+its unit when training begins and keeps it in its state, so a run that is extended later keeps its original horizon.
 """
 
 from __future__ import annotations
@@ -23,31 +23,37 @@ UNITS = ("fraction", "epoch", "step")
 
 @dataclass(frozen=True)
 class RunLength:
-    """How many optimizer steps the whole run takes (inf if unknown), and how many of them make an epoch."""
+    """How many optimizer steps the whole run takes (inf if unknown), and how many make an epoch."""
 
     steps: float
     steps_per_epoch: float
 
     def steps_per(self, unit: str) -> float:
-        """Steps in one `unit`; InvalidValue where the run's length is not known and a fraction of it is asked for."""
+        """Steps in one `unit`; raises InvalidValue for a fraction of a run of unknown length."""
         lengths = {"fraction": self.steps, "epoch": self.steps_per_epoch, "step": 1.0}
         known = [name for name, length in lengths.items() if math.isfinite(length) and length > 0]
         if unit not in known:
             remedy = "else set trainer.max_epochs or trainer.max_steps"
-            raise InvalidValue("unit", unit, f"{' or '.join(known)}, since the run's length is not known beforehand ({remedy})")
+            raise InvalidValue("unit", unit, f"{' or '.join(known)}, since the run's length is unknown ({remedy})")
         return lengths[unit]
 
 
 class Schedule(ABC):
-    """A value for each training step. `begin` fixes what a unit is; `__call__(step)` is the value in force at that step.
+    """A value for each training step.
 
-    `in_force` is the value that was asked for last, so that of the step under way or just done; None before the first.
-    `option` and `needs`: as of an objective's parts, what the posterior must be able to do.
+    Attributes:
+        option: its name on the command line.
+        needs: what the posterior must be able to do (see `vae_lightning.capabilities`).
+        uses_feedback: whether it reacts to measured losses.
+        in_force: the value returned last, so that of the current step or the one just done; None before the first.
+
+    Args:
+        unit: "fraction" of the run, "epoch" or "step".
     """
 
     option: ClassVar[str] = "beta_schedule"
     needs: ClassVar[AbstractSet[str]] = frozenset()
-    by_feedback: ClassVar[bool] = False  # whether it acts on what it observes
+    uses_feedback: ClassVar[bool] = False
     in_force: float | Tensor | None = None
 
     def __init__(self, unit: str = "fraction") -> None:
@@ -55,13 +61,13 @@ class Schedule(ABC):
         self.steps_per_unit: float | None = None
 
     def begin(self, run: RunLength) -> None:
-        """Fixes the length of a unit, once: a resumed or prolonged run keeps the first."""
+        """Set the length of a unit, once: a resumed or extended run keeps the first."""
         if self.steps_per_unit is None:
             self.steps_per_unit = run.steps_per(self.unit)
 
     def __call__(self, step: int) -> float | Tensor:
         if self.steps_per_unit is None:
-            raise RuntimeError("Schedule.begin(run_length) comes before the first step.")
+            raise RuntimeError("Call Schedule.begin(run_length) before the first step.")
         self.in_force = self.at(step / self.steps_per_unit)
         return self.in_force
 
@@ -70,7 +76,7 @@ class Schedule(ABC):
         """The value at `time` ≥ 0, counted in units."""
 
     def observe(self, losses: Mapping[str, Tensor]) -> None:  # noqa: B027
-        """Told what each step measured; schedules by feedback act on it, on the device and without a sync."""
+        """Called after each step with its losses; schedules with feedback react, on the device and without a sync."""
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps_per_unit": self.steps_per_unit}
@@ -91,7 +97,7 @@ class Constant(Schedule):
 
 
 class Linear(Schedule):
-    """Warm-up (Bowman et al. 2016; Sønderby et al. 2016): in a straight line from `start` to `value` at `warmup`."""
+    """Warm-up in a straight line from `start` to `value` at `warmup` (Bowman et al. 2016; Sønderby et al. 2016)."""
 
     def __init__(self, value: float = 1.0, start: float = 0.0, warmup: float = 0.25, unit: str = "fraction") -> None:
         super().__init__(unit)
@@ -103,14 +109,14 @@ class Linear(Schedule):
 
 
 class Cosine(Linear):
-    """Warm-up along half a cosine: β(t) = start + (value − start)·(1 − cos(π·min(1, t/warmup)))/2, flat at both ends."""
+    """Warm-up along half a cosine, β(t) = start + (value − start)·(1 − cos(π·min(1, t/warmup)))/2, flat at both ends."""
 
     def at(self, time: float) -> float:
         return self.start + (self.value - self.start) * (1 - math.cos(math.pi * min(1.0, time / self.warmup))) / 2
 
 
 class Exponential(Schedule):
-    """start·(value/start)^min(1, t/length): by one factor in each step, from `start` to `value` at `length`, both above 0."""
+    """Geometric change, start·(value/start)^min(1, t/length): from `start` to `value` at `length`, both above 0."""
 
     def __init__(self, value: float = 0.5, start: float = 1.0, length: float = 0.5, unit: str = "fraction") -> None:
         super().__init__(unit)
@@ -122,10 +128,10 @@ class Exponential(Schedule):
 
 
 class Cyclical(Schedule):
-    """Cyclical annealing (Fu et al. 2019): every `period`, from `start` in a straight line to `value`.
+    """Cyclical annealing (Fu et al. 2019): in every `period`, from `start` in a straight line to `value`.
 
-    With τ = (t mod period)/period: β = start + (value − start)·min(1, τ/ratio), so the share `ratio` of each cycle rises and
-    the rest stays at `value`. The paper's M = 4 cycles are period = 1/4 of the run, its R is `ratio`. A run ends at `value`.
+    With τ = (t mod period)/period, β = start + (value − start)·min(1, τ/ratio): it rises over the share `ratio` of each cycle,
+    then stays at `value`. The paper's M = 4 cycles are period = 1/4 of the run; its R is `ratio`. A run ends at `value`.
     """
 
     def __init__(
@@ -137,17 +143,17 @@ class Cyclical(Schedule):
         self.ratio = check_number("ratio", ratio, 0, 1, above=True)
 
     def at(self, time: float) -> float:
-        position = round(time / self.period, 9) % 1.0  # rounded, since 0.6 / 0.2 falls short of 3
+        position = round(time / self.period, 9) % 1.0  # rounded, since 0.6 / 0.2 is less than 3 in floating point
         return self.start + (self.value - self.start) * min(1.0, position / self.ratio)
 
 
 def check_no_feedback(name: str, schedule: Schedule) -> Schedule:
-    """A schedule that needs no feedback, for a number that gets none (only β is told what each step measured)."""
-    if schedule.by_feedback:
+    """Check that a schedule needs no feedback, for values that get none (only β's schedule observes losses)."""
+    if schedule.uses_feedback:
         raise InvalidValue(name, schedule.option, "a schedule without feedback")
     return schedule
 
 
 def check_length(name: str, value: float, unit: str) -> float:
-    """A length of time above 0; at most 1 where it is a fraction of the run."""
+    """Check a length of time: above 0, and at most 1 if it is a fraction of the run."""
     return check_number(name, value, 0, 1 if unit == "fraction" else math.inf, above=True)

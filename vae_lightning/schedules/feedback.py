@@ -1,7 +1,7 @@
-"""β by feedback: schedules that act on what each step measured, on its device and without waiting for it.
+"""β by feedback: schedules that react to the losses of each step, on the device and without a sync.
 
-Their state is made of tensors, replaced rather than changed in place (the step's graph may still hold them). In several processes
-each sees the mean over all, so that β is the same everywhere.
+Their state is made of tensors, replaced rather than changed in place (the step's graph may still hold them). With several
+processes each sees the mean over all of them, so β is the same everywhere.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from vae_lightning.schedules.beta import Constant, RunLength, Schedule, check_no
 
 
 class FeedbackSchedule(Schedule):
-    """β from a state that `update` moves by one observed scalar, named `observed`, after each step."""
+    """β from a state that `update` changes after each step, given the loss called `observed`."""
 
-    by_feedback = True
+    uses_feedback = True
     observed: str
 
     def __init__(self, **state: float) -> None:
@@ -43,7 +43,7 @@ class FeedbackSchedule(Schedule):
 
     @abstractmethod
     def beta(self, state: dict[str, Tensor]) -> Tensor:
-        """β in force, a scalar."""
+        """The current β, a scalar."""
 
     @abstractmethod
     def update(self, state: dict[str, Tensor], value: Tensor) -> dict[str, Tensor]:
@@ -60,9 +60,9 @@ class FeedbackSchedule(Schedule):
 class GECO(FeedbackSchedule):
     """The smallest KL whose reconstruction error is at most `target` nats (Rezende and Viola 2018, algorithm 1).
 
-    C = reconstruction − target; the paper minimises KL + λ·C and lets λ grow while C > 0: λ ← λ·exp(rate·C̄), with C̄ the moving
-    average of C over batches (`momentum`). Here β = 1/λ, so that reconstruction + β·KL is that loss divided by λ: the same
-    minimum, and β, the loss and the learning rate keep their meaning. β starts at 1 and stays within [minimum, maximum].
+    With C = reconstruction − target, the paper minimises KL + λ·C and lets λ grow while C > 0: λ ← λ·exp(rate·C̄), where C̄ is the
+    moving average of C over batches (`momentum`). Here β = 1/λ, so that reconstruction + β·KL is that loss divided by λ: it has
+    the same minimum, and β, the loss and the learning rate keep their meaning. β starts at 1 and stays within [minimum, maximum].
     """
 
     option = "beta_schedule=geco"
@@ -96,11 +96,11 @@ class GECO(FeedbackSchedule):
 
 
 class Control(FeedbackSchedule):
-    """β that holds the KL at `target` nats by a proportional and an integral term (Shao et al. 2020, ControlVAE).
+    """β that holds the KL at `target` nats, by a proportional and an integral term (Shao et al. 2020, ControlVAE).
 
-    e = target(t) − KL; β = minimum + K_p/(1 + exp e) − K_i Σ e, within [minimum, maximum], with K_p = `proportional` and
-    K_i = `integral`. The sum is held within what β may span, so that it does not wind up (the paper stops it outside of that
-    range). The target is a number or a schedule of its own.
+    With e = target(t) − KL, β = minimum + K_p/(1 + exp e) − K_i Σ e, within [minimum, maximum], K_p = `proportional` and
+    K_i = `integral`. The sum is clipped to the range that β may span, so that it does not wind up (the paper stops it outside
+    that range). The target is a number or a schedule.
     """
 
     option = "beta_schedule=control"
@@ -151,7 +151,7 @@ class Control(FeedbackSchedule):
 
 
 def mean_over_ranks(value: Tensor) -> Tensor:
-    """The mean of a scalar over all processes of the run."""
+    """The mean of a scalar over all processes."""
     if not (dist.is_available() and dist.is_initialized()):
         return value
     total = value.clone()

@@ -1,4 +1,4 @@
-"""The learning rate over time: torch's own schedulers, stepped once per training step and told how long the run is."""
+"""The learning rate over time: torch's own schedulers, stepped once per training step."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_number
 from vae_lightning.schedules.beta import UNITS, RunLength, check_length
 
-if TYPE_CHECKING:  # so that arguments are checked before torch is there
+if TYPE_CHECKING:  # arguments are checked before torch is imported
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
 
 class LRSchedule:
-    """A recipe for a torch scheduler: `build(optimizer, run)`; None where nothing changes."""
+    """A recipe for a torch scheduler."""
 
     def build(self, optimizer: Optimizer, run: RunLength) -> LRScheduler | None:
+        """The scheduler for a run of this length; None if the learning rate is constant."""
         raise NotImplementedError
 
 
 class NoLRSchedule(LRSchedule):
-    """The learning rate stays as the optimizer has it."""
+    """A constant learning rate."""
 
     def __init__(self) -> None: ...
 
@@ -41,16 +42,16 @@ class CosineLR(LRSchedule):
 
         if not 0 < run.steps < math.inf:
             raise UserError(
-                "lr_schedule=cosine falls over the whole run, whose length is not known beforehand: set trainer.max_epochs or "
+                "lr_schedule=cosine falls over the whole run, whose length is unknown: set trainer.max_epochs or "
                 "trainer.max_steps, or choose lr_schedule=none."
             )
         return LambdaLR(optimizer, CosineFactor(self.final, run.steps_per("fraction")))
 
 
 class CosineFactor:
-    """step → share of lr. An object, whose attributes torch keeps in the checkpoint: a prolonged run keeps its first horizon.
+    """Maps a step to the share of lr; an object, since torch keeps its attributes in the checkpoint.
 
-    (`CosineAnnealingLR` would rise again there.)
+    An extended run thus keeps its original horizon, where `CosineAnnealingLR` would rise again.
     """
 
     def __init__(self, final: float, steps: float) -> None:
@@ -61,7 +62,7 @@ class CosineFactor:
 
 
 class MultiStepLR(LRSchedule):
-    """lr times `gamma` at each milestone, counted in `unit` (fraction of the run, epoch or step)."""
+    """Multiplies lr by `gamma` at each milestone, counted in `unit` (fraction of the run, epoch or step)."""
 
     def __init__(self, milestones: Sequence[float] = (0.5, 0.75), gamma: float = 0.1, unit: str = "fraction") -> None:
         self.unit = check_choice("unit", unit, UNITS)

@@ -1,4 +1,4 @@
-"""A number of a model or an objective that follows a schedule: a capacity, a temperature."""
+"""A value of a model or an objective that follows a schedule: a capacity, a temperature."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from vae_lightning.schedules.beta import Constant, RunLength, Schedule, check_no
 
 
 class ScheduledValue(nn.Module):
-    """`value`, a scalar tensor, is the schedule's at the current training step; a buffer, so that a checkpoint keeps it.
+    """`value`, a scalar tensor, is the schedule's value at the current training step; a buffer, so that checkpoints keep it.
 
-    The training loop calls `begin` once and `move` before each step; without one it stays where the schedule starts.
+    The training loop calls `begin` once and `move` before each step; without one the value stays where the schedule starts.
     """
 
     value: Tensor
@@ -22,8 +22,9 @@ class ScheduledValue(nn.Module):
         self.register_buffer("value", torch.tensor(float(self.schedule.at(0))))
 
     def begin(self, run: RunLength) -> None:
+        """Tell the schedule the length of the run."""
         self.schedule.begin(run)
 
     def move(self, step: int) -> None:
-        """To the value in force at `step`."""
+        """Set `value` to that of `step`."""
         self.value.fill_(self.schedule(step))

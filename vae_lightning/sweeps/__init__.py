@@ -1,1 +1,1 @@
-"""Many runs from one command line: started, watched, resumed, searched and answered."""
+"""Many runs from one command line: launching, progress display, resuming and searching."""

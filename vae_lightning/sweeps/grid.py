@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
 
 from hydra.core.override_parser.types import Override
 
 from vae_lightning.runs.sweep_record import FINISHED
-from vae_lightning.sweeps.sweeper import RecordedSweeper, check_swept, label_of, register
-from vae_lightning.sweeps.watch import Watch
+from vae_lightning.sweeps.sweeper import RecordedSweeper, check_swept, label_of
 
 
 class GridSweeper(RecordedSweeper):
-    """Lists, ranges, globs and choices in every combination, the last key changing first."""
+    """Runs every combination of lists, ranges, globs and choices; the last key changes fastest."""
 
     def check(self, overrides: dict[str, Override]) -> None:
+        """Also refuses intervals."""
         super().check(overrides)
         check_swept(overrides, Override.is_discrete_sweep, "an interval has no grid; search it with sweep=optuna.")
 
     def total(self, overrides: dict[str, Override]) -> int:
+        """The number of combinations."""
         return len(self.record.jobs) or len(combinations(overrides))
 
-    def run(self, overrides: dict[str, Override], watch: Watch) -> None:
+    def run(self, overrides: dict[str, Override]) -> None:
+        """Launches all combinations that are not finished yet."""
         if not self.record.jobs:
             swept = [key for key, override in overrides.items() if override.is_sweep_override()]
             for combination in combinations(overrides):
@@ -39,14 +40,3 @@ def _texts(key: str, override: Override) -> list[str]:
     if override.is_sweep_override():
         return [f"{key}={value}" for value in override.sweep_string_iterator()]
     return [override.input_line or ""]
-
-
-def register_all() -> None:
-    register("GridSweeper", GridSweeper)
-    register("OptunaSweeper", optuna_sweeper)
-
-
-def optuna_sweeper(**arguments: Any) -> Any:
-    from vae_lightning.sweeps.search import OptunaSweeper
-
-    return OptunaSweeper(**arguments)

@@ -1,4 +1,4 @@
-"""One job of a sweep, in whatever process its launcher runs it: what becomes of it is written down, and the sweep goes on."""
+"""One job of a sweep, in whatever process its launcher runs it: its outcome is recorded, and the sweep goes on."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Pruned(Exception):
     """A search stopped this run early."""
 
 
-def run(task: Callable[[DictConfig], Any], config: DictConfig) -> None:
-    """Runs `task` as the job that Hydra is at. Its errors are recorded, never raised; an interruption is both."""
+def run(task: Callable[[DictConfig], object], config: DictConfig) -> None:
+    """Runs `task` as Hydra's current job. Errors are recorded and not raised; an interruption is recorded and raised."""
     hydra = HydraConfig.get()
     sweep, folder = Path(hydra.sweep.dir).absolute(), job_folder()
     number = int(folder.name.partition("_")[0])
     with try_lock(lock_path(sweep, number)) as free:
         if not free or read_json(state_path(sweep, number)).get("state") in FINISHED:
-            return  # another process is at it, or was: a launcher that gave up may still have had it in its queue
+            return  # another process runs or ran this job: a launcher that failed may still have it in its queue
         started = time.perf_counter()
-        again = {"error": None, "traceback": None, "pruned": None}
-        update_state(sweep, number, state="running", **again, **this_process(), threads=share_threads())
+        cleared = {"error": None, "traceback": None, "pruned": None}
+        update_state(sweep, number, state="running", **cleared, **this_process(), threads=share_threads())
 
         def end(state: str, **more: Any) -> None:
             update_state(sweep, number, state=state, seconds=round(time.perf_counter() - started, 2), **more)
@@ -41,31 +41,33 @@ def run(task: Callable[[DictConfig], Any], config: DictConfig) -> None:
             task(config)
         except (KeyboardInterrupt, SystemExit) as error:
             end("interrupted")
-            raise KeyboardInterrupt from error  # Lightning makes an exit of it, which a launcher would take for the end of all
+            # Lightning turns Ctrl-C into SystemExit, which would make a launcher end the whole sweep
+            raise KeyboardInterrupt from error
         except BaseException as error:
             if read_json(state_path(sweep, number)).get("pruned"):
                 end("pruned")
             else:
-                end("failed", error=sentence(error), traceback=_traceback(error))
+                end("failed", error=error_sentence(error), traceback=_traceback(error))
             if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()  # Hydra made it; the run never began
+                folder.rmdir()  # Hydra created it, and the run never started
         else:
-            end("done", metrics=figures(folder))
+            end("done", metrics=metrics_in(folder))
 
 
 def job_folder() -> Path:
-    """The run folder of the job that Hydra is at."""
+    """The run folder of Hydra's current job."""
     hydra = HydraConfig.get()
     return Path(hydra.sweep.dir).absolute() / hydra.sweep.subdir
 
 
 def label_of(folder: Path) -> str:
-    """What the record of the sweep calls the job of this run folder."""
+    """The label of the job of this run folder, from the sweep's record."""
     sweep, number = folder.parent, int(folder.name.partition("_")[0])
     return load(sweep).jobs[number].label
 
 
-def sentence(error: BaseException) -> str:
+def error_sentence(error: BaseException) -> str:
+    """The error in one line."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MissingMandatoryValue):
@@ -73,8 +75,8 @@ def sentence(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
 
 
-def figures(folder: Path) -> dict[str, dict[str, float]]:
-    """The numbers of results.json, by split."""
+def metrics_in(folder: Path) -> dict[str, dict[str, float]]:
+    """The numbers in a run's results.json, by split."""
     results = read_json(folder / "results.json")
     return {
         split: {name: value for name, value in values.items() if isinstance(value, int | float)}
@@ -84,7 +86,7 @@ def figures(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def share_threads() -> int | None:
-    """The cores shared out among jobs that run side by side on one machine: at most this job's part of them, if there are any."""
+    """Limits this job to its share of the machine's cores if jobs run in parallel; returns the number of threads."""
     if parallel_jobs() == 1:
         return None
     import torch
@@ -95,17 +97,18 @@ def share_threads() -> int | None:
 
 
 def parallel_jobs() -> int:
-    """How many jobs the launcher runs at once on one machine, as its `n_jobs` says (negative: from the last core, as joblib)."""
+    """How many jobs the launcher runs at once on one machine: its `n_jobs` (negative: counted from all cores, as in joblib)."""
     count = HydraConfig.get().launcher.get("n_jobs", 1)
     return int(count) if count > 0 else max(1, cores() + 1 + int(count))
 
 
 def cores() -> int:
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _traceback(error: BaseException) -> str | None:
-    """None where a wrong value is all there is to say; a sentence that other code is the reason of keeps the way to it."""
+    """None if the deepest cause is a user's mistake, for which the sentence is enough."""
     deepest = error
     while deepest.__cause__ is not None:
         deepest = deepest.__cause__

@@ -1,21 +1,20 @@
-"""Launching the jobs of a sweep so that all of them are tried, whatever happens to some."""
+"""Launches the jobs of a sweep so that every job gets a try, whatever happens to the others."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from hydra.plugins.launcher import Launcher
 
 from vae_lightning.errors import RunError
-from vae_lightning.runs.sweep_record import Job, Sweep, is_locked, lock_path
+from vae_lightning.runs.sweep_record import Job, JobState, Sweep, is_locked, lock_path
 
-LOST = "Its process ended without a word (killed, or out of memory?)."
+LOST = "Its process ended without an error message (killed, or out of memory?)."
 
 
 def launch(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job]) -> None:
-    """Runs `jobs` by the launcher. A launcher that gives up is started again for those that it had not come to."""
+    """Runs `jobs` with the launcher. If the launcher fails, it is started again for the jobs that it did not reach."""
     waiting = list(jobs)
     together = True
     while waiting:
@@ -25,7 +24,7 @@ def launch(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job]) -> None:
         for job in batch:
             _settle(sweep, job, error, alone=len(batch) == 1)
         left = [job for job in waiting if sweep.state(job)["state"] == "waiting"]
-        # where a whole batch came to nothing, one job alone may be the reason
+        # if a whole batch achieved nothing, a single job may be the reason: from then on launch one at a time
         together = together and len(left) < len(waiting)
         waiting = left
 
@@ -41,13 +40,13 @@ def _launch(launcher: Launcher, jobs: Sequence[Job]) -> Exception | None:
 
 
 def _wait_for_running(sweep: Sweep, jobs: Sequence[Job], interval: float = 0.2) -> None:
-    """A launcher that gives up for one job may leave others running in their processes."""
+    """A launcher that fails for one job may leave others running in their processes."""
     while any(sweep.true_state(job)["state"] == "running" for job in jobs):
         time.sleep(interval)
 
 
 def _settle(sweep: Sweep, job: Job, error: Exception | None, alone: bool) -> None:
-    """What a launched job came to, where it could not say so itself; one that was launched `alone` is not tried again."""
+    """Records the outcome of a job that could not record it itself. A job that was launched alone is not tried again."""
     state = sweep.true_state(job)["state"]
     if state == "interrupted":
         sweep.set_state(job, "failed", error=LOST)
@@ -59,15 +58,15 @@ def _settle(sweep: Sweep, job: Job, error: Exception | None, alone: bool) -> Non
 
 
 def refuse_if_running(sweep: Sweep) -> None:
-    """RunError where jobs of this sweep are running in other processes."""
+    """Raises RunError if jobs of this sweep are running in other processes."""
     running = [job for job in sweep.jobs if is_locked(lock_path(sweep.folder, job.number))]
     if running:
         job = running[0]
         state = sweep.state(job)
         where = f"process {state.get('pid')} on {state.get('host')}"
-        raise RunError(f"Jobs of {sweep.folder} are running still ({job.folder} in {where}): wait for them or stop them first.")
+        raise RunError(f"Jobs of {sweep.folder} are still running ({job.folder} in {where}): wait for them or stop them first.")
 
 
-def failures(sweep: Sweep) -> list[tuple[Job, dict[str, Any]]]:
-    """The jobs that failed, with their states."""
+def failures(sweep: Sweep) -> list[tuple[Job, JobState]]:
+    """The failed jobs with their states."""
     return [(job, state) for job in sweep.jobs if (state := sweep.state(job))["state"] == "failed"]

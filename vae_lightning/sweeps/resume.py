@@ -1,4 +1,4 @@
-"""Going on with a sweep: `python train.py resume_sweep=<folder>`, and with a run of it that was interrupted."""
+"""Resumes a sweep, `python train.py resume_sweep=<folder>`, and its interrupted runs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ KEY = "resume_sweep"
 
 
 def resumed_arguments(arguments: Sequence[str]) -> list[str] | None:
-    """The command line that goes on with the sweep that `resume_sweep=<folder>` names; None where none is named.
+    """The command line that resumes the sweep named by `resume_sweep=<folder>`; None if there is no such argument.
 
-    Beside it, only how the jobs are launched may be given anew: overrides of `hydra`.
+    Raises:
+        UserError: when other overrides than those of `hydra`, which say how the jobs are launched, are given.
     """
     path = next((a.partition("=")[2] for a in arguments if a.startswith(f"{KEY}=")), None)
     if path is None:
@@ -26,22 +27,22 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str] | None:
     others = [a for a in arguments if not a.startswith(f"{KEY}=") and a not in ("-m", "--multirun")]
     for other in others:
         if not other.startswith(("hydra.", "hydra/", "+hydra.", "~hydra")):
-            raise UserError(f"{other} beside {KEY}: the sweep goes on as it was begun; only hydra.… may be set anew.")
+            raise UserError(f"{other} cannot be combined with {KEY}: a sweep resumes as it was started; only hydra.… may change.")
     sweep = load(path, KEY)
     if Path(sweep.directory).is_dir():
-        os.chdir(sweep.directory)  # what it was told in relative paths
+        os.chdir(sweep.directory)  # its arguments may have relative paths
     return ["--multirun", *sweep.arguments, *others, f"hydra.sweep.dir={quote(str(sweep.folder))}"]
 
 
 def was_interrupted(folder: Path) -> bool:
-    """Whether a run began in this folder and did not end."""
+    """Whether a run started in this folder and did not finish."""
     return (folder / "config.yaml").exists() and not training_finished(folder)
 
 
 def continue_run(folder: Path) -> float:
-    """Goes on with the interrupted run of `folder`, in its place; the best validation figure (see `training.finish.score`).
+    """Continues the interrupted run of `folder` in place and returns its best validation metric (see `finish.score`).
 
-    From its last whole checkpoint, exactly as if it had never stopped; anew, by its own configuration, where it has none yet.
+    It resumes bit for bit from the last intact checkpoint; without a checkpoint it starts again with its own configuration.
     """
     from vae_lightning.runs.config_file import read_config
     from vae_lightning.runs.folder import empty_folder
@@ -51,7 +52,7 @@ def continue_run(folder: Path) -> float:
 
     checkpoint = next((path for name in (LAST, PREVIOUS) if is_intact(path := folder / "checkpoints" / name)), None)
     if checkpoint is not None:
-        start = resume.find_resume_point(str(checkpoint), [], trust_run_code=True)  # the sweep is one's own
+        start = resume.find_resume_point(str(checkpoint), [], trust_run_code=True)  # this user started the sweep
         return fit(start.config, folder, start, sweep_job(start.config, folder))
     config = read_config(folder / "config.yaml", trusted=True)
     empty_folder(folder)

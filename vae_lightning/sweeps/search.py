@@ -1,10 +1,9 @@
-"""`python train.py sweep=optuna`: a search by Optuna's ask and tell, whose trials are jobs of a sweep."""
+"""`python train.py sweep=optuna`: a search with Optuna's ask and tell, whose trials are the jobs of a sweep."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import optuna
 from hydra.core.override_parser.types import Override
@@ -14,22 +13,32 @@ from optuna.trial import TrialState
 from vae_lightning.config.instantiate import instantiate_node
 from vae_lightning.errors import RunError, UserError, check_choice, check_int
 from vae_lightning.files import read_json
-from vae_lightning.noise import derive_seed as seed_of
+from vae_lightning.noise import derive_seed
 from vae_lightning.runs.study import open_storage, study_address
-from vae_lightning.runs.sweep_record import FINISHED, Job
-from vae_lightning.sweeps import space
+from vae_lightning.runs.sweep_record import FINISHED, Job, TrialRecord
+from vae_lightning.sweeps.search_space import as_override, distribution
 from vae_lightning.sweeps.sweeper import RecordedSweeper, check_swept, label_of
-from vae_lightning.sweeps.watch import Watch
 
 DIRECTIONS = ("minimize", "maximize")
 
 
 class OptunaSweeper(RecordedSweeper):
-    """Searches the swept keys for the best `metrics` of results.json (as `val/elbo`), one direction for each.
+    """Searches the swept keys for the best metrics in results.json.
 
-    n_trials: jobs in all, those before a resume included; n_jobs: asked for and launched at once; storage: null for a journal in
-    the sweep's folder, else the path of a journal or the address of a database, which several sweeps of the same `study_name` may
-    share. The sampler is seeded by (its seed, the number of trials), so that a resumed search goes on as if never interrupted.
+    The sampler is seeded with its seed and the number of trials so far, so a resumed search continues as if it had never been
+    interrupted.
+
+    Args:
+        sampler: the configuration of Optuna's sampler.
+        pruner: the configuration of Optuna's pruner.
+        metrics: names such as `val/elbo`.
+        directions: `minimize` or `maximize` for each metric.
+        n_trials: the number of jobs in all, including those before a resume.
+        n_jobs: how many trials are asked for and launched at once.
+        storage: null for a journal in the sweep's folder, else the path of a journal or the address of a database.
+        study_name: sweeps with the same storage and name share a study; null for the name of the sweep's folder.
+        params: overrides by key; the command line takes precedence.
+        report: whether to write the tables and the page at the end.
     """
 
     def __init__(
@@ -53,28 +62,31 @@ class OptunaSweeper(RecordedSweeper):
         self.seed = sampler.get("seed")
 
     def check(self, overrides: dict[str, Override]) -> None:
+        """Also checks this sweeper's own settings."""
         super().check(overrides)
         check_int("hydra.sweeper.n_trials", self.n_trials)
         check_int("hydra.sweeper.n_jobs", self.n_jobs)
         for direction in self.directions:
             check_choice("hydra.sweeper.directions", direction, DIRECTIONS)
         if not self.metrics or len(self.metrics) != len(self.directions):
-            raise UserError(f"hydra.sweeper.directions={self.directions}: one for each of metrics={self.metrics} is needed.")
+            raise UserError(f"hydra.sweeper.directions={self.directions}: one is needed for each of metrics={self.metrics}.")
         if self.prunes and len(self.metrics) > 1:
-            raise UserError("hydra/sweeper/pruner: runs can be pruned by one metric only; search one, or leave the pruner out.")
+            raise UserError("hydra/sweeper/pruner: pruning needs a single metric; search one metric, or leave the pruner out.")
         if OmegaConf.select(self.composed, "trainer.fast_dev_run"):
-            raise UserError("trainer.fast_dev_run=true would have no results to search by; set trainer.max_epochs=1 instead.")
+            raise UserError("trainer.fast_dev_run=true leaves no results to search by; set trainer.max_epochs=1 instead.")
         check_swept(overrides, lambda _: True, "")
         if not any(override.is_sweep_override() for override in overrides.values()):
             raise UserError(
-                "Nothing to search: give a key a list or an interval, as 'optimizer.lr=tag(log,interval(1e-4,1e-2))'."
+                "Nothing to search: give a key a list or an interval, such as 'optimizer.lr=tag(log,interval(1e-4,1e-2))'."
             )
 
     def total(self, overrides: dict[str, Override]) -> int:
+        """The number of trials."""
         return max(self.n_trials, len(self.record.jobs))
 
-    def run(self, overrides: dict[str, Override], watch: Watch) -> None:
-        self.spaces = {key: space.distribution(o) for key, o in overrides.items() if o.is_sweep_override()}
+    def run(self, overrides: dict[str, Override]) -> None:
+        """Asks for trials and launches them until there are `n_trials`."""
+        self.spaces = {key: distribution(o) for key, o in overrides.items() if o.is_sweep_override()}
         if self.record.search is None:
             self.record.search = {
                 "study_name": self.study_name or self.record.folder.name,
@@ -83,8 +95,8 @@ class OptunaSweeper(RecordedSweeper):
                 "directions": self.directions,
                 "pruned_by": self.metrics[0] if self.prunes else None,
             }
-        self.study()  # made before any job looks for it
-        self.finish_begun()
+        self.study()  # created before any job opens it
+        self.finish_interrupted()
         while len(self.record.jobs) < self.n_trials:
             jobs = self.ask(overrides, min(self.n_jobs, self.n_trials - len(self.record.jobs)))
             self.launch(jobs)
@@ -101,30 +113,34 @@ class OptunaSweeper(RecordedSweeper):
             load_if_exists=True,
         )
         if self.seed is not None:
+            trials = len(study.get_trials(deepcopy=False))
             with open_dict(config):
-                config.hydra.sweeper.sampler.seed = seed_of(self.seed, "sampler", len(study.get_trials(deepcopy=False))) % 2**31
+                config.hydra.sweeper.sampler.seed = derive_seed(self.seed, "sampler", trials) % 2**31
         study.sampler = instantiate_node(config, "hydra.sweeper.sampler")
         return study
 
     def ask(self, overrides: dict[str, Override], count: int) -> list[Job]:
-        """As many new jobs, whose swept keys the sampler has set."""
+        """New jobs with values from the sampler."""
         study = self.study()
         return [self._job(study.ask(self.spaces), overrides) for _ in range(count)]
 
     def _job(self, trial: optuna.Trial, overrides: dict[str, Override]) -> Job:
         texts = [
-            space.text(override, trial.params[key]) if key in self.spaces else override.input_line or ""
+            as_override(override, trial.params[key]) if key in self.spaces else override.input_line or ""
             for key, override in overrides.items()
         ]
-        return self.record.add(texts, label_of(texts, list(self.spaces)), self._facts(trial))
+        return self.record.add(texts, label_of(texts, list(self.spaces)), self._trial_entry(trial))
 
-    @staticmethod
-    def _facts(trial: optuna.Trial) -> dict[str, Any]:
-        # the id is what another process opens the trial by; Optuna's own integrations take it from the same place
-        return {"number": trial.number, "id": trial._trial_id, "params": trial.params}
+    def _trial_entry(self, trial: optuna.Trial) -> TrialRecord:
+        """What the job's process needs to open the trial. Optuna opens a trial by its id in the storage."""
+        assert self.record.search is not None
+        storage = open_storage(study_address(self.record.folder, self.record.search))
+        study_id = storage.get_study_id_from_name(self.record.search["study_name"])
+        trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+        return {"number": trial.number, "id": trial_id, "params": trial.params}
 
     def tell(self, jobs: Sequence[Job]) -> None:
-        """The results of ended jobs into the study."""
+        """Reports the results of ended jobs to the study."""
         study = self.study()
         for job in jobs:
             assert job.trial is not None
@@ -138,7 +154,11 @@ class OptunaSweeper(RecordedSweeper):
                 study.tell(job.trial["number"], state=ended, skip_if_finished=True)
 
     def values(self, job: Job) -> list[float]:
-        """The searched figures of a job. RunError where its results have none of that name."""
+        """The searched metrics of a job.
+
+        Raises:
+            RunError: when its results do not have them.
+        """
         results = read_json(self.record.folder / job.folder / "results.json")
         found = []
         for metric in self.metrics:
@@ -150,18 +170,18 @@ class OptunaSweeper(RecordedSweeper):
             found.append(float(value))
         return found
 
-    def finish_begun(self) -> None:
-        """After an interruption: the jobs that were asked for and did not end, and those that failed, as trials anew."""
+    def finish_interrupted(self) -> None:
+        """After an interruption: runs the jobs that were asked for but not finished, and the failed ones as new trials."""
         finished = [job for job in self.record.jobs if self.record.state(job)["state"] in FINISHED]
         self.tell(finished)
         study = self.study()
         open_trials = {t.number for t in study.get_trials(deepcopy=False) if not t.state.is_finished()}
-        begun = [job for job in self.record.jobs if job not in finished]
-        for job in begun:
+        unfinished = [job for job in self.record.jobs if job not in finished]
+        for job in unfinished:
             assert job.trial is not None
             if job.trial["number"] not in open_trials:
                 study.enqueue_trial(job.trial["params"])
-                job.trial = self._facts(study.ask(self.spaces))
-        if begun:
-            self.launch(begun)
-            self.tell(begun)
+                job.trial = self._trial_entry(study.ask(self.spaces))
+        if unfinished:
+            self.launch(unfinished)
+            self.tell(unfinished)

@@ -1,4 +1,4 @@
-"""What Hydra's sweepers of this framework have in common, and how Hydra finds them. Imports no torch."""
+"""What the sweepers have in common: the record on disk, launching, interruption and the closing report. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -25,31 +23,36 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
-from vae_lightning.errors import RunError, UserError, check_bool
+from vae_lightning.config.command_line import config_flags
+from vae_lightning.errors import RunError, UserError, check_bool, printable
 from vae_lightning.files import try_lock
 from vae_lightning.runs.sweep_record import Job, Sweep, is_sweep, load
 from vae_lightning.sweeps.launch import failures, launch, refuse_if_running
-from vae_lightning.sweeps.watch import Watch, closing_lines
+from vae_lightning.sweeps.progress_display import ProgressDisplay, failure_lines
 
 LOCK = "sweep.lock"
 
 
 class RecordedSweeper(Sweeper):
-    """A sweep with a record on disk. Subclasses say which jobs there are, in `jobs`.
+    """A sweep with a record on disk. Subclasses decide which jobs there are.
 
-    params: overrides by key, as on the command line, which wins. report: whether tables and the page are made at the end.
+    Args:
+        params: overrides by key; the command line takes precedence.
+        report: whether to write the tables and the page at the end.
     """
 
     def __init__(self, params: dict[str, str] | None = None, report: bool = True) -> None:
         self.params, self.report = params or {}, report
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra before `sweep`."""
         self.composed, self.context = config, hydra_context
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
+        """Called by Hydra with the overrides of the command line."""
         from vae_lightning.config.messages import with_messages
 
         with_messages(lambda: self._sweep(arguments))
@@ -61,27 +64,33 @@ class RecordedSweeper(Sweeper):
         console = Console(highlight=False)
         with try_lock(folder / LOCK) as free:
             if not free:
-                raise RunError(f"The sweep {folder} is running still, in another process.")
+                raise RunError(f"The sweep {folder} is already running in another process.")
             self.open(folder)
-            console.print(f"sweep {escape(os.path.relpath(folder))}", soft_wrap=True)
+            console.print(f"sweep {escape(printable(os.path.relpath(folder)))}", soft_wrap=True)
             try:
-                with terminable(), Watch(self.record, self.total(overrides), console) as watch:
-                    self.run(overrides, watch)
+                with terminable(), ProgressDisplay(self.record, self.total(overrides), console):
+                    self.run(overrides)
             except KeyboardInterrupt as interruption:
-                console.print(f"interrupted; it goes on by: python train.py {escape(resuming(folder))}", soft_wrap=True)
+                command = f"python train.py {resume_argument(folder)}"
+                console.print(f"interrupted; resume with: {escape(printable(command))}", soft_wrap=True)
                 sys.exit(exit_status(interruption))
         self.close(console)
 
     def open(self, folder: Path) -> None:
-        """A new record, or the one that this very command line began. UserError where another one did."""
+        """Starts a new record, or reopens the one that this same command line started.
+
+        Raises:
+            UserError: when the folder has the sweep of another command line.
+            RunError: when its jobs are still running.
+        """
         given = [*self.composed.hydra.overrides.hydra, *self.composed.hydra.overrides.task]
-        arguments = [*config_flags(), *(a for a in given if not a.startswith(("hydra.sweep.dir=", "hydra.mode=")))]
+        arguments = [*config_flags(sys.argv[1:]), *(a for a in given if not a.startswith(("hydra.sweep.dir=", "hydra.mode=")))]
         if is_sweep(folder):
             self.record = load(folder, "hydra.sweep.dir")
-            if swept_by(self.record.arguments) != swept_by(arguments):
+            if without_launch_settings(self.record.arguments) != without_launch_settings(arguments):
                 raise UserError(
-                    f"hydra.sweep.dir={folder}: another command line's sweep lies there ({' '.join(self.record.arguments)}); "
-                    f"take another folder, or go on with that sweep by {resuming(folder)}."
+                    f"hydra.sweep.dir={folder}: this folder has the sweep of another command line "
+                    f"({' '.join(self.record.arguments)}); choose another, or resume that one with {resume_argument(folder)}."
                 )
             refuse_if_running(self.record)
             for job in self.record.jobs:
@@ -89,20 +98,20 @@ class RecordedSweeper(Sweeper):
                 if state == "failed":
                     self.record.reset(job)
                 else:
-                    # an interrupted one waits for its turn, and its folder stays
+                    # an interrupted job waits for its turn and keeps its folder
                     self.record.set_state(job, "waiting" if state == "interrupted" else state)
         else:
             self.record = Sweep(folder, arguments)
         self.record.save()
 
     def overrides(self, arguments: Sequence[str]) -> dict[str, Override]:
-        """The parsed overrides by key; of two with the same key the last one, which is the command line's."""
+        """The parsed overrides by key; the last one for a key wins, so the command line overrides `params`."""
         texts = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         return {override.get_key_element(): override for override in parser.parse_overrides(texts)}
 
     def check(self, overrides: dict[str, Override]) -> None:
-        """UserError where this sweeper cannot do what is asked."""
+        """Raises UserError if this sweeper cannot run these overrides."""
         check_bool("hydra.sweeper.report", self.report)
 
     @abstractmethod
@@ -110,15 +119,20 @@ class RecordedSweeper(Sweeper):
         """The number of jobs that there will be."""
 
     @abstractmethod
-    def run(self, overrides: dict[str, Override], watch: Watch) -> None:
-        """Adds the missing jobs to the record and launches all that have not ended."""
+    def run(self, overrides: dict[str, Override]) -> None:
+        """Adds the missing jobs to the record and launches all that are not finished."""
 
     def launch(self, jobs: Sequence[Job]) -> None:
+        """Saves the record and runs these jobs."""
         self.record.save()
         launch(self.launcher, self.record, jobs)
 
     def close(self, console: Console) -> None:
-        """The summary, the failures and the exit status. A sweep of dry runs leaves nothing."""
+        """Prints the summary and the failures. A sweep of dry runs leaves no files.
+
+        Raises:
+            RunError: when jobs failed.
+        """
         self.record.save()
         failed = failures(self.record)
         if OmegaConf.select(self.composed, "trainer.fast_dev_run"):
@@ -130,32 +144,25 @@ class RecordedSweeper(Sweeper):
 
             write_report([self.record.folder], console)
 
-        for line in closing_lines(self.record, failed):
+        for line in failure_lines(failed):
             console.print(line, soft_wrap=True)
         if failed:
-            again = resuming(self.record.folder)
-            raise RunError(f"{len(failed)} of {len(self.record.jobs)} jobs failed; {again} runs them again.")
+            again = resume_argument(self.record.folder)
+            raise RunError(f"{len(failed)} of {len(self.record.jobs)} jobs failed; run them again with {again}.")
 
 
-def swept_by(arguments: Sequence[str]) -> list[str]:
-    """What makes the jobs; how they are launched, which `hydra.…` says, may change from one start to the next."""
+def without_launch_settings(arguments: Sequence[str]) -> list[str]:
+    """The arguments that define the jobs; `hydra.…` defines how they are launched, which may change between starts."""
     return [argument for argument in arguments if not argument.lstrip("+~").startswith(("hydra.", "hydra/"))]
 
 
-def resuming(folder: Path) -> str:
-    """As a shell takes it."""
+def resume_argument(folder: Path) -> str:
+    """`resume_sweep=<folder>`, quoted for a shell."""
     return shlex.quote(f"resume_sweep={os.path.relpath(folder)}")
 
 
-def config_flags() -> list[str]:
-    """Where this command line has configuration from, if not from the program."""
-    parsed = get_args_parser().parse_args(sys.argv[1:])
-    folder = ["--config-dir", str(Path(parsed.config_dir).absolute())] if parsed.config_dir else []
-    return folder + (["--config-name", parsed.config_name] if parsed.config_name else [])
-
-
 def label_of(overrides: Sequence[str], swept: Sequence[str]) -> str:
-    """`model=conv beta=4`: the overrides of the keys that are swept, numbers to four digits."""
+    """`model=conv beta=4`: the overrides of the swept keys, numbers to four digits."""
     pairs = [text.lstrip("+").split("=", 1) for text in overrides if text.partition("=")[0] in swept]
     return " ".join(f"{key}={short(value)}" for key, value in pairs)
 
@@ -169,17 +176,10 @@ def short(value: str) -> str:
 
 
 def check_swept(overrides: dict[str, Override], allowed: Callable[[Override], bool], hint: str) -> None:
+    """Raises UserError with the hint for a swept key whose values are not `allowed`."""
     for override in overrides.values():
         if override.is_sweep_override() and not allowed(override):
             raise UserError(f"{override.input_line}: {hint}")
-
-
-def register(name: str, sweeper: Callable[..., Any]) -> None:
-    """Makes a sweeper known to Hydra, which looks for plugins in packages named hydra_plugins only.
-
-    It is then `_target_: hydra_plugins.vae_lightning.<name>`, and its class stays importable by its own name.
-    """
-    Plugins.instance().class_name_to_class[f"hydra_plugins.vae_lightning.{name}"] = sweeper  # type: ignore[assignment]
 
 
 class Terminated(KeyboardInterrupt):
@@ -188,8 +188,8 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """For the time of a sweep; while a model trains in this process, `interrupts` takes over."""
-    if threading.current_thread() is not threading.main_thread():  # where Python takes no handlers
+    """Turns SIGTERM into an exception during a sweep; while a model trains in this process, `interrupts` takes over."""
+    if threading.current_thread() is not threading.main_thread():  # Python sets signal handlers in the main thread only
         yield
         return
 
@@ -204,10 +204,10 @@ def terminable() -> Iterator[None]:
 
 
 def exit_status(interruption: BaseException) -> int:
-    """As shells have it: 143 for SIGTERM, which may have come to a job first, 130 for Ctrl-C."""
-    asked: BaseException | None = interruption
-    while asked is not None:
-        if isinstance(asked, Terminated) or (isinstance(asked, SystemExit) and asked.code == 128 + signal.SIGTERM):
+    """The shell's convention: 143 for SIGTERM, which a job may have received first, and 130 for Ctrl-C."""
+    cause: BaseException | None = interruption
+    while cause is not None:
+        if isinstance(cause, Terminated) or (isinstance(cause, SystemExit) and cause.code == 128 + signal.SIGTERM):
             return 128 + signal.SIGTERM
-        asked = asked.__cause__
+        cause = cause.__cause__
     return 128 + signal.SIGINT

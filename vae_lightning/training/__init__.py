@@ -1,1 +1,1 @@
-"""One training run, from a complete configuration to `results.json`."""
+"""Training a run: the LightningModule, its data, callbacks and loggers, resume, and several processes."""

@@ -1,38 +1,42 @@
-"""How the Trainer writes and reads checkpoints: beside and renamed, tensors and plain data only."""
+"""How the Trainer writes and reads checkpoint files: atomically, and tensors and plain data only."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from vae_lightning.runs.checkpoint_files import LAST, PREVIOUS, fsync_folder, link_or_copy, temporary_path
+from vae_lightning.files import atomic_write
+from vae_lightning.runs.checkpoint_files import LAST, PREVIOUS, link_or_copy
+from vae_lightning.training.processes.faults import explain_faults
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a sibling file, flushes it to the disk and renames it, so that a half-written checkpoint is never taken for one.
+    """Writes a sibling file, flushes it to the disk and renames it, so that no reader sees a half-written checkpoint.
 
-    The last.ckpt that was there stays as previous.ckpt.
+    The last.ckpt of before is kept as previous.ckpt.
+
+    Args:
+        folder: the run folder, for the error message if the disk is full.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        new = temporary_path(target)
-        try:
-            with new.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
+
+        def keep_previous() -> None:
             if target.name == LAST and target.exists():
                 link_or_copy(target, target.with_name(PREVIOUS))
-            new.replace(target)
-            fsync_folder(target.parent)
-        finally:
-            new.unlink(missing_ok=True)
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        with explain_faults(self.folder):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(target, durable=True, before_rename=keep_previous) as file:
+                torch.save(checkpoint, file)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         return torch.load(path, map_location=map_location or "cpu", weights_only=True)

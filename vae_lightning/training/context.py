@@ -1,4 +1,4 @@
-"""What the parts of a run share."""
+"""What the functions that train a run share."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from vae_lightning.training.module import VAEModule
 
 @dataclass(frozen=True)
 class SweepJob:
-    """What a run in a sweep has beside its configuration; the sweep makes it, so that training need not know of sweeps.
+    """What a sweep adds to the configuration of one of its runs, so that training need not know about sweeps.
 
     Args:
-        callbacks: report progress to the sweep, and end runs that it prunes.
-        strategy: Lightning's strategy that the job can be trained by, in place of `trainer.strategy`.
+        callbacks: report progress to the sweep, and end the runs that it prunes.
+        strategy: the Lightning strategy to train the job with, instead of `trainer.strategy`.
     """
 
     callbacks: Sequence[Callback]
@@ -29,7 +29,16 @@ class SweepJob:
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """A run that is put together: its configuration and folder, what is trained on what and by what, and where it reports."""
+    """A run ready to be trained.
+
+    Args:
+        config: its complete configuration.
+        folder: its run folder.
+        module: trains the model.
+        data: serves the batches.
+        trainer: Lightning's Trainer.
+        report: prints to the terminal and the run's log.
+    """
 
     config: DictConfig
     folder: Path

@@ -1,29 +1,34 @@
-"""Where in its data a training run is, and what that place depends on."""
+"""How far a training run is in its data, and where it can be interrupted.
+
+`resume=` restores the order of the data in three steps. A checkpoint holds the `Position` (`checkpoint_state.py`). On a resume,
+`VAEDataModule` starts its sampler at that epoch and batch. The sampler (`data/sampler.py`) computes the permutation of an epoch
+from (seed, epoch) and skips the batches that the run has already had.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lightning.pytorch import Trainer
 
+from vae_lightning.training import private_apis as lightning_loops
+
 
 class Position(NamedTuple):
-    """`epoch` epochs are done, and `batch` batches of the next one; 0 ≤ batch."""
+    """`epoch` epochs are done, and `batch` batches of the next one."""
 
     epoch: int
     batch: int
 
 
 def position(trainer: Trainer) -> Position:
-    """Of a running trainer, or of one whose progress was just read from a checkpoint."""
-    epochs: Any = trainer.fit_loop.epoch_progress.current
-    batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
-    return Position(epochs.processed, batches.processed if epochs.ready > epochs.processed else 0)
+    """The position of a trainer that is running, or has just loaded its progress from a checkpoint."""
+    return Position(lightning_loops.epochs_done(trainer), lightning_loops.batches_done(trainer))
 
 
-def batch_layout(trainer: Trainer) -> dict[str, Any]:
-    """What the batches of an epoch depend on; changed in the middle of one, it would show images twice, and others never."""
-    data = getattr(getattr(trainer, "datamodule", None), "data", None)  # loaders of one's own have none
+def batch_layout(trainer: Trainer) -> dict[str, int | float | None]:
+    """What the batches of an epoch depend on: changed within an epoch, some images would come twice and others never."""
+    data = getattr(getattr(trainer, "datamodule", None), "data", None)  # a user's own data module may have none
     return {
         "data.batch_size": getattr(data, "batch_size", None),
         "trainer.accumulate_grad_batches": trainer.accumulate_grad_batches,
@@ -33,19 +38,18 @@ def batch_layout(trainer: Trainer) -> dict[str, Any]:
 
 
 def between_steps(trainer: Trainer, batch_idx: int) -> bool:
-    """Whether the run can be left after this batch and taken up again as if it had not been.
+    """Whether a checkpoint written after this batch can be resumed exactly.
 
-    Not where gradients wait for more batches, and not where an epoch's end, a validation or the run's end comes next: Lightning
-    would leave these out when it goes on from there.
+    It cannot while accumulated gradients wait for more batches, nor just before the end of an epoch, a validation or the end of
+    the run: Lightning would skip these on a resume.
     """
     done = batch_idx + 1
-    loop = trainer.fit_loop.epoch_loop
-    if loop.batch_progress.is_last_batch or done >= trainer.num_training_batches or done % trainer.accumulate_grad_batches:
+    if lightning_loops.on_last_batch(trainer) or done >= trainer.num_training_batches or done % trainer.accumulate_grad_batches:
         return False
-    if trainer.should_stop or 0 <= loop.max_steps <= trainer.global_step:
+    if trainer.should_stop or 0 <= lightning_loops.step_limit(trainer) <= trainer.global_step:
         return False
-    every: Any = trainer.val_check_batch
+    every = lightning_loops.batches_between_validations(trainer)
     if every is None or every == float("inf"):
         return True
-    counted = loop.total_batch_idx + 1 if trainer.check_val_every_n_epoch is None else done
+    counted = lightning_loops.batches_of_all_epochs(trainer) if trainer.check_val_every_n_epoch is None else done
     return bool(counted % every)

@@ -1,4 +1,4 @@
-"""The `LightningDataModule` that serves any `ImageData`."""
+"""The `LightningDataModule` that serves the batches of any `ImageData`, from the position at which a run is resumed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
 
 from vae_lightning.data.base import Batch, ImageData, Images
 from vae_lightning.data.binarization import prepare_splits
@@ -17,9 +18,12 @@ from vae_lightning.training.data_position import Position, position
 
 
 class VAEDataModule(LightningDataModule):
-    """Loaders whose samplers hand whole batches of places to the data set: no per-image work, no collating.
+    """DataLoaders whose samplers give the indices of a whole batch to the data set: no work per image, no collating.
 
-    mode: how pixels are binarised (`data.binarization.resolve`); seed: the run's, which the order of the batches hangs on.
+    Args:
+        data: the images.
+        mode: how pixels are binarised, see `data.binarization.resolve_binarization`.
+        seed: the run's; the order of the training batches is drawn from it.
     """
 
     def __init__(self, data: ImageData, mode: str, seed: int) -> None:
@@ -33,13 +37,16 @@ class VAEDataModule(LightningDataModule):
             self.splits = prepare_splits(self.data.splits(), self.mode, self.data.split_seed, training=True)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """From the place on where the run is: the first batches may be fetched before the first `set_epoch`."""
+        """Training batches in the order of (seed, epoch), from the run's position on.
+
+        The position is given to the sampler here, since batches may be fetched before the first `set_epoch`.
+        """
         rank, world = self._rank()
-        # the trainer learns only later, from the checkpoint, where it is
+        # on a resume, the checkpoint's position (`load_state_dict`): the trainer has not loaded its own progress yet
         place = max(self.start, Position(0 if self.trainer is None else position(self.trainer).epoch, 0))
         size, batch_size = len(self.splits["train"]), self.data.batch_size
         if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
-            # the same batches in the same order
+            # the same batches in the same order in each epoch
             return self._loader("train", OrderedBatches(size, batch_size, rank, world, place.epoch, place.batch))
         sampler = ShuffledBatches(size, batch_size, self.seed, place.epoch, rank, world, self.data.drop_last, place.batch)
         if len(sampler) == 0:
@@ -50,11 +57,11 @@ class VAEDataModule(LightningDataModule):
         return self._loader("train", sampler)
 
     def _check_interval(self, batches: int) -> None:
-        """Lightning would find it only now too, and in many lines."""
-        trainer: Any = self.trainer
+        """Reports a val_check_interval longer than an epoch; Lightning would need many lines for it."""
+        trainer = self.trainer
         if trainer is None or trainer.check_val_every_n_epoch is None or not isinstance(trainer.val_check_interval, int):
             return
-        limit = trainer.limit_train_batches
+        limit: int | float = trainer.limit_train_batches
         used = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
         if trainer.val_check_interval > used:
             raise InvalidValue(
@@ -62,7 +69,7 @@ class VAEDataModule(LightningDataModule):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The place in the data."""
+        """The position in the data, for the checkpoint."""
         return {} if self.trainer is None else position(self.trainer)._asdict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -76,7 +83,7 @@ class VAEDataModule(LightningDataModule):
         """(rank, number of processes)."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def _loader(self, split: str, sampler: Any) -> DataLoader[Any]:
+    def _loader(self, split: str, sampler: Sampler[Tensor] | OrderedBatches) -> DataLoader[Any]:
         return DataLoader(
             self.splits[split],
             sampler=sampler,
@@ -85,10 +92,10 @@ class VAEDataModule(LightningDataModule):
             num_workers=self.data.num_workers,
             persistent_workers=False,
             pin_memory=torch.cuda.is_available(),
-            # a generator of its own: starting an epoch does not advance torch's global one
+            # a generator of its own: starting an epoch does not advance torch's global generator
             generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader")),
         )
 
 
 def _as_it_is(batch: Batch) -> Batch:
-    return batch  # it is tensors already: torch's own way looks through it for arrays
+    return batch  # already tensors; torch's own function would search it for arrays

@@ -1,4 +1,4 @@
-"""What a run measures, draws and writes after its last step."""
+"""What a run measures, draws and writes after its last training step."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from lightning.pytorch import Trainer
 from vae_lightning.data.base import Images
 from vae_lightning.data.sampler import OrderedBatches
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
+from vae_lightning.evaluation.metrics import VALIDATION_METRICS
+from vae_lightning.models.vae import VAE
 from vae_lightning.plots.projector import write_projection
 from vae_lightning.runs.checkpoint_files import LAST
 from vae_lightning.runs.console import describe_paths, results_table
@@ -22,16 +24,21 @@ from vae_lightning.training.module import VAEModule
 from vae_lightning.training.provenance import git_commit, hardware, versions
 from vae_lightning.training.recorder import check_finite_metrics
 
-TABLE_ROWS = ("elbo", "reconstruction", "kl", "active_units")
-
 
 def finish(run: TrainingContext) -> float:
-    """Val and test figures of the best checkpoint, the last pictures, `results.json` and the closing table."""
+    """Measures the best checkpoint on val and test, draws the last pictures, writes `results.json` and prints a table.
+
+    Returns:
+        The validation score, see `score`.
+    """
     folder, module, data, loggers = run.folder, run.module, run.data, run.trainer.loggers
     checkpoint = best_checkpoint(folder)
     progress = end_of_training(folder, module, run.trainer)
     if checkpoint is not None:
         module.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
+    for logger in loggers:
+        if isinstance(logger, TensorBoard):
+            logger.training_ended()
     vae = module.vae.eval().to(run.trainer.strategy.root_device)
     data.setup("fit")
     sums = {name: split_sums(vae, data.splits[name], name, data.data.eval_batch_size) for name in ("val", "test")}
@@ -45,20 +52,20 @@ def finish(run: TrainingContext) -> float:
         for logger in loggers:
             if isinstance(logger, TensorBoard) and logger.projector_images > 0:
                 write_projection(vae, data.splits["test"], Path(logger.log_dir), logger.projector_images)
-        write_results(folder, results)  # last: a run that has them is not gone on with, whatever it had still to write
-    run.report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, TABLE_ROWS))
+        write_results(folder, results)  # last: a run with results counts as finished and is not resumed
+    run.report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, VALIDATION_METRICS))
     if kept:
         run.report.say(closing_paths(folder, checkpoint, pictures))
     return score(metrics["val"])
 
 
 def score(metrics: dict[str, Any]) -> float:
-    """What a search maximises: the ELBO; −reconstruction where there is none."""
+    """The score that a search maximises: the ELBO, or −reconstruction if the model has no ELBO."""
     return float(metrics["elbo"] if "elbo" in metrics else -metrics["reconstruction"])
 
 
 def end_of_training(folder: Path, module: VAEModule, trainer: Trainer) -> dict[str, int]:
-    """Epochs and steps done. Where training ran in processes of its own, they and the figures are in its last checkpoint."""
+    """The numbers of epochs and steps; if worker processes trained, they and the metrics are read from last.ckpt."""
     last = folder / "checkpoints" / LAST
     if trainer.global_step == 0 and last.exists():
         content = read_checkpoint(last)
@@ -68,7 +75,7 @@ def end_of_training(folder: Path, module: VAEModule, trainer: Trainer) -> dict[s
 
 
 def best_checkpoint(folder: Path) -> Path | None:
-    """best.ckpt; last.ckpt where nothing was validated; None where no checkpoint was written."""
+    """best.ckpt; last.ckpt if there was no validation; None if no checkpoint was written."""
     for name in CHECKPOINTS:
         path = folder / "checkpoints" / f"{name}.ckpt"
         if path.exists():
@@ -76,14 +83,14 @@ def best_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def split_sums(vae: Any, split: Images, name: str, batch_size: int) -> SplitSums:
+def split_sums(vae: VAE, split: Images, name: str, batch_size: int) -> SplitSums:
     device = next(vae.parameters()).device
     batches = (split[places].to(device) for places in OrderedBatches(len(split), batch_size))
     return evaluate_elbo(vae, batches, name)
 
 
 def collect_results(run: TrainingContext, sums: dict[str, SplitSums], progress: dict[str, int]) -> dict[str, Any]:
-    """What `results.json` holds."""
+    """The content of `results.json`."""
     config, recorder, trainer = run.config, run.module.recorder, run.trainer
     train = recorder.history.get("train", {})
     splits = {name: {**s.metrics(), "kl_per_dimension": s.kl_per_dimension()} for name, s in sums.items()}
@@ -107,7 +114,7 @@ def collect_results(run: TrainingContext, sums: dict[str, SplitSums], progress: 
 
 
 def log_results(trainer: Trainer, metrics: dict[str, Any], step: int) -> None:
-    """Test figures into every logger, and into the HParams tab."""
+    """Logs the test metrics to every logger and to the HParams tab."""
     for logger in trainer.loggers:
         logger.log_metrics({f"test/{name}": float(value) for name, value in metrics.items()}, step)
         if isinstance(logger, TensorBoard):

@@ -1,4 +1,8 @@
-"""The `LightningModule`: what happens at each training step, and what is written of it."""
+"""The `LightningModule`: one training step of a VAE, its optimizer, its validation, and what is logged and saved.
+
+`training_step` shows the step. Elsewhere in this room: what is written to `metrics.csv` (`recorder.py`, `metrics_csv.py`), what a
+checkpoint holds beside the weights (`checkpoint_state.py`), and the order of the data (`datamodule.py`, `data_position.py`).
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,8 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from vae_lightning.data.base import Batch, pixels
@@ -28,19 +32,29 @@ from vae_lightning.schedules.learning_rate import LRSchedule
 from vae_lightning.schedules.scheduled_value import ScheduledValue
 from vae_lightning.training import silence_warnings as quiet  # noqa: F401
 from vae_lightning.training.callbacks.step_limit import total_steps
+from vae_lightning.training.checkpoint_state import Resumed, checkpoint_state
 from vae_lightning.training.compile import NOT_COMPILED, CompiledObjective
+from vae_lightning.training.private_apis import count_batches
 from vae_lightning.training.processes.lifetime import end_with_parent
 from vae_lightning.training.ranks import sum_over_ranks
 from vae_lightning.training.recorder import Recorder
-from vae_lightning.training.state import Resumed, checkpoint_state
 
 
 class VAEModule(LightningModule):
-    """Trains a `VAE` by an objective under a schedule of β.
+    """Trains a `VAE` by minimising an objective whose β follows a schedule.
 
-    optimizer: parameters → torch optimizer; dynamic: draw binary pixels anew at each step; seed: of the training noise, which is
-    a pure function of (seed, rank, epoch, batch); compile_mode: see `compiling`. Metrics go to the trainer's loggers as
-    `train_step/…` every `log_every_n_steps`, `train/…` and `val/…` each epoch, in nats per image.
+    Metrics go to the trainer's loggers as `train_step/…` every `log_every_n_steps`, and as `train/…` and `val/…` each epoch, in
+    nats per image.
+
+    Args:
+        vae: the model.
+        objective: gives the loss and its terms.
+        beta_schedule: β at each optimizer step.
+        optimizer: makes a torch optimizer of parameter groups.
+        lr_schedule: the learning rate at each optimizer step.
+        dynamic: whether binary pixels are drawn anew at each step (dynamic binarisation).
+        seed: of the training noise, which is a pure function of (seed, rank, epoch, batch).
+        compile_mode: see `compile.py`.
     """
 
     def __init__(
@@ -65,32 +79,35 @@ class VAEModule(LightningModule):
         self.recorder = Recorder(self)
         self.resumed = Resumed()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets a string or None without torch's search for parameters: Lightning sets the names of forty hooks at each step."""
+        if value.__class__ is str or (value is None and name in self.__dict__):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def setup(self, stage: str) -> None:
         if multiprocessing.parent_process() is not None:
             end_with_parent()
-        # constants such as the prior's mean are alike in every process: DDP need not send them at each step
-        constant = [name for name, _ in self.named_buffers() if name not in self.state_dict()]
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, constant)
 
     # ---------------------------------------------------------------- training
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One mini-batch. Nothing here waits for the device."""
         noise = self.training_noise(batch, batch_idx)
         x = self.training_pixels(batch, noise)
-        for value in self.scheduled.values():
-            value.move(self.trainer.global_step)
-        losses_of = self.compiled or self.objective
-        losses: Losses = losses_of(self.vae, x, self.beta_schedule(self.trainer.global_step), noise, batch.labels)
-        self.beta_schedule.observe(losses)
-        self.recorder.step(losses, len(x))
-        return losses["loss"]
+        beta = self.scheduled_beta(self.trainer.global_step)
+        # steps 1 to 4: encode x, draw z = μ + σ·ε, decode z, weigh the terms of the ELBO
+        losses = self.losses(self.vae, x, beta, noise, batch.labels)
+        self.observe(losses, len(x))
+        return losses["loss"]  # step 5: Lightning calls loss.backward() and optimizer.step()
 
     def training_noise(self, batch: Batch, batch_idx: int) -> Noise:
-        """Noise that a resumed run, or another number of loader workers, draws again; each process draws its own."""
+        """ε of this batch: the same after a resume and for any number of data workers, and different in each process."""
         return StreamNoise(self.generator, derive_seed(self.seed, "train", self.global_rank, self.current_epoch, batch_idx))
 
     def training_pixels(self, batch: Batch, noise: Noise) -> Tensor:
-        """x in [0, 1], float32, dynamically binarised by `noise` where the data are."""
+        """The images as float32 in [0, 1]; with dynamic binarisation, binary pixels drawn from `noise`."""
         if not self.dynamic:
             return pixels(batch.images)
         if isinstance(noise, StreamNoise):
@@ -98,12 +115,28 @@ class VAEModule(LightningModule):
         grey = pixels(batch.images)
         return (noise.uniform(grey) < grey).to(grey.dtype)
 
+    def scheduled_beta(self, step: int) -> float | Tensor:
+        """β at this optimizer step; also sets the other scheduled values of model and objective."""
+        for value in self.scheduled.values():
+            value.move(step)
+        return self.beta_schedule(step)
+
+    @property
+    def losses(self) -> Callable[..., Losses]:
+        """The objective, compiled or not: (vae, x, β, noise, labels) → its loss and terms."""
+        return self.compiled or self.objective
+
+    def observe(self, losses: Losses, images: int) -> None:
+        """Hands the terms of a step to β's schedule, which may act on them, and to the recorder."""
+        self.beta_schedule.observe(losses)
+        self.recorder.step(losses, images)
+
     def beta(self) -> float:
-        """β of the step under way or just done; before the first, the one that it will have."""
+        """β of the current or last step; before the first step, the β that it will have."""
         value = self.beta_schedule.in_force
         return float(self.beta_schedule(self.trainer.global_step) if value is None else value)
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = self.make_optimizer(self.parameter_groups())
         with prefix_key("lr_schedule"):
             scheduler = self.lr_schedule.build(optimizer, self.run_length())
@@ -112,13 +145,13 @@ class VAEModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """All parameters; those of the objective's that have settings of their own in groups of their own."""
+        """The optimizer's parameter groups: first the model's, then those of the objective that have settings of their own."""
         groups = self.objective.parameter_groups()
         apart = {id(parameter) for group in groups for parameter in group["params"]}
         return [{"params": [parameter for parameter in self.parameters() if id(parameter) not in apart]}, *groups]
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
-        """As `optimizer.zero_grad()`, without the profiler's record, which takes eight times as long."""
+        """Same as `optimizer.zero_grad()`, without its profiler record, which takes eight times as long."""
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
@@ -126,9 +159,14 @@ class VAEModule(LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """As Lightning does, and in bfloat16 too: it refuses fused optimizers there, though only float16 scales gradients."""
+        """Clips gradients as Lightning does, and also in bfloat16 with a fused optimizer.
+
+        Lightning refuses fused optimizers in mixed precision, though only float16 scales gradients.
+        """
+        if not gradient_clip_val:
+            return
         plugin = self.trainer.precision_plugin
-        if gradient_clip_val and isinstance(plugin, MixedPrecision) and plugin.scaler is None:
+        if isinstance(plugin, MixedPrecision) and plugin.scaler is None:
             Precision.clip_gradients(
                 plugin, optimizer, gradient_clip_val, GradClipAlgorithmType(gradient_clip_algorithm or "norm")
             )
@@ -137,13 +175,13 @@ class VAEModule(LightningModule):
 
     def run_length(self) -> RunLength:
         steps = total_steps(self.trainer)
-        if self.trainer.train_dataloader is None:  # in a run without max_epochs, whose batches are not counted yet
-            self.trainer.fit_loop.setup_data()
+        if self.trainer.train_dataloader is None:  # without max_epochs Lightning has not counted the batches yet
+            count_batches(self.trainer)
         batches = self.trainer.num_training_batches
         return RunLength(steps, math.ceil(batches / self.trainer.accumulate_grad_batches) if batches < math.inf else math.inf)
 
     def schedules(self) -> dict[str, Schedule]:
-        """β's and those of the model's and the objective's parts, by name."""
+        """β's schedule and those of parts of the model and the objective, by name."""
         return {"beta": self.beta_schedule} | {name: value.schedule for name, value in self.scheduled.items()}
 
     def on_fit_start(self) -> None:
@@ -157,7 +195,7 @@ class VAEModule(LightningModule):
     def on_fit_end(self) -> None:
         self.compiled = None
 
-    # ---------------------------------------------------------------- what is written, and kept
+    # ---------------------------------------------------------------- logging and checkpoints
 
     def on_train_start(self) -> None:
         self.recorder.begin()
@@ -203,5 +241,5 @@ class VAEModule(LightningModule):
             self.recorder.write("val", metrics, self.trainer.global_step)
 
 
-# Lightning reads it at each step, and Python works it out anew each time unless it is noted
+# Lightning looks at the signature at each step; Python computes it each time unless it is stored
 VAEModule.training_step.__signature__ = inspect.signature(VAEModule.training_step)  # type: ignore[attr-defined]

@@ -26,8 +26,8 @@ def low_overhead() -> Iterator[None]:
     """While a model trains: imported objects are not garbage-collected, and a machine without a GPU is not searched for one.
 
     torch's optimizers ask at every step whether an accelerator is there. Importing Lightning sets PYTORCH_NVML_BASED_CUDA_CHECK,
-    under which each answer loads the driver's library again. Where there is a GPU the variable stays as it is: without it, the
-    check would initialise the driver in this process, and processes forked later could not use it.
+    which makes each answer load the driver's library again. On a machine with a GPU the variable stays as it is: without it, the
+    check would initialise the driver in this process, and processes forked later could not use the GPU.
     """
     before = os.environ.get(NVML_CHECK)
     if not torch.cuda.is_available():

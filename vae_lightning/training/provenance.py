@@ -1,4 +1,4 @@
-"""With what software and on what hardware a run was made."""
+"""The software versions, git commit and hardware that a run is made with, for `results.json`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import torch
 
 from vae_lightning.version import __version__
 
-CPU_FACTS = Path("/proc/cpuinfo")
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 def versions() -> dict[str, str]:
-    """Of Python, of this package (which may run from its source, not installed) and of those that a result depends on."""
+    """The versions of Python, of this package and of the libraries that a result depends on."""
+    # this package may run from its source, without being installed
     packages = ("torch", "lightning", "hydra-core", "numpy")
     return {"python": platform.python_version(), "vae-lightning": __version__, **{name: version(name) for name in packages}}
 
 
 def git_commit() -> str | None:
-    """The commit of the source that ran, with `+` where it was changed since; None outside of a repository."""
+    """The commit of the source that ran, with `+` if the source was changed since; None outside a repository."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -35,7 +36,7 @@ def git_commit() -> str | None:
 
 
 def hardware(device: torch.device) -> str:
-    """The GPU's name, or the processor's and how many threads torch uses of it: `AMD EPYC, 2 threads`."""
+    """The GPU's name, or the processor's name and the number of threads that torch uses: `AMD EPYC, 2 threads`."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
@@ -43,6 +44,6 @@ def hardware(device: torch.device) -> str:
 
 
 def processor() -> str:
-    """Its name where Linux gives one, else its kind (`arm64`)."""
-    found = re.search(r"^model name\s*:\s*(.+)$", CPU_FACTS.read_text(encoding="utf-8"), re.M) if CPU_FACTS.exists() else None
+    """The processor's name if Linux reports one, else its architecture (`arm64`)."""
+    found = re.search(r"^model name\s*:\s*(.+)$", CPU_INFO.read_text(encoding="utf-8"), re.M) if CPU_INFO.exists() else None
     return found[1].strip() if found else platform.machine() or "CPU"

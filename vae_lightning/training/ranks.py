@@ -1,16 +1,17 @@
-"""Sums and lists over the processes of a run."""
+"""Sums, lists and roles over the processes of a run."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch import distributed as dist
 
 
 def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
-    """The sum of a float64 host tensor over all processes of the run."""
+    """The sum of a float64 tensor on the host over all processes of the run."""
     if not several_processes():
         return values
     summed = values.to(device)
@@ -19,7 +20,7 @@ def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
 
 
 def gather_over_ranks(value: Any) -> list[Any]:
-    """What each process of the run has, in the order of their ranks."""
+    """The values of all processes of the run, in the order of their ranks."""
     if not several_processes():
         return [value]
     values: list[Any] = [None] * dist.get_world_size()
@@ -29,3 +30,8 @@ def gather_over_ranks(value: Any) -> list[Any]:
 
 def several_processes() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def is_first_process() -> bool:
+    """Whether this is the main process, also before the processes have connected to each other."""
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What training writes of itself: the means of its steps and epochs, checked, named and handed to the loggers."""
+"""Computes the metrics of training steps and epochs and gives them to the loggers: to `metrics.csv`, TensorBoard and others."""
 
 from __future__ import annotations
 
@@ -6,60 +6,71 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from vae_lightning.errors import RunError
 from vae_lightning.training.ranks import gather_over_ranks, sum_over_ranks
 from vae_lightning.training.running_means import Means, NotFinite
 
+if TYPE_CHECKING:
+    from vae_lightning.training.module import VAEModule
+
 TRAINING = "trainer.detect_anomaly=true names the operation, a lower optimizer.lr or trainer.gradient_clip_val may prevent it."
-VALIDATION = "the terms of training and the weights were finite: look at that split's images, or lower optimizer.lr."
+VALIDATION = "the training terms and the weights were finite: check the images of that split, or lower optimizer.lr."
 
 
 def terms(names: Sequence[str]) -> str:
-    """`reconstruction and kl`: the terms among `names`, without their sums where one of them is there."""
+    """`reconstruction and kl`: the terms among `names`, without their sums unless there are no others."""
     return " and ".join([name for name in names if name not in ("loss", "elbo")] or names)
 
 
 def check_finite_metrics(
-    figures: Mapping[str, Mapping[str, float]], checkpoint: Path | None, progress: Mapping[str, int]
+    metrics: Mapping[str, Mapping[str, float]], checkpoint: Path | None, progress: Mapping[str, int]
 ) -> None:
-    """RunError where a final figure, by split and name, is not finite: no results are written of it."""
-    for split, values in figures.items():
+    """Raises RunError if a final metric is not finite, so that no results are written.
+
+    Args:
+        metrics: the final metrics by split and name.
+        checkpoint: the checkpoint that they were measured on.
+        progress: the numbers of `steps` and `epochs`.
+    """
+    for split, values in metrics.items():
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
             raise RunError(
-                f"NaN or infinity in the final figures of {split}, after step {progress['steps']}, epoch {progress['epochs']}: "
+                f"NaN or infinity in the final metrics of {split}, after step {progress['steps']}, epoch {progress['epochs']}: "
                 f"it began in {terms(bad)}. No results.json is written{f', {checkpoint.name} is kept' if checkpoint else ''}; "
                 f"{VALIDATION}"
             )
 
 
 class Recorder:
-    """Writes `train_step/…` every `log_every_n_steps` steps, `train/…` and `val/…` each epoch, in nats per image.
+    """Logs `train_step/…` every `log_every_n_steps` steps, and `train/…` and `val/…` each epoch, in nats per image.
 
-    Between two writes nothing is read from the device. Every figure is looked at before it is written, and before a checkpoint
-    is: one that is not finite ends the run with a RunError that names the step and the term in which it began.
+    Between two log entries nothing is read from the device. All metrics are checked before they are logged and before a
+    checkpoint is written: a NaN or infinity ends the run with a RunError that names the step and the term in which it began.
+
+    Args:
+        module: the module whose training is recorded.
     """
 
-    def __init__(self, module: LightningModule) -> None:
+    def __init__(self, module: VAEModule) -> None:
         self.module = module
-        self.shown: dict[str, float] = {}  # the last figures written, for the progress bar
-        self.history: dict[str, dict[str, float]] = {}  # the last figures of each kind, for the results
+        self.shown: dict[str, float] = {}  # the last metrics logged, for the progress bar
+        self.history: dict[str, dict[str, float]] = {}  # the last metrics of each kind, for the results
         self.means = Means()
         self._written: Tensor | None = None  # the totals at the last `train_step` row
         self._written_step = 0
-        self._lr = math.nan  # of the last step: once that is done, the optimizer has the next one's
-        self._clock: float | None = None  # when training was last seen to go on; None while something else is done
+        self._lr = math.nan  # of the last step: after it, the optimizer has that of the next step
+        self._clock: float | None = None  # when it was last read; None while it is paused
         self._seconds, self._images_before = 0.0, 0.0
         self.began, self.seconds_before = time.perf_counter(), 0.0
 
     def begin(self) -> None:
-        """When training begins or goes on."""
+        """Called when training begins or is resumed."""
         self.log_every: int = self.module.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self.resume_clock()
 
@@ -70,7 +81,7 @@ class Recorder:
         self.resume_clock()
 
     def step(self, losses: Mapping[str, Tensor], images: int) -> None:
-        """Takes the step's terms; every `log_every_n_steps` steps, writes the means since the last time."""
+        """Adds the terms of a step; every `log_every_n_steps` steps, logs the means since the last time."""
         step = self.module.trainer.global_step + 1
         self._lr = self.module.trainer.optimizers[0].param_groups[0]["lr"]
         self.means.add(losses, images, step)
@@ -86,7 +97,7 @@ class Recorder:
         self.write("train", self._train_metrics(totals, totals), self.module.trainer.global_step)
 
     def update_clock(self) -> None:
-        """Adds what training took since the clock was last read; validation, pictures and checkpoints do not count."""
+        """Adds the training time since the clock was last read; validation, pictures and checkpoints do not count."""
         if self._clock is not None:
             now = time.perf_counter()
             self._seconds += now - self._clock
@@ -100,10 +111,10 @@ class Recorder:
         self._clock = time.perf_counter()
 
     def write(self, kind: str, metrics: dict[str, float], step: int) -> None:
-        """Hands `kind/metric` to every logger. By hand, since `self.log` costs a tenth of a step for each metric."""
+        """Logs `kind/metric` to every logger, directly: Lightning's `self.log` costs a tenth of a step for each metric."""
         bad = tuple(name for name, value in metrics.items() if not math.isfinite(value))
         if bad:
-            self.check_finite()  # what training saw comes first
+            self.check_finite()  # an earlier one in training is the cause
             self._fail(self._message(NotFinite(step, bad), kind))
         epoch = self.module.current_epoch
         self.history[kind] = {**metrics, "step": step, "epoch": epoch}
@@ -113,7 +124,7 @@ class Recorder:
             logger.log_metrics({**named, "epoch": epoch}, step)
 
     def totals(self) -> Tensor:
-        """Over all processes; RunError where a term was not finite, in every process alike."""
+        """The sums over all processes. Raises RunError, in every process, if a term was not finite."""
         totals = sum_over_ranks(self.means.totals(), self.module.device)
         if not bool(torch.isfinite(totals).all()):
             found = [bad for bad in gather_over_ranks(self.means.not_finite) if bad is not None]
@@ -121,14 +132,14 @@ class Recorder:
         return totals
 
     def check_finite(self) -> None:
-        """RunError where a term since the last look, or a weight, is not finite: no checkpoint is made of that."""
+        """Raises RunError if a term since the last call, or a weight, is not finite, so that no checkpoint is written."""
         self.totals()
         weights = [torch.isfinite(parameter).all() for parameter in self.module.parameters()]
         if weights and not bool(torch.stack(weights).all()):
             self._fail(self._message(NotFinite(self.module.trainer.global_step, ("weights",)), "training"))
 
     def _train_metrics(self, totals: Tensor, epoch: Tensor) -> dict[str, float]:
-        """Means of `totals`; the speed is that of the epoch so far, as far as this process has run it."""
+        """The means of `totals`, with the speed of the epoch so far in images per second since the start or resume."""
         means = self.means.means(totals)
         images = epoch[-1].item() - self._images_before
         return {
@@ -140,30 +151,30 @@ class Recorder:
         }
 
     def _beta(self) -> dict[str, float]:
-        """β of the last step, where it does anything."""
-        return {"beta": self.module.beta()} if self.module.uses_beta else {}  # type: ignore[operator]
+        """β of the last step, if the objective uses it."""
+        return {"beta": self.module.beta()} if self.module.uses_beta else {}
 
-    def _fail(self, message: str) -> None:
-        """The same in every process, so that none waits for another; one of them says it."""
+    def _fail(self, message: str) -> NoReturn:
+        """Ends every process, so that none waits for another; the main process reports the message."""
         raise RunError(message) if self.module.trainer.is_global_zero else SystemExit(0)
 
     def _message(self, bad: NotFinite, kind: str) -> str:
         whole = self.means.names and set(bad.names) >= set(self.means.names)
-        began = "all terms at once, so in the weights that the step before left" if whole else terms(bad.names)
+        began = "all terms at once, so in the weights after the previous step" if whole else terms(bad.names)
         where, remedy = (" of validation", VALIDATION) if kind == "val" else ("", TRAINING)
         return (
-            f"NaN or infinity at step {bad.step}, epoch {self.module.current_epoch}{where}: it began in {began}. No "
-            f"checkpoint was written since, the last one is good; {remedy}"
+            f"NaN or infinity at step {bad.step}, epoch {self.module.current_epoch}{where}: it began in {began}. "
+            f"The last checkpoint was written before that and is good; {remedy}"
         )
 
-    # ---------------------------------------------------------------- across a resume
+    # ---------------------------------------------------------------- resume
 
     def elapsed(self) -> float:
-        """Seconds that the run has taken, those before it was resumed included."""
+        """Seconds that the run has taken, including those before it was resumed."""
         return self.seconds_before + time.perf_counter() - self.began
 
     def state_dict(self) -> dict[str, Any]:
-        """Of all that is the same in every process; `means` is each process's own."""
+        """What is the same in every process; each process saves its own `means`."""
         return {
             "shown": self.shown,
             "history": self.history,
@@ -173,7 +184,13 @@ class Recorder:
         }
 
     def load_state_dict(self, state: dict[str, Any], means: dict[str, Any] | None, images: float) -> None:
-        """`means`: this process's; `images`: seen in this epoch by all processes, which this one's speed leaves out."""
+        """Restores the state.
+
+        Args:
+            state: of `state_dict`.
+            means: the running means of this process; None if they were not saved.
+            images: images that all processes had seen in this epoch, which do not count for the speed.
+        """
         self.shown, self.history = state["shown"], state["history"]
         self._written, self._written_step = state["written"], state["written_step"]
         self.seconds_before, self._images_before = state["seconds"], images

@@ -1,4 +1,9 @@
-"""`resume=…`: which checkpoint a run goes on from, what may be changed on the way, and whether there is anything left to do."""
+"""`resume=…`: finds the checkpoint, applies the overrides that are allowed, and rolls the run folder back to it.
+
+A resumed run ends bit for bit as if it had not been interrupted. What that takes lies in other modules: the order of the data in
+`data_position.py`, `datamodule.py` and `data/sampler.py`; random states and running means in `checkpoint_state.py`; log files in
+`log_files.py`. Weights, optimizer and Lightning's own progress are restored by Lightning.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +26,15 @@ ORDER = (LAST, PREVIOUS, BEST)
 
 
 class ResumePoint(NamedTuple):
-    """Where a run goes on: its folder, its configuration as it now is, and the checkpoint with its content."""
+    """Where a run is resumed.
+
+    Args:
+        folder: the run folder.
+        config: the run's configuration, with the overrides applied.
+        checkpoint: the checkpoint file.
+        content: what the file holds.
+        overrides: the overrides of this resume.
+    """
 
     folder: Path
     config: DictConfig
@@ -39,54 +52,67 @@ class ResumePoint(NamedTuple):
 
 
 def find_resume_point(path: str, overrides: Sequence[str], trust_run_code: bool = False) -> ResumePoint:
-    """UserError where there is no such run or an override is not allowed; RunError where its checkpoint is damaged."""
+    """Finds the checkpoint to resume from and applies the overrides to the run's configuration.
+
+    Args:
+        path: a run folder, or a checkpoint in one.
+        overrides: from the command line.
+        trust_run_code: whether code that the run's configuration names may be imported.
+
+    Raises:
+        UserError: there is no such run, or an override is not allowed.
+        RunError: the checkpoint is damaged.
+    """
     folder = runs.folder_of(path, "resume")
     checkpoint = _checkpoint(path, folder)
     content = runs.read_checkpoint(checkpoint)
     place = content.get("position")
     if not isinstance(place, dict) or "ranks" not in content:
-        raise UserError(f"resume={path}: {checkpoint} was written by another version, and training cannot go on from it.")
+        raise UserError(f"resume={path}: {checkpoint} was written by another version and cannot be resumed.")
     if not place["resumable"]:
-        raise UserError(f"resume={path}: {checkpoint.name} was written during a validation; go on from resume={folder}.")
+        raise UserError(f"resume={path}: {checkpoint.name} was written during a validation; use resume={folder}.")
     config = runs.find_run(checkpoint, trust_run_code=trust_run_code).config
-    config.compile = config.get("compile", "none")  # a run from before there was any says nothing of it
+    config.compile = config.get("compile", "none")  # runs of earlier versions do not have this key
     return ResumePoint(folder, change(config, overrides), checkpoint, content, tuple(overrides))
 
 
 def _checkpoint(path: str, folder: Path) -> Path:
-    """The one that was named; else last.ckpt, or the newest that is there. A damaged one is named, and the one before it."""
+    """The checkpoint named by `path`, else the newest one of the run: last.ckpt if there is one.
+
+    If it is damaged, raises RunError with the command that resumes from an earlier one.
+    """
     given = Path(path).expanduser().absolute()
-    there = [folder / "checkpoints" / name for name in ORDER]
-    there = [file for file in there if file.is_file()]
+    existing = [folder / "checkpoints" / name for name in ORDER]
+    existing = [file for file in existing if file.is_file()]
     if given.suffix == ".ckpt":
         if not given.is_file():
-            raise UserError(f"resume={path}: there is no such file.")
-    elif not there:
+            raise UserError(f"resume={path}: no such file.")
+    elif not existing:
         raise UserError(
-            f"resume={path} has no checkpoint in {folder / 'checkpoints'}: its training did not get that far. Start a new run "
-            "with the overrides that its config.yaml lists."
+            f"resume={path} has no checkpoint in {folder / 'checkpoints'}: it was stopped before its first one. Start a new "
+            "run with the overrides listed in its config.yaml."
         )
-    chosen = given if given.suffix == ".ckpt" else there[0]
+    chosen = given if given.suffix == ".ckpt" else existing[0]
     if is_intact(chosen):
         return chosen
-    others = [file for file in there if file != chosen and is_intact(file)]
-    offer = f"go on from the one before it with: python train.py resume={others[0]}" if others else "there is no other"
-    raise RunError(f"{chosen} is damaged (it was cut short or changed) and is not read: {offer}.")
+    others = [file for file in existing if file != chosen and is_intact(file)]
+    offer = f"resume from an earlier one with: python train.py resume={others[0]}" if others else "there is no other"
+    raise RunError(f"{chosen} is damaged (truncated or changed): {offer}.")
 
 
 def change(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The run's configuration with `overrides`, none of which may change what its weights or its data mean."""
+    """The run's configuration with `overrides`; UserError if one of them changes what the weights or the data mean."""
     changed = with_overrides(config, overrides, GROUPS, "train")
     for text in overrides:
         key = text.partition("=")[0].partition("@")[0]
         free = key.partition(".")[0] in GROUPS or key in KEYS
         if not free and _value(changed, key) != _value(config, key):
             raise UserError(
-                f"{text}: {key} is fixed once a run has begun (here {key}={_value(config, key)}), since its weights, data or "
-                f"schedules depend on it; leave it out, or start a new run. What may change: {', '.join((*GROUPS, *KEYS))}."
+                f"{text}: {key} cannot change on a resume (the run has {key}={_value(config, key)}), since its weights, data or "
+                f"schedules depend on it; leave it out, or start a new run. What can change: {', '.join((*GROUPS, *KEYS))}."
             )
     if changed.trainer.fast_dev_run:
-        raise UserError("trainer.fast_dev_run keeps nothing, so that there is nothing to go on with: leave it out.")
+        raise UserError("trainer.fast_dev_run saves nothing that could be resumed: leave it out.")
     return changed
 
 
@@ -95,7 +121,7 @@ def _value(config: DictConfig, key: str) -> Any:
 
 
 def already_finished(start: ResumePoint) -> str | None:
-    """The sentence that says that nothing is left to do; None where something is."""
+    """A message that says that the run is finished; None if there is something left to do."""
     trainer, place = start.config.trainer, start.content["position"]
     results = runs.Run(start.folder, start.config, start.checkpoint).results()
     if place["batch"] or results.get("steps") != start.step:  # written after the last step
@@ -103,7 +129,7 @@ def already_finished(start: ResumePoint) -> str | None:
     epochs, steps = trainer.max_epochs, trainer.max_steps
     done = f"{start.folder} is finished ({start.epoch} epochs, {start.step} steps)"
     if early_stopped(start):
-        return f"{done}: early stopping ended it, and a greater callbacks.early_stopping.patience lets it go on."
+        return f"{done}: early stopping ended it; raise callbacks.early_stopping.patience to continue."
     if epochs is not None and 0 <= epochs <= start.epoch:
         longer = f"trainer.max_epochs={2 * start.epoch}"
     elif 0 <= steps <= start.step:
@@ -111,49 +137,50 @@ def already_finished(start: ResumePoint) -> str | None:
     else:
         return None
     rest = lr_is_zero(start)
-    return f"{done}: {rest}; a new run with {longer} learns longer." if rest else f"{done}: {longer} prolongs it."
+    return f"{done}: {rest}; start a new run with {longer}." if rest else f"{done}: {longer} extends it."
 
 
 def lr_is_zero(start: ResumePoint) -> str:
-    """That the learning rate has fallen to 0, where it has: schedules keep their first horizon."""
+    """A message that the learning rate has reached 0, or an empty one: schedules keep the length of the original run."""
     groups = [group for state in start.content["optimizer_states"] for group in state["param_groups"]]
     if any(float(group.get("lr", 1.0)) for group in groups):
         return ""
-    return (
-        f"lr_schedule={start.config.choices.lr_schedule} has brought its learning rate to 0, and further steps change no weight"
-    )
+    return f"lr_schedule={start.config.choices.lr_schedule} has brought the learning rate to 0, so further steps change nothing"
 
 
 def early_stopped(start: ResumePoint) -> bool:
-    from vae_lightning.training.callbacks.early_stopping import stopped
+    from vae_lightning.training.callbacks.early_stopping import has_stopped
 
     patience = OmegaConf.select(start.config, "callbacks.early_stopping.patience")
     states = start.content.get("callbacks", {})
     return patience is not None and any(
-        stopped(state, patience) for state in states.values() if isinstance(state, dict) and "wait_count" in state
+        has_stopped(state, patience) for state in states.values() if isinstance(state, dict) and "wait_count" in state
     )
 
 
 def reread_checkpoint(start: ResumePoint) -> ResumePoint:
-    """Read again once the run folder is held: processes of a command that was killed may have written another until then."""
+    """Reads the checkpoint again once the run folder is locked: until then, a killed command's processes may have replaced it."""
     return start._replace(content=runs.read_checkpoint(start.checkpoint))
 
 
 def roll_back_to_checkpoint(start: ResumePoint) -> list[str]:
-    """Makes the folder what it was at the checkpoint; returns what is to be said of it.
+    """Rolls the run folder back to the checkpoint.
 
-    The checkpoint becomes last.ckpt, metrics.csv and the event files are cut back, half-written files go, and `config.yaml` says
-    what was changed.
+    The checkpoint becomes last.ckpt, metrics.csv and the event files are truncated, half-written files are deleted, and
+    `config.yaml` gets the overrides.
+
+    Returns:
+        Messages for the user.
     """
-    from vae_lightning.training.loggers import truncate_logs
+    from vae_lightning.training.log_files import truncate_logs
 
-    for half_written in start.folder.rglob(".*.tmp"):  # by a process that was killed meanwhile
+    for half_written in start.folder.rglob(".*.tmp"):  # by a process that was killed
         half_written.unlink(missing_ok=True)
     last = start.folder / "checkpoints" / LAST
     if start.checkpoint != last:
         link_or_copy(start.checkpoint, last)
         if start.checkpoint.name != PREVIOUS:
-            last.with_name(PREVIOUS).unlink(missing_ok=True)  # of a future that will not be
+            last.with_name(PREVIOUS).unlink(missing_ok=True)  # it belongs to steps that are now rolled back
     config = start.config
     history = list(config.get("resumes") or [])
     history.append(
@@ -168,7 +195,7 @@ def roll_back_to_checkpoint(start: ResumePoint) -> list[str]:
     config.resumes = history
     write_text(start.folder / "config.yaml", OmegaConf.to_yaml(config))
     short = truncate_logs(start.folder, start.content["files"])
-    notes = [f"{name} is shorter than when the checkpoint was written: rows are missing from it." for name in short]
+    notes = [f"{name} is shorter than it was at the checkpoint: some of its rows are missing." for name in short]
     if "trainer" in {text.partition(".")[0] for text in start.overrides} and lr_is_zero(start):
-        notes.append(f"{lr_is_zero(start)}: to learn longer, start a new run.")
+        notes.append(f"{lr_is_zero(start)}: to train longer, start a new run.")
     return notes

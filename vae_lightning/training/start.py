@@ -1,4 +1,4 @@
-"""What a run writes and prints before its first step."""
+"""What a run writes and prints before its first training step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vae_lightning.training.resume import ResumePoint
 
 
 def write_run_header(run: TrainingContext, start: ResumePoint | None = None) -> None:
-    """Writes `config.yaml` (of a run that goes on it is there) and prints what was composed."""
+    """Writes `config.yaml` and hyperparameters (unless the run is resumed) and prints the chosen options."""
     if start is None:
         write_text(run.folder / "config.yaml", OmegaConf.to_yaml(run.config))
     if not run.config.trainer.fast_dev_run:
@@ -35,7 +35,7 @@ def write_run_header(run: TrainingContext, start: ResumePoint | None = None) -> 
 
 
 def circumstances(run: TrainingContext, start: ResumePoint | None) -> dict[str, str]:
-    """What a run prints below the axes, by label: images, batch, device and where it is kept."""
+    """The lines that a run prints below its options, by label: images, batch, device and run folder."""
     config, data, trainer = run.config, run.data.data, run.trainer
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items())
     batch, world = data.batch_size, trainer.world_size
@@ -43,26 +43,26 @@ def circumstances(run: TrainingContext, start: ResumePoint | None) -> dict[str, 
         "images": f"{sizes} ({pixel_words(run.data.mode, run.module)})",
         "batch": f"{batch}" if world == 1 else f"{batch} × {world} processes = {batch * world}",
         "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}" + compiled(config),
-        "run": relative_path(run.folder) if not config.trainer.fast_dev_run else "fast_dev_run: nothing is kept",
-        **({} if start is None else {"goes on": f"at step {start.step}, after {start.epoch} epochs"}),
+        "run": relative_path(run.folder) if not config.trainer.fast_dev_run else "fast_dev_run: nothing is saved",
+        **({} if start is None else {"resumes": f"at step {start.step}, after {start.epoch} epochs"}),
     }
 
 
 def compiled(config: DictConfig) -> str:
     mode = config.get("compile", NOT_COMPILED)
-    return "" if mode == NOT_COMPILED else f", compiled ({mode}), which takes a while at the first step"
+    return "" if mode == NOT_COMPILED else f", compiled ({mode}): the first step takes a while"
 
 
 def pixel_words(mode: str, module: VAEModule) -> str:
     if mode == "none":
         grey = module.vae.likelihood.support == "binary"
-        return "grey pixels under a Bernoulli: no likelihood, not comparable" if grey else "grey pixels"
+        return "grey pixels with a Bernoulli: not a likelihood, not comparable" if grey else "grey pixels"
     return {"dynamic": "dynamically binarised", "static": "statically binarised", "threshold": "binarised at 128"}[mode]
 
 
 def hparams(config: DictConfig) -> dict[str, Any]:
-    """What the HParams tab compares: the option of each axis, the numbers, and whatever was overridden."""
-    params: dict[str, Any] = {axis: config.choices[axis] for axis in CONFIG_GROUPS}
+    """What the HParams tab compares: the option of each config group, the main numbers, and all overrides."""
+    params: dict[str, Any] = {group: config.choices[group] for group in CONFIG_GROUPS}
     params |= {"latent_dim": config.latent_dim, "beta": config.beta, "seed": config.seed, "lr": config.optimizer.get("lr")}
     for name, value in overridden(config).items():
         found = OmegaConf.select(config, name)
@@ -71,12 +71,12 @@ def hparams(config: DictConfig) -> dict[str, Any]:
 
 
 def overridden(config: DictConfig) -> dict[str, str]:
-    """What was set on the command line or is swept: key and value."""
+    """The overrides of the command line and the sweep: key and value."""
     pairs = (override.lstrip("+").partition("=") for override in config.overrides)
     return {name: value for name, _, value in pairs}
 
 
 def compared(config: DictConfig) -> list[str]:
-    """In a sweep what is swept, which its label names; else whatever was set."""
+    """In a sweep the swept keys, which the label names; otherwise all overrides."""
     label = f" {config.label}" if config.get("label") else None
     return [name for name in overridden(config) if label is None or f" {name}=" in label]

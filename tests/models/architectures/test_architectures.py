@@ -10,7 +10,7 @@ from torch import nn
 from tests.linear_gaussian import random_images
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.models.architectures import MLP, Architecture, Conv, ResNet
-from vae_lightning.models.architectures.layers import ACTIVATIONS, activation, halvings, last_bias, output_padding
+from vae_lightning.models.architectures.layers import ACTIVATIONS, activation, halved_sizes, last_bias, output_padding
 from vae_lightning.models.architectures.resnet import ResidualBlock
 from vae_lightning.models.likelihoods import Bernoulli
 from vae_lightning.models.posteriors import Diagonal
@@ -151,7 +151,7 @@ def test_an_even_kernel_takes_any_size_that_leaves_something() -> None:
 def test_convolutions_of_every_kernel_and_their_transposes_meet(kernel: int) -> None:
     padding = (kernel - 1) // 2
     for size in ((28, 28), (17, 9), (64, 48)):
-        large, small = halvings(*size, times=1, kernel=kernel)
+        large, small = halved_sizes(*size, times=1, kernel=kernel)
         assert nn.Conv2d(1, 1, kernel, stride=2, padding=padding)(torch.zeros(1, 1, *large)).shape[2:] == small
         more = output_padding(small, large, kernel)
         up = nn.ConvTranspose2d(1, 1, kernel, stride=2, padding=padding, output_padding=more)
@@ -185,7 +185,7 @@ def test_a_residual_block_adds_to_its_input() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 5), (28, 28), (64, 48)])
 def test_strided_convolutions_and_their_transposes_meet(size: tuple[int, int]) -> None:
-    sizes = halvings(*size, times=4)
+    sizes = halved_sizes(*size, times=4)
     assert len(sizes) == 5
     for large, small in pairwise(sizes):
         down = nn.Conv2d(1, 1, 3, stride=2, padding=1)(torch.zeros(1, 1, *large))

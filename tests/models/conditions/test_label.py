@@ -84,7 +84,7 @@ def test_a_class_is_where_its_row_says() -> None:
     z = p.rsample((40_000,), noise())
     torch.testing.assert_close(z.mean(0), shift, atol=0.05, rtol=0)
     torch.testing.assert_close(z.std(0), scale, rtol=0.03, atol=0)
-    torch.testing.assert_close(vae.condition.moved(torch.ones(2, 2), c), shift + scale)
+    torch.testing.assert_close(vae.condition.shift_latents(torch.ones(2, 2), c), shift + scale)
 
 
 def test_a_prior_of_any_kind_is_moved_as_the_normal_one_is() -> None:
@@ -153,7 +153,7 @@ def test_samples_are_of_the_classes_in_turn_or_of_those_asked_for() -> None:
 @pytest.mark.parametrize(
     ("c", "says"),
     [
-        (None, r"condition=label: give c"),
+        (None, r"condition=label: pass c"),
         (torch.tensor([0, 1, 3]), r"c=\[0,1,3\]: must be classes, 0 to 2"),
         (torch.tensor([0, 1, -1]), r"must be classes, 0 to 2"),
         (torch.tensor([0, 1]), r"must be one class, int64, for each of \(3,\)"),
@@ -190,7 +190,7 @@ class SpherePosterior(Diagonal):
 
 def test_a_prior_that_nothing_would_teach_is_refused_or_left_alone() -> None:
     parts = (Linear(), PointMass(2), StandardNormal(2), Gaussian(SHAPE))
-    with pytest.raises(UserError, match=r"condition=label does not go with posterior=delta: .*set condition\.prior_sees_c=false"):
+    with pytest.raises(UserError, match=r"condition=label is incompatible with posterior=delta: .*set condition\.prior_sees_c"):
         VAE(*parts, Label(3))
     vae = VAE(*parts, Label(3, prior_sees_c=False))
     Objective()(vae, random_images(3), c=torch.arange(3))["loss"].backward()
@@ -199,7 +199,7 @@ def test_a_prior_that_nothing_would_teach_is_refused_or_left_alone() -> None:
 
 def test_latents_that_cannot_be_moved_are_refused_or_left_alone() -> None:
     parts = (Linear(), SpherePosterior(2), Sphere(2), Gaussian(SHAPE))
-    with pytest.raises(UserError, match=r"condition=label does not go with prior=sphere: .*set condition\.prior_sees_c=false"):
+    with pytest.raises(UserError, match=r"condition=label is incompatible with prior=sphere: .*set condition\.prior_sees_c"):
         VAE(*parts, Label(3))
     vae = VAE(*parts, Label(3, prior_sees_c=False))
     assert vae.prior(torch.arange(3)).batch_shape == ()
@@ -330,7 +330,7 @@ def test_traversals_and_the_plane_of_a_hierarchy_move_its_top_layer() -> None:
     plane = canvas(figures.manifold(vae, side=3))
     top = torch.tensor([[values[1], values[1]]])
     np.testing.assert_allclose(
-        plane[2:4, 3:6], vae.decode(vae.latent_prior.completed(top)).mean[0, 0].detach().clamp(0, 1), rtol=1e-4
+        plane[2:4, 3:6], vae.decode(vae.latent_prior.with_lower_layers(top)).mean[0, 0].detach().clamp(0, 1), rtol=1e-4
     )
 
 

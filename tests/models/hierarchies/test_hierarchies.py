@@ -18,7 +18,7 @@ from vae_lightning.models.architectures import MLP
 from vae_lightning.models.distributions.base import DiagonalNormal
 from vae_lightning.models.distributions.hierarchical import HierarchicalDistribution, kl_per_layer
 from vae_lightning.models.hierarchies import Hierarchy, Ladder, NoHierarchy, TwoLayer
-from vae_lightning.models.hierarchies.networks import Combined, Given, precision_weighted
+from vae_lightning.models.hierarchies.networks import CombinedGaussian, ConditionalGaussian, precision_weighted
 from vae_lightning.models.likelihoods import Bernoulli, Gaussian
 from vae_lightning.models.posteriors import Diagonal, Posterior
 from vae_lightning.models.priors import ANY, Encode, Prior, StandardNormal
@@ -155,11 +155,11 @@ def test_each_layers_part_of_the_kl_adds_up_and_is_the_same_by_formula_and_from_
     vae, x = vae_with(hierarchy), random_images(2)
     with torch.no_grad():
         draws = ELBOTerms(vae, x, 10_000, noise())
-        torch.testing.assert_close(torch.stack(draws.kl_of_layers).sum(0), draws.kl)
+        torch.testing.assert_close(torch.stack(list(draws.kl_by_part.values())).sum(0), draws.kl)
         q, p = draws.q, draws.p
         assert isinstance(q, HierarchicalDistribution)
         assert isinstance(p, HierarchicalDistribution)
-        drawn = torch.stack(kl_per_layer(q, p, draws.z, by_formula=False))
+        drawn = torch.stack(kl_per_layer(q, p, draws.z, closed_form=False))
         formula = torch.stack(kl_per_layer(q, p, draws.z))
         torch.testing.assert_close(drawn.sum(0), draws.log_qz - draws.log_pz, rtol=1e-4, atol=1e-4)
         error = (drawn - formula).std(1) / 100
@@ -230,7 +230,7 @@ def test_weights_are_saved_once_and_a_copy_is_a_copy(hierarchy: Hierarchy) -> No
 def test_layers_below_the_top_follow_it(hierarchy: Hierarchy) -> None:
     vae = vae_with(hierarchy)
     top = torch.randn(3, 4, 2)
-    z = vae.latent_prior.completed(top)
+    z = vae.latent_prior.with_lower_layers(top)
     assert z.shape == (3, 4, vae.latent_dim)
     assert vae.latent_prior.top_dim == 2
     assert torch.equal(z[..., -2:], top)
@@ -328,9 +328,9 @@ class SpherePrior(Prior):
 
 def test_what_does_not_go_together_is_refused() -> None:
     for hierarchy in (TwoLayer(), Ladder()):
-        with pytest.raises(UserError, match=rf"posterior=other does not go with {hierarchy.option}: .* leave posterior out"):
+        with pytest.raises(UserError, match=rf"posterior=other is incompatible with {hierarchy.option}: .* leave posterior out"):
             hierarchy.layers(OtherPosterior(), StandardNormal(2))
-        with pytest.raises(UserError, match=rf"prior=sphere does not go with {hierarchy.option}: .*2 numbers \(real\)"):
+        with pytest.raises(UserError, match=rf"prior=sphere is incompatible with {hierarchy.option}: .*2 numbers \(real\)"):
             hierarchy.layers(Diagonal(2), SpherePrior())
         with pytest.raises(UserError, match="3 numbers"):
             hierarchy.layers(Diagonal(3), StandardNormal(2))
@@ -377,8 +377,8 @@ def test_steps_broadcast_over_any_leading_dimensions() -> None:
 
 def test_a_ladder_step_is_what_it_says() -> None:
     network, features, z = nn.Linear(2, 6), torch.randn(4, 6), torch.randn(4, 2)
-    own, prior = normal(features), Given(network)(z)
-    combined = Combined(Given(network), features)(z)
+    own, prior = normal(features), ConditionalGaussian(network)(z)
+    combined = CombinedGaussian(ConditionalGaussian(network), features)(z)
     product = MultivariateNormal(combined.mean, covariance_matrix=torch.diag_embed(1 / (1 / own.variance + 1 / prior.variance)))
     point = torch.randn(4, 3)
     torch.testing.assert_close(combined.log_prob(point), product.log_prob(point))

@@ -193,7 +193,7 @@ def test_every_model_trains_under_every_likelihood(name: str, architecture: Arch
     x = random_images(3, shape)
     x = x.round() if vae.likelihood.support == "binary" else x
     if vae.likelihood.initial_parameters(x.mean(0)) is not None:
-        vae.start_at(x.mean(0))
+        vae.start_from_mean_image(x.mean(0))
     losses = Objective()(vae, x)
     losses["loss"].backward()
     assert losses["reconstruction"].isfinite()

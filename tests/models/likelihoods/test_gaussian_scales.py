@@ -11,7 +11,7 @@ from torch.distributions import Independent, Normal
 
 from vae_lightning.errors import InvalidValue
 from vae_lightning.models.likelihoods import Gaussian, GaussianLearned, GaussianOptimal, GaussianPerPixel, Laplace
-from vae_lightning.models.likelihoods.scale import floored_log, raw_of
+from vae_lightning.models.likelihoods.scale import floored_log, inverse_floored_log
 
 SHAPE = (1, 2, 3)
 
@@ -32,7 +32,7 @@ def test_floored_log_never_passes_its_floor_and_is_the_identity_far_above() -> N
     torch.testing.assert_close(log[2:], raw[2:], atol=0.002, rtol=0)
     assert floored_log(torch.tensor(1e6), 0.001) == 5
     for scale in (0.0011, 0.1, 1.0, 20.0):
-        assert floored_log(torch.tensor(raw_of(scale, 0.001)), 0.001).exp().item() == pytest.approx(scale, rel=1e-4)
+        assert floored_log(torch.tensor(inverse_floored_log(scale, 0.001)), 0.001).exp().item() == pytest.approx(scale, rel=1e-4)
 
 
 def test_a_learned_sigma_starts_where_it_is_told_and_is_a_gaussian_s() -> None:

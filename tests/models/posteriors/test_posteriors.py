@@ -125,14 +125,14 @@ def test_detached_densities_are_the_same_without_gradients_to_features(i: int) -
 @pytest.mark.parametrize(
     ("posterior", "prior", "message"),
     [
-        (VonMisesFisherPosterior(4), StandardNormal(4), r"fisher does not go with prior=standard.*\(sphere\).*\(real\)"),
-        (Diagonal(4), UniformSphere(4), "posterior=diagonal does not go with prior=uniform_sphere"),
+        (VonMisesFisherPosterior(4), StandardNormal(4), r"fisher is incompatible with prior=standard.*\(sphere\).*\(real\)"),
+        (Diagonal(4), UniformSphere(4), "posterior=diagonal is incompatible with prior=uniform_sphere"),
         (Diagonal(4), StandardNormal(5), "4 numbers .* 5"),
         (CategoricalPosterior(2, 3), UniformCategorical(3, 2), "2 categorical of 3 classes.*3 categorical of 2 classes"),
-        (Joint(Diagonal(2), CategoricalPosterior(1, 3)), StandardNormal(5), "joint does not go with prior=standard_normal"),
-        (PointMass(4), GaussianMixture(4), "prior=mixture does not go with posterior=delta: it needs a density"),
-        (PointMass(4), vamp(4), "prior=vamp does not go with posterior=delta"),
-        (PlanarFlow(4), vamp(4), r"prior=vamp does not go with posterior=planar: it needs a density q\(z\|x\) at any z"),
+        (Joint(Diagonal(2), CategoricalPosterior(1, 3)), StandardNormal(5), "joint is incompatible with prior=standard_normal"),
+        (PointMass(4), GaussianMixture(4), "prior=mixture is incompatible with posterior=delta: it needs a density"),
+        (PointMass(4), vamp(4), "prior=vamp is incompatible with posterior=delta"),
+        (PlanarFlow(4), vamp(4), r"prior=vamp is incompatible with posterior=planar: it needs a density q\(z\|x\) at any z"),
     ],
 )  # fmt: skip
 def test_pairs_that_make_no_sense_are_refused(posterior: Posterior, prior: Prior, message: str) -> None:
@@ -191,12 +191,12 @@ def test_a_part_of_a_joint_code_without_a_formula_leaves_the_others_theirs(conti
     assert isinstance(draws.p, JointLatents)
     q, p = draws.q.parts, draws.p.parts
     exact = kl_divergence(q["discrete"], p["discrete"])  # type: ignore[arg-type]
-    torch.testing.assert_close(draws.kl_parts["discrete"], exact)
+    torch.testing.assert_close(draws.kl_by_part["discrete"], exact)
     relaxed = (q["discrete"].log_prob(draws.z[..., 3:]) - p["discrete"].log_prob(draws.z[..., 3:])).mean(0)
     assert not torch.allclose(exact, relaxed)
     both = (draws.log_qz - draws.log_pz).mean(0)
-    torch.testing.assert_close(draws.kl_parts["continuous"], both - relaxed)
-    torch.testing.assert_close(draws.kl, draws.kl_parts["continuous"] + exact)
+    torch.testing.assert_close(draws.kl_by_part["continuous"], both - relaxed)
+    torch.testing.assert_close(draws.kl, draws.kl_by_part["continuous"] + exact)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.reports.published.test_page import KNOWN, STANDARD, VAMP, called, nll, row, run
-from vae_lightning.reports.published.attempts import attempts, run_folders
+from vae_lightning.reports.published.find_runs import find_runs, run_folders
 from vae_lightning.reports.published.records import write_record
 from vae_lightning.reports.published.results_page import page
 
@@ -19,7 +19,7 @@ def recorded(folder: Path) -> Path:
     """The record of a run of STANDARD."""
     if not (folder / STANDARD).exists():
         run(folder, STANDARD, 0, nll(84.1), images=[84.0, 84.2])
-    found, _ = attempts(run_folders(folder), KNOWN)
+    found, _ = find_runs(run_folders(folder), KNOWN)
     write_record(folder, KNOWN[STANDARD], found[STANDARD][0])
     return folder / f"{STANDARD}_seed0.json"
 
@@ -42,7 +42,7 @@ def test_a_page_is_written_again_when_its_runs_are_gone(tmp_path: Path, monkeypa
 
 
 def test_a_run_that_was_not_evaluated_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tmp_path / "runs", "kingma2014_z20", figures={})
+    run(tmp_path / "runs", "kingma2014_z20", metrics={})
     arguments = [f"page={tmp_path / 'results.md'}", f"records={tmp_path / 'records'}"]
     assert called(monkeypatch, f"runs={tmp_path / 'runs'}", *arguments) == 0
     assert row((tmp_path / "results.md").read_text(), "kingma2014_z20")[5] == "not evaluated"
@@ -53,10 +53,10 @@ def test_a_run_that_was_not_evaluated_is_not_kept(tmp_path: Path, monkeypatch: p
 def test_of_a_record_and_a_run_of_one_seed_the_later_counts(tmp_path: Path, started: str, shown: str) -> None:
     run(tmp_path / "runs", STANDARD, 0, nll(84.1), started="2026", images=[84.1, 84.1])
     records = tmp_path / "records"
-    found, _ = attempts(run_folders(tmp_path / "runs"), KNOWN)
+    found, _ = find_runs(run_folders(tmp_path / "runs"), KNOWN)
     write_record(records, KNOWN[STANDARD], found[STANDARD][0])
     run(tmp_path / "other", STANDARD, 0, nll(84.6), started=started)
-    found, notes = attempts(run_folders(tmp_path / "other"), KNOWN, records.glob("*.json"))
+    found, notes = find_runs(run_folders(tmp_path / "other"), KNOWN, records.glob("*.json"))
     assert row(page(KNOWN, found), STANDARD)[5] == shown
     assert not notes
     write_record(records, KNOWN[STANDARD], found[STANDARD][0])
@@ -75,13 +75,13 @@ def test_a_run_that_is_evaluated_again_replaces_its_record(tmp_path: Path, monke
 
 
 SPOILT = [
-    ({"recipe": "lost"}, "it is of no recipe in conf/experiment"),
+    ({"recipe": "lost"}, "its recipe is not in conf/experiment"),
     ({"value": None}, "it is damaged"),
     ({"seed": "zero"}, "it is damaged"),
     ({"started": 2026}, "it is damaged"),
     ({"samples": "many"}, "it is damaged"),
     ({"colour": "blue"}, "it is damaged"),
-    ({"settings": {}}, "it is no run of tomczak2018_standard, since"),
+    ({"settings": {}}, "it is not a run of tomczak2018_standard: "),
 ]
 
 
@@ -89,7 +89,7 @@ SPOILT = [
 def test_a_record_that_is_none_is_left_out_with_a_sentence(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     path = recorded(tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    found, notes = attempts([], KNOWN, [path])
+    found, notes = find_runs([], KNOWN, [path])
     assert not found
     assert notes[0].startswith(f"{path.name} is left out: {reason}")
 
@@ -97,30 +97,30 @@ def test_a_record_that_is_none_is_left_out_with_a_sentence(tmp_path: Path, chang
 def test_damaged_files_of_a_record(tmp_path: Path) -> None:
     path = recorded(tmp_path)
     path.with_suffix(".npz").write_bytes(b"PK half")
-    found, notes = attempts([], KNOWN, [path])
+    found, notes = find_runs([], KNOWN, [path])
     assert found[STANDARD][0].per_image is None
     assert not notes
     path.write_text('{"recipe": ')
-    assert attempts([], KNOWN, [path]) == ({}, [f"{path.name} is left out: it is damaged."])
+    assert find_runs([], KNOWN, [path]) == ({}, [f"{path.name} is left out: it is damaged."])
     content = json.loads(recorded(tmp_path).read_text())
     del content["commit"]
     path.write_text(json.dumps(content))
-    assert attempts([], KNOWN, [path]) == ({}, [f"{path.name} is left out: it is damaged."])
+    assert find_runs([], KNOWN, [path]) == ({}, [f"{path.name} is left out: it is damaged."])
 
 
 def test_a_note_stands_below_how_it_was_made(tmp_path: Path) -> None:
     path = recorded(tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"note": "By candlelight."}))
-    found, _ = attempts([], KNOWN, [path])
-    made, _, after = page(KNOWN, found).partition("## How each was made")[2].partition("\n- ")
-    assert after.startswith(f"`{STANDARD}`, seed 0: By candlelight.\n\n## Where")
+    found, _ = find_runs([], KNOWN, [path])
+    made, _, after = page(KNOWN, found).partition("## How to reproduce each row")[2].partition("\n- ")
+    assert after.startswith(f"`{STANDARD}`, seed 0: By candlelight.\n\n## Sources")
     assert STANDARD in made
 
 
 def test_the_page_that_ships_is_that_of_the_records_that_ship() -> None:
     """A recipe that is added or a value that is changed asks for the page to be written anew; it is not edited by hand."""
     docs = Path(__file__).parents[3] / "docs"
-    found, notes = attempts([], KNOWN, (docs / "results").glob("*.json"))
+    found, notes = find_runs([], KNOWN, (docs / "results").glob("*.json"))
     assert (docs / "results.md").read_text(encoding="utf-8") == page(KNOWN, found)
     assert not notes
     assert len(found) >= 8

@@ -1,4 +1,4 @@
-"""The numbers that the drawings of a sweep's page are made of."""
+"""The numbers that the charts of a sweep's page show."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gathered:
     folder = made_up(tmp_path / "s", runs)
     for (beta, seed), place in zip(cases, sorted(p.parent for p in folder.glob("*/results.json")), strict=True):
         content = json.loads((place / "results.json").read_text())
-        figures = {
+        metrics = {
             "kl": KL[beta][seed],
             "reconstruction": RECONSTRUCTION[beta][seed],
             "kl_per_dimension": [1.0, 5.0, float(beta)],
         }
-        content["test"] |= figures
+        content["test"] |= metrics
         (place / "results.json").write_text(json.dumps(content))
         (place / "metrics.csv").write_text(f"kind,epoch,kl\nval,0,{beta + seed}\nval,1,{beta + 2 * seed}\n")
     return gather([folder])
@@ -78,7 +78,7 @@ def test_each_key_has_the_means_and_deviations_of_its_values(gathered: Gathered)
     assert half == pytest.approx([statistics.stdev(KL[1]), statistics.stdev(KL[4])])
 
 
-def test_the_heat_map_has_a_row_a_run_by_falling_kl(gathered: Gathered) -> None:
+def test_the_heat_map_has_a_row_for_each_run_sorted_by_kl(gathered: Gathered) -> None:
     (image,) = axes(charts.kl_map(gathered.runs)).images
     assert np.asarray(image.get_array()).tolist() == [[5.0, 4.0, 1.0]] * 3 + [[5.0, 1.0, 1.0]] * 3
 

@@ -1,4 +1,4 @@
-"""The answer of a sweep: what is averaged, ranked, kept apart, written and drawn."""
+"""The summary of a sweep: averaging, ranking, keeping kinds apart, tables and the page."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import shutil
 import statistics
 import subprocess
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from markupsafe import escape
 from rich.console import Console
 
 from tests.running import Runner
@@ -25,11 +25,13 @@ from tests.sweeps.sweeping import TINY, Sweeps
 from vae_lightning.errors import UserError
 from vae_lightning.reports.sweep import charts
 from vae_lightning.reports.sweep.gather import GREY, RunRow, gather, kind_of
+from vae_lightning.reports.sweep.image_strips import Strip, Strips
 from vae_lightning.reports.sweep.page import page
 from vae_lightning.reports.sweep.ranking import columns, rankings
 from vae_lightning.reports.sweep.search_result import found_by_search
 from vae_lightning.reports.sweep.settings import show
 from vae_lightning.reports.sweep.summary import heading, markdown, notes, summary_csv, terminal_table
+from vae_lightning.reports.sweep.write_report import write_report
 from vae_lightning.runs.sweep_record import Sweep, update_state
 
 
@@ -48,40 +50,40 @@ def made_up(folder: Path, runs: Sequence[dict]) -> Path:
         config = {"choices": choices, "binarization": run.get("binarization", "dynamic"), "data": {}, "overrides": [], **given}
         config["likelihood"] = {"_target_": f"vae_lightning.models.likelihoods.{str(choices['likelihood']).capitalize()}"}
         (place / "config.yaml").write_text(yaml.safe_dump(config))
-        figures = {"elbo": run["elbo"], "nll": -run["elbo"] - 1.0, "new_metric": 3.0} if run["elbo"] is not None else {"kl": 0.5}
-        (place / "results.json").write_text(json.dumps({"test": figures, "val": figures}))
+        metrics = {"elbo": run["elbo"], "nll": -run["elbo"] - 1.0, "new_metric": 3.0} if run["elbo"] is not None else {"kl": 0.5}
+        (place / "results.json").write_text(json.dumps({"test": metrics, "val": metrics}))
     sweep.save()
     return folder
 
 
 def test_means_and_deviations_over_seeds_best_first(tmp_path: Path) -> None:
-    figures = {1: [-101.0, -103.5, -102.25], 4: [-99.0, -98.0, -100.5], 8: [-120.0]}
-    runs = [{"beta": beta, "seed": seed, "elbo": e} for beta, es in figures.items() for seed, e in enumerate(es)]
+    elbos = {1: [-101.0, -103.5, -102.25], 4: [-99.0, -98.0, -100.5], 8: [-120.0]}
+    runs = [{"beta": beta, "seed": seed, "elbo": e} for beta, es in elbos.items() for seed, e in enumerate(es)]
     gathered = gather([made_up(tmp_path / "s", runs)])
     (ranking,) = rankings(gathered)
     assert [group.settings for group in ranking.groups] == [{"beta": 4}, {"beta": 1}, {"beta": 8}]
     for group in ranking.groups:
-        values = figures[group.settings["beta"]]
-        figure = group.figures["elbo"]
-        assert figure.mean == pytest.approx(statistics.fmean(values))
-        assert figure.count == len(values)
+        values = elbos[group.settings["beta"]]
+        summary = group.metrics["elbo"]
+        assert summary.mean == pytest.approx(statistics.fmean(values))
+        assert summary.count == len(values)
         if len(values) > 1:
-            assert figure.deviation == pytest.approx(statistics.stdev(values))
+            assert summary.deviation == pytest.approx(statistics.stdev(values))
         else:
-            assert math.isnan(figure.deviation)
-    assert ranking.groups[2].figures["elbo"].text() == "−120.00"
-    assert "new_metric" in ranking.groups[0].figures, "figures are read, not known beforehand"
+            assert math.isnan(summary.deviation)
+    assert ranking.groups[2].metrics["elbo"].text() == "−120.00"
+    assert "new_metric" in ranking.groups[0].metrics, "metrics are read, not known beforehand"
 
 
-def test_lower_is_better_where_it_is_and_unknown_figures_want_a_direction(tmp_path: Path) -> None:
+def test_lower_is_better_where_it_is_and_unknown_metrics_need_a_direction(tmp_path: Path) -> None:
     gathered = gather([made_up(tmp_path / "s", [{"beta": 1, "elbo": -100.0}, {"beta": 2, "elbo": -90.0}])])
     assert [g.settings["beta"] for g in rankings(gathered, "nll")[0].groups] == [2, 1]
     assert [g.settings["beta"] for g in rankings(gathered, "nll", direction="max")[0].groups] == [1, 2]
-    with pytest.raises(UserError, match="new_metric: it is not known whether more is better"):
+    with pytest.raises(UserError, match="new_metric: unknown whether higher is better"):
         rankings(gathered, "new_metric")
 
 
-def test_figures_of_different_kinds_are_never_in_one_ranking(tmp_path: Path) -> None:
+def test_metrics_of_different_kinds_are_never_in_one_ranking(tmp_path: Path) -> None:
     runs: list[dict] = [
         {"likelihood": "bernoulli", "seed": 0, "elbo": -100.0},
         {"likelihood": "bernoulli", "seed": 1, "elbo": -101.0},
@@ -96,14 +98,14 @@ def test_figures_of_different_kinds_are_never_in_one_ranking(tmp_path: Path) -> 
         (f"mnist5k, bernoulli, {GREY}", 1),
     ]  # fmt: skip
     text = markdown(found, gathered)
-    assert "Figures of different data, likelihoods or binarisations cannot be compared" in text
+    assert "Metrics of different data, likelihoods or binarisations cannot be compared" in text
     assert text.count("###") == 3
     assert kind_of({"choices": {"data": "mnist"}, "data": {"val_size": 1}, "overrides": ["data.val_size=1"]}).startswith(
         "mnist, data.val_size=1"
     )
 
 
-def test_runs_without_the_figure_come_last_and_unfinished_ones_are_told(tmp_path: Path) -> None:
+def test_runs_without_the_metric_come_last_and_unfinished_ones_are_listed(tmp_path: Path) -> None:
     runs: list[dict] = [{"beta": 1, "elbo": None}, {"beta": 2, "elbo": -90.0}, {"beta": 3, "elbo": 0, "state": "failed"}]
     runs.append({"beta": 4, "elbo": 0, "state": "running"})
     gathered = gather([made_up(tmp_path / "s", runs)])
@@ -116,7 +118,7 @@ def test_runs_without_the_figure_come_last_and_unfinished_ones_are_told(tmp_path
     assert "- failed:" in markdown(found, gathered)
     assert "; best elbo first." in markdown(found, gathered)
     (plain,) = rankings(gather([made_up(tmp_path / "t", [{"beta": 1, "elbo": None}, {"beta": 2, "elbo": None}])]))
-    assert notes([plain])[0].endswith("; no run has elbo, so they are in the order of the jobs.")
+    assert notes([plain])[0].endswith("; no run has elbo, so the order is that of the jobs.")
 
 
 def test_a_run_that_did_not_end_is_in_no_ranking(tmp_path: Path) -> None:
@@ -149,12 +151,12 @@ def test_a_run_that_repeats_another_is_not_a_seed_more(tmp_path: Path) -> None:
     first = made_up(tmp_path / "a", [{"beta": 1, "seed": seed, "elbo": -100.0 - seed} for seed in (0, 1)])
     second = made_up(tmp_path / "b", [{"beta": 1, "seed": 1, "elbo": -101.5}, {"beta": 2, "seed": 1, "elbo": -99.0}])
     found = rankings(gather([first, second]))
-    assert [(g.label, g.figures["elbo"].count, g.figures["elbo"].mean) for g in found[0].groups] == [
+    assert [(g.label, g.metrics["elbo"].count, g.metrics["elbo"].mean) for g in found[0].groups] == [
         ("beta=2", 1, -99.0),
         ("beta=1", 2, -100.5),
     ]
     (said,) = [note for note in notes(found) if "repeat" in note]
-    assert said == "Finished runs that repeat the settings and the seed of an earlier one, and are left out: 1."
+    assert said == "Left out, because they repeat the settings and seed of an earlier run: 1."
     assert not [note for note in notes(rankings(gather([first]))) if "repeat" in note]
     assert len(summary_csv(gather([first, second])).splitlines()) == 1 + 4, "the file has them all"
 
@@ -185,11 +187,11 @@ def test_settings_alike_to_four_digits_are_told_apart_wherever_they_are_named(tm
         (["val/elbo"], ["maximize"], "best by val/elbo: job 002 (beta=4), val/elbo −80.00, test elbo −99.00."),
         (["val/elbo"], ["minimize"], "best by val/elbo: job 000 (beta=1), val/elbo −90.00, test elbo −90.00."),
         (["test/elbo"], ["maximize"], "best by test/elbo: job 000 (beta=1), test/elbo −90.00."),
-        (["val/elbo", "val/nll"], ["maximize", "minimize"], "front of val/elbo and val/nll: jobs 001, 002."),
+        (["val/elbo", "val/nll"], ["maximize", "minimize"], "Pareto front of val/elbo and val/nll: jobs 001, 002."),
         (["val/nothing"], ["maximize"], None),
     ],
 )
-def test_a_search_is_answered_by_its_own_figures(
+def test_a_search_is_summarised_by_its_own_metrics(
     tmp_path: Path, metrics: list[str], directions: list[str], sentence: str | None
 ) -> None:
     """Chosen by validation, whatever ranks best on the test split."""
@@ -212,9 +214,9 @@ def test_a_search_is_answered_by_its_own_figures(
     assert all(text in markdown(found, gathered) and escape(text) in page(gathered, found, {}, {}) for text in said)
 
 
-def test_figures_that_are_not_finite_come_last_and_break_no_drawing(tmp_path: Path) -> None:
-    figures = {1: [-math.inf, math.inf], 2: [-9.0, -7.0], 3: [math.inf, -1.0], 4: [math.nan, -1.0]}
-    runs = [{"beta": b, "seed": seed, "elbo": e} for b, es in figures.items() for seed, e in enumerate(es)]
+def test_metrics_that_are_not_finite_come_last_and_break_no_chart(tmp_path: Path) -> None:
+    elbos = {1: [-math.inf, math.inf], 2: [-9.0, -7.0], 3: [math.inf, -1.0], 4: [math.nan, -1.0]}
+    runs = [{"beta": b, "seed": seed, "elbo": e} for b, es in elbos.items() for seed, e in enumerate(es)]
     folder = made_up(tmp_path / "s", runs)
     for path in folder.glob("*/results.json"):
         content = json.loads(path.read_text())
@@ -223,7 +225,7 @@ def test_figures_that_are_not_finite_come_last_and_break_no_drawing(tmp_path: Pa
     gathered = gather([folder])
     (ranking,) = rankings(gathered)
     assert ranking.groups[0].settings == {"beta": 2}
-    assert [math.isnan(group.figures["elbo"].deviation) for group in ranking.groups] == [False, True, True, True]
+    assert [math.isnan(group.metrics["elbo"].deviation) for group in ranking.groups] == [False, True, True, True]
     drawn = page(gathered, [ranking], {}, {})
     assert 'data-value="inf"' not in drawn
     assert 'aria-label="rate and distortion of each run"' in drawn
@@ -263,6 +265,48 @@ def test_odd_values_are_shown_as_they_are(tmp_path: Path) -> None:
     assert ">$x_{$</text>" in drawn
 
 
+EVIL = "<script>alert(1)</script>"
+
+
+def test_nothing_from_a_file_reaches_the_page_unescaped(tmp_path: Path) -> None:
+    """Labels, states, errors, kinds, names of metrics, commands and folders come from files that anybody may have written."""
+    runs: list[dict] = [{"name": f"{EVIL}{i}", "likelihood": EVIL, "elbo": -float(i)} for i in range(3)]
+    folder = made_up(tmp_path / "<b>s<b>", [*runs, {"name": "x", "elbo": 0, "state": "failed"}])
+    content = json.loads((folder / "sweep.json").read_text())
+    content["arguments"] = ["-m", EVIL]
+    content["jobs"][3]["folder"], content["jobs"][3]["label"] = f"003_{EVIL}".replace("/", "_"), EVIL
+    content["search"] = {"metrics": ["test/elbo"], "directions": ["maximize"], "study_name": EVIL, "storage": None}
+    (folder / "sweep.json").write_text(json.dumps(content))
+    update_state(folder, 3, state=f'"{EVIL}', error=f"'{EVIL}\x1b[2J")
+    for path in folder.glob("*/results.json"):
+        path.write_text(json.dumps({"test": {"elbo": -1.0, EVIL: 2.0, "kl": 1.0, "reconstruction": 2.0}}))
+        (path.parent / "metrics.csv").write_text("kind,epoch,elbo\nval,0,-9\nval,1,-8\n")
+    gathered = gather([folder])
+    found = rankings(gathered)
+    strips = Strips("data:,", [Strip(EVIL, '"><script>', "data:,")], (1, 1))
+    drawn = page(gathered, found, {found[0].kind: strips}, {EVIL: "<svg></svg>"})
+    assert drawn.count("<script") == 1, "the page's own"
+    assert "<b>s" not in drawn
+    assert drawn.count("&lt;script&gt;alert(1)") > 20
+    assert "<svg></svg>" in drawn
+    for text in ("text &#34;&lt;script&gt;", '<td class="text wrap">&#39;&lt;script', "<h1>", 'alt="samples of &lt;script'):
+        assert text in drawn
+
+
+def test_control_characters_reach_no_terminal_and_formulas_no_spreadsheet(tmp_path: Path) -> None:
+    texts = ["=1+1", "+x", "-x", "@x", "a=b", "\x1b[31mred"]
+    folder = made_up(tmp_path / "s", [{"name": json.dumps(text), "beta": -1.5, "elbo": -3.0} for text in texts])
+    for text, path in zip(texts, sorted(folder.glob("*/config.yaml")), strict=True):
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "name": text}))
+    out = io.StringIO()
+    write_report([folder], Console(file=out, width=200), images=0)
+    assert "\x1b" not in out.getvalue()
+    assert "\\x1b[31mred" in out.getvalue()
+    rows = list(csv.DictReader((folder / "summary.csv").read_text().splitlines()))
+    assert [row["name"] for row in rows] == ["'=1+1", "'+x", "'-x", "'@x", "a=b", "\\x1b[31mred"]
+    assert {row["test/elbo"] for row in rows} == {"-3.0"}, "numbers stay numbers"
+
+
 @pytest.mark.parametrize(
     ("typed", "value"),
     [("@z", "@z"), ("*y", "*y"), ("'a: b'", "a: b"), ("1e-3", 0.001), ("[16,'a b']", [16, "a b"]), ("[a", "[a"), ("", "")],
@@ -297,11 +341,11 @@ def test_only_what_was_overridden_and_is_a_number_is_read(tmp_path: Path) -> Non
     gathered = gather([sweep.folder])
     assert gathered.swept == ["beta", "model"]
     assert gathered.runs[1].settings == {"beta": 2, "model": "conv", "name": None}
-    assert gathered.runs[1].figures == {"test": {"elbo": -1.0}, "val": {}}
+    assert gathered.runs[1].metrics == {"test": {"elbo": -1.0}, "val": {}}
     assert gathered.runs[1].curve("val", "elbo") == [(1, -9.0)]
 
 
-def test_kinds_name_what_figures_depend_on() -> None:
+def test_kinds_name_what_metrics_depend_on() -> None:
     data = {"val_size": 1, "batch_size": 2, "root": "x", "download": False}
     given = [f"data.{name}={value}" for name, value in data.items()]
     config: dict[str, Any] = {
@@ -323,7 +367,7 @@ def test_tables_hold_what_is_looked_at_first(tmp_path: Path) -> None:
     (ranking,) = rankings(gathered)
     assert [g.settings["beta"] for g in rankings(gathered, direction="min")[0].groups][:2] == [22, 21]
     assert columns(rankings(gathered, "nll")[0])[:2] == ["nll", "elbo"]
-    assert ranking.groups[-1].settings["beta"] == 0, "without the figure"
+    assert ranking.groups[-1].settings["beta"] == 0, "without the metric"
     table = terminal_table(ranking, gathered.keys)
     assert (table.row_count, heading(ranking)) == (20, f"{ranking.kind} (best 20 of 23)")
     assert [column.header for column in table.columns] == ["beta", "name", "runs", "elbo", "nll", "kl"]
@@ -343,7 +387,7 @@ def test_tables_hold_what_is_looked_at_first(tmp_path: Path) -> None:
         ("images=-1", "images=-1: must be"),
         ("direction=up", "direction=up: must be one of max, min."),
         ("metric=new_metric", "add direction=max or direction=min."),
-        ("metric=fid", "metric=fid: no run has this figure (test); there is elbo, nll, new_metric."),
+        ("metric=ssim", "metric=ssim: no run has this metric on the test split; available: elbo, nll, new_metric."),
     ],
 )
 def test_wrong_questions_are_refused(runner: Runner, tmp_path: Path, line: str, sentence: str) -> None:
@@ -361,6 +405,14 @@ def test_a_restarted_curve_counts_each_epoch_once(tmp_path: Path) -> None:
     run = RunRow(tmp_path, tmp_path, 0, "", "done", None, {})
     assert run.curve("val", "elbo") == [(1, -9.0), (2, -6.0)]
     assert run.curve("val", "kl") == []
+
+
+def test_a_value_far_from_the_rest_is_cut_off_and_counted(tmp_path: Path) -> None:
+    runs = [{"beta": beta, "elbo": -100.0 - beta} for beta in range(8)]
+    gathered = gather([made_up(tmp_path / "s", [*runs, {"beta": 8, "elbo": 1e6}])])
+    drawn = charts.key_against_metric(gathered.runs, "beta", [], "elbo", "test")
+    assert drawn is not None
+    assert ">1 run off scale</text>" in drawn
 
 
 @pytest.mark.parametrize(
@@ -411,7 +463,7 @@ def test_the_page_stands_alone_and_shows_all_its_pictures(swept: Sweeps, tmp_pat
     assert "<img" not in (tmp_path / "again" / "report.html").read_text()
     both = f"sweep={swept.folder},{swept.folder}"
     for line, sentence in (
-        (["sweep=nowhere"], "sweep=nowhere: there is no such folder."),
+        (["sweep=nowhere"], "sweep=nowhere: no such folder."),
         ([both], "folder is not set"),
         ([], "not set"),
     ):
@@ -471,11 +523,11 @@ def in_a_browser(path: Path, folder: Path) -> None:
     assert found == {"390": "", "1280": ""}, (found, done.stderr[-500:])
 
 
-def test_a_half_done_sweep_is_answered_too(runner: Runner, tmp_path: Path) -> None:
+def test_an_unfinished_sweep_is_summarised_too(runner: Runner, tmp_path: Path) -> None:
     folder = made_up(tmp_path / "s", [{"beta": 1, "elbo": 0, "state": "running"}, {"beta": 2, "elbo": 0, "state": "waiting"}])
     outcome = runner("report", f"sweep={folder}")
     assert outcome.status == 0, outcome.err
-    assert "No run has ended yet." in outcome.out
+    assert "No run has finished yet." in outcome.out
     page = (folder / "report.html").read_text()
     assert "2 jobs: 1 interrupted, 1 waiting.<br>" in page
     assert re.findall(r'<td class="text \w+">(\w+)</td><td class="text">([^<]*)<', page) == [

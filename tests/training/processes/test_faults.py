@@ -1,4 +1,4 @@
-"""Faults of the machine: one sentence, a status that is not 0, and the last good checkpoint still good."""
+"""Faults of the machine: one error message, a status other than 0, and an intact last checkpoint."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vae_lightning.errors import UserError
 from vae_lightning.training.processes.faults import explain
 from vae_lightning.training.running_means import Means
 
-# the rest is run by `make chaos`, or by test_resume.py
+# `make chaos` and test_resume.py run the rest
 QUICK = (
     "files may not grow", "output folder without write permission", "event file cannot be made", "event file cannot be written",
     "read-only data folder", "unreadable data", "NaN in reconstruction", "NaN in kl", "NaN in loss", "NaN in weights",
-    "NaN in weights at the end of an epoch", "NaN in validation", "NaN in the final figures",
-    "out of memory", "a loader worker dies",
+    "NaN in weights at the end of an epoch", "NaN in validation", "NaN in the final metrics",
+    "out of memory", "a data worker dies",
 )  # fmt: skip
 
 
@@ -50,9 +50,9 @@ def test_what_a_process_said_is_said_by_the_command(last_line: str, status: int 
 
 
 def test_a_folder_that_cannot_be_looked_into_is_told_as_well(tmp_path: Path) -> None:
-    closed = tmp_path / ("a" * 300)  # where even root gets an error
+    closed = tmp_path / ("a" * 300)  # too long a name: an error even for root
     error = PermissionError(13, "Permission denied", str(closed))
-    assert str(explain(error, closed)) == f"{closed} cannot be opened (Permission denied): see to its permissions."
+    assert str(explain(error, closed)) == f"{closed} cannot be opened (Permission denied): check its permissions."
 
 
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])

@@ -1,4 +1,4 @@
-"""Plain DDP: a process that dies, or says what is wrong, ends the run with one sentence, wherever the first one waits for it."""
+"""Plain DDP: a process that dies or fails ends the run with one error message, wherever the main process waits for it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tests.running import SHORT, run_script
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.training.processes import relaunched as relaunching
 from vae_lightning.training.processes.faults import ProcessLost
-from vae_lightning.training.processes.relaunched import SAID, Relauncher, report_to_main_process
+from vae_lightning.training.processes.relaunched import ERROR_FILE, Relauncher, report_to_main_process
 
 DIES = "import os; os.kill(os.getpid(), 9)"
 WAITS = "import time; time.sleep(60)"
 
 
 def launcher(folder: Path, *programs: str) -> Relauncher:
-    """Its further processes run `programs`, of Python, instead of the command."""
+    """A launcher whose further processes run these Python programs instead of the command."""
 
     class Planted(Relauncher):
-        def _call_children_scripts(self) -> None:
+        def start_processes(self) -> None:
             self.procs = [subprocess.Popen([sys.executable, "-S", "-c", program]) for program in programs]
 
     environment = SimpleNamespace(validate_settings=lambda **_: None, creates_processes_externally=False)
@@ -43,7 +43,7 @@ def lost() -> None:
 
 def says(folder: Path, rank: int, sentence: str, status: int) -> str:
     said = json.dumps({"sentence": sentence, "status": status})
-    return f"open({str(folder / f'{SAID}{rank}')!r}, 'w').write({said!r}); raise SystemExit({status})"
+    return f"open({str(folder / f'{ERROR_FILE}{rank}')!r}, 'w').write({said!r}); raise SystemExit({status})"
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_how_a_process_ended_is_said_where_its_connection_is_lost(programs: Sequ
     made = launcher(tmp_path, *programs)
     with pytest.raises(RunError, match=words):
         made.launch(lost)
-    assert all(process.returncode is not None for process in made.procs), "none is left"
+    assert all(process.returncode is not None for process in made.procs), "none is left running"
 
 
 def test_what_a_process_said_is_said_by_the_first(tmp_path: Path) -> None:
-    (tmp_path / f"{SAID}1").write_text(json.dumps({"sentence": "of an earlier start.", "status": 1}))
+    (tmp_path / f"{ERROR_FILE}1").write_text(json.dumps({"sentence": "of an earlier start.", "status": 1}))
     with pytest.raises(UserError, match=r"^too much\.$") as found:
         launcher(tmp_path, WAITS, says(tmp_path, 2, "too much.", 2)).launch(lost)
     assert found.value.status == 2
@@ -71,7 +71,7 @@ def test_what_a_process_said_is_said_by_the_first(tmp_path: Path) -> None:
 
 def test_an_error_of_the_first_process_is_its_own(tmp_path: Path) -> None:
     def fail() -> None:
-        while not list(tmp_path.glob(f"{SAID}*")):
+        while not list(tmp_path.glob(f"{ERROR_FILE}*")):
             time.sleep(0.01)
         raise ValueError("a bug")
 
@@ -89,7 +89,7 @@ def test_a_run_whose_processes_end_well_is_left_alone(tmp_path: Path) -> None:
 
 
 def forked(action: Callable[[], object], out: Path) -> int:
-    """The status of a process that does `action`, and prints to the file `out`."""
+    """Calls `action` in a forked process that prints to the file `out`; returns its status."""
     pid = os.fork()
     if not pid:
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT)
@@ -119,7 +119,7 @@ def test_a_process_that_cannot_start_ends_the_first_that_waits_for_it(
     made = launcher(folder, program(folder), WAITS)
     assert forked(lambda: made.launch(lambda: time.sleep(30)), tmp_path / "out") == status
     assert (tmp_path / "out").read_text() == f"error: {sentence}\n"
-    assert not folder.parent.exists(), "nothing is left of a run that did not begin"
+    assert not folder.parent.exists(), "a run that did not start leaves nothing behind"
 
 
 def test_a_further_process_leaves_its_sentence_to_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_a_further_process_leaves_its_sentence_to_the_first(tmp_path: Path, monk
 
     assert (fails(ProcessLost("gone")), list(tmp_path.iterdir())) == (1, [])
     assert fails(UserError("wrong")) == 2
-    assert json.loads((tmp_path / f"{SAID}3").read_text()) == {"sentence": "wrong", "status": 2}
+    assert json.loads((tmp_path / f"{ERROR_FILE}3").read_text()) == {"sentence": "wrong", "status": 2}
     with pytest.raises(RunError, match="full"), report_to_main_process(tmp_path / "none"):
         raise RunError("full")
 

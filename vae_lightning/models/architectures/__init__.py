@@ -1,10 +1,4 @@
-"""f(x) and g(z): an architecture builds an encoder (images → features) and a decoder (latents → parameters per pixel).
-
-An architecture is any object with two methods, for images of shape (channels, height, width):
-`encoder(image_shape, features)` → a module (batch, *image_shape) → (batch, features), and
-`decoder(latent_dim, out_shape)` → a module (batch, latent_dim) → (batch, *out_shape). A decoder whose last registered layer with
-a bias gives the output (one number per output, or per channel) can begin from the data's mean image (`VAE.start_at`).
-"""
+"""Encoder and decoder networks (`model=mlp`, `conv`, `resnet`)."""
 
 from __future__ import annotations
 
@@ -20,6 +14,14 @@ __all__ = ["MLP", "Architecture", "Conv", "ResNet"]
 
 
 class Architecture(Protocol):
-    def encoder(self, image_shape: tuple[int, int, int], features: int) -> nn.Module: ...
+    """Any object that builds the two networks, for images of shape (channels, height, width).
 
-    def decoder(self, latent_dim: int, out_shape: tuple[int, int, int]) -> nn.Module: ...
+    If the decoder's last layer with a bias gives the output (one bias per output, or per channel), training can start from the
+    mean training image (`VAE.start_from_mean_image`).
+    """
+
+    def encoder(self, image_shape: tuple[int, int, int], features: int) -> nn.Module:
+        """A network (batch, *image_shape) → (batch, features)."""
+
+    def decoder(self, latent_dim: int, out_shape: tuple[int, int, int]) -> nn.Module:
+        """A network (batch, latent_dim) → (batch, *out_shape)."""

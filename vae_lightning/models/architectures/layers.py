@@ -1,4 +1,4 @@
-"""What architectures share: activations by name, and the sizes that strided convolutions go through."""
+"""Helpers shared by the architectures: activations by name, and the image sizes after strided convolutions."""
 
 from __future__ import annotations
 
@@ -23,33 +23,45 @@ GATED = "gated"  # h = (W x + b) ⊙ sigmoid(V x + c) (Dauphin et al. 2017), W a
 
 
 def check_activation(name: str, gated: bool = False) -> str:
-    """An activation of single numbers, or with `gated` also the gated unit, for which `fan_out` widens the layer before it."""
+    """Check the name of an activation; `gated` allows the gated unit too, which needs a layer twice as wide before it."""
     return check_choice("activation", name, [*ACTIVATIONS, GATED] if gated else ACTIVATIONS)
 
 
 def activation(name: str, dim: int = 1) -> nn.Module:
-    """dim: of the units, which gated ones halve."""
+    """The activation module; `dim` is the dimension that a gated unit halves."""
     return nn.GLU(dim) if name == GATED else ACTIVATIONS[name]()
 
 
-def fan_out(name: str, width: int) -> int:
-    """The width of a layer after which the activation leaves `width`."""
+def pre_activation_width(name: str, width: int) -> int:
+    """The width that a layer needs for its activation to give `width` units: twice as many for the gated unit."""
     return 2 * width if name == GATED else width
 
 
-def connected(inputs: int, widths: Sequence[int], name: str) -> list[nn.Module]:
-    """Fully connected layers of `widths` units, each with its activation."""
+def fully_connected(inputs: int, widths: Sequence[int], name: str) -> list[nn.Module]:
+    """Fully connected layers of the given widths, each followed by its activation."""
     layers: list[nn.Module] = []
     for width in widths:
-        layers += [nn.Linear(inputs, fan_out(name, width)), activation(name)]
+        layers += [nn.Linear(inputs, pre_activation_width(name, width)), activation(name)]
         inputs = width
     return layers
 
 
-def halvings(height: int, width: int, times: int, kernel: int = 3) -> list[tuple[int, int]]:
-    """(height, width) before and after each convolution of stride 2 and padding ⌊(kernel − 1)/2⌋.
+def halved_sizes(height: int, width: int, times: int, kernel: int = 3) -> list[tuple[int, int]]:
+    """Image sizes before and after each convolution of stride 2 and padding ⌊(kernel − 1)/2⌋.
 
-    n → ⌈n/2⌉ for an odd kernel and ⌊n/2⌋ for an even one. UserError where nothing is left of the image.
+    Each maps n to ⌈n/2⌉ for an odd kernel and to ⌊n/2⌋ for an even one.
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        times: number of convolutions.
+        kernel: their kernel size.
+
+    Returns:
+        times + 1 pairs (height, width), the image's own first.
+
+    Raises:
+        UserError: nothing is left of the image.
     """
     up = kernel % 2
     sizes = [(height, width)]
@@ -64,7 +76,7 @@ def halvings(height: int, width: int, times: int, kernel: int = 3) -> list[tuple
 
 
 def output_padding(small: tuple[int, int], large: tuple[int, int], kernel: int = 3) -> tuple[int, int]:
-    """What the transposed convolution of such a one has to add to undo a halving: n → 2n − (kernel odd) + padding."""
+    """The `output_padding` with which a transposed convolution undoes a halving: n → 2n − (kernel odd) + padding."""
     up = kernel % 2
     return large[0] - (2 * small[0] - up), large[1] - (2 * small[1] - up)
 

@@ -1,4 +1,4 @@
-"""`model=resnet`: residual blocks, downsampled by strided convolutions and upsampled by nearest neighbours."""
+"""`model=resnet`: residual blocks, with strided convolutions down and nearest-neighbour upsampling."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vae_lightning.errors import check_int, check_ints
-from vae_lightning.models.architectures.layers import activation, check_activation, halvings
+from vae_lightning.models.architectures.layers import activation, check_activation, halved_sizes
 
 
 class ResNet:
-    """A stage of `blocks` pre-activation residual blocks (He et al. 2016) for each of `channels`; the image halves between.
+    """Stages of pre-activation residual blocks (He et al. 2016); each stage halves the image.
 
-    Any image size and channel count. No batch normalisation, so that an image's density does not depend on its batch.
+    Works for any image size and channel count. There is no batch normalisation, so an image's density does not depend on its
+    batch.
+
+    Args:
+        channels: channels of each stage.
+        blocks: residual blocks per stage.
+        activation: a name in `layers.ACTIVATIONS`.
     """
 
     def __init__(self, channels: Sequence[int] = (32, 64), blocks: int = 1, activation: str = "silu") -> None:
@@ -22,8 +28,9 @@ class ResNet:
         self.activation = check_activation(activation)
 
     def encoder(self, image_shape: tuple[int, int, int], features: int) -> nn.Module:
+        """(batch, *image_shape) → (batch, features)."""
         inputs, height, width = image_shape
-        height, width = halvings(height, width, len(self.channels))[-1]
+        height, width = halved_sizes(height, width, len(self.channels))[-1]
         layers: list[nn.Module] = []
         for outputs in self.channels:
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), *self._stage(outputs)]
@@ -32,8 +39,9 @@ class ResNet:
         return nn.Sequential(*layers)
 
     def decoder(self, latent_dim: int, out_shape: tuple[int, int, int]) -> nn.Module:
+        """(batch, latent_dim) → (batch, *out_shape)."""
         outputs, height, width = out_shape
-        sizes = halvings(height, width, len(self.channels))[::-1]
+        sizes = halved_sizes(height, width, len(self.channels))[::-1]
         first = (self.channels[-1], *sizes[0])
         layers: list[nn.Module] = [nn.Linear(latent_dim, first[0] * first[1] * first[2]), nn.Unflatten(1, first)]
         widths = [*self.channels[::-1], self.channels[0]]
@@ -47,7 +55,7 @@ class ResNet:
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(act(conv(act(x)))), kernel 3, channels and size unchanged."""
+    """A residual block x + conv(act(conv(act(x)))) of 3×3 convolutions; channels and size stay the same."""
 
     def __init__(self, channels: int, activation_name: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""c: what images and latents are conditioned on, given to encoder, decoder and prior."""
+"""Conditions: the label c of a conditional VAE, given to encoder, decoder and prior."""
 
 from vae_lightning.models.conditions.base import Condition
 from vae_lightning.models.conditions.label import Label

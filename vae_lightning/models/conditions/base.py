@@ -1,4 +1,4 @@
-"""Where a condition c enters: beside the image, beside the latents, and into the prior."""
+"""The base class of conditions: how a label c enters the encoder, the decoder and the prior."""
 
 from __future__ import annotations
 
@@ -13,43 +13,48 @@ from vae_lightning.models.priors import Prior
 
 
 class Condition(nn.Module):
-    """A model of x given c. c is int64 (batch,); an architecture sees it as more channels and more latents.
+    """How labels c, int64 (batch,), enter a VAE: the architecture sees them as more channels and more latents.
 
-    `channels`: how many `image` adds to x; `latents`: how many numbers `latent` adds to z; `classes`: the values of c, of which
-    the data have so many (None: the data have no labels).
+    Attributes:
+        extra_channels: channels that `encoder_input` adds to x.
+        extra_latents: numbers that `decoder_input` adds to z.
+        classes: number of classes; 0 for an unconditional VAE.
+
+    Args:
+        classes: number of classes in the data; None if the data have no labels.
     """
 
     option: ClassVar[str]
-    channels: int = 0
-    latents: int = 0
+    extra_channels: int = 0
+    extra_latents: int = 0
     classes: int = 0
 
     def __init__(self, classes: int | None = None) -> None:
         super().__init__()
 
-    def begin(self, shape: tuple[int, int, int], posterior: Posterior, prior: Prior) -> None:
-        """Told by the VAE, once, what it will meet: images of `shape`, the posterior and the prior. UserError where it cannot."""
+    def set_up(self, shape: tuple[int, int, int], posterior: Posterior, prior: Prior) -> None:
+        """Called once by the VAE with the image shape, the posterior and the prior; raises UserError if they do not fit."""
 
-    def image(self, x: Tensor, c: Tensor | None) -> Tensor:
-        """What the encoder sees: (batch, C + channels, H, W)."""
+    def encoder_input(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """What the encoder sees: (batch, channels + extra_channels, height, width)."""
         raise NotImplementedError
 
-    def unlabelled(self, x: Tensor) -> Tensor:
-        """What the encoder sees of an image that has no label and no place in a batch: a pseudo-input of a prior."""
+    def unlabelled_encoder_input(self, x: Tensor) -> Tensor:
+        """What the encoder sees of an image without a label: a pseudo-input of a prior."""
         return x
 
-    def latent(self, z: Tensor, c: Tensor | None) -> Tensor:
-        """What the decoder sees: (..., batch, latent_dim + latents)."""
+    def decoder_input(self, z: Tensor, c: Tensor | None) -> Tensor:
+        """What the decoder sees: (..., batch, latent_dim + extra_latents)."""
         raise NotImplementedError
 
     def prior(self, p: LatentDistribution, c: Tensor | None) -> LatentDistribution:
-        """p(z|c) made from p(z): batch_shape (batch,), or () where it does not depend on c."""
+        """p(z|c) made from p(z): batch_shape (batch,), or () if it does not depend on c."""
         raise NotImplementedError
 
-    def moved(self, z: Tensor, c: Tensor | None) -> Tensor:
-        """Where a z of p(z) lies in p(z|c)."""
+    def shift_latents(self, z: Tensor, c: Tensor | None) -> Tensor:
+        """Map z from p(z) to p(z|c)."""
         return z
 
-    def given(self, c: Tensor | None, n: int, device: torch.device) -> Tensor | None:
-        """c for n samples, on `device`: where none was given, the classes in turn; None where there is no condition."""
+    def labels_for(self, c: Tensor | None, n: int, device: torch.device) -> Tensor | None:
+        """The labels of n samples on `device`: c, or the classes in turn if c is None; None for an unconditional VAE."""
         return torch.arange(n, device=device) % self.classes if self.classes else None

@@ -1,4 +1,4 @@
-"""`condition=none`: a plain VAE."""
+"""`condition=none`: an unconditional VAE."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from vae_lightning.models.distributions.base import LatentDistribution
 
 
 class NoCondition(Condition):
-    """Nothing is given: labels are passed over."""
+    """No condition: labels are ignored."""
 
     option = "condition=none"
 
-    def image(self, x: Tensor, c: Tensor | None) -> Tensor:
+    def encoder_input(self, x: Tensor, c: Tensor | None) -> Tensor:
         return x
 
-    def latent(self, z: Tensor, c: Tensor | None) -> Tensor:
+    def decoder_input(self, z: Tensor, c: Tensor | None) -> Tensor:
         return z
 
     def prior(self, p: LatentDistribution, c: Tensor | None) -> LatentDistribution:

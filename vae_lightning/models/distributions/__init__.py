@@ -1,1 +1,4 @@
-"""Distributions over latents beyond the diagonal Gaussian, each able to draw from a given `Noise`."""
+"""Distributions over latents that draw from a given `Noise`: what posteriors and priors are made of.
+
+`DiagonalNormal.rsample` in `base` is the reparameterisation trick; `kl_divergence` in `kl` compares any posterior with any prior.
+"""

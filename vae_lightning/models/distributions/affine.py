@@ -1,4 +1,4 @@
-"""z = m + s·z₀ with z₀ ~ p: a distribution shifted and scaled, number by number."""
+"""Shifted and scaled distributions: z = m + s·z₀ with z₀ ~ p."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from vae_lightning.noise import Noise
 
 
 class AffineDistribution:
-    """log p(z) = log p₀((z − m)/s) − Σ_j log s_j for `base` p₀; `shift` m and `scale` s > 0 are (*batch_shape, latent_dim)."""
+    """The distribution of z = m + s·z₀, z₀ ~ p₀, with log p(z) = log p₀((z − m)/s) − Σ_j log s_j.
+
+    Args:
+        base: p₀.
+        shift: m, (*batch_shape, latent_dim).
+        scale: s > 0, (*batch_shape, latent_dim).
+    """
 
     def __init__(self, base: LatentDistribution, shift: Tensor, scale: Tensor) -> None:
         self.base, self.shift, self.scale = base, shift, scale
@@ -26,7 +32,7 @@ class AffineDistribution:
 
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
         """z, (*sample_shape, *batch_shape, latent_dim)."""
-        own = self.batch_shape[: len(self.batch_shape) - len(self.base.batch_shape)]  # what the base has not
+        own = self.batch_shape[: len(self.batch_shape) - len(self.base.batch_shape)]  # batch dimensions that the base lacks
         return self.shift + self.scale * self.base.rsample((*sample_shape, *own), noise=noise)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -38,8 +44,11 @@ class AffineDistribution:
 
 @singledispatch
 def shift_and_scale(p: Any, shift: Tensor, scale: Tensor) -> LatentDistribution:
-    """The distribution of m + s·z₀, z₀ ~ p: of p's own kind where its kind is kept (so that formulas for its KL are), registered
-    with `affine.register`."""
+    """The distribution of m + s·z₀, z₀ ~ p.
+
+    If p's kind is closed under this map, the result is of the same kind, so that formulas for its KL still apply; register such
+    kinds with `shift_and_scale.register`.
+    """
     return AffineDistribution(p, shift, scale)
 
 

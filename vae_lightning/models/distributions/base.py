@@ -1,4 +1,4 @@
-"""What `torch.distributions` lacks: drawing from a given `Noise`, and the KL divergence of one latent dimension at a time."""
+"""What `torch.distributions` lacks: draws from a given `Noise`, the diagonal Gaussian, and the KL of each latent dimension."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from vae_lightning.noise import Noise
 
 
 class LatentDistribution(Protocol):
-    """What the rest needs of q(z|x) and p(z): a `torch.distributions.Distribution` that draws from a given `Noise`.
+    """The interface of q(z|x) and p(z): a `torch.distributions.Distribution` that draws from a given `Noise`.
 
-    Where torch has a formula for the KL of a pair (`torch.distributions.kl.register_kl` adds one), it is used.
+    If torch knows the KL of a pair of classes (`torch.distributions.kl.register_kl` adds a formula), the formula is used.
     """
 
     @property
@@ -28,22 +28,22 @@ class LatentDistribution(Protocol):
 
     @property
     def mean(self) -> Tensor:
-        """E[z], (*batch_shape, latent_dim): the code that pictures and probes use (any one typical z where E[z] is none)."""
+        """E[z], (*batch_shape, latent_dim): the code that pictures and probes use; a typical z if E[z] has no formula."""
 
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
-        """z, (*sample_shape, *batch_shape, latent_dim), with gradients to the parameters where there are any."""
+        """Draws z, (*sample_shape, *batch_shape, latent_dim), with gradients to the parameters if there are any."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log density of z in nats, (*sample_shape, *batch_shape)."""
+        """The log density of z in nats, (*sample_shape, *batch_shape)."""
 
     def detached(self) -> Self:
-        """The same distribution, its parameters constants: gradients of its log_prob go to z alone."""
+        """The same distribution with constant parameters: gradients of its `log_prob` go to z alone."""
 
 
 class CachedIndependent(Independent):
-    """`torch.distributions.Independent` over the last `dimensions` of `shape`, whose base is made when first asked for.
+    """`torch.distributions.Independent` over the last `dimensions` of `shape`, whose base distribution is built on first use.
 
-    A training step, which can do without the base, is spared the making of three.
+    A training step does not need the base, and so saves building three distributions.
     """
 
     def __init__(self, shape: torch.Size, dimensions: int) -> None:
@@ -55,15 +55,15 @@ class CachedIndependent(Independent):
         return self.make_base()
 
     def make_base(self) -> Distribution:
-        """The distribution of one number, with batch_shape `shape`."""
+        """The distribution of single numbers, with batch_shape `shape`."""
         raise NotImplementedError
 
 
 class DiagonalNormal(CachedIndependent):
     """N(μ, diag σ²) over the last dimension; `mean` and `scale` have shape (batch, latent_dim).
 
-    `rsample` is the reparameterisation trick z = μ + σ·ε, ε ~ N(0, I) (Kingma and Welling 2014, eq. 10): the randomness stands
-    outside of the network, so that gradients reach μ and σ. ε comes from `noise`, or from torch's global generator without it.
+    `rsample` is the reparameterisation trick z = μ + σ·ε, ε ~ N(0, I) (Kingma and Welling 2014, eq. 10). The randomness is
+    outside the network, so gradients reach μ and σ. ε comes from `noise`, or from torch's global generator.
     """
 
     def __init__(self, mean: Tensor, scale: Tensor) -> None:
@@ -88,7 +88,7 @@ class DiagonalNormal(CachedIndependent):
         return DiagonalNormal(self.mean.expand(shape), self.stddev.expand(shape))
 
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
-        """z, shape (*sample_shape, batch, latent_dim)."""
+        """The reparameterisation trick z = μ + σ·ε: draws of shape (*sample_shape, batch, latent_dim)."""
         if noise is None:
             return super().rsample(torch.Size(sample_shape))
         return self.mean + self.scale * noise.normal(self.mean, tuple(sample_shape))
@@ -96,11 +96,14 @@ class DiagonalNormal(CachedIndependent):
     def detached(self) -> DiagonalNormal:
         return DiagonalNormal(self.mean.detach(), self.stddev.detach())
 
-    def log_prob_of_each(self, z: Tensor) -> Tensor:
-        """log N(z; μ_k, diag σ_k²) of each of the K in a batch of shape (K,), (*z.shape[:-1], K), dtype of z.
+    def log_prob_of_components(self, z: Tensor) -> Tensor:
+        """The log density of z under each of the K Gaussians of a batch of shape (K,).
 
-        −½ Σ_j λ_kj (z_j − μ_kj)² − log λ_kj + log 2π, λ = 1/σ², its square multiplied out, so that products of matrices
-        take the place of K·latent_dim differences for each z. In float64, since what is multiplied out cancels.
+        It is −½ Σ_j (λ_kj (z_j − μ_kj)² − log λ_kj + log 2π) with λ = 1/σ². The square is expanded, so that matrix products
+        replace K·latent_dim differences for each z; float64 makes up for the cancellation.
+
+        Returns:
+            Nats, (*z.shape[:-1], K), with the dtype of z.
         """
         centre = self.mean.detach().mean(0).double()
         z_, mean, precision = z.double() - centre, self.mean.double() - centre, self.stddev.double() ** -2
@@ -120,12 +123,20 @@ def _kl_to_unit(q: DiagonalNormal, p: UnitNormal) -> Tensor:
 
 
 def log_prob_per_component(q: LatentDistribution, z: Tensor) -> Tensor:
-    """log q_k(z), in nats, of each of the K distributions in q's batch, (*z.shape[:-1], K)."""
-    return q.log_prob_of_each(z) if isinstance(q, DiagonalNormal) else q.log_prob(z.unsqueeze(-2))
+    """The log density of z under each of the K distributions in q's batch, in nats, (*z.shape[:-1], K)."""
+    return q.log_prob_of_components(z) if isinstance(q, DiagonalNormal) else q.log_prob(z.unsqueeze(-2))
+
+
+def exact_kl(q: LatentDistribution, p: LatentDistribution) -> Tensor | None:
+    """KL(q ‖ p) by its formula, in nats, (*batch_shape,); None where torch knows no formula for this pair."""
+    try:
+        return kl_divergence(q, p)  # type: ignore[arg-type]
+    except NotImplementedError:
+        return None
 
 
 def kl_per_dimension(q: object, p: object) -> Tensor | None:
-    """KL(q_j ‖ p_j) of each latent dimension, shape (batch, latent_dim), in nats; None where q or p does not factorise."""
+    """KL(q_j ‖ p_j) of each latent dimension in nats, (batch, latent_dim); None if q or p does not factorise."""
     if not (isinstance(q, Independent) and isinstance(p, Independent)):
         return None
     try:
@@ -135,13 +146,13 @@ def kl_per_dimension(q: object, p: object) -> Tensor | None:
 
 
 def log_prob_per_dimension(q: object, z: Tensor) -> Tensor:
-    """log q_j(z_j) of each latent dimension, (..., batch, latent_dim), in nats, of a q that factorises."""
+    """The log density of each latent dimension in nats, (..., batch, latent_dim), of a q that factorises."""
     assert isinstance(q, Independent)
     return q.base_dist.log_prob(z)
 
 
-class Latent(Distribution):
-    """A distribution over vectors of `latent_dim` numbers; see `vae_lightning.models.distributions.base.LatentDistribution`."""
+class LatentBase(Distribution):
+    """Base class of distributions over vectors of `latent_dim` numbers; see `LatentDistribution`."""
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
     has_rsample = True

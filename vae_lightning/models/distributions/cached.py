@@ -1,4 +1,4 @@
-"""`lazy`: an attribute that is worked out when first asked for."""
+"""`cached`: an attribute that is computed on first use."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, Generic, Self, TypeVar, overload
 T = TypeVar("T")
 
 
-class cached(Generic[T]):  # read as @property and @cached_property are
-    """As `functools.cached_property`, without the lock that Python 3.11 has around it and torch's compiler cannot read.
+class cached(Generic[T]):  # lower case, like @property and @cached_property
+    """Like `functools.cached_property`, but without the lock of Python 3.11, which torch's compiler cannot trace.
 
-    (`torch.distributions.utils.lazy_property` would switch gradients on, in evaluation too.)
+    (`torch.distributions.utils.lazy_property` would turn gradients on, also in evaluation.)
     """
 
     def __init__(self, function: Callable[[Any], T]) -> None:
@@ -25,5 +25,5 @@ class cached(Generic[T]):  # read as @property and @cached_property are
         if instance is None:
             return self
         value = self.function(instance)
-        setattr(instance, self.name, value)  # found before this descriptor from now on
+        setattr(instance, self.name, value)  # from now on found before this descriptor
         return value

@@ -1,4 +1,4 @@
-"""The Gaussian with correlated latents."""
+"""A Gaussian with a full covariance matrix."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from vae_lightning.noise import Noise
 
 
 class FullNormal(MultivariateNormal):
-    """N(μ, L Lᵀ); μ (batch, latent_dim), `scale_tril` = L lower triangular with a positive diagonal.
+    """N(μ, L Lᵀ); μ is (batch, latent_dim), and `scale_tril` = L is lower triangular with a positive diagonal.
 
-    z = μ + L·ε, ε ~ N(0, I) from `noise`, or from torch's global generator without it.
+    z = μ + L·ε, ε ~ N(0, I) from `noise`, or from torch's global generator.
     """
 
     def __init__(self, mean: Tensor, scale_tril: Tensor) -> None:
@@ -25,17 +25,17 @@ class FullNormal(MultivariateNormal):
         if noise is None:
             return super().rsample(torch.Size(sample_shape))
         epsilon = noise.normal(self.loc, tuple(sample_shape))
-        # a sum and no matrix product, which mixed precision would take in 16 bits
-        return self.loc + (self._unbroadcasted_scale_tril * epsilon.unsqueeze(-2)).sum(-1)
+        # a sum rather than a matrix product, which mixed precision would compute in 16 bits
+        return self.loc + (self.scale_tril * epsilon.unsqueeze(-2)).sum(-1)
 
     def detached(self) -> FullNormal:
-        return FullNormal(self.loc.detach(), self._unbroadcasted_scale_tril.detach())
+        return FullNormal(self.loc.detach(), self.scale_tril.detach())
 
 
 @register_kl(FullNormal, DiagonalNormal)
 def _kl_full_diagonal(q: FullNormal, p: DiagonalNormal) -> Tensor:
     """KL = Σ log s_j − Σ log L_jj + ½(Σ_ij (L_ij/s_i)² + Σ ((μ_i − m_i)/s_i)² − d) for p = N(m, diag s²), (batch,)."""
-    factor, scale = q._unbroadcasted_scale_tril, p.stddev
+    factor, scale = q.scale_tril, p.stddev
     logs = scale.log() - factor.diagonal(dim1=-2, dim2=-1).log()
     squares = (factor / scale.unsqueeze(-1)).square().sum(-1) + ((q.loc - p.mean) / scale).square()
     return (logs + 0.5 * (squares - 1)).sum(-1)

@@ -1,4 +1,4 @@
-"""A distribution over several layers of latents, each layer given the one that was drawn before it."""
+"""Distributions over several layers of latents, each layer conditioned on the one drawn before it."""
 
 from __future__ import annotations
 
@@ -7,35 +7,39 @@ from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from vae_lightning.models.distributions.affine import shift_and_scale
-from vae_lightning.models.distributions.base import DiagonalNormal, LatentDistribution
+from vae_lightning.models.distributions.base import DiagonalNormal, LatentDistribution, exact_kl
 from vae_lightning.noise import Noise
 
 T = TypeVar("T")
 
 
 class Step(Protocol):
-    """From the layer just drawn, (..., its size), to the distribution of the next one."""
+    """Map the layer just drawn, (..., its size), to the distribution of the next one."""
 
     def __call__(self, z: Tensor) -> DiagonalNormal: ...
 
     def detached(self) -> Self:
-        """The same step, its parameters constants: gradients go to z alone."""
+        """The same step with constant parameters: gradients go to z alone."""
 
 
 class HierarchicalDistribution:
-    """log p(z) = log p(z_L) + Σ_l log p(z_l | z_{l+1}), or, `upward`, log p(z_1) + Σ_l log p(z_{l+1} | z_l), in nats.
+    """log p(z) = log p(z_L) + Σ_l log p(z_l | z_{l+1}), or, if `upward`, log p(z_1) + Σ_l log p(z_{l+1} | z_l), in nats.
 
-    z is one vector: its layers side by side, of `sizes`, z_1 (the lowest, nearest to the image) first. `first` is the
-    distribution of the layer drawn first, `steps` give the others in the order in which they are drawn.
+    z is one vector: its layers concatenated, z_1 (the lowest, closest to the image) first.
+
+    Args:
+        first: the distribution of the layer that is drawn first.
+        steps: the others, in the order in which they are drawn.
+        sizes: of the layers, the lowest first.
+        upward: whether the lowest layer is drawn first.
     """
 
     def __init__(self, first: LatentDistribution, steps: Sequence[Step], sizes: Sequence[int], *, upward: bool = False) -> None:
         self.first, self.steps, self.sizes, self.upward = first, list(steps), list(sizes), upward
         self.batch_shape, self.event_shape = first.batch_shape, torch.Size([sum(sizes)])
-        # the last z that was drawn or measured, whether gradients were wanted, and each layer's distribution there
+        # the last z drawn or evaluated, whether gradients were on, and each layer's distribution there
         self._last: tuple[Tensor, bool, list[LatentDistribution]] | None = None
 
     @property
@@ -45,7 +49,7 @@ class HierarchicalDistribution:
 
     @property
     def top(self) -> LatentDistribution:
-        """The distribution of z_L; where it is drawn last, given the means of the layers below."""
+        """The distribution of z_L; if it is drawn last, given the means of the layers below."""
         return self._at_means()[-1] if self.upward else self.first
 
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
@@ -66,19 +70,19 @@ class HierarchicalDistribution:
         return sum(others, first)
 
     def log_prob_of_layers(self, z: Tensor) -> tuple[Tensor, ...]:
-        """Each layer's term, the lowest layer first."""
+        """The log density of each layer, the lowest first, (...,) each."""
         return tuple(layer.log_prob(part) for layer, part in zip(self.at(z), z.split(self.sizes, -1), strict=True))
 
     def at(self, z: Tensor) -> list[LatentDistribution]:
-        """Each layer's distribution given the one drawn before it in z, the lowest layer first; the last ones are kept."""
+        """Each layer's distribution given the layer before it in z, the lowest first; those of the last z are cached."""
         if self._last is None or z is not self._last[0] or torch.is_grad_enabled() != self._last[1]:
-            parts = self._lowest_first(list(z.split(self.sizes, -1)))  # in the order of drawing: reversing undoes itself
+            parts = self._lowest_first(list(z.split(self.sizes, -1)))  # in the order of drawing (reversing twice is the identity)
             given = [self.first, *(step(part) for step, part in zip(self.steps, parts[:-1], strict=True))]
             self._last = z, torch.is_grad_enabled(), given
         return self._lowest_first(self._last[2])
 
     def detached(self) -> HierarchicalDistribution:
-        """The same distribution, its parameters constants: gradients of its log_prob go to z alone."""
+        """The same distribution with constant parameters: gradients of its `log_prob` go to z alone."""
         return HierarchicalDistribution(
             self.first.detached(), [step.detached() for step in self.steps], self.sizes, upward=self.upward
         )
@@ -90,45 +94,52 @@ class HierarchicalDistribution:
         return given
 
     def _lowest_first(self, parts: list[T]) -> list[T]:
-        """From the order of drawing to the order in z."""
+        """Reorder from the order of drawing to the order in z."""
         return parts if self.upward else parts[::-1]
 
 
 @shift_and_scale.register(HierarchicalDistribution)
 def _(p: HierarchicalDistribution, shift: Tensor, scale: Tensor) -> LatentDistribution:
-    """The top layer is moved, and those below follow it."""
+    """Shift the top layer; those below follow it."""
     return HierarchicalDistribution(shift_and_scale(p.first, shift, scale), p.steps, p.sizes)
 
 
 def kl_per_layer(
-    q: HierarchicalDistribution, p: HierarchicalDistribution, z: Tensor, by_formula: bool = True
+    q: HierarchicalDistribution, p: HierarchicalDistribution, z: Tensor, closed_form: bool = True
 ) -> tuple[Tensor, ...]:
-    """What each layer adds to KL(q ‖ p), estimated at draws z of q, the lowest layer first, (samples, batch) each, in nats.
+    """Each layer's contribution to KL(q ‖ p), estimated at draws z of q.
 
-    log q(z_l|·) − log p(z_l|·). But where both are drawn downwards, so that both give z_l after z_{l+1}, its mean over z_l,
-    KL(q(z_l|·) ‖ p(z_l|·)), `by_formula` if torch knows one: the same in expectation, with less variance.
+    It is log q(z_l|·) − log p(z_l|·). If q and p are both drawn downwards, so that both give z_l after z_{l+1}, its mean over
+    z_l, KL(q(z_l|·) ‖ p(z_l|·)), is used where torch has a formula: the same expectation with less variance.
+
+    Args:
+        q: q(z|x).
+        p: p(z).
+        z: draws of q, (..., batch, latent_dim).
+        closed_form: whether such formulas may be used.
+
+    Returns:
+        Nats, (..., batch) for each layer, the lowest first.
     """
-    if not by_formula or q.upward != p.upward:
+    if not closed_form or q.upward != p.upward:
         return tuple(a - b for a, b in zip(q.log_prob_of_layers(z), p.log_prob_of_layers(z), strict=True))
     parts = z.split(q.sizes, -1)
     return tuple(_kl(*given).expand(z.shape[:-1]) for given in zip(q.at(z), p.at(z), parts, strict=True))
 
 
 def _kl(q: LatentDistribution, p: LatentDistribution, z: Tensor) -> Tensor:
-    try:
-        return kl_divergence(q, p)  # type: ignore[arg-type]
-    except NotImplementedError:
-        return q.log_prob(z) - p.log_prob(z)
+    exact = exact_kl(q, p)
+    return q.log_prob(z) - p.log_prob(z) if exact is None else exact
 
 
 def concatenate(*parts: Tensor) -> Tensor:
-    """Side by side, whatever leading dimensions the one has and the other not."""
+    """Concatenate along the last dimension, broadcasting the leading ones."""
     batch = torch.broadcast_tensors(*(part[..., 0] for part in parts))[0].shape
     return torch.cat([part.expand(*batch, -1) for part in parts], -1)
 
 
 def _draw(layer: DiagonalNormal, samples: tuple[int, ...], noise: Noise | None) -> Tensor:
-    """z = μ + σ·ε, where μ has the shape of the samples already: (*samples, batch, size)."""
+    """Draws z = μ + σ·ε, (*samples, batch, size), where μ already has the shape of the samples."""
     if noise is None:
         return layer.rsample()
     mean, scale = layer.loc, layer.scale

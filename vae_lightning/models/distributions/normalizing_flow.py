@@ -1,4 +1,4 @@
-"""Distributions of a transformed Gaussian."""
+"""Normalizing flows: a transformed Gaussian."""
 
 from __future__ import annotations
 
@@ -8,23 +8,32 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from vae_lightning.models.distributions.base import DiagonalNormal, Latent
+from vae_lightning.models.distributions.base import DiagonalNormal, LatentBase
 from vae_lightning.noise import Noise
 
 
 class Bijection(nn.Module):
-    """u ↔ z for each context. `forward(u, context, inverse=False)` → (z, log|det ∂z/∂u|), and from z to (u, log|det ∂u/∂z|)
-    with `inverse`, if it has one."""
+    """An invertible map u ↔ z for each context.
+
+    `forward(u, context)` returns z and log|det ∂z/∂u|; with `inverse=True`, if there is an inverse, it maps z to u and
+    log|det ∂u/∂z|.
+    """
 
     def forward(self, value: Tensor, context: Tensor | None = None, inverse: bool = False) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
 
-class FlowDistribution(Latent):
+class FlowDistribution(LatentBase):
     """z = f(u; context), u ~ `base`: log p(z) = log base(u) − log|det ∂z/∂u| (Rezende and Mohamed 2015, eq. 5).
 
-    The density at the last draw is known from drawing it, and is answered without an inverse when `log_prob` is given that very
-    tensor. context: (*batch_shape, numbers), or None. Always in float32.
+    Drawing z computes its density, which `log_prob` returns without an inverse if it is given that very tensor. Always in
+    float32.
+
+    Args:
+        base: the distribution of u.
+        bijection: f.
+        context: (*batch_shape, numbers), or None.
+        constant: whether f's weights are constants.
     """
 
     def __init__(self, base: DiagonalNormal, bijection: Bijection, context: Tensor | None = None, constant: bool = False) -> None:
@@ -34,7 +43,7 @@ class FlowDistribution(Latent):
 
     @property
     def mean(self) -> Tensor:
-        """f of the base's mean: a typical z, since E[z] has no formula."""
+        """The image f(E[u]) of the base's mean: a typical z, since E[z] has no formula."""
         return self._map(self.base.mean)[0]
 
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
@@ -62,9 +71,11 @@ class FlowDistribution(Latent):
 
 
 class ZukoBijection(Bijection):
-    """A lazy transformation of the library zuko. What zuko calls its forward direction is the cheap one in autoregressive flows.
+    """A lazy transformation of the library zuko, whose forward direction is the cheap one in autoregressive flows.
 
-    generates: whether that direction goes from u to z (cheap draws) or from z to u (cheap densities).
+    Args:
+        transform: zuko's transformation.
+        generates: whether its forward direction maps u to z (cheap draws) or z to u (cheap densities).
     """
 
     def __init__(self, transform: Any, generates: bool) -> None:
@@ -80,10 +91,13 @@ class ZukoBijection(Bijection):
 
 
 class PlanarBijection(Bijection):
-    """Steps z ← z + û·tanh(wᵀz + b) whose u, w, b are the context (Rezende and Mohamed 2015, eq. 10 to 12). No inverse.
+    """Steps z ← z + û·tanh(wᵀz + b) with u, w, b from the context (Rezende and Mohamed 2015, eq. 10 to 12); no inverse.
 
-    û = u + (softplus(wᵀu) − 1 − wᵀu)·w/‖w‖² keeps wᵀû above −1, so that a step is invertible (their appendix A.1).
-    context: (batch, steps·(2·latent_dim + 1)).
+    û = u + (softplus(wᵀu) − 1 − wᵀu)·w/‖w‖² keeps wᵀû above −1, so that each step is invertible (their appendix A.1).
+
+    Args:
+        latent_dim: numbers in z.
+        steps: number of steps; the context is (batch, steps·(2·latent_dim + 1)).
     """
 
     def __init__(self, latent_dim: int, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""Codes of categorical variables, and their relaxation."""
+"""Categorical codes as one-hot vectors, and their Gumbel-softmax relaxation."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 from torch.distributions import register_kl
 
-from vae_lightning.models.distributions.base import Latent
+from vae_lightning.models.distributions.base import LatentBase
 from vae_lightning.noise import GlobalNoise, Noise
 
 
-class OneHots(Latent):
-    """V independent categorical variables of K classes; z is their one-hot vectors, one after the other: V·K numbers.
+class OneHots(LatentBase):
+    """V independent categorical variables of K classes; z is their one-hot vectors concatenated, V·K numbers.
 
-    log_probs: log π, (*batch_shape, V, K), normalised over the last dimension.
+    Args:
+        log_probs: log π, (*batch_shape, V, K), normalised over the last dimension.
     """
 
     def __init__(self, log_probs: Tensor) -> None:
@@ -28,7 +29,7 @@ class OneHots(Latent):
         return self.log_probs.exp().flatten(-2)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log of the mass Π_v π_v(z_v), as Σ z·log π; of a relaxed z, that same function between the corners."""
+        """The log probability Σ z·log π of the classes; for a relaxed z, the same function between the corners."""
         return (z * self.log_probs.flatten(-2)).sum(-1)
 
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
@@ -39,7 +40,7 @@ class OneHots(Latent):
         return OneHots(self.log_probs.detach())
 
     def _gumbels(self, sample_shape: Any, noise: Noise | None) -> Tensor:
-        """log π + g, (*sample_shape, *batch_shape, V, K)."""
+        """Perturbed log probabilities log π + g, g ~ Gumbel(0, 1), (*sample_shape, *batch_shape, V, K)."""
         u = (noise or GlobalNoise()).uniform(self.log_probs.detach(), tuple(sample_shape))
         return self.log_probs - (-u.clamp_min(torch.finfo(u.dtype).tiny).log()).log()
 
@@ -49,10 +50,15 @@ class OneHots(Latent):
 
 
 class RelaxedOneHots(OneHots):
-    """z = softmax((log π + g)/τ), g ~ Gumbel(0, 1), a differentiable stand-in for a one-hot draw (Jang et al. 2017, eq. 2).
+    """z = softmax((log π + g)/τ), g ~ Gumbel(0, 1): a differentiable substitute for a one-hot draw (Jang et al. 2017, eq. 2).
 
-    With `hard` the one-hot vector goes forward and the softmax's gradient back (straight-through). As the temperature τ falls,
-    z tends to a draw of `OneHots`. Masses and KL are those of the categoricals, as in the paper, not of the relaxed variable.
+    As the temperature τ falls, z tends to a draw of `OneHots`. Probabilities and KL are those of the categorical variables, as in
+    the paper, not of the relaxed ones.
+
+    Args:
+        log_probs: as in `OneHots`.
+        temperature: τ.
+        hard: use the one-hot vector in the forward pass and the softmax's gradient in the backward pass (straight-through).
     """
 
     def __init__(self, log_probs: Tensor, temperature: Tensor, hard: bool) -> None:
@@ -77,5 +83,5 @@ def _kl_categoricals(q: OneHots, p: OneHots) -> Tensor:
 
 
 def space(variables: int, classes: int) -> str:
-    """What posterior and prior call the space of these codes."""
+    """The name of the space of these codes, which posterior and prior must share."""
     return f"{variables} categorical of {classes} classes"

@@ -1,4 +1,4 @@
-"""All mass on one point."""
+"""A point mass: a distribution without a density."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from vae_lightning.models.distributions.base import Latent
+from vae_lightning.models.distributions.base import LatentBase
 from vae_lightning.noise import Noise
 
 
-class PointMassDistribution(Latent):
-    """z = `mean`, (batch, latent_dim), for certain. It has no density."""
+class PointMassDistribution(LatentBase):
+    """z = `mean`, (batch, latent_dim), with probability 1. It has no density."""
 
     def __init__(self, mean: Tensor) -> None:
         super().__init__(mean.shape[:-1], mean.shape[-1])

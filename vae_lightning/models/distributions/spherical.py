@@ -1,7 +1,7 @@
-"""Distributions on the unit sphere S^(m−1) of the space of m latent numbers: uniform, and von Mises–Fisher.
+"""Distributions on the unit sphere S^(m−1) in m latent dimensions: uniform and von Mises–Fisher.
 
-The Bessel functions of the von Mises–Fisher distribution are ratios of ∫ exp(κ cos θ) sin^(m−2) θ dθ over θ in [0, π] (Abramowitz
-and Stegun 9.6.18), which Gauss–Legendre quadrature gives to ten digits for any κ, on any device, with its gradients.
+The Bessel functions of the von Mises–Fisher distribution are ratios of ∫ exp(κ cos θ) sin^(m−2) θ dθ over θ in [0, π]
+(Abramowitz and Stegun 9.6.18). Gauss–Legendre quadrature gives them to ten digits for any κ, on any device, with gradients.
 """
 
 from __future__ import annotations
@@ -15,21 +15,25 @@ from torch import Tensor
 from torch.distributions import register_kl
 from torch.nn.functional import normalize
 
-from vae_lightning.models.distributions.base import Latent
+from vae_lightning.models.distributions.base import LatentBase
 from vae_lightning.models.distributions.cached import cached
 from vae_lightning.noise import GlobalNoise, Noise
 
-NODES = 96  # of quadrature
-ROUNDS = 24  # of rejection
+NODES = 96  # of the quadrature
+ROUNDS = 24  # proposals of the rejection sampler
 
 
 def log_area(m: int) -> float:
-    """log |S^(m−1)| = log(2 π^(m/2) / Γ(m/2))."""
+    """The log of the sphere's area, log |S^(m−1)| = log(2 π^(m/2) / Γ(m/2))."""
     return math.log(2) + m / 2 * math.log(math.pi) - math.lgamma(m / 2)
 
 
-class HypersphericalUniform(Latent):
-    """p(z) = 1/|S^(m−1)| on ‖z‖ = 1. `like`: (m,), for its device and dtype."""
+class HypersphericalUniform(LatentBase):
+    """p(z) = 1/|S^(m−1)| on ‖z‖ = 1.
+
+    Args:
+        like: a tensor (m,) with the device and dtype of z.
+    """
 
     def __init__(self, like: Tensor) -> None:
         super().__init__((), len(like))
@@ -37,7 +41,7 @@ class HypersphericalUniform(Latent):
 
     @property
     def mean(self) -> Tensor:
-        """E[z] = 0, the one point that is far from all others."""
+        """E[z] = 0, which is not on the sphere."""
         return torch.zeros_like(self.like)
 
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
@@ -50,14 +54,18 @@ class HypersphericalUniform(Latent):
         return self
 
 
-class VonMisesFisher(Latent):
-    """q(z) = C_m(κ) exp(κ μᵀz) on ‖z‖ = 1 (Davidson et al. 2018): μ (batch, m), ‖μ‖ = 1, and κ > 0 (batch,).
+class VonMisesFisher(LatentBase):
+    """q(z) = C_m(κ) exp(κ μᵀz) on ‖z‖ = 1 (Davidson et al. 2018).
 
-    A draw is z = ω·μ + √(1 − ω²)·v, v uniform among the directions at right angles to μ. ω = μᵀz is drawn by rejection (Wood
-    1994), `ROUNDS` proposals at once: all fail with a probability of at most 2e-11, and then the last is taken. Its gradient is
-    that of the distribution function held constant, ∂ω/∂κ = −(∂F/∂κ)/(∂F/∂ω) (Figurnov et al. 2018), which is exact, whatever
-    way ω was found; so no correction for the rejected proposals is needed, as it is in Davidson et al. As μ turns, v turns with
-    it by the shortest rotation (they reflect a v that is drawn about e_1), so that ‖∂(aᵀz)/∂μ‖ ≤ ‖a‖ along the sphere.
+    A draw is z = ω·μ + √(1 − ω²)·v, with v uniform among the directions orthogonal to μ. ω = μᵀz is drawn by rejection (Wood
+    1994), `ROUNDS` proposals at once; all of them fail with probability at most 2e-11, and then the last is taken. Its gradient
+    holds the distribution function constant, ∂ω/∂κ = −(∂F/∂κ)/(∂F/∂ω) (Figurnov et al. 2018). This is exact however ω was
+    found, so no correction for rejected proposals is needed, unlike in Davidson et al. As μ turns, v turns with it by the
+    shortest rotation (they reflect a v drawn about e_1), so that ‖∂(aᵀz)/∂μ‖ ≤ ‖a‖ along the sphere.
+
+    Args:
+        loc: μ, (batch, m), of length 1.
+        concentration: κ > 0, (batch,).
     """
 
     def __init__(self, loc: Tensor, concentration: Tensor) -> None:
@@ -66,7 +74,7 @@ class VonMisesFisher(Latent):
 
     @property
     def mean(self) -> Tensor:
-        """μ, the mean direction: a point of the sphere, as E[z] = A_m(κ)·μ is not."""
+        """The mean direction μ, a point on the sphere; E[z] = A_m(κ)·μ is not."""
         return self.loc
 
     @cached
@@ -79,17 +87,17 @@ class VonMisesFisher(Latent):
         return self._normaliser[1].to(self.loc.dtype)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log C_m(κ) + κ μᵀz."""
+        """The log density log C_m(κ) + κ μᵀz, in nats."""
         cosine = (z * self.loc).sum(-1)
-        # κ·(μᵀz − 1) and not κ·μᵀz, of which much cancels
+        # κ·(μᵀz − 1) rather than κ·μᵀz, to avoid cancellation
         return self.concentration * (cosine - 1) - self._normaliser[0].to(z.dtype)
 
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
         noise = noise or GlobalNoise()
         shape, m = tuple(sample_shape), self.event_shape[0]
-        cosine = propose(self.concentration.detach(), m, shape, noise)
+        cosine = sample_cosine(self.concentration.detach(), m, shape, noise)
         cosine = _Reparameterised.apply(cosine, self.concentration, m).unsqueeze(-1)
-        across = turned_with(self.loc, at_right_angles(noise.normal(self.loc.detach(), shape), self.loc.detach()))
+        across = rotate_with_mean(self.loc, orthogonal_to_mean(noise.normal(self.loc.detach(), shape), self.loc.detach()))
         return cosine * self.loc + (1 - cosine.square()).clamp_min(1e-12).sqrt() * across
 
     def detached(self) -> VonMisesFisher:
@@ -103,41 +111,44 @@ def _kl_von_mises_fisher_uniform(q: VonMisesFisher, p: HypersphericalUniform) ->
     return (q.concentration.double() * (cosine - 1) - log_integral + log_area(q.event_shape[0])).to(q.loc.dtype)
 
 
-def at_right_angles(direction: Tensor, loc: Tensor) -> Tensor:
-    """`direction` without its part along μ, of length 1. Taken off twice, since where it is nearly all, rounding leaves some."""
+def orthogonal_to_mean(direction: Tensor, loc: Tensor) -> Tensor:
+    """The unit vector along the component of `direction` orthogonal to μ.
+
+    Projected twice: if `direction` is almost parallel to μ, rounding leaves a remainder after the first time.
+    """
     for _ in range(2):
         direction = normalize(direction - (direction * loc).sum(-1, keepdim=True) * loc, dim=-1)
     return direction
 
 
-def turned_with(loc: Tensor, across: Tensor) -> Tensor:
-    """`across`, a constant v at right angles to μ, with the gradient ∂v/∂μ = −μ vᵀ of the rotation that takes μ where it goes."""
+def rotate_with_mean(loc: Tensor, across: Tensor) -> Tensor:
+    """`across`, a constant v orthogonal to μ, with the gradient ∂v/∂μ = −μ vᵀ of the rotation that moves μ."""
     return across - (across * loc).sum(-1, keepdim=True) * loc.detach()
 
 
-def angles(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Nodes θ and weights of the quadrature over [low, high], (*low.shape, nodes), float64."""
+def quadrature_nodes(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Quadrature nodes θ and weights over [low, high], (*low.shape, nodes), float64."""
     nodes, weights = _legendre(low.device)
     half = ((high - low) / 2).unsqueeze(-1)
     return low.unsqueeze(-1) + half * (1 + nodes), half * weights
 
 
 def normaliser(concentration: Tensor, m: int) -> tuple[Tensor, Tensor]:
-    """log ∫ exp(κ(μᵀz − 1)) dz over the sphere, so that log C_m(κ) = −(that) − κ; and A_m(κ). Both float64."""
+    """The integral log ∫ exp(κ(μᵀz − 1)) dz over the sphere, so that log C_m(κ) = −(that) − κ, and A_m(κ); both float64."""
     kappa = concentration.double()
-    with torch.no_grad():  # the integrand's bulk: its mode, where κ sin²θ = (m − 2) cos θ, ± 12 times its width
+    with torch.no_grad():  # the bulk of the integrand: its mode, where κ sin²θ = (m − 2) cos θ, ± 12 times its width
         ratio = (m - 2) / (2 * kappa)
         mode = (1 / (ratio + (1 + ratio.square()).sqrt())).clamp(-1, 1).acos()
         reach = 12 / (kappa + m - 2).clamp_min(1e-3).sqrt()
-        theta, weight = angles((mode - reach).clamp_min(0), (mode + reach).clamp_max(math.pi))
+        theta, weight = quadrature_nodes((mode - reach).clamp_min(0), (mode + reach).clamp_max(math.pi))
         log_weight = weight.log() + (m - 2) * theta.sin().clamp_min(1e-300).log()
     exponent = kappa.unsqueeze(-1) * (theta.cos() - 1) + log_weight
     cosine = (exponent.softmax(-1) * theta.cos()).sum(-1)
     return torch.logsumexp(exponent, -1) + log_area(m - 1), cosine
 
 
-def propose(kappa: Tensor, m: int, samples: tuple[int, ...], noise: Noise) -> Tensor:
-    """ω = μᵀz, (*samples, *kappa.shape): the first that is accepted (Wood 1994; Davidson et al. 2018, algorithm 1)."""
+def sample_cosine(kappa: Tensor, m: int, samples: tuple[int, ...], noise: Noise) -> Tensor:
+    """Draw ω = μᵀz, (*samples, *kappa.shape): the first accepted proposal (Wood 1994; Davidson et al. 2018, algorithm 1)."""
     root = (4 * kappa.square() + (m - 1) ** 2).sqrt()
     b = (m - 1) / (2 * kappa + root)
     a = (m - 1 + 2 * kappa + root) / 4
@@ -157,7 +168,7 @@ def propose(kappa: Tensor, m: int, samples: tuple[int, ...], noise: Noise) -> Te
 
 
 class _Reparameterised(torch.autograd.Function):
-    """ω as it is, with the gradient ∂ω/∂κ of its distribution function held constant."""
+    """The identity on ω, with the gradient ∂ω/∂κ that holds its distribution function constant."""
 
     @staticmethod
     def forward(ctx: Any, omega: Tensor, concentration: Tensor, m: int) -> Tensor:
@@ -175,7 +186,7 @@ class _Reparameterised(torch.autograd.Function):
 def cosine_slope(omega: Tensor, concentration: Tensor, m: int) -> Tensor:
     """∂ω/∂κ = ∫_ω^1 (t − A) f(t) dt / f(ω) = ∫_{−1}^ω (A − t) f(t) dt / f(ω), f(t) = exp(κt)·(1 − t²)^((m−3)/2), float64.
 
-    By the side on which nothing cancels: the first where ω > A, else the second.
+    Integrates over the side on which nothing cancels: the first form for ω > A, else the second.
     """
     omega, kappa = omega.double(), concentration.double().expand(omega.shape)
     mean = normaliser(concentration, m)[1]
@@ -183,14 +194,14 @@ def cosine_slope(omega: Tensor, concentration: Tensor, m: int) -> Tensor:
     reach = 12 / (kappa + m - 2).clamp_min(1e-3).sqrt()
     low = torch.where(above, (end - reach).clamp_min(0), end)
     high = torch.where(above, end, (end + reach).clamp_max(math.pi))
-    theta, weight = angles(low, high)
+    theta, weight = quadrature_nodes(low, high)
     tilt = kappa.unsqueeze(-1) * (theta.cos() - omega.unsqueeze(-1))
     relative = tilt + (m - 2) * (theta.sin().clamp_min(1e-300).log() - end.sin().clamp_min(1e-300).log().unsqueeze(-1))
     integral = (weight * (theta.cos() - mean.unsqueeze(-1)).abs() * relative.exp()).sum(-1)
     return end.sin() * integral
 
 
-_LEGENDRE: dict[torch.device, tuple[Tensor, Tensor]] = {}  # read as it is by torch's compiler, unlike a cached function
+_LEGENDRE: dict[torch.device, tuple[Tensor, Tensor]] = {}  # a dict, which torch's compiler can trace, unlike a cached function
 
 
 def _legendre(device: torch.device) -> tuple[Tensor, Tensor]:

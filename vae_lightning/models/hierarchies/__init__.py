@@ -1,6 +1,6 @@
-"""One stochastic layer or several: a hierarchy makes the VAE's q(z|x) and p(z) from the options of posterior and prior.
+"""Hierarchies: one stochastic layer or several, built from the chosen posterior and prior.
 
-z is one vector, the layers side by side, z1 (nearest to the image) first; the rest of the code sees one q and one p.
+z is one vector, the layers concatenated, z1 (closest to the image) first, so the rest of the code sees one q and one p.
 """
 
 from vae_lightning.models.hierarchies.base import Hierarchy

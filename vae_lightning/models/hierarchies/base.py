@@ -1,4 +1,4 @@
-"""What every hierarchy is, and the prior from the top down that all of them share."""
+"""The base class of hierarchies, and their top-down prior."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vae_lightning.capabilities import DENSITY, DENSITY_ANYWHERE, REAL_SPACE, re
 from vae_lightning.errors import UserError
 from vae_lightning.models.distributions.base import LatentDistribution
 from vae_lightning.models.distributions.hierarchical import HierarchicalDistribution
-from vae_lightning.models.hierarchies.networks import Given
+from vae_lightning.models.hierarchies.networks import ConditionalGaussian
 from vae_lightning.models.posteriors import Diagonal, Posterior
 from vae_lightning.models.priors import ANY, Encode, Prior
 
@@ -20,24 +20,24 @@ LAYERED = frozenset({DENSITY, DENSITY_ANYWHERE, REAL_SPACE})
 
 
 class Hierarchy:
-    """Makes the posterior and the prior of a VAE. `latent_dim` of the two that it is handed is the top layer's."""
+    """Builds the posterior and the prior of a VAE; the posterior and prior it is given have the top layer's `latent_dim`."""
 
     option: ClassVar[str]
 
     def layers(self, posterior: Posterior, prior: Prior) -> tuple[Posterior, Prior]:
-        """(q over all layers, p over all layers); `prior` is the top layer's. UserError where they do not fit."""
+        """(q over all layers, p over all layers); `prior` is the top layer's. Raises UserError if they do not fit."""
         raise NotImplementedError
 
     def check(self, posterior: Posterior, prior: Prior) -> int:
-        """The top layer's size. UserError unless `posterior` is diagonal, as each layer's is, and `prior` fits it."""
+        """The top layer's size; raises UserError unless the posterior is diagonal, as each layer's is, and the prior fits it."""
         if not isinstance(posterior, Diagonal):
             raise UserError(
-                f"{posterior.option} does not go with {self.option}: each of its layers has a diagonal Gaussian posterior of "
+                f"{posterior.option} is incompatible with {self.option}: each of its layers has a diagonal Gaussian posterior of "
                 "its own; leave posterior out."
             )
         if prior.space not in (posterior.space, ANY) or prior.latent_dim != posterior.latent_dim:
             raise UserError(
-                f"{prior.option} does not go with {self.option}: its top layer has {posterior.latent_dim} numbers "
+                f"{prior.option} is incompatible with {self.option}: its top layer has {posterior.latent_dim} numbers "
                 f"({posterior.space}), and the prior {prior.latent_dim} ({prior.space})."
             )
         require(prior, prior.needs, posterior)
@@ -47,8 +47,10 @@ class Hierarchy:
 class TopDown(Prior):
     """p(z) = p(z_L) Π_l p(z_l | z_{l+1}), each p(z_l | z_{l+1}) = N(μ_l(z_{l+1}), diag σ²_l(z_{l+1})).
 
-    top: p(z_L), any prior over reals; networks: from z_{l+1} to μ_l and log σ²_l, the lowest layer first; sizes: of all
-    layers, the lowest first.
+    Args:
+        top: p(z_L), any prior over real numbers.
+        networks: from z_{l+1} to μ_l and log σ²_l, the lowest layer first.
+        sizes: of all layers, the lowest first.
     """
 
     capabilities = LAYERED
@@ -66,7 +68,7 @@ class TopDown(Prior):
         self.top.start(images)
 
     def forward(self, encode: Encode | None = None) -> HierarchicalDistribution:
-        """The top's prior is handed the top layer of `encode`, q(z_L|x)."""
+        """The top layer's prior is given `encode` restricted to the top layer, q(z_L|x)."""
 
         def encode_top(x: Tensor) -> LatentDistribution:
             assert encode is not None
@@ -74,11 +76,11 @@ class TopDown(Prior):
 
         return HierarchicalDistribution(self.top(encode_top if encode is not None else None), self.steps(), self.sizes)
 
-    def steps(self) -> list[Given]:
-        """p(z_l | z_{l+1}), from the second layer from the top downwards."""
-        return [Given(network) for network in reversed(self.networks)]
+    def steps(self) -> list[ConditionalGaussian]:
+        """p(z_l | z_{l+1}) for each layer, from the second highest down."""
+        return [ConditionalGaussian(network) for network in reversed(self.networks)]
 
-    def completed(self, top: Tensor) -> Tensor:
+    def with_lower_layers(self, top: Tensor) -> Tensor:
         layers = [top]
         for step in self.steps():
             layers.append(step(layers[-1]).mean)

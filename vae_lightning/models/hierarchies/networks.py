@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from vae_lightning.models.architectures.layers import activation, fan_out
+from vae_lightning.models.architectures.layers import activation, pre_activation_width
 from vae_lightning.models.distributions.base import DiagonalNormal
 from vae_lightning.models.distributions.hierarchical import concatenate
 
@@ -16,10 +16,10 @@ Network = Callable[[Tensor], Tensor]
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int, activation_name: str) -> nn.Sequential:
-    """(..., inputs) → hidden[0] → hidden[1] → … → (..., outputs)."""
+    """A fully connected network (..., inputs) → hidden[0] → hidden[1] → … → (..., outputs)."""
     layers: list[nn.Module] = []
     for width in hidden:
-        layers += [nn.Linear(inputs, fan_out(activation_name, width)), activation(activation_name, -1)]
+        layers += [nn.Linear(inputs, pre_activation_width(activation_name, width)), activation(activation_name, -1)]
         inputs = width
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
@@ -31,13 +31,13 @@ def gaussian(parameters: Tensor) -> DiagonalNormal:
 
 
 def precision_weighted(a: DiagonalNormal, b: DiagonalNormal) -> DiagonalNormal:
-    """N(μ, σ²) with σ⁻² = σ_a⁻² + σ_b⁻² and μ = σ²·(μ_a σ_a⁻² + μ_b σ_b⁻²) (Sønderby et al. 2016, section 2.1)."""
+    """N(μ, σ²), σ⁻² = σ_a⁻² + σ_b⁻², μ = σ²·(μ_a σ_a⁻² + μ_b σ_b⁻²) (Sønderby et al. 2016, section 2.1)."""
     weight = 1 / (1 + (a.scale / b.scale).square())  # a's share of the precision
     return DiagonalNormal(torch.lerp(b.loc, a.loc, weight), a.scale * weight.sqrt())
 
 
-class Given:
-    """z → the next layer's N(μ, diag σ²): by a network of z or, where there are `features` of the image, of both."""
+class ConditionalGaussian:
+    """Maps z to the next layer's N(μ, diag σ²), by a network of z, or of z and `features` of the image."""
 
     def __init__(self, network: Network, features: Tensor | None = None) -> None:
         self.network, self.features = network, features
@@ -45,25 +45,25 @@ class Given:
     def __call__(self, z: Tensor) -> DiagonalNormal:
         return gaussian(self.network(z if self.features is None else concatenate(self.features, z)))
 
-    def detached(self) -> Given:
-        return Given(constant(self.network), None if self.features is None else self.features.detach())
+    def detached(self) -> ConditionalGaussian:
+        return ConditionalGaussian(with_constant_weights(self.network), None if self.features is None else self.features.detach())
 
 
-class Combined:
-    """z → what the image says of the next layer, in the `features` μ̂ and log σ̂², combined with what the prior says, given z."""
+class CombinedGaussian:
+    """Combines what the image says of the next layer (`features`: μ̂ and log σ̂²) with what the prior says given z."""
 
-    def __init__(self, prior: Given, features: Tensor) -> None:
+    def __init__(self, prior: ConditionalGaussian, features: Tensor) -> None:
         self.prior, self.features = prior, features
 
     def __call__(self, z: Tensor) -> DiagonalNormal:
         return precision_weighted(gaussian(self.features), self.prior(z))
 
-    def detached(self) -> Combined:
-        return Combined(self.prior.detached(), self.features.detach())
+    def detached(self) -> CombinedGaussian:
+        return CombinedGaussian(self.prior.detached(), self.features.detach())
 
 
-def constant(network: Network) -> Network:
-    """The network with its weights as constants."""
+def with_constant_weights(network: Network) -> Network:
+    """The network with its weights held constant."""
     if not isinstance(network, nn.Module):
         return network
     weights = {name: weight.detach() for name, weight in network.named_parameters()}

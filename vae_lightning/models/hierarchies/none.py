@@ -8,7 +8,7 @@ from vae_lightning.models.priors import Prior
 
 
 class NoHierarchy(Hierarchy):
-    """Posterior and prior as they are."""
+    """Leaves posterior and prior unchanged."""
 
     option = "hierarchy=none"
 

@@ -1,4 +1,4 @@
-"""`hierarchy=two_layer`: z1 below z2, with Gaussians between them."""
+"""`hierarchy=two_layer`: two stochastic layers, z1 below z2, with Gaussians between them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ from torch import Tensor, nn
 
 from vae_lightning.errors import check_choice, check_int, check_ints
 from vae_lightning.models.architectures.layers import activation as unit
-from vae_lightning.models.architectures.layers import check_activation, fan_out
+from vae_lightning.models.architectures.layers import check_activation, pre_activation_width
 from vae_lightning.models.distributions.hierarchical import HierarchicalDistribution
 from vae_lightning.models.hierarchies.base import LAYERED, Hierarchy, TopDown
-from vae_lightning.models.hierarchies.networks import Given, gaussian, mlp
+from vae_lightning.models.hierarchies.networks import ConditionalGaussian, gaussian, mlp
 from vae_lightning.models.posteriors import Posterior
 from vae_lightning.models.priors import Prior
 
 
 class TwoLayer(Hierarchy):
-    """p(x, z1, z2) = p(z2) p(z1|z2) p(x|z1) or p(x|z1, z2); q(z1, z2|x) in one of two orders.
+    """p(x, z1, z2) = p(z2) p(z1|z2) p(x|z1) or p(x|z1, z2), with q(z1, z2|x) in one of two orders.
 
-    inference: `bottom_up`, q(z1|x) q(z2|z1) (Burda et al. 2016, section 5; they use z1_dim=100, hidden=[100, 100], tanh,
-    latent_dim=50, and 200 and 200 units between x and z1), or `top_down`, q(z2|x) q(z1|x, z2) (the HVAE of Tomczak and Welling
-    2018, section 4; they have an encoder for z1 and one for z2, where here both are read off one: μ and log σ² of z2, and
-    hidden[0] features of x that meet z2). decoder_sees: `z1` (Burda et al.) or `all` (HVAE). hidden: the widths of each network
-    between z1 and z2. `latent_dim` is the size of z2, `z1_dim` that of z1.
+    `bottom_up` is q(z1|x) q(z2|z1) (Burda et al. 2016, section 5, who use z1_dim=100, hidden=[100, 100], tanh, latent_dim=50,
+    and 200 and 200 units between x and z1). `top_down` is q(z2|x) q(z1|x, z2), the HVAE of Tomczak and Welling (2018, section
+    4); they have separate encoders for z1 and z2, while here one encoder gives μ and log σ² of z2 and hidden[0] features of x
+    to combine with z2.
+
+    Args:
+        z1_dim: size of z1; `latent_dim` is the size of z2.
+        hidden: widths of each network between z1 and z2.
+        activation: of those networks.
+        inference: "bottom_up" or "top_down".
+        decoder_sees: "z1" (Burda et al.) or "all" (HVAE).
     """
 
     option = "hierarchy=two_layer"
@@ -71,7 +77,7 @@ class TwoLayerPosterior(Posterior):
         raise NotImplementedError
 
     @property
-    def decoded(self) -> int:
+    def decoder_dim(self) -> int:
         return self._decoded
 
 
@@ -86,14 +92,14 @@ class BottomUp(TwoLayerPosterior):
         return 2 * self.sizes[0]
 
     def forward(self, features: Tensor) -> HierarchicalDistribution:
-        return HierarchicalDistribution(gaussian(features), [Given(self.network)], self.sizes, upward=True)
+        return HierarchicalDistribution(gaussian(features), [ConditionalGaussian(self.network)], self.sizes, upward=True)
 
 
 class TopDownPosterior(TwoLayerPosterior):
     """q(z2|x) q(z1|x, z2); the encoder gives μ and log σ² of z2, and hidden[0] features of x for z1."""
 
     def between(self, hidden: Sequence[int], activation: str) -> nn.Module:
-        self.width, self.activation = fan_out(activation, hidden[0]), unit(activation, -1)
+        self.width, self.activation = pre_activation_width(activation, hidden[0]), unit(activation, -1)
         return mlp(hidden[0] + self.sizes[1], hidden, 2 * self.sizes[0], activation)
 
     @property
@@ -102,4 +108,4 @@ class TopDownPosterior(TwoLayerPosterior):
 
     def forward(self, features: Tensor) -> HierarchicalDistribution:
         of_z2, of_x = features.split([2 * self.sizes[1], self.width], -1)
-        return HierarchicalDistribution(gaussian(of_z2), [Given(self.network, self.activation(of_x))], self.sizes)
+        return HierarchicalDistribution(gaussian(of_z2), [ConditionalGaussian(self.network, self.activation(of_x))], self.sizes)

@@ -1,4 +1,4 @@
-"""What every likelihood says of itself."""
+"""The base class of likelihoods."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from vae_lightning.errors import check_bool
 
 
 class Likelihood(nn.Module):
-    """p(x|z) for images of `shape` (channels, height, width), whose pixels x come as float in [0, 1].
+    """p(x|z) for images of `shape` (channels, height, width) with float pixels in [0, 1].
 
-    `support`: "binary" where x is 0 or 1, "real" for grey and coloured pixels, which are never binarised.
-    `discrete_levels`: n where x is one of the levels k/(n − 1) and log_prob is a log-probability of these (at most 0, and
-    bits/dim are defined); None where x is continuous and log_prob a log-density (or where x is binary).
-    `bias_from_data`: whether training begins from the data's mean image (`initial_parameters`, `VAE.start_at`).
+    Attributes:
+        option: its name on the command line, such as `likelihood=bernoulli`.
+        support: "binary" if x is 0 or 1; "real" for grey and coloured pixels, which are never binarised.
+        discrete_levels: n if x is one of the levels k/(n − 1); log_prob is then a log-probability, at most 0, and bits/dim are
+            defined. None if x is binary, or continuous, where log_prob is a log-density.
+
+    Args:
+        shape: (channels, height, width).
+        bias_from_data: start training from the mean training image (`initial_parameters`, `VAE.start_from_mean_image`).
     """
 
     option: ClassVar[str]
@@ -30,7 +35,7 @@ class Likelihood(nn.Module):
 
     @property
     def out_shape(self) -> tuple[int, int, int]:
-        """The shape of the decoder's output; one parameter per pixel unless a likelihood says otherwise."""
+        """The shape of the decoder's output; one parameter per pixel unless a likelihood overrides it."""
         return self.shape
 
     def forward(self, parameters: Tensor) -> Distribution:
@@ -38,5 +43,5 @@ class Likelihood(nn.Module):
         raise NotImplementedError
 
     def initial_parameters(self, mean_image: Tensor) -> Tensor | None:
-        """The decoder's output (*out_shape) under which E[x|z] is about `mean_image` (*shape); None where there is none."""
+        """The decoder output (*out_shape) for which E[x|z] is about `mean_image` (*shape); None if there is none."""
         return None

@@ -11,14 +11,15 @@ from torch.distributions import Distribution
 from vae_lightning.models.distributions.base import CachedIndependent
 from vae_lightning.models.likelihoods.base import Likelihood
 
-MEAN_MARGIN = 1e-3  # of means that are 0 or 1, whose logits are not finite
+MEAN_MARGIN = 1e-3  # keeps means away from 0 and 1, whose logits are infinite
 
 
 class Bernoulli(Likelihood):
-    """log p(x|z) = Σ_i x_i log π_i + (1 − x_i) log(1 − π_i), with π = sigmoid(decoder(z)) (Kingma and Welling 2014, eq. 11).
+    """log p(x|z) = Σ_i x_i log π_i + (1 − x_i) log(1 − π_i) with π = sigmoid(decoder(z)) (Kingma and Welling 2014, eq. 11).
 
-    In nats per image. Under grey x in [0, 1] it is no likelihood (it has no normaliser), though tutorials use it so.
-    bias_from_data: the decoder's last bias starts at the logit of the mean training image (Burda et al. 2016, in their code).
+    In nats per image. For grey x in [0, 1] this is not a likelihood, since it is not normalised, though tutorials use it that
+    way.
+    bias_from_data: start the decoder's last bias at the logit of the mean training image (Burda et al. 2016, in their code).
     """
 
     option = "likelihood=bernoulli"
@@ -46,7 +47,7 @@ class BernoulliImage(CachedIndependent):
         return self.logits.sigmoid()
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """As `Independent.log_prob`, but summed before the sign is changed: two passes less over the pixels in a step."""
+        """Like `Independent.log_prob`, but summed before the sign is changed, which saves two passes over the pixels."""
         logits, value = self.logits, value.float()
         if logits.shape != value.shape:
             logits, value = torch.broadcast_tensors(logits, value)

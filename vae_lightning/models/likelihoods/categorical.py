@@ -19,10 +19,10 @@ NUMBERS_AT_ONCE = 2**26  # logits in memory: 256 MiB
 class CategoricalLikelihood(Likelihood):
     """P(x_i = k/255 | z) = softmax_k(A h_i + b), h = decoder(z) (van den Oord et al. 2016, section 2.2).
 
-    The decoder gives `features` numbers h_i for each pixel, and one 1×1 convolution, shared by all pixels and part of the
-    likelihood, maps them to the 256 logits of each channel (logits from the decoder itself would make an MLP's last layer 256
-    times as large). Log-probabilities of the 256 levels in nats per image, at most 0; x is given as k/255 (whatever lies
-    between counts as the nearest level). Which level is next to which is not told but has to be learned.
+    The decoder gives `features` numbers h_i per pixel. A 1×1 convolution, shared by all pixels and part of the likelihood, maps
+    them to the 256 logits of each channel; logits straight from the decoder would make an MLP's last layer 256 times as large.
+    Log-probabilities of the 256 levels in nats per image, at most 0; x is k/255, and values in between are rounded to the
+    nearest level. The order of the levels is not built in; it has to be learned.
     """
 
     option = "likelihood=categorical"
@@ -45,7 +45,7 @@ class CategoricalLikelihood(Likelihood):
 class CategoricalImage(Distribution):
     """Pixels with `levels` values, independent given their `features` (..., features, height, width).
 
-    Logits are made when asked for, `NUMBERS_AT_ONCE` at a time, so that hundreds of samples can be measured without gradients.
+    Logits are computed on use, `NUMBERS_AT_ONCE` at a time, so that hundreds of samples can be evaluated without gradients.
     """
 
     arg_constraints = {"features": constraints.independent(constraints.real, 3)}  # noqa: RUF012
@@ -80,7 +80,7 @@ class CategoricalImage(Distribution):
         return drawn.reshape(*sample_shape, *self.batch_shape, *self.event_shape) / (self.levels - 1)
 
     def _map(self, function: Callable[..., Tensor], shape: torch.Size, *others: Tensor) -> Tensor:
-        """`function` of the logits (n, levels, channels, height, width), float32, n images of batch shape `shape` at a time."""
+        """Apply `function` to the float32 logits (n, levels, channels, height, width), n images at a time."""
         features = self.features.expand(*shape, *self.features.shape[-3:]).reshape(-1, *self.features.shape[-3:])
         at_once = max(1, NUMBERS_AT_ONCE // (self.levels * prod(self.event_shape)))
         parts = zip(*(tensor.split(at_once) for tensor in (features, *others)), strict=True)

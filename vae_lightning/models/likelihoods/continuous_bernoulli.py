@@ -1,4 +1,4 @@
-"""`likelihood=continuous_bernoulli`: grey pixels under the Bernoulli's formula, with the normaliser it lacks there."""
+"""`likelihood=continuous_bernoulli`: grey pixels; the Bernoulli formula with the normaliser that it lacks there."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch.distributions import Distribution, Independent, constraints
 
 from vae_lightning.models.likelihoods.base import Likelihood
 
-MEAN_MARGIN = 0.01  # of means that are 0 or 1, which no finite parameter has
-SMALL = 0.5  # where the series take over
+MEAN_MARGIN = 0.01  # keeps means away from 0 and 1, which need an infinite parameter
+SMALL = 0.5  # below this, the series are used
 
 
 class ContinuousBernoulli(Likelihood):
-    """log p(x|z) = Σ_i log C(λ_i) + x_i log λ_i + (1 − x_i) log(1 − λ_i), with λ = sigmoid(decoder(z)).
+    """log p(x|z) = Σ_i log C(λ_i) + x_i log λ_i + (1 − x_i) log(1 − λ_i) with λ = sigmoid(decoder(z)).
 
-    (Loaiza-Ganem and Cunningham 2019.) A density on [0, 1] in nats per image: it may be above 0. E[x|z] is not λ, but
+    (Loaiza-Ganem and Cunningham 2019.) A density on [0, 1] in nats per image, which may exceed 0. E[x|z] is not λ, but
     ½ + ½ (coth(η/2) − 2/η) with η = logit λ.
-    bias_from_data: the decoder's last bias starts where E[x|z] is the mean training image, held to [0.01, 0.99].
+    bias_from_data: start the decoder's last bias where E[x|z] is the mean training image, clipped to [0.01, 0.99].
     """
 
     option = "likelihood=continuous_bernoulli"
@@ -27,7 +27,7 @@ class ContinuousBernoulli(Likelihood):
         return Independent(ContinuousBernoulliPixel(parameters.float()), 3, validate_args=False)
 
     def initial_parameters(self, mean_image: Tensor) -> Tensor:
-        """By bisection: E[x] grows with η and is within 1/|η| of the ends."""
+        """Found by bisection: E[x] grows with η and is within 1/|η| of 0 or 1."""
         mean = mean_image.double().clamp(MEAN_MARGIN, 1 - MEAN_MARGIN)
         high = torch.full_like(mean, 2 / MEAN_MARGIN)
         low = -high
@@ -41,7 +41,7 @@ class ContinuousBernoulli(Likelihood):
 class ContinuousBernoulliPixel(Distribution):
     """p(x) = e^(η(x − ½)) · (η/2)/sinh(η/2) on [0, 1], with `logits` η: the continuous Bernoulli in its natural parameter.
 
-    torch's own is wrong at |η| > 10, where it clamps λ: its density at η = 100 is too low by 1.8 nats in each pixel.
+    torch's own is wrong for |η| > 10, where it clamps λ: at η = 100 its log density is too low by 1.8 nats per pixel.
     """
 
     arg_constraints = {"logits": constraints.real}  # noqa: RUF012
@@ -64,7 +64,7 @@ class ContinuousBernoulliPixel(Distribution):
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        """The inverse of F(x) = (e^(ηx) − 1)/(e^η − 1), taken at −|η|, where nothing overflows, and mirrored."""
+        """Inverts F(x) = (e^(ηx) − 1)/(e^η − 1) at −|η|, where nothing overflows, and mirrors the result."""
         u = torch.rand(*sample_shape, *self.logits.shape, dtype=self.logits.dtype, device=self.logits.device)
         negative = -self.logits.abs().clamp_min(1e-6)
         x = torch.log1p(u * torch.expm1(negative)) / negative
@@ -72,9 +72,9 @@ class ContinuousBernoulliPixel(Distribution):
 
 
 def log_sinhc(t: Tensor) -> Tensor:
-    """log(sinh t / t): its series near 0, else |t| + log(1 − e^(−2|t|)) − log 2|t|, which cancels there but never overflows."""
+    """log(sinh t / t): by its series near 0, else as |t| + log(1 − e^(−2|t|)) − log 2|t|, which never overflows."""
     t = t.abs()
     small, s = t < SMALL, t.square()
     series = s / 6 - s**2 / 180 + s**3 / 2835 - s**4 / 37800 + s**5 / 467775
-    large = torch.where(small, torch.ones_like(t), t)  # keeps the gradient of the branch that is not taken finite
+    large = torch.where(small, torch.ones_like(t), t)  # keeps the gradient of the unused branch finite
     return torch.where(small, series, large + torch.log(-torch.expm1(-2 * large)) - torch.log(2 * large))

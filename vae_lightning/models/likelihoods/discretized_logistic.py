@@ -9,19 +9,19 @@ from torch.distributions import Distribution, Independent, constraints
 
 from vae_lightning.errors import check_number
 from vae_lightning.models.likelihoods.base import Likelihood
-from vae_lightning.models.likelihoods.scale import floored_log, raw_of
+from vae_lightning.models.likelihoods.scale import floored_log, inverse_floored_log
 
 START_SCALE = 0.1  # with `bias_from_data`
 
 
 class DiscretizedLogistic(Likelihood):
-    """P(x = k/255 | z) = F((k + ½)/255) − F((k − ½)/255), F(t) = sigmoid((t − μ)/s); levels 0 and 255 have the line's ends too.
+    """P(x = k/255 | z) = F((k + ½)/255) − F((k − ½)/255), F(t) = sigmoid((t − μ)/s); levels 0 and 255 include the tails.
 
-    (Salimans et al. 2017, eq. 2, with one component and channels independent of one another.)
-    (μ, log s) = decoder(z): 2·channels channels, μ first. Log-probabilities of the 256 levels in nats per image, at most 0; x is
-    given as k/255 (whatever lies between counts as the nearest level). min_scale: what s stays above, in units of the range
-    [0, 1] (Salimans et al. have e⁻⁷ of a range of 2, which is 0.00046 here).
-    bias_from_data: the decoder's last bias starts at μ = the mean training image, with s = 0.1.
+    (Salimans et al. 2017, eq. 2, with one component and independent channels.)
+    (μ, log s) = decoder(z): 2·channels channels, μ first. Log-probabilities of the 256 levels in nats per image, at most 0; x
+    is k/255, and values in between are rounded to the nearest level. min_scale: lower limit of s, in units of the range [0, 1]
+    (Salimans et al. use e⁻⁷ of a range of 2, which is 0.00046 here).
+    bias_from_data: start the decoder's last bias at μ = the mean training image, with s = 0.1.
     """
 
     option = "likelihood=discretized_logistic"
@@ -43,7 +43,7 @@ class DiscretizedLogistic(Likelihood):
         return Independent(DiscretizedLogisticPixel(mean, log_scale, self.discrete_levels), 3, validate_args=False)
 
     def initial_parameters(self, mean_image: Tensor) -> Tensor:
-        return torch.cat([mean_image, torch.full_like(mean_image, raw_of(START_SCALE, self.min_scale))])
+        return torch.cat([mean_image, torch.full_like(mean_image, inverse_floored_log(START_SCALE, self.min_scale))])
 
 
 class DiscretizedLogisticPixel(Distribution):
@@ -71,7 +71,7 @@ class DiscretizedLogisticPixel(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """E[x] = 1/(levels − 1) Σ_k P(x ≥ k), one level at a time, so that memory does not grow with the levels."""
+        """E[x] = 1/(levels − 1) Σ_k P(x ≥ k), summed one level at a time to save memory."""
         rate = (-self.log_scale).exp()
         total = torch.zeros_like(self.loc)
         for k in range(1, self.top + 1):

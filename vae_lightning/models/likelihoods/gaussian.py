@@ -13,8 +13,8 @@ from vae_lightning.models.likelihoods.base import Likelihood
 class Gaussian(Likelihood):
     """log p(x|z) = Σ_i −(x_i − μ_i)²/(2σ²) − log σ − ½ log 2π, with μ = decoder(z) and σ fixed.
 
-    A density in nats per image: it may be above 0, and cannot be compared with a likelihood of binary pixels.
-    bias_from_data: the decoder's last bias starts at the mean training image.
+    A density in nats per image: it may exceed 0, and is not comparable with a likelihood of binary pixels.
+    bias_from_data: start the decoder's last bias at the mean training image.
     """
 
     option = "likelihood=gaussian"

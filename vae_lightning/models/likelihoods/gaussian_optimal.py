@@ -1,4 +1,4 @@
-"""`likelihood=gaussian_optimal`: Gaussian pixels with the σ that is best for the batch, the σ-VAE (Rybkin et al. 2021)."""
+"""`likelihood=gaussian_optimal`: Gaussian pixels with the σ that is optimal for the batch, the σ-VAE (Rybkin et al. 2021)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from vae_lightning.models.likelihoods.base import Likelihood
 class GaussianOptimal(Likelihood):
     """log p(x|z) = Σ_i −(x_i − μ_i)²/(2σ²) − log σ − ½ log 2π, with μ = decoder(z) and σ² = mean of (x − μ)².
 
-    (Rybkin et al. 2021.) A density in nats per image. The mean is over all pixels, images and draws of the training batch (of
-    one process): the σ at which log p(x|z) of that batch is greatest, so that the ELBO's gradient through σ is zero; none is
-    taken under any bound. σ weighs the squared error against the KL, so that there is no β to be tuned.
+    (Rybkin et al. 2021.) A density in nats per image. The mean is over all pixels, images and draws of the training batch of one
+    process: the σ that maximises log p(x|z) of that batch, so the ELBO's gradient through σ is zero; none is taken under any
+    bound. σ weights the squared error against the KL, so there is no β to tune.
 
-    Outside of training σ is a constant of the run, so that log p(x|z) of an image does not depend on its batch: the root of
-    `mse`, the mean over the first 1/momentum training batches and an exponential moving average since, kept in the checkpoint.
-    "Training" is training mode with gradients; before the first such batch σ is 1. Training figures, at the σ that is best for
-    each batch, are a little above those of the same images at the run's σ. min_sigma: what σ stays at or above.
-    bias_from_data: the decoder's last bias starts at the mean training image.
+    Outside training σ is a constant of the run, so that log p(x|z) of an image does not depend on its batch: the root of `mse`,
+    the mean over the first 1/momentum training batches and an exponential moving average from then on, kept in the checkpoint.
+    "Training" means training mode with gradients; before the first such batch σ is 1. Values logged in training, at each batch's
+    optimal σ, are a little above those of the same images at the run's σ. min_sigma: lower limit of σ.
+    bias_from_data: start the decoder's last bias at the mean training image.
     """
 
     option = "likelihood=gaussian_optimal"
@@ -46,27 +46,27 @@ class GaussianOptimal(Likelihood):
         return self.best_sigma(self.mse)
 
     def best_sigma(self, mse: Tensor) -> Tensor:
-        """argmax_σ of −mse/(2σ²) − log σ over σ ≥ min_sigma."""
+        """The σ ≥ min_sigma that maximises −mse/(2σ²) − log σ."""
         return mse.sqrt().clamp_min(self.min_sigma)
 
     @torch.no_grad()
     def observe(self, mse: Tensor) -> None:
-        """Takes the mean squared error of a training batch into the run's."""
+        """Update the run's mean squared error with that of a training batch."""
         self.batches += 1
         self.mse.lerp_(mse, (1 / self.batches).clamp_min(self.momentum))
 
     def forward(self, parameters: Tensor) -> Distribution:
         mean = parameters.float()  # float32 also under mixed precision
         if self.training and torch.is_grad_enabled():
-            return NormalOfBestSigma(mean, self)
+            return OptimalSigmaNormal(mean, self)
         return Independent(Normal(mean, self.sigma, validate_args=False), 3, validate_args=False)
 
     def initial_parameters(self, mean_image: Tensor) -> Tensor:
         return mean_image
 
 
-class NormalOfBestSigma(Independent):
-    """Gaussian pixels whose log_prob(x) takes the σ that is best for x; mean and draws are those of the run's σ."""
+class OptimalSigmaNormal(Independent):
+    """Gaussian pixels whose log_prob(x) uses the optimal σ for x; its mean and draws use the run's σ."""
 
     def __init__(self, mean: Tensor, likelihood: GaussianOptimal) -> None:
         super().__init__(Normal(mean, likelihood.sigma, validate_args=False), 3, validate_args=False)

@@ -1,4 +1,4 @@
-"""`likelihood=gaussian_per_pixel`: Gaussian pixels, the decoder giving a mean and a σ for each."""
+"""`likelihood=gaussian_per_pixel`: Gaussian pixels; the decoder gives a mean and a σ for each."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class GaussianPerPixel(Likelihood):
     """log p(x|z) = Σ_i −(x_i − μ_i)²/(2σ_i²) − log σ_i − ½ log 2π, with (μ, log σ) = decoder(z).
 
     (Kingma and Welling 2014, app. C.2.) A density in nats per image. The decoder gives 2·channels channels, μ first; σ stays
-    above `min_sigma`, without which the density of 8-bit images has no upper bound: compare runs of one min_sigma only.
-    bias_from_data: the decoder's last bias starts at the mean training image, with σ = 1.
+    above `min_sigma`, without which the density of 8-bit images is unbounded: compare only runs with the same min_sigma.
+    bias_from_data: start the decoder's last bias at the mean training image, with σ = 1.
     """
 
     option = "likelihood=gaussian_per_pixel"

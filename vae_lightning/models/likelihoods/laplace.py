@@ -1,4 +1,4 @@
-"""`likelihood=laplace`: grey or coloured pixels in [0, 1] with Laplace noise: the absolute error in place of the squared one."""
+"""`likelihood=laplace`: grey or coloured pixels in [0, 1] with Laplace noise: absolute error instead of squared error."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vae_lightning.models.likelihoods.base import Likelihood
 
 
 class Laplace(Likelihood):
-    """log p(x|z) = Σ_i −|x_i − μ_i|/b − log 2b, with μ = decoder(z), which is mean and median, and b = `scale` fixed.
+    """log p(x|z) = Σ_i −|x_i − μ_i|/b − log 2b, with μ = decoder(z), the mean and median, and fixed b = `scale`.
 
-    A density in nats per image: it may be above 0. bias_from_data: the decoder's last bias starts at the mean training image.
+    A density in nats per image: it may exceed 0. bias_from_data: start the decoder's last bias at the mean training image.
     """
 
     option = "likelihood=laplace"

@@ -1,4 +1,4 @@
-"""q(z|x): a posterior turns the encoder's features into a distribution over latents."""
+"""Posteriors q(z|x): a posterior turns the encoder's output into a distribution over latents."""
 
 from vae_lightning.models.posteriors.base import Posterior
 from vae_lightning.models.posteriors.categorical import CategoricalPosterior

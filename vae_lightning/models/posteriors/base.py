@@ -1,4 +1,4 @@
-"""What every posterior says of itself."""
+"""The base class of posteriors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from vae_lightning.models.distributions.base import LatentDistribution
 class Posterior(nn.Module):
     """q_φ(z|x) over latents z of `latent_dim` numbers, from the encoder's `features`.
 
-    `space` names where z lives ("real", "sphere", "categorical" …): a prior has to live there too. `capabilities`: see
-    `vae_lightning.capabilities`.
+    Attributes:
+        option: its name on the command line, such as `posterior=diagonal`.
+        capabilities: what it can do (see `vae_lightning.capabilities`).
+        space: where z lives ("real", "sphere", "categorical" …); the prior has to live there too.
+        latent_dim: how many numbers z has.
     """
 
     option: ClassVar[str]
@@ -25,12 +28,12 @@ class Posterior(nn.Module):
 
     @property
     def features(self) -> int:
-        """How many numbers the encoder must produce for an image."""
+        """How many numbers the encoder must produce for each image."""
         raise NotImplementedError
 
     @property
-    def decoded(self) -> int:
-        """How many numbers of z, the first ones, the decoder sees: all, unless there are layers above."""
+    def decoder_dim(self) -> int:
+        """How many numbers of z, from the first, the decoder sees: all, unless there are layers above."""
         return self.latent_dim
 
     def forward(self, features: Tensor) -> LatentDistribution:

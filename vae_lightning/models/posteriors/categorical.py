@@ -13,11 +13,16 @@ from vae_lightning.schedules.scheduled_value import ScheduledValue
 
 
 class CategoricalPosterior(Posterior):
-    """q_φ(z|x) = Π_v Cat(z_v; π_v(x)): `variables` of `classes` classes, z their one-hot vectors (Jang et al. 2017).
+    """q_φ(z|x) = Π_v Cat(z_v; π_v(x)), z being one-hot vectors (Jang et al. 2017).
 
-    In training mode draws are relaxed at `temperature`, a schedule of the training step (a number stays as it is), and figures of
-    training are those of the relaxed model; with `hard` they are one-hot, and only their gradient is relaxed. In evaluation
-    mode draws are exact one-hot vectors, and so ELBO and NLL are those of the discrete model. The KL is always exact.
+    In training mode draws are relaxed, so values logged during training are those of the relaxed model. In evaluation mode
+    draws are exact one-hot vectors, so ELBO and NLL are those of the discrete model. The KL is always exact.
+
+    Args:
+        variables: number of categorical variables.
+        classes: classes of each variable.
+        hard: use one-hot draws in training, with the relaxed draws' gradient (straight-through).
+        temperature: of the relaxation: a schedule, or a number to keep it constant.
     """
 
     option = "posterior=categorical"

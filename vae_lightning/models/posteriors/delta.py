@@ -1,4 +1,4 @@
-"""`posterior=delta`: one code for each image and no distribution, which makes a plain auto-encoder."""
+"""`posterior=delta`: a single code for each image instead of a distribution, which makes a plain auto-encoder."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from vae_lightning.models.posteriors.base import Posterior
 
 
 class PointMass(Posterior):
-    """q(z|x) = δ(z − f_φ(x)): z is what the encoder says, without noise.
+    """q(z|x) = δ(z − f_φ(x)): z is the encoder's output, without noise.
 
-    It has no density; so KL, ELBO and NLL do not exist, are left out everywhere, and the reconstruction alone is trained and
-    watched. Nothing draws the codes to the prior, so that decoded samples of it are seldom images.
+    It has no density, so KL, ELBO and NLL are undefined and left out everywhere; only the reconstruction is trained and
+    monitored. Nothing pulls the codes towards the prior, so decoded draws from the prior rarely look like images.
     """
 
     option = "posterior=delta"

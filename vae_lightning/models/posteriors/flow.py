@@ -1,4 +1,4 @@
-"""`posterior=flow`, `posterior=planar`: a Gaussian bent by a normalizing flow."""
+"""`posterior=flow`, `posterior=planar`: a Gaussian transformed by a normalizing flow."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from vae_lightning.models.posteriors.base import Posterior
 
 
 class InverseAutoregressive(Posterior):
-    """Inverse autoregressive flow (Kingma et al. 2016, section 3): z ~ N(μ_φ(x), diag σ²_φ(x)), then `steps` times
-    z_i ← z_i·s_i(z_{<i}, h) + m_i(z_{<i}, h), the order of dimensions turned round in between.
+    """Inverse autoregressive flow (Kingma et al. 2016, section 3).
 
-    s > 0 and m are masked networks with layers of the sizes `hidden`, given `context` more numbers h of the encoder. They are
-    affine maps exp(a)·z + b as in zuko (the paper also tries these; it prefers gated ones). Drawing takes one pass a step and
-    gives log q at the draw; at any other z it takes latent_dim passes.
+    z ~ N(μ_φ(x), diag σ²_φ(x)), then `steps` times z_i ← z_i·s_i(z_{<i}, h) + m_i(z_{<i}, h), reversing the order of dimensions
+    in between. s > 0 and m are masked networks that also see h, given by the encoder. The maps are affine, exp(a)·z + b, as in
+    zuko (the paper also tries these, but prefers gated ones). Drawing takes one pass per step and gives log q at the draw; at
+    any other z, log q takes latent_dim passes.
+
+    Args:
+        latent_dim: numbers in z.
+        steps: number of transformations.
+        context: numbers in h.
+        hidden: widths of the masked networks.
     """
 
     option = "posterior=flow"
@@ -51,10 +57,10 @@ class InverseAutoregressive(Posterior):
 
 
 class PlanarFlow(Posterior):
-    """Planar flow (Rezende and Mohamed 2015, section 4.1): z_0 ~ N(μ_φ(x), diag σ²_φ(x)), then `steps` times
-    z ← z + û·tanh(wᵀz + b), where the encoder gives u, w, b of each step.
+    """Planar flow (Rezende and Mohamed 2015, section 4.1).
 
-    log q is known at its own draws alone, since the steps have no inverse in closed form.
+    z_0 ~ N(μ_φ(x), diag σ²_φ(x)), then `steps` times z ← z + û·tanh(wᵀz + b), where the encoder gives u, w, b of each step. log
+    q is known only at its own draws, since the steps have no closed-form inverse.
     """
 
     option = "posterior=planar"

@@ -12,10 +12,10 @@ from vae_lightning.models.posteriors.base import Posterior
 
 
 class FullCovariance(Posterior):
-    """q_φ(z|x) = N(μ_φ(x), L Lᵀ), L = diag(σ_φ(x)) + what stands below the diagonal (Kingma and Welling 2019, section 2.5.1).
+    """q_φ(z|x) = N(μ_φ(x), L Lᵀ), L = diag(σ_φ(x)) plus entries below the diagonal (Kingma and Welling 2019, section 2.5.1).
 
-    The encoder gives μ, log σ² and the d(d − 1)/2 numbers below the diagonal; with those at 0 it is `diagonal`. The KL
-    divergence to a diagonal Gaussian has a formula.
+    The encoder gives μ, log σ² and the d(d − 1)/2 entries below the diagonal; with those at 0 it is `diagonal`. The KL to a
+    diagonal Gaussian has a closed form.
     """
 
     option = "posterior=full_covariance"

@@ -10,10 +10,10 @@ from vae_lightning.models.posteriors.base import Posterior
 
 
 class Joint(Posterior):
-    """q_φ(z, c|x) = q_φ(z|x)·q_φ(c|x), the code being (z, c) one after the other (Dupont 2018).
+    """q_φ(z, c|x) = q_φ(z|x)·q_φ(c|x); the code is (z, c) concatenated (Dupont 2018).
 
-    Each part is a posterior of its own on its share of the encoder's features. It can do what both can. The KL is the sum of the
-    parts', each by its formula where there is one, and each is reported (`kl_continuous`, `kl_discrete`).
+    Each part is a posterior on its share of the encoder's features, and the joint code can do what both parts can. The KL is
+    the sum of the parts', each by its formula if it has one; each is logged (`kl_continuous`, `kl_discrete`).
     """
 
     option = "posterior=joint"
@@ -27,7 +27,7 @@ class Joint(Posterior):
 
     @property
     def features(self) -> int:
-        """Those of the parts."""
+        """The sum of the parts' features."""
         return self.continuous.features + self.discrete.features
 
     def forward(self, features: Tensor) -> JointLatents:

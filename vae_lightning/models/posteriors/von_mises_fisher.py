@@ -12,10 +12,10 @@ from vae_lightning.models.posteriors.base import Posterior
 
 
 class VonMisesFisherPosterior(Posterior):
-    """q_φ(z|x) = vMF(μ_φ(x), κ_φ(x)) on S^(latent_dim − 1), codes of latent_dim ≥ 2 numbers and length 1 (Davidson et al. 2018).
+    """q_φ(z|x) = vMF(μ_φ(x), κ_φ(x)) on the sphere S^(latent_dim − 1); codes have length 1 (Davidson et al. 2018).
 
-    The encoder gives a vector, of which μ is the direction, and κ by softplus(·) + 1 as in the authors' code. The KL divergence
-    to `prior=uniform_sphere` depends on κ alone and has a formula.
+    The encoder gives a vector whose direction is μ, and κ = softplus(·) + 1 as in the authors' code. latent_dim is at least 2.
+    The KL to `prior=uniform_sphere` has a closed form, which depends on κ alone.
     """
 
     option = "posterior=von_mises_fisher"

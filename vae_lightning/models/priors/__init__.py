@@ -1,4 +1,4 @@
-"""p(z): a prior is a module whose `forward()` returns a distribution over latents."""
+"""Priors p(z): a prior is a module whose `forward()` returns a distribution over latents."""
 
 from vae_lightning.models.priors.base import ANY, Encode, Prior
 from vae_lightning.models.priors.flow import NormalizingFlow

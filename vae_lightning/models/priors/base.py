@@ -1,4 +1,4 @@
-"""What every prior says of itself."""
+"""The base class of priors."""
 
 from __future__ import annotations
 
@@ -16,10 +16,17 @@ ANY = "any space"
 
 
 class Prior(nn.Module):
-    """p(z) over latents of `latent_dim` numbers in `space` (see `Posterior`; ANY: wherever the posterior's are).
+    """p(z) over latents of `latent_dim` numbers.
 
-    `needs`: what it cannot do without in a posterior (see `vae_lightning.capabilities`). A constructor that takes `shape`, `mean`
-    or `numbers` is given the images' shape and mean (`DataSpec`) and how many numbers a code of the posterior has.
+    A constructor that takes `shape`, `mean` or `numbers` is given the images' shape and mean (see `DataSpec`) and how many
+    numbers the posterior's code has.
+
+    Attributes:
+        option: its name on the command line, such as `prior=vamp`.
+        capabilities: what it can do (see `vae_lightning.capabilities`).
+        needs: what it requires of the posterior.
+        space: where z lives (see `Posterior`), or ANY: wherever the posterior's z lives.
+        latent_dim: how many numbers z has.
     """
 
     option: ClassVar[str]
@@ -30,20 +37,21 @@ class Prior(nn.Module):
 
     @property
     def top_dim(self) -> int:
-        """How many numbers of z, the last ones, depend on no others: all, unless there are layers below the top one."""
+        """How many numbers of z, the last ones, form the top layer: all, unless there are several layers."""
         return self.latent_dim
 
-    def completed(self, top: Tensor) -> Tensor:
-        """The whole of z, (..., latent_dim), where its last numbers are `top`, (..., top_dim): layers below at their means."""
+    def with_lower_layers(self, top: Tensor) -> Tensor:
+        """Complete z, (..., latent_dim), from its top layer (..., top_dim): lower layers are set to their means."""
         return top
 
     def start(self, images: Tensor) -> None:
-        """Told the training images, uint8 (N, C, H, W), once before a new run's training; most priors pass over them."""
+        """Called once before a new run's training, with the training images, uint8 (N, C, H, W); most priors ignore them."""
 
     def forward(self, encode: Encode | None = None) -> LatentDistribution:
         """p(z), batch_shape (), event_shape (latent_dim,).
 
-        encode: images → q(z|x), for priors made of posteriors; handed over at each call, since a prior that held the encoder
-        would own its weights a second time.
+        Args:
+            encode: images → q(z|x), for priors made of posteriors. It is passed at each call, since a prior that held the encoder
+                would register its weights a second time.
         """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""`prior=flow`: a normalizing flow that is learned."""
+"""`prior=flow`: a learned normalizing flow."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from vae_lightning.models.distributions.base import DiagonalNormal
 from vae_lightning.models.distributions.normalizing_flow import FlowDistribution, ZukoBijection
 from vae_lightning.models.priors.base import Encode, Prior
 
-# of zuko.flows
+# names in zuko.flows
 KINDS = {"autoregressive": "MAF", "coupling": "NICE", "spline": "NSF"}
 
 
 class NormalizingFlow(Prior):
-    """log p(z) = log N(f(z); 0, I) + log|det ∂f/∂z|, f learned: `transforms` steps, each a masked network with layers `hidden`.
+    """log p(z) = log N(f(z); 0, I) + log|det ∂f/∂z| with a learned f.
 
-    kind: `autoregressive`, affine maps of each dimension given those before it (MAF, Papamakarios et al. 2017); `coupling`, of
-    half of the dimensions given the other half (RealNVP, Dinh et al. 2017), which draws faster; `spline`, rational-quadratic
-    splines, autoregressive (Durkan et al. 2019). Densities take one pass; a draw latent_dim passes, with coupling two.
+    Densities take one pass; a draw takes latent_dim passes, or two with coupling.
+
+    Args:
+        latent_dim: numbers in z.
+        kind: "autoregressive", affine maps of each dimension given those before it (MAF, Papamakarios et al. 2017); "coupling",
+            of half of the dimensions given the other half (RealNVP, Dinh et al. 2017), which draws faster; "spline",
+            autoregressive rational-quadratic splines (Durkan et al. 2019).
+        transforms: number of steps.
+        hidden: widths of the masked network of each step.
     """
 
     option = "prior=flow"

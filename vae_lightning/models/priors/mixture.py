@@ -1,4 +1,4 @@
-"""`prior=mixture`: a Gaussian mixture that is learned."""
+"""`prior=mixture`: a learned Gaussian mixture."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ from vae_lightning.models.priors.base import Encode, Prior
 
 
 class GaussianMixture(Prior):
-    """p(z) = Σ_k w_k N(z; μ_k, diag σ²_k), with w, μ and σ learned: `components` terms.
+    """p(z) = Σ_k w_k N(z; μ_k, diag σ²_k), with w, μ and σ learned.
 
-    They start alike, w_k = 1/K and σ_k = 1, but for the means: μ_k ~ N(0, spread²·I).
+    All components start with w_k = 1/K and σ_k = 1, and with μ_k ~ N(0, spread²·I).
+
+    Args:
+        latent_dim: numbers in z.
+        components: K.
+        spread: standard deviation of the initial means.
     """
 
     option = "prior=mixture"
@@ -35,7 +40,7 @@ class GaussianMixture(Prior):
     def forward(self, encode: Encode | None = None) -> Mixture:
         scale = self.log_scale.exp()
 
-        def pick(index: Any) -> DiagonalNormal:
+        def select(index: Any) -> DiagonalNormal:
             return DiagonalNormal(self.mean[index], scale[index])
 
-        return Mixture(self.logits.log_softmax(0), pick, self.latent_dim)
+        return Mixture(self.logits.log_softmax(0), select, self.latent_dim)

@@ -1,4 +1,4 @@
-"""`prior=product`: a prior for each part of a joint code."""
+"""`prior=product`: a separate prior for each part of a joint code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vae_lightning.models.priors.base import ANY, Encode, Prior
 
 
 class Product(Prior):
-    """p(z, c) = p(z)·p(c), for `posterior=joint` (Dupont 2018). Priors made of posteriors are none for a part."""
+    """p(z, c) = p(z)·p(c), for `posterior=joint` (Dupont 2018). The parts cannot be priors made of posteriors (`vamp`)."""
 
     option = "prior=product"
 

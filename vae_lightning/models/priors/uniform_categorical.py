@@ -1,4 +1,4 @@
-"""`prior=uniform_categorical`: every class alike."""
+"""`prior=uniform_categorical`: every class is equally likely."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vae_lightning.models.priors.base import Encode, Prior
 
 
 class UniformCategorical(Prior):
-    """p(z) = K^(−V) for V `variables` of K `classes`, z their one-hot vectors (V·K numbers)."""
+    """p(z) = K^(−V) for V `variables` of K `classes`; z is their one-hot vectors, V·K numbers."""
 
     option = "prior=uniform_categorical"
     capabilities = frozenset({DENSITY, DENSITY_ANYWHERE})

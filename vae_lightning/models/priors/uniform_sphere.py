@@ -1,4 +1,4 @@
-"""`prior=uniform_sphere`: every direction alike."""
+"""`prior=uniform_sphere`: every direction is equally likely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`prior=vamp`: a mixture of posteriors of learned pseudo-inputs."""
+"""`prior=vamp`: a mixture of the posteriors of learned pseudo-inputs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,22 @@ from vae_lightning.models.distributions.gaussian_mixture import Mixture
 from vae_lightning.models.priors.base import ANY, Encode, Prior
 
 STARTS = ("noise", "data")
-MARGIN = 0.01  # from 0 and 1, where the pseudo-inputs of a start from data would have no gradient
+MARGIN = 0.01  # keeps pseudo-inputs that start from data away from 0 and 1, where they would have no gradient
 
 
 class VampPrior(Prior):
-    """p(z) = (1/K) Σ_k q_φ(z|u_k), the `pseudo_inputs` u_1 … u_K in [0, 1]^shape learned with the rest (Tomczak and Welling
-    2018). With the training images for u it would be the aggregate posterior, by their argument the best prior there is.
+    """p(z) = (1/K) Σ_k q_φ(z|u_k) with learned pseudo-inputs u_1 … u_K in [0, 1]^shape (Tomczak and Welling 2018).
 
-    starts_from: `noise`, pixels spread about the data's mean as in the authors' code; or `data`, training images drawn at random.
-    numbers: of a code; shape, mean: of the images.
+    With the training images as u it would be the aggregate posterior, which they show to be the optimal prior. u is the sigmoid
+    of the learned parameters, so it stays within [0, 1]. Densities encode all of u once; a draw encodes only the components
+    that it selects.
 
-    u = sigmoid of what is learned, so that it stays within [0, 1]. Each call encodes u once, and a draw only what it draws.
+    Args:
+        numbers: how many numbers the posterior's code has.
+        shape: of the images, (channels, height, width).
+        mean: of all training pixels, in [0, 1].
+        pseudo_inputs: K.
+        starts_from: "noise", pixels spread about the data's mean as in the authors' code, or "data", random training images.
     """
 
     option = "prior=vamp"
@@ -55,16 +60,16 @@ class VampPrior(Prior):
 
     @property
     def pseudo_inputs(self) -> Tensor:
-        """u, (K, *shape), in [0, 1]."""
+        """The pseudo-inputs u, (K, *shape), in [0, 1]."""
         return self.logits.sigmoid()
 
     def forward(self, encode: Encode | None = None) -> Mixture:
         if encode is None:
-            raise ValueError("A VampPrior is made of posteriors: it is called with encode, images → q(z|x).")
+            raise ValueError("A VampPrior is a mixture of posteriors: call it with encode, a function from images to q(z|x).")
         encoder, pseudo_inputs = encode, self.pseudo_inputs
 
-        def pick(index: Any) -> LatentDistribution:
+        def select(index: Any) -> LatentDistribution:
             return encoder(pseudo_inputs[index])
 
         count = len(pseudo_inputs)
-        return Mixture(pseudo_inputs.new_full((count,), -math.log(count)), pick, self.latent_dim)
+        return Mixture(pseudo_inputs.new_full((count,), -math.log(count)), select, self.latent_dim)

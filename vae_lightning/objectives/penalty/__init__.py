@@ -1,4 +1,4 @@
-"""`objective/penalty`: what is added to the bound."""
+"""Penalties added to the loss (`objective/penalty`)."""
 
 from vae_lightning.objectives.penalty.base import Penalty
 from vae_lightning.objectives.penalty.dip import DIPPenalty

@@ -1,4 +1,4 @@
-"""`objective/penalty=dip`: codes whose covariance is the identity (Kumar et al. 2018, DIP-VAE)."""
+"""`objective/penalty=dip`: push the covariance of the codes to the identity (Kumar et al. 2018, DIP-VAE)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from vae_lightning.objectives.terms import ELBOTerms
 
 
 class DIPPenalty(Penalty):
-    """λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii − 1)², λ_od = `off_diagonal`, λ_d = `diagonal` (Kumar et al. 2018).
+    """λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii − 1)² (Kumar et al. 2018); logs the penalty as `dip`, which is not in nats.
 
-    DIP-VAE-I: C = Cov_x[μ(x)] of the means E_q[z|x]; DIP-VAE-II: C = Cov_q(z)[z] = E_x[diag σ²(x)] + Cov_x[μ(x)], of the codes.
-    Both over the batch. Reports `dip`, the penalty; no nats.
+    The covariance C is over the batch: of the means, C = Cov_x[μ(x)], in DIP-VAE-I, and of the codes,
+    C = Cov_q(z)[z] = E_x[diag σ²(x)] + Cov_x[μ(x)], in DIP-VAE-II.
+
+    Args:
+        variant: "I" or "II".
+        off_diagonal: λ_od.
+        diagonal: λ_d.
     """
 
     option = "objective/penalty=dip"
-    needs_of_posterior = frozenset({REAL_SPACE})
+    posterior_needs = frozenset({REAL_SPACE})
 
     def __init__(self, variant: str = "II", off_diagonal: float = 10.0, diagonal: float = 10.0) -> None:
         super().__init__()
@@ -29,14 +34,15 @@ class DIPPenalty(Penalty):
         self.off_diagonal, self.diagonal = check_number("off_diagonal", off_diagonal, 0), check_number("diagonal", diagonal, 0)
 
     def check(self, vae: VAE) -> None:
+        """Raise UserError also if DIP-VAE-II has no variance per dimension to use."""
         super().check(vae)
-        if self.variant == "II":  # σ² of each dimension
+        if self.variant == "II":  # uses σ² of each dimension
             require(self, frozenset({KL_PER_DIMENSION}), vae.posterior)
 
-    def forward(self, draws: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
-        covariance = covariance_of(draws.q.mean)
+    def forward(self, terms: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
+        covariance = covariance_of(terms.q.mean)
         if self.variant == "II":
-            covariance = covariance + draws.q.variance.mean(0).diag()  # type: ignore[attr-defined]
+            covariance = covariance + terms.q.variance.mean(0).diag()  # type: ignore[attr-defined]
         diagonal = covariance.diagonal()
         off_diagonal = covariance.square().sum() - diagonal.square().sum()
         dip = self.off_diagonal * off_diagonal + self.diagonal * (diagonal - 1).square().sum()

@@ -1,4 +1,4 @@
-"""`objective/penalty=mmd`: how far the codes are from the prior, by a kernel (Zhao et al. 2017; Tolstikhin et al. 2018)."""
+"""`objective/penalty=mmd`: distance of the codes from the prior, by a kernel (Zhao et al. 2017; Tolstikhin et al. 2018)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,16 @@ KERNELS = {"imq": imq, "rbf": rbf}
 
 
 class MMDPenalty(Penalty):
-    """λ·MMD²(q(z), p(z)), λ = `weight`: E k(z, z') + E k(u, u') − 2 E k(z, u) for z, z' ~ q(z) and u, u' ~ p(z).
+    """λ·MMD²(q(z), p(z)) = λ·(E k(z, z') + E k(u, u') − 2 E k(z, u)) for z, z' ~ q(z) and u, u' ~ p(z).
 
-    InfoVAE (Zhao et al. 2017) with a KL of weight β = 1 − α and λ = α + λ' − 1, so that beta=0 is their MMD-VAE and the
-    WAE-MMD of Tolstikhin et al. (2018, algorithm 2). k(a, b) is the sum over the `scales` s of C/(C + ‖a − b‖²) (imq) or
-    exp(−‖a − b‖²/C) (rbf), C = 2·latent_dim·s; 2·latent_dim is E‖u − u'‖² of a standard normal. Reports `mmd` = MMD²; no nats.
+    With KL weight β = 1 − α and λ = α + λ' − 1 it is InfoVAE (Zhao et al. 2017); beta=0 is their MMD-VAE and the WAE-MMD of
+    Tolstikhin et al. (2018, algorithm 2). k(a, b) is the sum over scales s of C/(C + ‖a − b‖²) (imq) or exp(−‖a − b‖²/C) (rbf)
+    with C = 2·latent_dim·s; 2·latent_dim is E‖u − u'‖² of a standard normal. Logs `mmd` = MMD², which is not in nats.
+
+    Args:
+        weight: λ.
+        kernel: "imq" or "rbf".
+        scales: the scales s that are summed over.
     """
 
     option = "objective/penalty=mmd"
@@ -46,20 +51,20 @@ class MMDPenalty(Penalty):
             raise InvalidValue("scales", scales, "a list of numbers above 0")
         self.scales = [check_number("scales", scale, 0, above=True) for scale in scales]
 
-    def forward(self, draws: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
-        z = draws.z[0].float()
-        u = draws.p.rsample(() if draws.p.batch_shape else (len(z),), noise)
+    def forward(self, terms: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
+        z = terms.z[0].float()
+        u = terms.p.rsample(() if terms.p.batch_shape else (len(z),), noise)
         mmd = self.mmd(z, u)
         return self.weight * mmd, {"mmd": mmd}
 
     def mmd(self, z: Tensor, u: Tensor) -> Tensor:
-        """The unbiased estimate from z and u, (n, latent_dim) each (Gretton et al. 2012): no pairs of one with itself."""
+        """The unbiased estimate from z and u, (n, latent_dim) each (Gretton et al. 2012), without pairs of a code with itself."""
         pairs = max(len(z) * (len(z) - 1), 1)
         diagonal = len(z) * len(self.scales)  # k(a, a) = 1 at each scale
         within = self.k(z, z).sum() + self.k(u, u).sum() - 2 * diagonal
         return within / pairs - 2 * self.k(z, u).mean()
 
     def k(self, a: Tensor, b: Tensor) -> Tensor:
-        """(n, n)."""
+        """The kernel of every pair, (n, n)."""
         squared = (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(2)
         return torch.stack([self.kernel(squared, 2 * a.shape[1] * scale) for scale in self.scales]).sum(0)

@@ -1,4 +1,4 @@
-"""`objective/penalty=none`: the bound alone."""
+"""`objective/penalty=none`: no penalty."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from vae_lightning.objectives.terms import ELBOTerms
 
 
 class NoPenalty(Penalty):
-    """Adds nothing."""
+    """Add nothing to the loss."""
 
     option = "objective/penalty=none"
 
-    def forward(self, draws: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
+    def forward(self, terms: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
         return 0.0, {}

@@ -1,1 +1,1 @@
-"""Published results beside ours: recipes of conf/experiment, the runs made of them, and the page that compares the two."""
+"""Published results next to ours: the recipes of conf/experiment, their runs, and the page that compares the two."""

@@ -1,4 +1,4 @@
-"""What makes a run one of a recipe: the settings that have to be the recipe's, as one flat dict."""
+"""The settings that make a run a run of a recipe, as one flat dict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from vae_lightning.config.builtin import CONFIG_GROUPS
+from vae_lightning.config.builtin import CONFIG_GROUPS, PUBLISHED
 from vae_lightning.config.compose import compose_config, hydra_composer
 
 NUMBERS = (
@@ -17,35 +17,37 @@ NUMBERS = (
     "trainer.accumulate_grad_batches", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm", "trainer.min_epochs",
     "trainer.min_steps", "trainer.limit_val_batches", "trainer.val_check_interval", "trainer.check_val_every_n_epoch",
 )  # fmt: skip
-# that change where and how fast a run is made, not what it is
+# these change where and how fast a run is made, not its result
 FREE = {"data": ("root", "download", "eval_batch_size", "num_workers"), "optimizer": ("fused", "foreach", "capturable")}
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Every setting of a configuration by its key, but for seed, folders, device and loggers."""
-    axes = ((axis, name) for axis in CONFIG_GROUPS for name in config.get(axis) or {} if name not in FREE.get(axis, ()))
-    return {key: value_at(config, key) for key in (*NUMBERS, *(f"{axis}.{name}" for axis, name in axes))}
+    """Every setting of a configuration by key, except seed, folders, device and loggers."""
+    options = ((group, name) for group in CONFIG_GROUPS for name in config.get(group) or {} if name not in FREE.get(group, ()))
+    return {key: value_at(config, key) for key in (*NUMBERS, *(f"{group}.{name}" for group, name in options))}
 
 
 @cache
 def recipe_settings(name: str) -> Mapping[str, Any]:
-    """Those of the recipe as it is today."""
+    """The settings of the recipe as it is today."""
     return settings_of(recipe_config(name))
 
 
 def recipe_config(name: str) -> dict[str, Any]:
-    """What the recipe composes to today, every interpolation resolved."""
+    """What the recipe composes to today, with every interpolation resolved and without its published value."""
     with hydra_composer([]):
-        return OmegaConf.to_container(compose_config("train", [f"experiment={name}"]), resolve=True)  # type: ignore[return-value]
+        config: dict[str, Any] = OmegaConf.to_container(compose_config("train", [f"experiment={name}"]), resolve=True)  # type: ignore[assignment]
+    config.pop(PUBLISHED)
+    return config
 
 
 def differences(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
-    """The keys in which two runs are not alike; one that only one of them has is None in the other."""
+    """The keys in which two runs differ; a missing key counts as None."""
     return [key for key in dict.fromkeys((*others, *settings)) if settings.get(key) != others.get(key)]
 
 
 def value_at(config: Mapping[str, Any], key: str) -> Any:
-    """`config["a"]["b"]` of `a.b`; None where there is none."""
+    """`config["a"]["b"]` for the key `a.b`; None if it does not exist."""
     value: Any = config
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

@@ -1,44 +1,49 @@
-"""What each recipe of conf/experiment is held against: the header of its file, which is YAML behind `# `.
+"""The value that each recipe of conf/experiment must reproduce: the `published` mapping of its file.
 
 | key | of a full recipe |
 |---|---|
-| paper, table, setting | where the value stands, and how it was come by |
-| metric | `nll`, or `-elbo` |
-| published, tolerance | nats per image; ours is to lie within the tolerance |
-| pair, gap_at_least | optional: the recipe over which this one improves, and by how many nats at least |
-| active_units | optional: how many units the paper calls active |
+| paper, table, setting | where the value was published, and how it was obtained |
+| metric | `nll` or `-elbo` |
+| value, tolerance | nats per image; our value must lie within the tolerance |
+| pair, gap_at_least | optional: the recipe that this one improves on, and by how many nats at least |
+| active_units | optional: the number of active units that the paper reports |
 | evaluate | the arguments of evaluate.py |
 
-A budget variant has `budget_of` (the recipe of which it is a shorter run, and whose other keys hold for it), `setting`,
-`evaluate`, `allowance` (ours is to be at most published + allowance) and `chosen` (how that was chosen).
+A budget variant is a shorter run of the recipe `budget_of`, and inherits its other keys. It has its own `setting` and
+`evaluate`, plus `allowance` (our value must be at most value + allowance) and `chosen` (how the allowance was chosen).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from vae_lightning.config.builtin import conf_dir
-from vae_lightning.errors import UserError
+from vae_lightning.config.builtin import PUBLISHED, conf_dir
+from vae_lightning.errors import UserError, check_choice, check_int, check_number, format_value
 
 METRICS = ("nll", "-elbo")
-FULL = {"paper", "table", "setting", "metric", "published", "tolerance", "evaluate"}
-PAIRED = {"pair", "gap_at_least"}
-OPTIONAL = {"active_units"}
-BUDGET = {"budget_of", "setting", "allowance", "chosen", "evaluate"}
+FULL = ("paper", "table", "setting", "metric", "value", "tolerance", "evaluate")
+PAIRED = ("pair", "gap_at_least")
+OPTIONAL = ("active_units",)
+BUDGET = ("budget_of", "setting", "allowance", "chosen", "evaluate")
+NUMBERS = ("value", "tolerance", "allowance", "gap_at_least")
 BUDGET_SUFFIX = "_budget"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """published, tolerance, gap_at_least, allowance: nats per image. pair: the name of a recipe, of a budget variant that of one.
+    """A recipe and its published value.
 
-    allowance, chosen: None of a full recipe. gap_at_least: None of a budget variant.
+    Attributes:
+        value: the published value; like tolerance, gap_at_least and allowance in nats per image.
+        pair: the recipe that this one improves on; for a budget variant, the budget variant of that recipe.
+        gap_at_least: None for a budget variant.
+        allowance: None for a full recipe, and so is `chosen`.
     """
 
     name: str
@@ -46,7 +51,7 @@ class Recipe:
     table: str
     setting: str
     metric: str
-    published: float
+    value: float
     tolerance: float
     evaluate: str
     pair: str | None = None
@@ -57,6 +62,7 @@ class Recipe:
 
     @property
     def is_budget(self) -> bool:
+        """Whether this is a budget variant."""
         return self.allowance is not None
 
     @property
@@ -64,78 +70,98 @@ class Recipe:
         """The entry of results.json that `evaluate` writes."""
         return "test_last" if "checkpoint=last" in self.evaluate.split() else "test"
 
-    def holds(self, ours: float) -> bool:
-        """Whether ours is within the tolerance of what is published; with a budget, at most the allowance above it."""
+    def reaches_target(self, ours: float) -> bool:
+        """Whether our value is within the tolerance; for a budget variant, at most the allowance above the published one."""
         if self.allowance is not None:
-            return ours <= self.published + self.allowance
-        return abs(ours - self.published) <= self.tolerance
+            return ours <= self.value + self.allowance
+        return abs(ours - self.value) <= self.tolerance
 
 
 def recipes(folder: Path | None = None) -> dict[str, Recipe]:
-    """All recipes with a header, in the order of their names, each budget variant after its full one.
+    """All recipes by name, in natural order, each budget variant after its full recipe.
 
-    folder: of the files (conf/experiment of what ships). UserError where a header is not what it has to be.
+    Args:
+        folder: the folder of experiment files; by default the conf/experiment that ships.
+
+    Raises:
+        UserError: when a `published` mapping has missing, unknown or wrong keys.
     """
     paths = sorted((folder or conf_dir() / "experiment").glob("*.yaml"))
-    headers = {path.stem: header(path) for path in paths}
-    full = {name: _full(name, keys) for name, keys in headers.items() if "published" in keys}
-    found = full | {name: _budget(name, keys, full) for name, keys in headers.items() if "budget_of" in keys}
+    published = {path.stem: keys for path in paths if (keys := published_keys(path)) is not None}
+    full = {name: _full(name, keys) for name, keys in published.items() if "budget_of" not in keys}
+    found = full | {name: _budget(name, keys, full) for name, keys in published.items() if "budget_of" in keys}
     for recipe in found.values():
         if recipe.pair is not None and recipe.pair not in found:
-            raise UserError(f"conf/experiment/{recipe.name}.yaml: pair {recipe.pair} is no recipe.")
-    return {name: found[name] for name in sorted(found, key=_order)}
+            raise _error(recipe.name, f"pair={recipe.pair} is not a recipe.")
+    return {name: found[name] for name in sorted(found, key=_natural_order)}
 
 
-def _order(name: str) -> tuple[list[str], bool]:
+def _natural_order(name: str) -> tuple[list[str], bool]:
     """z3 before z10, and a budget variant after its full recipe."""
     full = name.removesuffix(BUDGET_SUFFIX)
     return [part.zfill(6) if part.isdigit() else part for part in re.split(r"(\d+)", full)], name != full
 
 
-def header(path: Path) -> dict[str, Any]:
-    """The keys at the head of a file; none where its first lines are no `key: value`."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    comment = [line[2:] for line in takewhile(lambda line: line.startswith("# "), lines) if not line.startswith("# @")]
+def published_keys(path: Path) -> dict[str, Any] | None:
+    """The file's own `published` mapping, without what its defaults bring; None if it has none."""
     try:
-        keys = yaml.safe_load("\n".join(comment))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise UserError(f"The header of {path.name} is no YAML: {' '.join(str(error).split())}.") from error
-    return keys if isinstance(keys, dict) else {}
+        raise UserError(f"conf/experiment/{path.name} is not valid YAML: {' '.join(str(error).split())}.") from error
+    keys = content.get(PUBLISHED) if isinstance(content, dict) else None
+    if keys is not None and not isinstance(keys, dict):
+        raise UserError(f"conf/experiment/{path.name}: {PUBLISHED}={format_value(keys)} must be a mapping.")
+    return keys
 
 
-def _full(name: str, keys: dict[str, Any]) -> Recipe:
-    _check(name, keys, [FULL, FULL | PAIRED])
-    if keys["metric"] not in METRICS:
-        raise UserError(f"conf/experiment/{name}.yaml: metric {keys['metric']} must be one of {', '.join(METRICS)}.")
+def _full(name: str, keys: Mapping[str, Any]) -> Recipe:
+    wanted = {*FULL, *(PAIRED if set(PAIRED) & set(keys) else ())}
+    _check(name, keys, wanted, OPTIONAL)
     return Recipe(name=name, **keys)
 
 
-def _budget(name: str, keys: dict[str, Any], full: dict[str, Recipe]) -> Recipe:
-    _check(name, keys, [BUDGET])
-    of = full.get(keys["budget_of"])
-    if of is None or name != of.name + BUDGET_SUFFIX:
-        raise UserError(f"conf/experiment/{name}.yaml: budget_of {keys['budget_of']} must be the recipe of that name.")
+def _budget(name: str, keys: Mapping[str, Any], full: Mapping[str, Recipe]) -> Recipe:
+    _check(name, keys, BUDGET)
+    base = full.get(keys["budget_of"])
+    if base is None or name != base.name + BUDGET_SUFFIX:
+        expected = name.removesuffix(BUDGET_SUFFIX)
+        raise _error(name, f"budget_of={format_value(keys['budget_of'])} must name the full recipe, {expected}.")
     return Recipe(
         name=name,
-        paper=of.paper,
-        table=of.table,
-        setting=f"{of.name}: {keys['setting']}",
-        metric=of.metric,
-        published=of.published,
-        tolerance=of.tolerance,
+        paper=base.paper,
+        table=base.table,
+        setting=f"{base.name}: {keys['setting']}",
+        metric=base.metric,
+        value=base.value,
+        tolerance=base.tolerance,
         evaluate=keys["evaluate"],
-        pair=of.pair and of.pair + BUDGET_SUFFIX,
+        pair=base.pair and base.pair + BUDGET_SUFFIX,
         gap_at_least=None,
         allowance=keys["allowance"],
         chosen=keys["chosen"],
-        active_units=of.active_units,
+        active_units=base.active_units,
     )
 
 
-def _check(name: str, keys: dict[str, Any], allowed: list[set[str]]) -> None:
-    if set(keys) - OPTIONAL not in allowed:
-        wanted = ", ".join(sorted(allowed[0]))
-        raise UserError(f"The header of conf/experiment/{name}.yaml has {', '.join(sorted(keys))}, and needs {wanted}.")
-    for key in ("published", "tolerance", "allowance", "gap_at_least", *OPTIONAL):
-        if key in keys and (isinstance(keys[key], bool) or not isinstance(keys[key], int | float)):
-            raise UserError(f"conf/experiment/{name}.yaml: {key} {keys[key]} must be a number.")
+def _check(name: str, keys: Mapping[str, Any], wanted: Collection[str], optional: Collection[str] = ()) -> None:
+    missing, unknown = sorted(set(wanted) - set(keys)), sorted(set(map(str, keys)) - set(wanted) - set(optional))
+    if missing:
+        raise _error(name, f"missing {', '.join(missing)}.")
+    if unknown:
+        raise _error(name, f"unknown key {', '.join(unknown)}; the keys are {', '.join([*wanted, *optional])}.")
+    try:
+        for key, value in keys.items():
+            if key == "metric":
+                check_choice(key, value, METRICS)
+            elif key in NUMBERS:
+                check_number(key, value)
+            elif key in OPTIONAL:
+                check_int(key, value, 0)
+            elif not isinstance(value, str):
+                raise UserError(f"{key}={format_value(value)}: must be text.")
+    except UserError as error:
+        raise _error(name, str(error)) from error
+
+
+def _error(name: str, message: str) -> UserError:
+    return UserError(f"conf/experiment/{name}.yaml: {PUBLISHED}: {message}")

@@ -1,31 +1,33 @@
-"""The drawings of a sweep's page. Each function gives SVG, or None where there is nothing to draw."""
+"""The charts on the page of a sweep. Each function returns SVG, or None if there is nothing to draw."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from vae_lightning.evaluation.metrics import unit_of
 from vae_lightning.reports.sweep.gather import RunRow
 from vae_lightning.reports.sweep.ranking import Group, groups_of
 from vae_lightning.reports.sweep.svg import MUTED, SERIES, apart, drawing, log_axis, near_limits, new_figure, spaced, to_svg
 
-UNITS = {"elbo": "nats", "reconstruction": "nats", "kl": "nats", "nll": "nats", "bound": "nats", "loss": "nats"}
 MAP_ROWS = 40
 MOST_FAMILIES = 4
 MOST_PLACES = 12
 
 
 def axis_name(metric: str) -> str:
-    return f"{metric} ({UNITS[metric]})" if metric in UNITS else metric
+    """`elbo (nats)`: a metric with its unit."""
+    unit = unit_of(metric)
+    return f"{metric} ({unit})" if unit else metric
 
 
 def learning_curves(groups: Sequence[Group], kind: str, metric: str) -> str | None:
-    """The mean over seeds of a figure by epoch, with a band of one standard deviation; the best groups in colour."""
+    """The mean over seeds of a metric by epoch, with a band of one standard deviation; the best groups in colour."""
     curves = [_mean_curve(group.runs, kind, metric) for group in groups]
     if not any(len(epochs) > 1 for epochs, _, _ in curves):
         return None
@@ -46,7 +48,7 @@ def learning_curves(groups: Sequence[Group], kind: str, metric: str) -> str | No
 
 
 def _mean_curve(runs: Sequence[RunRow], kind: str, metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(epochs, mean, standard deviation) over the epochs that any of the runs has."""
+    """(epochs, means, standard deviations) over the epochs that any of the runs has."""
     by_epoch: dict[int, list[float]] = {}
     for run in runs:
         for epoch, value in run.curve(kind, metric):
@@ -57,8 +59,8 @@ def _mean_curve(runs: Sequence[RunRow], kind: str, metric: str) -> tuple[np.ndar
     return np.array(epochs), np.array([np.mean(by_epoch[e]) for e in epochs]), np.array(deviation)
 
 
-def _trim(ax: Any, curves: Sequence[np.ndarray]) -> None:
-    """The first epochs, far from where the runs end, would flatten all that matters: the axis leaves them out."""
+def _trim(ax: Axes, curves: Sequence[np.ndarray]) -> None:
+    """Cuts off the first epochs if they are so far from the rest that they would flatten the curves."""
     curves = [curve for curve in curves if len(curve)]
     if not curves:
         return
@@ -71,14 +73,14 @@ def _trim(ax: Any, curves: Sequence[np.ndarray]) -> None:
 
 
 def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], metric: str, split: str) -> str | None:
-    """A figure of every run over one swept key, and its mean and standard deviation at each value.
+    """A metric of every run against one swept key, with the mean and standard deviation at each value.
 
-    A line for each setting of the `others` where these are few, as `key_families` names them; else one line for all.
+    There is a line for each setting of the `others` if these are few (labelled by `key_families`), else one line for all.
     """
     runs = [
         run
         for run in runs
-        if math.isfinite(run.figures.get(split, {}).get(metric, math.nan)) and run.settings.get(key) is not None
+        if math.isfinite(run.metrics.get(split, {}).get(metric, math.nan)) and run.settings.get(key) is not None
     ]
     names = list(dict.fromkeys(run.shown(key) for run in runs))
     if len(names) < 2:
@@ -96,21 +98,21 @@ def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], 
         for i, family in enumerate(families):
             by_place: dict[float, list[float]] = {}
             for run in family.runs:
-                by_place.setdefault(place(run), []).append(run.figures[split][metric])
+                by_place.setdefault(place(run), []).append(run.metrics[split][metric])
             _means(ax, by_place, SERIES[i], line=numeric, apart=0.0 if numeric else 0.12 * (i - (len(families) - 1) / 2))
-        near_limits(ax, [run.figures[split][metric] for run in runs])
+        near_limits(ax, [run.metrics[split][metric] for run in runs])
         _key_axis(ax, [place(run) for run in runs], None if numeric else names)
         ax.set(xlabel=key, ylabel=axis_name(metric))
         return to_svg(figure, f"{metric} by {key}")
 
 
 def key_families(runs: Sequence[RunRow], others: Sequence[str], split: str) -> list[str]:
-    """The labels of the lines of `key_against_metric`; none where one line is for all runs."""
+    """The labels of the lines in `key_against_metric`; empty if a single line has all runs."""
     labels = [group.label for group in groups_of(runs, others, split)] if others else []
     return labels if 1 < len(labels) <= MOST_FAMILIES else []
 
 
-def _means(ax: Any, by_place: dict[float, list[float]], colour: str, line: bool, apart: float) -> None:
+def _means(ax: Axes, by_place: dict[float, list[float]], colour: str, line: bool, apart: float) -> None:
     places = sorted(by_place)
     for p in places:
         ax.plot([p + apart] * len(by_place[p]), by_place[p], "o", color=colour, markersize=4, alpha=0.45, markeredgewidth=0)
@@ -123,7 +125,7 @@ def _means(ax: Any, by_place: dict[float, list[float]], colour: str, line: bool,
         )
 
 
-def _key_axis(ax: Any, places: Sequence[float], names: Sequence[str] | None) -> None:
+def _key_axis(ax: Axes, places: Sequence[float], names: Sequence[str] | None) -> None:
     distinct = sorted(set(places))
     if names is not None:
         short = max(len(name) for name in names) * len(names) <= 34
@@ -139,7 +141,7 @@ def _key_axis(ax: Any, places: Sequence[float], names: Sequence[str] | None) -> 
 
 
 def kl_map(runs: Sequence[RunRow]) -> str | None:
-    """Nats that each latent dimension carries in each run: a row a run, its dimensions by falling KL."""
+    """The KL of each latent dimension in nats: a row for each run, with its dimensions sorted by KL."""
     runs = [run for run in runs if run.kl_per_dimension][:MAP_ROWS]
     if not runs:
         return None
@@ -153,7 +155,7 @@ def kl_map(runs: Sequence[RunRow]) -> str | None:
         ax = figure.add_subplot()
         image = ax.imshow(table, aspect="auto", cmap="viridis", vmin=0, interpolation="nearest")
         ax.set_yticks(range(len(runs)), _names(runs), fontsize=7.5)
-        ax.set(xlabel="latent dimension, by falling KL")
+        ax.set(xlabel="latent dimension, sorted by KL")
         ax.set_xticks(range(0, width, max(1, width // 16)), [str(j) for j in range(1, width + 1, max(1, width // 16))])
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)
@@ -163,7 +165,7 @@ def kl_map(runs: Sequence[RunRow]) -> str | None:
 
 
 def _names(runs: Sequence[RunRow], most: int = 46) -> list[str]:
-    """The runs' labels where these are short enough, else without the groups of their keys; all told apart."""
+    """The runs' labels, shortened by the groups of their keys if too long, and all distinct."""
     found = []
     for run in runs:
         text = run.label if len(run.label) <= most else re.sub(r"(?<!\S)[\w./]+[./](\w+=)", r"\1", run.label)

@@ -1,4 +1,4 @@
-"""The runs of one or more sweeps, as far as they are, read from their folders."""
+"""Reads the runs of one or more sweeps, finished or not, from their folders."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from vae_lightning.runs.config_upgrade import upgrade_config
 from vae_lightning.runs.sweep_record import Job, Sweep, load
 
 SEED = "seed"
-WHERE = ("output_dir", "data.root", "data.download")  # makes no other run
-GREY = "grey pixels under a likelihood of binary ones, which is none"
+WHERE = ("output_dir", "data.root", "data.download")  # these settings do not make a different run
+GREY = "grey pixels under a likelihood for binary ones (not a proper likelihood)"
 
 
 @dataclass
 class RunRow:
-    """One job. `settings`: the value of each overridden key; `figures`: the numbers of results.json by split.
+    """One job of a sweep.
 
-    `label`: the settings by which it differs from the other runs; `digits`: how many it takes to tell the values of a key apart.
-
-    `kind`: what its figures are figures of (data, likelihood, binarisation): only those of one kind can be compared.
+    Attributes:
+        label: the settings in which it differs from the other runs.
+        settings: the value of each overridden key.
+        metrics: the numbers in results.json, by split and name.
+        kind: data, likelihood and binarisation: only metrics of the same kind can be compared.
+        digits: the number of digits that distinguishes the values of each key.
     """
 
     sweep: Path
@@ -41,21 +44,22 @@ class RunRow:
     error: str | None
     settings: dict[str, Any]
     seconds: float | None = None
-    figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     kl_per_dimension: list[float] | None = None
     kind: str = ""
     digits: dict[str, int] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
+        """Whether the run finished."""
         return self.state == "done"
 
     def shown(self, key: str) -> str:
-        """The value of a key, so that it is told apart from the other runs' values."""
+        """The value of a key with enough digits to distinguish it from the other runs' values."""
         return show(self.settings.get(key), self.digits.get(key, DIGITS))
 
     def curve(self, kind: str, metric: str) -> list[tuple[int, float]]:
-        """(epochs, figure) at the end of each epoch, from `metrics.csv`; what a restarted run wrote twice counts once."""
+        """(epoch, value) at the end of each epoch, from `metrics.csv`. If a resumed run repeats an epoch, the last row counts."""
         path = self.folder / "metrics.csv"
         if not path.exists():
             return []
@@ -66,7 +70,7 @@ class RunRow:
 
 @dataclass
 class Gathered:
-    """All runs, and the keys by which they differ (`seed` among them, if it does), in the order of the command line."""
+    """All runs, and the keys in which they differ (including `seed`), in the order of the command line."""
 
     sweeps: list[Sweep]
     runs: list[RunRow]
@@ -74,28 +78,32 @@ class Gathered:
 
     @property
     def keys(self) -> list[str]:
-        """The swept keys but the seed, over which is averaged."""
+        """The swept keys without the seed, which is averaged over."""
         return [key for key in self.swept if key != SEED]
 
     def kinds(self) -> list[str]:
-        """The kinds of figures among the finished runs, the most frequent first."""
+        """The kinds of the finished runs, most frequent first."""
         return [kind for kind, _ in Counter(run.kind for run in self.runs if run.done).most_common()]
 
-    def metrics(self, split: str) -> list[str]:
-        """The names of all figures of a split, in the order of results.json."""
-        return list(dict.fromkeys(name for run in self.runs for name in run.figures.get(split, {})))
+    def metric_names(self, split: str) -> list[str]:
+        """The names of all metrics of a split, in the order of results.json."""
+        return list(dict.fromkeys(name for run in self.runs for name in run.metrics.get(split, {})))
 
 
 def gather(folders: Sequence[Path]) -> Gathered:
-    """UserError where a folder is no sweep."""
-    # a sweep that is named twice has its runs once, or they would count as more seeds
+    """Reads the sweeps in these folders.
+
+    Raises:
+        UserError: when a folder is not a sweep.
+    """
+    # a sweep that is given twice is read once, or its runs would count as more seeds
     sweeps = [load(folder) for folder in {Path(f).expanduser().resolve(): f for f in folders}.values()]
     configs = {folder: _config(folder) for sweep in sweeps for job in sweep.jobs for folder in [sweep.folder / job.folder]}
     runs = [_run(sweep, job, configs[sweep.folder / job.folder]) for sweep in sweeps for job in sweep.jobs]
     overridden = dict.fromkeys(key for run in runs for key in run.settings)
     for run in runs:
         for key in overridden:
-            # a key that another sweep overrides has its default here
+            # a key that only another sweep overrides has its default value here
             run.settings[key] = value_of(configs[run.folder], key, run.settings.get(key))
     swept = [key for key in overridden if len({identity(run.settings[key]) for run in runs if run.settings[key] is not None}) > 1]
     digits = {key: digits_apart(run.settings[key] for run in runs) for key in swept}
@@ -113,11 +121,9 @@ def _run(sweep: Sweep, job: Job, config: dict[str, Any]) -> RunRow:
     run = RunRow(sweep.folder, folder, job.number, job.label, state["state"], state.get("error"), settings, state.get("seconds"))
     results = read_json(folder / "results.json")
     for split in ("val", "test"):
-        figures = results.get(split) or {}
-        run.figures[split] = {
-            name: float(value)
-            for name, value in figures.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
+        values = results.get(split) or {}
+        run.metrics[split] = {
+            name: float(value) for name, value in values.items() if isinstance(value, int | float) and not isinstance(value, bool)
         }
     run.kl_per_dimension = (results.get("test") or {}).get("kl_per_dimension")
     run.kind = kind_of(config) if config else ""
@@ -125,7 +131,7 @@ def _run(sweep: Sweep, job: Job, config: dict[str, Any]) -> RunRow:
 
 
 def kind_of(config: dict[str, Any]) -> str:
-    """`mnist5k, bernoulli, dynamic binarisation`: data (with what was set of them otherwise), likelihood, binarisation."""
+    """`mnist5k, bernoulli, dynamic binarisation`: data with its overridden options, likelihood and binarisation."""
     choices, mode = config.get("choices", {}), str(config.get("binarization"))
     options = {f"data.{name}" for name in config.get("data", {}) if name not in (*SERVING_KEYS, "root", "download", "_target_")}
     given = [text for text in config.get("overrides", []) if text.partition("=")[0].lstrip("+") in options]
@@ -135,9 +141,9 @@ def kind_of(config: dict[str, Any]) -> str:
 
 
 def _grey(config: dict[str, Any]) -> str:
-    """Grey pixels, and whether the likelihood is one of them."""
+    """Describes grey pixels, and says if the likelihood is not meant for them."""
     target = config.get("likelihood", {}).get("_target_")
-    if (("likelihood",), "_target_", target) not in special_entries():  # code of one's own, which a report does not run
+    if (("likelihood",), "_target_", target) not in special_entries():  # a user's own code, which a report does not run
         return "grey pixels"
     likelihood = get_class(target)
     return GREY if getattr(likelihood, "support", None) == "binary" else "grey pixels"

@@ -1,4 +1,4 @@
-"""What each run rebuilds and dreams, side by side: the same images to all of them, and samples from the same noise."""
+"""Reconstructions and samples of each run side by side: all runs get the same images and the same noise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vae_lightning.runs.images import iterate_batches, load_split
 
 @dataclass
 class Strip:
-    """Rows of images as data URIs: E[x|z] for z = E[z|x] of the shared images, and for z ~ p(z)."""
+    """Two rows of images as data URIs: E[x|z] at z = E[z|x] for the shared images, and E[x|z] for z ~ p(z)."""
 
     label: str
     reconstructions: str
@@ -32,7 +32,7 @@ class Strip:
 
 @dataclass
 class Strips:
-    """The shared images, the runs' strips, and the width and height of one strip in pixels."""
+    """The shared images, the strips of each run, and the width and height of a strip in pixels."""
 
     originals: str
     rows: list[Strip]
@@ -40,7 +40,16 @@ class Strips:
 
 
 def image_strips(labelled: Sequence[tuple[str, Path]], images: int = 8, root: str | None = None) -> Strips | None:
-    """Of the first validation images, for all runs whose data are those of the first; None where data or checkpoints are gone."""
+    """The strips of the first validation images, for all runs with images of the same shape as the first run's.
+
+    Args:
+        labelled: (label, run folder) of each run.
+        images: the number of images.
+        root: the folder of the data, if not the one that the runs used.
+
+    Returns:
+        None if the data or all checkpoints are gone.
+    """
     x: Tensor | None = None
     found: list[Strip] = []
     for label, folder in labelled:
@@ -64,7 +73,7 @@ def _strip(label: str, vae: VAE, x: Tensor, labels: Tensor) -> Strip:
 
 
 def data_uri(images: Tensor) -> str:
-    """(N, C, H, W) in [0, 1], side by side, as a PNG in a data URI; see `visible` for C other than 1 and 3."""
+    """(N, C, H, W) in [0, 1], side by side, as a PNG in a data URI; see `displayable` for C other than 1 and 3."""
     row = torch.cat(list(displayable(images.clamp(0, 1))), dim=-1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     picture = Image.fromarray(np.ascontiguousarray(row.squeeze(-1) if row.shape[-1] == 1 else row))
     buffer = io.BytesIO()

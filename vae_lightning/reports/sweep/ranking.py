@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_lightning.errors import UserError
-from vae_lightning.evaluation.metrics import HIGHER_IS_BETTER, LOWER_IS_BETTER
+from vae_lightning.evaluation.metrics import better_direction
 from vae_lightning.reports.sweep.gather import Gathered, RunRow
 from vae_lightning.reports.sweep.settings import identity
 
@@ -25,33 +25,37 @@ class MetricSummary:
     count: int
 
     def text(self, digits: int = 2) -> str:
+        """`−101.23 ± 0.45`."""
         spread = "" if math.isnan(self.deviation) else f" ± {self.deviation:.{digits}f}"
         return f"{self.mean:.{digits}f}{spread}".replace("-", "−")
 
 
 @dataclass
 class Group:
-    """The runs that differ by their seed only."""
+    """The runs that differ in their seed only."""
 
     settings: dict[str, Any]
     runs: list[RunRow]
-    figures: dict[str, MetricSummary]
+    metrics: dict[str, MetricSummary]
 
     @property
     def label(self) -> str:
+        """`beta=4 model=mlp`: the settings on one line."""
         return " ".join(f"{key}={value}" for key, value in zip(self.settings, self.shown, strict=True)) or "all runs"
 
     @property
     def shown(self) -> list[str]:
-        """The settings as text, each told apart from the other groups'."""
+        """The settings as text, with enough digits to distinguish them from the other groups'."""
         return [self.runs[0].shown(key) for key in self.settings]
 
 
 @dataclass
 class Ranking:
-    """The groups of one kind of figures, best first, by the mean of `metric` (`split`).
+    """The groups of runs of one kind, best first by the mean of `metric` on `split`.
 
-    `repeats`: how many finished runs had the settings and the seed of another one, which alone is in a group.
+    Attributes:
+        kind: see `RunRow.kind`.
+        repeats: the number of finished runs that were left out because they repeat the settings and seed of an earlier one.
     """
 
     kind: str
@@ -62,24 +66,32 @@ class Ranking:
 
 
 def rankings(gathered: Gathered, metric: str = "elbo", split: str = "test", direction: str | None = None) -> list[Ranking]:
-    """One ranking for each kind of figures: numbers of different likelihoods or binarisations are never in one.
+    """One ranking for each kind of runs: metrics of different data, likelihoods or binarisations are never mixed.
 
-    Groups without the metric (a plain auto-encoder has no elbo) come last, as do those whose mean is not finite. UserError where
-    no run has the metric that was asked for.
+    Groups without the metric (a plain autoencoder has no elbo) come last, and so do groups whose mean is not finite.
+
+    Args:
+        gathered: the runs.
+        metric: the metric to rank by.
+        split: `val` or `test`.
+        direction: `max` or `min`; None for the metric's usual direction.
+
+    Raises:
+        UserError: when no run has the metric, or its direction is unknown.
     """
     sign = _sign(metric, direction)
-    known = gathered.metrics(split)
+    known = gathered.metric_names(split)
     if known and metric not in (*known, DEFAULT):
-        raise UserError(f"metric={metric}: no run has this figure ({split}); there is {', '.join(known)}.")
+        raise UserError(f"metric={metric}: no run has this metric on the {split} split; available: {', '.join(known)}.")
 
     def place(group: Group) -> tuple[bool, float]:
-        figure = group.figures.get(metric)
-        return (False, -sign * figure.mean) if figure and math.isfinite(figure.mean) else (True, 0.0)
+        summary = group.metrics.get(metric)
+        return (False, -sign * summary.mean) if summary and math.isfinite(summary.mean) else (True, 0.0)
 
     found = []
     for kind in gathered.kinds():
         runs = [run for run in gathered.runs if run.done and run.kind == kind]
-        # the same run twice would be a seed more, of no deviation
+        # a repeated run would count as one more seed without any deviation
         distinct = [group.runs[0] for group in groups_of(runs, gathered.swept, split)]
         groups = sorted(groups_of(distinct, gathered.keys, split), key=place)
         found.append(Ranking(kind, metric, split, groups, len(runs) - len(distinct)))
@@ -87,20 +99,20 @@ def rankings(gathered: Gathered, metric: str = "elbo", split: str = "test", dire
 
 
 def groups_of(runs: Sequence[RunRow], keys: Sequence[str], split: str) -> list[Group]:
-    """Runs by their settings of `keys`, with the mean of each figure of the split."""
+    """Groups runs by their settings of `keys`, and averages each metric of the split."""
     together: dict[tuple[str, ...], list[RunRow]] = {}
     for run in runs:
         together.setdefault(tuple(identity(run.settings.get(key)) for key in keys), []).append(run)
     return [
-        Group({key: alike[0].settings.get(key) for key in keys}, alike, _figures(alike, split)) for alike in together.values()
+        Group({key: alike[0].settings.get(key) for key in keys}, alike, _summaries(alike, split)) for alike in together.values()
     ]
 
 
-def _figures(runs: Sequence[RunRow], split: str) -> dict[str, MetricSummary]:
-    names = dict.fromkeys(name for run in runs for name in run.figures.get(split, {}))
+def _summaries(runs: Sequence[RunRow], split: str) -> dict[str, MetricSummary]:
+    names = dict.fromkeys(name for run in runs for name in run.metrics.get(split, {}))
     found = {}
     for name in names:
-        values = [run.figures[split][name] for run in runs if name in run.figures.get(split, {})]
+        values = [run.metrics[split][name] for run in runs if name in run.metrics.get(split, {})]
         found[name] = _mean(values)
     return found
 
@@ -112,14 +124,13 @@ def _mean(values: Sequence[float]) -> MetricSummary:
 
 
 def _sign(metric: str, direction: str | None) -> int:
-    known = {**dict.fromkeys(HIGHER_IS_BETTER, "max"), **dict.fromkeys(LOWER_IS_BETTER, "min")}
-    chosen = direction or known.get(metric)
+    chosen = direction or better_direction(metric)
     if chosen is None:
-        raise UserError(f"metric={metric}: it is not known whether more is better; add direction=max or direction=min.")
+        raise UserError(f"metric={metric}: unknown whether higher is better; add direction=max or direction=min.")
     return 1 if chosen == "max" else -1
 
 
 def columns(ranking: Ranking) -> list[str]:
-    """The names of the figures, the one that ranks first."""
-    names = dict.fromkeys(name for group in ranking.groups for name in group.figures)
+    """The names of the metrics, starting with the one that ranks."""
+    names = dict.fromkeys(name for group in ranking.groups for name in group.metrics)
     return [name for name in (ranking.metric,) if name in names] + [name for name in names if name != ranking.metric]

@@ -1,12 +1,12 @@
-"""The plane of rate and distortion of a sweep's page."""
+"""The rate-distortion plot on the page of a sweep."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from vae_lightning.reports.sweep.gather import RunRow
 from vae_lightning.reports.sweep.ranking import Group, Ranking, groups_of
@@ -14,9 +14,17 @@ from vae_lightning.reports.sweep.svg import GRID, INK, MUTED, SERIES, drawing, n
 
 
 def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> str | None:
-    """Each run in the plane of rate (KL) and distortion (−log p(x|z)), and the curve of the means along β, all else being equal.
+    """Plots each run by rate (KL) and distortion (−log p(x|z)), with a curve through the means along β, other settings equal.
 
-    ELBO = −(rate + distortion): the thin lines are of equal ELBO (Alemi et al. 2018, figure 1).
+    ELBO = −(rate + distortion), so the ELBO is constant along the thin lines (Alemi et al. 2018, figure 1).
+
+    Args:
+        ranking: the runs.
+        keys: the swept keys.
+        beta: the key that curves follow.
+
+    Returns:
+        SVG, or None if fewer than two runs have both metrics.
     """
     runs = _in_plane(ranking)
     if len(runs) < 2:
@@ -42,7 +50,7 @@ def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -
 
 
 def families_of(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> list[str]:
-    """The labels of the colours of `rate_distortion`, in their order."""
+    """The labels of the colours in `rate_distortion`, in order."""
     runs = _in_plane(ranking)
     return [family.label for family in _families(runs, keys, beta, ranking.split)]
 
@@ -50,22 +58,22 @@ def families_of(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> li
 def _in_plane(ranking: Ranking) -> list[RunRow]:
     runs = [run for group in ranking.groups for run in group.runs]
     return [
-        run for run in runs if all(math.isfinite(run.figures[ranking.split].get(n, math.nan)) for n in ("kl", "reconstruction"))
+        run for run in runs if all(math.isfinite(run.metrics[ranking.split].get(n, math.nan)) for n in ("kl", "reconstruction"))
     ]
 
 
 def _families(runs: Sequence[RunRow], keys: Sequence[str], beta: str, split: str) -> list[Group]:
-    """The runs that differ by β and seed only; all in one where there are more families than colours, or no β to join them."""
+    """Groups of runs that differ in β and seed only; a single group if there are more than colours, or if β is not swept."""
     families = groups_of(runs, [key for key in keys if key != beta], split)
     return families if len(families) <= len(SERIES) and beta in keys else groups_of(runs, [], split)
 
 
-def _beta_curve(ax: Any, family: Group, beta: str, split: str, colour: str, labelled: bool) -> None:
+def _beta_curve(ax: Axes, family: Group, beta: str, split: str, colour: str, labelled: bool) -> None:
     means = []
     for group in groups_of(family.runs, [beta], split):
         value = group.settings[beta]
         if isinstance(value, int | float):
-            means.append((float(value), group.figures["kl"].mean, group.figures["reconstruction"].mean))
+            means.append((float(value), group.metrics["kl"].mean, group.metrics["reconstruction"].mean))
     means.sort()
     ax.plot([m[1] for m in means], [m[2] for m in means], "-o", color=colour, markersize=5, linewidth=1.6)
     for value, rate, distortion in means if labelled and len(means) <= 10 else ():
@@ -73,4 +81,4 @@ def _beta_curve(ax: Any, family: Group, beta: str, split: str, colour: str, labe
 
 
 def _plane(run: RunRow, split: str) -> tuple[float, float]:
-    return run.figures[split]["kl"], run.figures[split]["reconstruction"]
+    return run.metrics[split]["kl"], run.metrics[split]["reconstruction"]

@@ -1,4 +1,4 @@
-"""The drawings of a search: how it went, what mattered, which settings go together, and the front of several objectives."""
+"""Charts of a search: its history, the importance of each key, the settings of each trial, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vae_lightning.runs.sweep_record import Sweep
 
 
 def study_of(sweep: Sweep) -> optuna.Study | None:
-    """The study of a search; None where its storage is out of reach."""
+    """The study of a search; None if its storage cannot be read."""
     assert sweep.search is not None
     try:
         return optuna.load_study(
@@ -28,7 +28,7 @@ def study_of(sweep: Sweep) -> optuna.Study | None:
 
 
 def search_charts(sweep: Sweep) -> dict[str, str]:
-    """SVG by title: what there is to draw of this search."""
+    """The charts of this search: SVG by title."""
     study = study_of(sweep)
     if study is None or sweep.search is None:
         return {}
@@ -39,7 +39,7 @@ def search_charts(sweep: Sweep) -> dict[str, str]:
     if len(metrics) == 1:
         drawn["The search, trial by trial"] = history(study, metrics[0])
     else:
-        drawn["The front: no other trial is better in both"] = front(study, metrics)
+        drawn["The Pareto front: no other trial is better in both metrics"] = front(study, metrics)
     for i, metric in enumerate(metrics):
         bars = importances(study, i)
         if bars is not None:
@@ -49,7 +49,7 @@ def search_charts(sweep: Sweep) -> dict[str, str]:
 
 
 def history(study: optuna.Study, metric: str) -> str:
-    """The figure of each trial and the best so far; pruned trials where they were."""
+    """The metric of each trial and the best so far; pruned trials at their last value."""
     trials = study.get_trials(deepcopy=False)
     done = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
     pruned = [t for t in trials if t.state == TrialState.PRUNED and t.intermediate_values]
@@ -61,7 +61,7 @@ def history(study: optuna.Study, metric: str) -> str:
         ax.plot([t.number for t in done], values, "o", color=SERIES[0], markersize=4, alpha=0.7, markeredgewidth=0, label="trial")
         if pruned:
             last = [t.intermediate_values[max(t.intermediate_values)] for t in pruned]
-            ax.plot([t.number for t in pruned], last, "x", color=MUTED, markersize=4, label="pruned, where it was")
+            ax.plot([t.number for t in pruned], last, "x", color=MUTED, markersize=4, label="pruned (last value)")
         ax.plot([t.number for t in done], better.accumulate(values), color=INK, drawstyle="steps-post", label="best so far")
         low, high = np.quantile(values, [0.1, 1.0] if better is np.maximum else [0.0, 0.9])
         margin = 0.1 * (high - low) or 1.0
@@ -83,7 +83,7 @@ def history(study: optuna.Study, metric: str) -> str:
 
 
 def front(study: optuna.Study, metrics: list[str]) -> str:
-    """All complete trials by their two first objectives, those that none dominates joined."""
+    """All complete trials by their first two metrics, with a line through those that no other trial dominates."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     best = sorted(study.best_trials, key=lambda t: t.values[0])
     with drawing():
@@ -92,11 +92,11 @@ def front(study: optuna.Study, metrics: list[str]) -> str:
         ax.plot([t.values[0] for t in complete], [t.values[1] for t in complete], "o", color=MUTED, markersize=4, alpha=0.7)
         ax.plot([t.values[0] for t in best], [t.values[1] for t in best], "-o", color=SERIES[0], markersize=5)
         ax.set(xlabel=metrics[0], ylabel=metrics[1])
-        return to_svg(figure, "the trials that no other one dominates")
+        return to_svg(figure, "the trials that no other trial dominates")
 
 
 def importances(study: optuna.Study, objective: int) -> str | None:
-    """PED-ANOVA (Watanabe et al. 2023): which keys tell the best trials from the rest."""
+    """PED-ANOVA (Watanabe et al. 2023): which keys distinguish the best trials from the rest."""
 
     def target(trial: FrozenTrial) -> float:
         value = float(trial.values[objective])
@@ -105,10 +105,10 @@ def importances(study: optuna.Study, objective: int) -> str | None:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that low targets are taken for good ones, as they are here
+            warnings.simplefilter("ignore")  # it warns that lower targets count as better, which is intended
             found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), target=target)
     except (ValueError, RuntimeError, ZeroDivisionError):
-        return None  # too few trials, or none that differ
+        return None  # too few trials, or all alike
     if not found or not all(np.isfinite(list(found.values()))):
         return None
     names = list(found)[::-1]
@@ -122,7 +122,7 @@ def importances(study: optuna.Study, objective: int) -> str | None:
 
 
 def parallel(trials: list[FrozenTrial], study: optuna.Study, metrics: list[str]) -> str:
-    """A line a trial over the searched keys and the objectives, each on a scale of its own."""
+    """Parallel coordinates: a line for each trial across the searched keys and the metrics, each with its own scale."""
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
     columns = [_scale([trial.params.get(key) for trial in trials]) for key in keys]
     columns += [_scale([trial.values[i] for trial in trials]) for i in range(len(metrics))]
@@ -150,7 +150,7 @@ def parallel(trials: list[FrozenTrial], study: optuna.Study, metrics: list[str])
 
 
 def _scale(values: list[Any]) -> tuple[list[float], list[tuple[float, str]]]:
-    """Places in [0, 1] and the labels of the axis; numbers that span much by their logarithm, words by their order."""
+    """Positions in [0, 1] and axis labels: words in order of appearance, numbers of a wide range on a log scale."""
     known = [value for value in values if value is not None]
     words = list(dict.fromkeys(show(value) for value in known))
     if any(isinstance(value, str | bool) for value in known):

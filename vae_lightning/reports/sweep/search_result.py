@@ -1,4 +1,4 @@
-"""What a search found, by its own figures, which are those of validation unless it was told otherwise."""
+"""What a search found, by the metrics it searched for (by default those on the validation split)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from vae_lightning.runs.sweep_record import Sweep
 
 
 def found_by_search(gathered: Gathered) -> list[str]:
-    """A sentence for each search among the sweeps that has a finished run."""
-    said = []
+    """A sentence for each search that has a finished run."""
+    sentences = []
     for sweep in gathered.sweeps:
         runs = [run for run in gathered.runs if run.sweep == sweep.folder and run.done]
         sentence = _sentence(sweep, runs)
         if sentence is not None:
-            said.append(f"{sweep.folder.name}: {sentence}" if len(gathered.sweeps) > 1 else sentence)
-    return said
+            sentences.append(f"{sweep.folder.name}: {sentence}" if len(gathered.sweeps) > 1 else sentence)
+    return sentences
 
 
 def _sentence(sweep: Sweep, runs: Sequence[RunRow]) -> str | None:
@@ -29,22 +29,22 @@ def _sentence(sweep: Sweep, runs: Sequence[RunRow]) -> str | None:
     if not best:
         return None
     if len(metrics) > 1:
-        return f"The search's front of {' and '.join(metrics)}: jobs {', '.join(f'{run.number:03d}' for run in best)}."
+        return f"The search's Pareto front of {' and '.join(metrics)}: jobs {', '.join(f'{run.number:03d}' for run in best)}."
     run, (metric,) = best[0], metrics
     split, _, name = metric.partition("/")
-    figures = [f"{metric} {run.figures[split][name]:.2f}"]
-    if split != "test" and name in run.figures["test"]:
-        figures.append(f"test {name} {run.figures['test'][name]:.2f}")
-    text = ", ".join(figures).replace(" -", " −")
+    parts = [f"{metric} {run.metrics[split][name]:.2f}"]
+    if split != "test" and name in run.metrics["test"]:
+        parts.append(f"test {name} {run.metrics['test'][name]:.2f}")
+    text = ", ".join(parts).replace(" -", " −")
     return f"The search's best by {metric}: job {run.number:03d} ({run.label}), {text}."
 
 
 def _losses(run: RunRow, metrics: Sequence[str], directions: Sequence[str]) -> list[float] | None:
-    """The searched figures, lower being better; None where one is missing or not finite."""
+    """The searched metrics with signs such that lower is better; None if one is missing or not finite."""
     values = []
     for metric, direction in zip(metrics, directions, strict=True):
         split, _, name = metric.partition("/")
-        value = run.figures.get(split, {}).get(name, math.nan)
+        value = run.metrics.get(split, {}).get(name, math.nan)
         values.append(-value if direction == "maximize" else value)
     return values if all(math.isfinite(value) for value in values) else None
 

@@ -1,4 +1,4 @@
-"""The answer as text: the tables in the terminal and as Markdown, and a row for each job as CSV."""
+"""The summary of a sweep as text: tables for the terminal and in Markdown, and a row for each job as CSV."""
 
 from __future__ import annotations
 
@@ -9,33 +9,43 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from vae_lightning.errors import printable
+from vae_lightning.evaluation.metrics import SWEEP_TABLE
 from vae_lightning.reports.sweep.gather import Gathered
 from vae_lightning.reports.sweep.ranking import Group, Ranking, columns
 from vae_lightning.reports.sweep.search_result import found_by_search
 
-FRONT = ("elbo", "bound", "nll", "reconstruction", "kl", "active_units")  # in the terminal
 MOST_GROUPS = 20
 
 
 def summary_csv(gathered: Gathered) -> str:
-    """A row for each job: where it is, what became of it, the swept keys, and every figure as `<split>/<name>`."""
-    names = [(split, name) for split in ("test", "val") for name in gathered.metrics(split)]
+    """A row for each job: its folder and state, the swept keys, and every metric as `<split>/<name>`.
+
+    Text that a spreadsheet would run as a formula starts with an apostrophe.
+    """
+    names = [(split, name) for split in ("test", "val") for name in gathered.metric_names(split)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["sweep", "folder", "state", *gathered.swept, "comparable", *(f"{s}/{n}" for s, n in names), "seconds", "error"]
-    )
+    head = ["sweep", "folder", "state", *gathered.swept, "comparable", *(f"{s}/{n}" for s, n in names), "seconds", "error"]
+    writer.writerow(map(_csv_cell, head))
     for run in gathered.runs:
         settings = [run.settings.get(key) for key in gathered.swept]
-        figures = [run.figures.get(split, {}).get(name, "") for split, name in names]
-        writer.writerow(
-            [run.sweep.name, run.folder.name, run.state, *settings, run.kind, *figures, run.seconds or "", run.error or ""]
-        )
+        values = [run.metrics.get(split, {}).get(name, "") for split, name in names]
+        cells = [run.sweep.name, run.folder.name, run.state, *settings, run.kind, *values, run.seconds or "", run.error or ""]
+        writer.writerow(map(_csv_cell, cells))
     return text.getvalue()
 
 
+def _csv_cell(value: object) -> object:
+    """Numbers as they are; text with control characters escaped, and quoted if it starts like a formula."""
+    if value is None or isinstance(value, int | float):
+        return value
+    text = printable(str(value))
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
 def markdown(found: Sequence[Ranking], gathered: Gathered) -> str:
-    """Every ranking as a table, and what did not end."""
+    """A table for each ranking, and a list of the unfinished jobs."""
     lines = [*notes(found), ""]
     for ranking in found:
         names = columns(ranking)
@@ -51,45 +61,45 @@ def markdown(found: Sequence[Ranking], gathered: Gathered) -> str:
 
 
 def notes(found: Sequence[Ranking]) -> list[str]:
-    """What a reader of the figures has to know."""
+    """What a reader needs to know about the metrics."""
     if not found:
-        return ["No run has ended yet."]
+        return ["No run has finished yet."]
     said = [
-        f"Mean ± standard deviation over seeds, {found[0].split} split, nats per image, at β = 1 whatever β was trained with; "
-        f"{_order(found)}."
+        f"Mean ± standard deviation over seeds, {found[0].split} split, nats per image; the ELBO is at β = 1, whatever β the run "
+        f"was trained with; {_order(found)}."
     ]
     if len(found) > 1:
-        said.append("Figures of different data, likelihoods or binarisations cannot be compared: each has a table of its own.")
+        said.append("Metrics of different data, likelihoods or binarisations cannot be compared, so each has its own table.")
     repeats = sum(ranking.repeats for ranking in found)
     if repeats:
-        said.append(f"Finished runs that repeat the settings and the seed of an earlier one, and are left out: {repeats}.")
+        said.append(f"Left out, because they repeat the settings and seed of an earlier run: {repeats}.")
     return said
 
 
 def _order(found: Sequence[Ranking]) -> str:
     metric = found[0].metric
-    if any(metric in group.figures for ranking in found for group in ranking.groups):
+    if any(metric in group.metrics for ranking in found for group in ranking.groups):
         return f"best {metric} first"
-    return f"no run has {metric}, so they are in the order of the jobs"
+    return f"no run has {metric}, so the order is that of the jobs"
 
 
 def heading(ranking: Ranking, most: int = MOST_GROUPS) -> str:
-    """What the terminal's table is of."""
+    """The title of the terminal's table."""
     return ranking.kind + (f" (best {most} of {len(ranking.groups)})" if len(ranking.groups) > most else "")
 
 
 def terminal_table(ranking: Ranking, keys: Sequence[str], most: int = MOST_GROUPS) -> Table:
-    """The best groups with the figures that are looked at first."""
+    """The best groups with the main metrics."""
     table = Table(box=None, pad_edge=False)
-    names = [name for name in columns(ranking) if name in (*FRONT, ranking.metric)]
+    names = [name for name in columns(ranking) if name in (*SWEEP_TABLE, ranking.metric)]
     for key in keys:
-        table.add_column(escape(key))
+        table.add_column(escape(printable(key)))
     for name in ("runs", *names):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(escape(printable(name)), justify="right", no_wrap=True)
     for group in ranking.groups[:most]:
-        table.add_row(*map(escape, group.shown), str(len(group.runs)), *(_cell(group, n) for n in names))
+        table.add_row(*(escape(printable(text)) for text in group.shown), str(len(group.runs)), *(_cell(group, n) for n in names))
     return table
 
 
 def _cell(group: Group, name: str) -> str:
-    return group.figures[name].text() if name in group.figures else "–"
+    return group.metrics[name].text() if name in group.metrics else "–"

@@ -1,23 +1,25 @@
-"""Matplotlib's figures as inline SVG whose colours and fonts are the page's, so that light and dark are one drawing."""
+"""Matplotlib figures as inline SVG with the page's own colours and fonts, so that one drawing works in light and dark mode."""
 
 from __future__ import annotations
 
 import io
 import re
 from collections.abc import Sequence
-from typing import Any
+from contextlib import AbstractContextManager
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.axis import XAxis
 from matplotlib.figure import Figure
 
-# stand-ins: no colour of any drawing, replaced by the page's variables
+# placeholder colours, replaced by the page's CSS variables
 INK, GRID, MUTED = "#f0f00a", "#f0f00b", "#f0f00c"
 SERIES = tuple(f"#f0f0e{i}" for i in range(8))
 _VARIABLES = {INK: "--ink", GRID: "--grid", MUTED: "--muted"} | {colour: f"--c{i}" for i, colour in enumerate(SERIES)}
 STYLE = {
     "svg.fonttype": "none",
-    "text.parse_math": False,  # a $ in a name is one
+    "text.parse_math": False,  # a $ in a name is a dollar sign
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.edgecolor": GRID,
@@ -46,17 +48,17 @@ STYLE = {
 
 
 def new_figure(width: float = 3.3, height: float = 2.5) -> Figure:
-    """A figure of that many inches; draw on it, and make it SVG, within `drawing()`."""
+    """A figure of this size in inches. Draw on it and convert it to SVG within `drawing()`."""
     return Figure(figsize=(width, height))
 
 
-def drawing() -> Any:
-    """The style of the page's charts, as a context."""
+def drawing() -> AbstractContextManager[None]:
+    """A context with the style of the page's charts."""
     return rc_context(STYLE)  # type: ignore[arg-type]
 
 
 def to_svg(figure: Figure, label: str) -> str:
-    """Inline SVG with `label` for those who do not see it. Without metadata, namespaces or any other address."""
+    """Inline SVG, with `label` for screen readers and without metadata, namespaces or any other address."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
@@ -77,7 +79,7 @@ def to_svg(figure: Figure, label: str) -> str:
 
 
 def _rounded(tag: re.Match[str]) -> str:
-    """Coordinates to hundredths of a point."""
+    """Rounds coordinates to hundredths of a point."""
     return re.sub(r"(\d+\.\d{2})\d+", r"\1", tag.group())
 
 
@@ -85,7 +87,7 @@ _count = 0
 
 
 def _fresh_prefix() -> str:
-    """Identifiers of one drawing must not be those of another on the same page."""
+    """A prefix that keeps the ids of the drawings on one page distinct."""
     global _count
     _count += 1
     return f"d{_count}-"
@@ -95,8 +97,8 @@ def _attribute(text: str) -> str:
     return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
 
 
-def near_limits(ax: Any, values: Sequence[float]) -> None:
-    """A y axis without the few values that lie far from the rest, which are counted instead."""
+def near_limits(ax: Axes, values: Sequence[float]) -> None:
+    """Cuts off the few values that lie far from the rest, and says how many runs are off scale."""
     low, high = np.quantile(values, [0.25, 0.75])
     reach = 4 * (high - low)
     inside = [value for value in values if low - reach <= value <= high + reach]
@@ -106,24 +108,25 @@ def near_limits(ax: Any, values: Sequence[float]) -> None:
     margin = 0.08 * (max(inside) - min(inside)) or 1.0
     ax.set_ylim(min(inside) - margin, max(inside) + margin)
     above = sum(value > high + reach for value in values)
-    for count, word, y, va in ((above, "above", 0.99, "top"), (outside - above, "below", 0.01, "bottom")):
+    for count, y, va in ((above, 0.99, "top"), (outside - above, 0.01, "bottom")):
         if count:
-            ax.text(0.99, y, f"{count} {word}", transform=ax.transAxes, ha="right", va=va, fontsize=7.5, color=INK)
+            text = f"{count} run{'s' if count > 1 else ''} off scale"
+            ax.text(0.99, y, text, transform=ax.transAxes, ha="right", va=va, fontsize=7.5, color=INK)
 
 
 def spaced(values: Sequence[float]) -> bool:
-    """Whether positive values span enough for a logarithmic axis."""
+    """Whether the values are positive and span enough for a logarithmic axis."""
     return len(values) > 0 and min(values) > 0 and max(values) / min(values) >= 15
 
 
 def apart(values: Sequence[float], log: bool = False) -> bool:
-    """Whether the values are so few, and so far from each other on their axis, that each can have a label."""
+    """Whether the values are few and far apart enough on their axis for each to have a label."""
     places = np.sort(np.log(np.unique(values)) if log else np.unique(values))
     return len(places) <= 8 and (len(places) < 2 or bool(np.diff(places).min() >= (places[-1] - places[0]) / 9.5))
 
 
-def log_axis(axis: Any, values: Sequence[float]) -> None:
-    """A logarithmic axis whose ticks are the values themselves where these are `apart`, without minor labels."""
+def log_axis(axis: XAxis, values: Sequence[float]) -> None:
+    """Makes an axis logarithmic, with a tick at each value if they are far enough `apart`."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
     distinct = sorted(set(values))

@@ -1,4 +1,4 @@
-"""From the folders of sweeps to their answer: tables in the terminal, `summary.csv`, `summary.md` and `report.html`."""
+"""Summarises sweeps: tables in the terminal, `summary.csv`, `summary.md` and `report.html`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from vae_lightning.errors import printable
 from vae_lightning.files import write_text
 from vae_lightning.reports.sweep.gather import Gathered, gather
 from vae_lightning.reports.sweep.image_strips import Strips, image_strips
@@ -30,24 +31,38 @@ def write_report(
     images: int = 8,
     root: str | None = None,
 ) -> list[Ranking]:
-    """Prints and writes the answer (`into`: the first sweep's folder). UserError where a folder is no sweep."""
+    """Prints the summary of one or more sweeps and writes its files.
+
+    Args:
+        folders: the sweeps.
+        console: where to print.
+        into: the folder of the files; by default that of the first sweep.
+        metric: the metric to rank by.
+        split: `val` or `test`.
+        direction: `max` or `min`; None for the metric's usual direction.
+        images: the number of images that each run reconstructs, and of its samples; 0 for none.
+        root: the folder of the data, if not the one that the runs used.
+
+    Raises:
+        UserError: when a folder is not a sweep, or the metric or its direction is unknown.
+    """
     if not console.is_terminal:
         console.width = max(console.width, 160)
     gathered = gather(folders)
     found = rankings(gathered, metric, split, direction)
     for note in notes(found):
-        console.print(f"[dim]{escape(note)}[/dim]", soft_wrap=True)
+        console.print(f"[dim]{escape(printable(note))}[/dim]", soft_wrap=True)
     for ranking in found:
-        console.print(f"[bold]{escape(heading(ranking))}[/bold]", soft_wrap=True)
+        console.print(f"[bold]{escape(printable(heading(ranking)))}[/bold]", soft_wrap=True)
         console.print(terminal_table(ranking, gathered.keys))
     for sentence in found_by_search(gathered):
-        console.print(escape(sentence), soft_wrap=True)
+        console.print(escape(printable(sentence)), soft_wrap=True)
     into = into or gathered.sweeps[0].folder
     into.mkdir(parents=True, exist_ok=True)
     write_text(into / "summary.csv", summary_csv(gathered))
     write_text(into / "summary.md", markdown(found, gathered))
-    pictures = {ranking.kind: pictures_of(ranking, images, root) for ranking in found}
-    write_text(into / "report.html", page(gathered, found, pictures, search_drawings(gathered)))
+    pictures = {ranking.kind: strips_of(ranking, images, root) for ranking in found}
+    write_text(into / "report.html", page(gathered, found, pictures, charts_of_searches(gathered)))
     console.print(
         describe_paths([("summary", into / "summary.csv"), ("table", into / "summary.md"), ("page", into / "report.html")]),
         soft_wrap=True,
@@ -55,14 +70,14 @@ def write_report(
     return found
 
 
-def pictures_of(ranking: Ranking, images: int, root: str | None) -> Strips | None:
-    """Of all runs, best groups first, as many as a page holds; none for `images` = 0."""
+def strips_of(ranking: Ranking, images: int, root: str | None) -> Strips | None:
+    """Image strips of the best runs, as many as fit on a page; None for `images` = 0."""
     runs = [run for group in ranking.groups for run in group.runs][:STRIP_RUNS]
     return image_strips([(run.label or run.folder.name, run.folder) for run in runs], images, root) if images > 0 else None
 
 
-def search_drawings(gathered: Gathered) -> dict[str, str]:
-    """The drawings of every search among the sweeps; none where Optuna is not installed."""
+def charts_of_searches(gathered: Gathered) -> dict[str, str]:
+    """The charts of every search among the sweeps: SVG by title; empty if Optuna is not installed."""
     searches = [sweep for sweep in gathered.sweeps if sweep.search is not None]
     if not searches:
         return {}

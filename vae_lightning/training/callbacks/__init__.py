@@ -1,4 +1,4 @@
-"""What is shown, drawn and saved while a VAE trains."""
+"""Lightning callbacks: when checkpoints are written, pictures drawn, progress shown and training stopped."""
 
 from vae_lightning.training.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from vae_lightning.training.callbacks.early_stopping import EarlyStopping

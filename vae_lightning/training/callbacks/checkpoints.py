@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -15,23 +15,31 @@ from vae_lightning.runs.checkpoint_files import BEST, LAST
 from vae_lightning.training.data_position import between_steps
 from vae_lightning.training.processes.interrupts import Interrupted, interrupts
 
-ASK_EVERY = 10  # batches after which several processes ask each other whether one of them was told to stop
+if TYPE_CHECKING:
+    from vae_lightning.training.module import VAEModule
+
+POLL_EVERY = 10  # batches after which several processes tell each other whether one of them was asked to stop
 
 
 class RunCheckpoint(Checkpoint):
-    """A checkpoint of a fixed name in the run's folder."""
+    """A checkpoint with a fixed name in the run folder."""
 
     filename: str
 
     def write(self, trainer: Trainer) -> None:
-        """In every process at once; the first one writes."""
+        """Called in every process at once; the main process writes."""
         trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / self.filename)
 
 
 class BestCheckpoint(RunCheckpoint):
-    """`best.ckpt`: the checkpoint of the best validation figure so far. mode: whether `max` or `min` is best."""
+    """`best.ckpt`: the checkpoint with the best validation metric so far.
 
-    filename, state_key = BEST, "best"  # Lightning's own key is composed anew at each hook of each step
+    Args:
+        monitor: the validation metric, such as `val/elbo`.
+        mode: whether its largest value (`max`) or its smallest (`min`) is the best.
+    """
+
+    filename, state_key = BEST, "best"  # a constant: Lightning would compose its own key at each hook of each step
 
     def __init__(self, monitor: str = "val/elbo", mode: str = "max") -> None:
         self.monitor, self.mode = monitor, check_choice("mode", mode, ("max", "min"))
@@ -42,20 +50,20 @@ class BestCheckpoint(RunCheckpoint):
         if trainer.sanity_checking:
             return
         if trainer.val_check_interval == 1.0:
-            self._validated = True  # the epoch ends now, and a checkpoint of its very end can be gone on from
+            self._validated = True  # wait for the end of the epoch, from which a run can be resumed
         else:
-            self._look(trainer)
+            self._write_if_best(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._validated:
             self._validated = False
-            self._look(trainer)
+            self._write_if_best(trainer)
 
-    def _look(self, trainer: Trainer) -> None:
-        figures = trainer.callback_metrics
-        if self.monitor not in figures:
-            raise UserError(f"callbacks.best.monitor={self.monitor}: must be one of {', '.join(sorted(figures))}.")
-        score = float(figures[self.monitor])
+    def _write_if_best(self, trainer: Trainer) -> None:
+        metrics = trainer.callback_metrics
+        if self.monitor not in metrics:
+            raise UserError(f"callbacks.best.monitor={self.monitor}: must be one of {', '.join(sorted(metrics))}.")
+        score = float(metrics[self.monitor])
         better = self.best is None or (score > self.best if self.mode == "max" else score < self.best)
         if better and math.isfinite(score):
             self.best = score
@@ -69,11 +77,14 @@ class BestCheckpoint(RunCheckpoint):
 
 
 class LastCheckpoint(RunCheckpoint):
-    """`last.ckpt`: where the run is.
+    """`last.ckpt`: the latest state of the run, from which `resume=` continues. The one before is kept as `previous.ckpt`.
 
-    After every `every_n_epochs` epochs and at the run's end; besides, if they are given, in the middle of an epoch once
-    `every_n_steps` steps or `every_n_minutes` minutes went by since the last one; and on SIGTERM or Ctrl-C, which end the run.
-    The one before stays as `previous.ckpt`.
+    Also written when SIGTERM or Ctrl-C ends the run.
+
+    Args:
+        every_n_epochs: write after this many epochs, and at the end of the run.
+        every_n_steps: also write within an epoch, this many optimizer steps after the last checkpoint.
+        every_n_minutes: also write within an epoch, this many minutes after the last checkpoint.
     """
 
     filename, state_key = LAST, "last"
@@ -83,10 +94,10 @@ class LastCheckpoint(RunCheckpoint):
         self.every_n_steps = None if every_n_steps is None else check_int("every_n_steps", every_n_steps)
         minutes = every_n_minutes
         self.seconds = math.inf if minutes is None else 60 * check_number("every_n_minutes", minutes, 0, above=True)
-        self._step, self._time, self._asked = 0, 0.0, False
+        self._step, self._time, self._due = 0, 0.0, False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._step, self._time, self._asked = trainer.global_step, time.monotonic(), False
+        self._step, self._time, self._due = trainer.global_step, time.monotonic(), False
         interrupts.hold()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -97,38 +108,45 @@ class LastCheckpoint(RunCheckpoint):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         interrupts.release()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self._ask(trainer, batch_idx)
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: VAEModule,  # type: ignore[override]
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        self._poll(trainer, batch_idx)
         steps = self.every_n_steps is not None and trainer.global_step - self._step >= self.every_n_steps
-        if (steps or self._asked) and between_steps(trainer, batch_idx):
+        if (steps or self._due) and between_steps(trainer, batch_idx):
             pl_module.recorder.pause_clock()
             self._write(trainer)
             pl_module.recorder.resume_clock()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._ask(trainer)
-        if self._asked or (trainer.current_epoch + 1) % self.every_n_epochs == 0 or self._ends(trainer):
+        self._poll(trainer)
+        if self._due or (trainer.current_epoch + 1) % self.every_n_epochs == 0 or self._is_last_epoch(trainer):
             self._write(trainer)
 
-    def _ask(self, trainer: Trainer, batch_idx: int = -1) -> None:
-        """Whether the clock or a signal asks for a checkpoint; with several processes, all hear of it at the same step."""
+    def _poll(self, trainer: Trainer, batch_idx: int = -1) -> None:
+        """Checks whether the clock or a signal asks for a checkpoint; several processes decide together, at the same step."""
         alone = trainer.world_size == 1
-        if alone or (batch_idx + 1) % ASK_EVERY == 0:
-            asked = interrupts.pending or time.monotonic() - self._time >= self.seconds
-            self._asked = self._asked or (asked if alone else trainer.strategy.reduce_boolean_decision(asked, all=False))
+        if alone or (batch_idx + 1) % POLL_EVERY == 0:
+            due = interrupts.pending or time.monotonic() - self._time >= self.seconds
+            self._due = self._due or (due if alone else trainer.strategy.reduce_boolean_decision(due, all=False))
 
-    def _ends(self, trainer: Trainer) -> bool:
+    def _is_last_epoch(self, trainer: Trainer) -> bool:
         last_epoch = trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch + 1
         return last_epoch or trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step
 
     def _write(self, trainer: Trainer) -> None:
         self.write(trainer)
-        self._step, self._time, self._asked = trainer.global_step, time.monotonic(), False
+        self._step, self._time, self._due = trainer.global_step, time.monotonic(), False
         if interrupts.requeue is not None and trainer.is_global_zero:
             requeue, interrupts.requeue = interrupts.requeue, None
             requeue()
             for path in Path(trainer.default_root_dir).glob("hpc_ckpt_*.ckpt"):
-                path.unlink()  # last.ckpt is the same
+                path.unlink()  # Lightning's own checkpoint has the same content as last.ckpt
         stop = interrupts.received
         if trainer.world_size > 1:
             stop = trainer.strategy.broadcast(stop)

@@ -1,17 +1,20 @@
-"""Where an epoch's training ends for the clock by which images/s are counted."""
+"""Stops the clock of `images_per_second` at the end of an epoch's training steps."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lightning.pytorch import Callback, Trainer
 
+if TYPE_CHECKING:
+    from vae_lightning.training.module import VAEModule
+
 
 class EpochClock(Callback):
-    """Stops the module's clock before the epoch's pictures are drawn and its checkpoints written.
+    """Stops the recorder's clock before pictures are drawn and checkpoints are written.
 
-    To be the first of the callbacks: Lightning calls them before the module, each in its turn.
+    Has to be the first callback: Lightning calls callbacks in their order, and before the module.
     """
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
         pl_module.recorder.pause_clock()

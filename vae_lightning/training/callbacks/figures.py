@@ -1,26 +1,30 @@
-"""Pictures on a fixed schedule, into TensorBoard and `figures/`."""
+"""Pictures of the model, drawn after certain epochs, for TensorBoard and the run's `figures/` folder."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
 from matplotlib.figure import Figure
 
-from vae_lightning.capabilities import REAL_SPACE
-from vae_lightning.data.base import pixels
+from vae_lightning.data.base import Images
 from vae_lightning.errors import check_int
-from vae_lightning.plots.images import manifold, reconstructions, samples, save_png, to_array, traversals
-from vae_lightning.plots.latents import kl_bars, latent_scatter
+from vae_lightning.evaluation.elbo import SplitSums
+from vae_lightning.models.vae import VAE
+from vae_lightning.plots.images import save_png, to_array
+from vae_lightning.plots.registry import PICTURES, PictureContext
 from vae_lightning.training.loggers import TensorBoard
 
-SCATTER_IMAGES = 2000
+if TYPE_CHECKING:
+    from vae_lightning.training.module import VAEModule
 
 
 def due(epoch: int, every_n_epochs: int | None) -> bool:
-    """Whether pictures are drawn after that many epochs: 1, 2, 5, 10, 20, 50 …, or every n."""
+    """Whether pictures are drawn after this many epochs: 1, 2, 5, 10, 20, 50 …, or every n."""
     if every_n_epochs is not None:
         return epoch % every_n_epochs == 0
     while epoch % 10 == 0 and epoch > 0:
@@ -31,44 +35,47 @@ def due(epoch: int, every_n_epochs: int | None) -> bool:
 class Pictures(Callback):
     """Draws reconstructions, samples, traversals, the latent scatter, KL per dimension and, in two dimensions, the manifold.
 
-    After epochs 1, 2, 5, 10, 20, 50 … or every `every_n_epochs`. The run's last pictures, made from its best checkpoint, are
-    drawn when it ends.
+    The last pictures of a run are drawn when it ends, from its best checkpoint.
+
+    Args:
+        every_n_epochs: draw after every n epochs; None for epochs 1, 2, 5, 10, 20, 50 ….
     """
 
     def __init__(self, every_n_epochs: int | None = None) -> None:
         self.every_n_epochs = None if every_n_epochs is None else check_int("every_n_epochs", every_n_epochs)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
         if trainer.is_global_zero and due(trainer.current_epoch + 1, self.every_n_epochs) and hasattr(pl_module, "val_sums"):
             drawn = draw_pictures(pl_module.vae, trainer.datamodule.splits["val"], pl_module.val_sums)  # type: ignore[attr-defined]
             save_pictures(drawn, Path(trainer.default_root_dir), trainer.loggers, trainer.global_step)
 
 
 @torch.no_grad()
-def draw_pictures(vae: Any, split: Any, sums: Any) -> dict[str, Figure]:
-    """Every picture by name, from images of a validation split and its `SplitSums`."""
-    device = next(vae.parameters()).device
-    x = pixels(split.images[:SCATTER_IMAGES].to(device))
-    c = split.labels[:SCATTER_IMAGES].to(device)
-    kl = sums.kl_per_dimension()
-    shown = split[split.spread(40)].to(device)
-    drawn = {
-        "reconstructions": reconstructions(vae, pixels(shown.images), c=shown.labels),
-        "samples": samples(vae),
-        "latent_scatter": latent_scatter(vae.encode(x, c).mean, split.labels[:SCATTER_IMAGES]),
+def draw_pictures(vae: VAE, split: Images, sums: SplitSums) -> dict[str, Figure]:
+    """Draws every picture of `plots.registry.PICTURES` that fits the model.
+
+    Args:
+        vae: the model.
+        split: the images of a split, usually validation.
+        sums: what the model measured on that split.
+
+    Returns:
+        The pictures by name.
+    """
+    active = sums.metrics().get("active_units")
+    context = PictureContext(
+        vae, lambda: split, "val", load_kl=sums.kl_per_dimension, active_units=None if active is None else int(active)
+    )
+    settings = {"reconstructions": {"evenly_spaced": True}}
+    return {
+        name: picture.draw(context, **settings.get(name, {}))
+        for name, picture in PICTURES.items()
+        if picture.in_training and picture.fits(vae) and not (picture.needs_kl and context.kl is None)
     }
-    real = REAL_SPACE in vae.posterior.capabilities
-    if real:
-        drawn["traversals"] = traversals(vae, x[0], kl, c=c[:1])
-    if kl is not None:
-        drawn["kl_per_dimension"] = kl_bars(kl, sums.metrics().get("active_units"))
-    if real and vae.latent_prior.top_dim == 2:
-        drawn["manifold"] = manifold(vae)
-    return drawn
 
 
-def save_pictures(drawn: dict[str, Figure], folder: Path, loggers: Any, step: int) -> list[Path]:
-    """Writes `figures/<name>.png` (replacing the last one) and hands each picture to TensorBoard; the paths."""
+def save_pictures(drawn: dict[str, Figure], folder: Path, loggers: Iterable[Logger], step: int) -> list[Path]:
+    """Writes each picture to `figures/<name>.png`, replacing the last one, and to TensorBoard; returns the paths."""
     pictures = {name: to_array(figure) for name, figure in drawn.items()}
     for logger in loggers:
         if isinstance(logger, TensorBoard):

@@ -1,9 +1,9 @@
-"""The progress bar: epoch, elbo, reconstruction, KL and β; a line per epoch where the output is no terminal."""
+"""The progress bar: epoch, ELBO, reconstruction, KL and β; one line per epoch if the output is not a terminal."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -12,16 +12,25 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from vae_lightning.errors import check_number
 from vae_lightning.training.callbacks.step_limit import total_steps
+from vae_lightning.training.private_apis import batches_of_all_epochs
+
+if TYPE_CHECKING:
+    from vae_lightning.training.module import VAEModule
 
 
 class TrainingProgress(ProgressBar):
-    """Figures are the module's last written ones, so that the bar costs no sync. refresh: seconds between redraws."""
+    """Shows the metrics that the recorder wrote last, so that the bar never waits for the device.
+
+    Args:
+        refresh: seconds between two redraws.
+    """
 
     def __init__(self, refresh: float = 0.2) -> None:
         super().__init__()
         self.refresh = check_number("refresh", refresh, 0, above=True)
         self._progress: Progress | None = None
         self._due = 0.0
+        self._enabled = True
 
     def disable(self) -> None:
         self._enabled = False
@@ -31,32 +40,39 @@ class TrainingProgress(ProgressBar):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         console = Console(stderr=True)
-        if not (getattr(self, "_enabled", True) and console.is_terminal and trainer.is_global_zero):
+        if not (self._enabled and console.is_terminal and trainer.is_global_zero):
             return
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[metrics]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
             auto_refresh=False,
             transient=True,
         )
-        self._task = self._progress.add_task("", total=self._total(trainer), epoch="", figures="")
+        self._task = self._progress.add_task("", total=self._total(trainer), epoch="", metrics="")
         self._progress.start()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: VAEModule,  # type: ignore[override]
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
         now = time.monotonic()
         if self._progress is not None and now >= self._due:
             self._due = now + self.refresh
             self._draw(trainer, pl_module)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
         if self._progress is not None:
             self._draw(trainer, pl_module)
-        elif getattr(self, "_enabled", True) and trainer.is_global_zero:
+        elif self._enabled and trainer.is_global_zero:
             recorder = pl_module.recorder
             shown = describe(recorder.history.get("val") or recorder.shown, _beta(pl_module))
             Console(stderr=True, highlight=False, soft_wrap=True).print(f"epoch {self._epoch(trainer)}  {shown}")
@@ -67,12 +83,12 @@ class TrainingProgress(ProgressBar):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._stop()
 
-    def _draw(self, trainer: Trainer, pl_module: Any) -> None:
+    def _draw(self, trainer: Trainer, pl_module: VAEModule) -> None:
         assert self._progress is not None
-        done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        done = batches_of_all_epochs(trainer)
         shown = pl_module.recorder.shown
-        figures = describe(shown, _beta(pl_module)) if shown else ""
-        self._progress.update(self._task, completed=done, epoch=self._epoch(trainer), figures=figures)
+        metrics = describe(shown, _beta(pl_module)) if shown else ""
+        self._progress.update(self._task, completed=done, epoch=self._epoch(trainer), metrics=metrics)
         self._progress.refresh()
 
     def _stop(self) -> None:
@@ -91,12 +107,12 @@ class TrainingProgress(ProgressBar):
         return None if steps == float("inf") else steps
 
 
-def _beta(module: Any) -> float | None:
-    """β in force, where it does anything."""
+def _beta(module: VAEModule) -> float | None:
+    """The current β; None if the objective does not use it."""
     return module.beta() if module.uses_beta else None
 
 
 def describe(metrics: dict[str, float], beta: float | None) -> str:
-    """`elbo −101.2  reconstruction 78.9  kl 22.3  β 1`: those terms that there are, nats per image."""
+    """`elbo −101.2  reconstruction 78.9  kl 22.3  β 1`: those of the terms that were measured, in nats per image."""
     parts = [f"{name} {metrics[name]:.2f}" for name in ("elbo", "reconstruction", "kl") if name in metrics]
     return "  ".join(parts if beta is None else [*parts, f"β {beta:.3g}"])

@@ -1,4 +1,4 @@
-"""No two commands train in one run folder, and no process outlives the one that started it."""
+"""No process of a run outlives the one that started it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 import threading
 import time
 
-FIRST = "VAE_LIGHTNING_FIRST_PROCESS"  # tells the processes that plain DDP starts which one that was
+FIRST = "VAE_LIGHTNING_FIRST_PROCESS"  # tells the further processes of plain DDP the id of the main process
 
 
 def end_with_parent(interval: float = 0.5) -> None:
-    """From now on, this process ends when the one that started it does: else it would wait for it for minutes.
+    """Ends this process when its parent ends: otherwise it would wait for the parent for minutes.
 
-    At once, where that one ended before this call.
+    Ends it at once if the main process ended before this call.
     """
     parent = os.getppid()
-    if FIRST in os.environ and not _is_there(int(os.environ[FIRST])):
+    if FIRST in os.environ and not _is_alive(int(os.environ[FIRST])):
         os._exit(1)
 
     def watch() -> None:
@@ -26,7 +26,7 @@ def end_with_parent(interval: float = 0.5) -> None:
     threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
 
 
-def _is_there(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,7 +1,7 @@
-"""Plain DDP starts the command again for each further process: what goes wrong in one of them is said by the first, once.
+"""Plain `ddp` runs the command again for each further process: a failure in one of them is reported once, by the main process.
 
-A further process leaves its sentence in the run folder. The first looks after the others: where it loses the connection to one,
-or waits for one that is gone, it says that sentence, or how the process ended.
+A further process writes its error message to a file in the run folder. The main process watches the others. When it loses the
+connection to one, or waits for one that has died, it prints that message, or says how the process ended.
 """
 
 from __future__ import annotations
@@ -12,64 +12,63 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
-from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+from lightning.pytorch import Trainer
 
 from vae_lightning.errors import INTERRUPTED_STATUS as INTERRUPTED
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.files import write_json
 from vae_lightning.runs.folder import remove_if_never_trained
+from vae_lightning.training.private_apis import ScriptLauncher
 from vae_lightning.training.processes.faults import ProcessLost, explain_faults, resume_hint
 from vae_lightning.training.processes.lifetime import FIRST
 
-SAID = ".said_by_process_"
-PATIENCE = 10.0  # seconds in which a process that failed is expected to end, and the first one to hear of it
+ERROR_FILE = ".error_of_process_"
+PATIENCE = 10.0  # seconds in which a failed process is expected to end, and the main process to notice
 
 
-class Relauncher(_SubprocessScriptLauncher):
-    """Lightning's, which would kill the first process without a word where another one died."""
+class Relauncher(ScriptLauncher):
+    """Lightning's launcher, but the main process says why another process died; Lightning would kill it without a message."""
 
     folder: Path
 
-    def launch(self, function: Any, *arguments: Any, trainer: Any = None, **keywords: Any) -> Any:
+    def launch(self, function: Callable[..., Any], *arguments: Any, trainer: Trainer | None = None, **keywords: Any) -> Any:
         self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
         if self.cluster_environment.creates_processes_externally:
             return function(*arguments, **keywords)
         os.environ[FIRST] = str(os.getpid())
-        self._forget()  # of an earlier start
-        self._call_children_scripts()
-        _set_num_threads_if_needed(num_processes=self.num_processes)
-        with self._looked_after():
+        self._remove_error_files()  # of an earlier start
+        self.start_processes()
+        with self._watched():
             try:
                 with explain_faults(self.folder), explain_faults(self.folder):  # twice: see `training.fit`
                     return function(*arguments, **keywords)
             except ProcessLost:
-                self._wait_for_an_end()
-                raise self._what_happened() from None
+                self._wait_for_a_failure()
+                raise self._cause() from None
             except BaseException:
-                self._end_the_others()
+                self._kill_the_others()
                 raise
 
     @contextmanager
-    def _looked_after(self) -> Iterator[None]:
-        left = threading.Event()
-        threading.Thread(target=self._look, args=(left,), daemon=True, name="look-after-processes").start()
+    def _watched(self) -> Iterator[None]:
+        done = threading.Event()
+        threading.Thread(target=self._watch, args=(done,), daemon=True, name="watch-processes").start()
         try:
             yield
         finally:
-            left.set()
+            done.set()
 
-    def _look(self, left: threading.Event) -> None:
-        """Ends the run where another process failed and this one still waits for it, where no exception reaches it."""
-        while not left.wait(0.2):
+    def _watch(self, done: threading.Event) -> None:
+        """Ends the run if another process has failed and this one still waits for it, where no exception reaches it."""
+        while not done.wait(0.2):
             failed = self._failed()
-            if failed and not left.wait(min(2.0, PATIENCE) if INTERRUPTED in failed.values() else PATIENCE):
-                fault = self._what_happened()
+            if failed and not done.wait(min(2.0, PATIENCE) if INTERRUPTED in failed.values() else PATIENCE):
+                fault = self._cause()
                 sys.stdout.flush()
                 sys.stderr.write(f"error: {fault}\n")
                 sys.stderr.flush()
@@ -77,43 +76,43 @@ class Relauncher(_SubprocessScriptLauncher):
                 os._exit(fault.status)
 
     def _failed(self) -> dict[int, int]:
-        """The status of each further process that ended with one that is not 0, by rank."""
+        """The status of each further process that ended with a status other than 0, by rank."""
         return {rank: status for rank, process in enumerate(self.procs, 1) if (status := process.poll())}
 
-    def _wait_for_an_end(self) -> None:
+    def _wait_for_a_failure(self) -> None:
         end = time.monotonic() + PATIENCE
         while not self._failed() and time.monotonic() < end:
             time.sleep(0.05)
 
-    def _what_happened(self) -> UserError:
-        """What another process said, else how one ended. None of them is left."""
+    def _cause(self) -> UserError:
+        """The error that another process left, or else how one ended. Kills the others."""
         failed = self._failed()
-        said = [fault for rank in range(1, self.num_processes) if (fault := _said_by(rank, self.folder)) is not None]
-        self._end_the_others()
-        if INTERRUPTED in failed.values():  # as this one is, which cannot hear of it while it waits for the others
+        errors = [error for rank in range(1, self.num_processes) if (error := _error_of(rank, self.folder)) is not None]
+        self._kill_the_others()
+        if INTERRUPTED in failed.values():  # so is this process, which does not notice while it waits for the others
             return UserError("interrupted.", INTERRUPTED)
         ended = ", ".join(f"process {rank} {_ending(status)}" for rank, status in failed.items())
         lost = RunError(f"A process of the run died ({ended or 'the connection to it was lost'}).{resume_hint(self.folder)}")
-        return said[0] if said else lost
+        return errors[0] if errors else lost
 
-    def _end_the_others(self) -> None:
-        """At once: they would wait for this one, or say the same."""
+    def _kill_the_others(self) -> None:
+        """At once: they would wait for this process, or report the same error."""
         for process in self.procs:
             process.kill()
             process.wait()
-        self._forget()
+        self._remove_error_files()
 
-    def _forget(self) -> None:
-        for path in self.folder.glob(f"{SAID}*"):
+    def _remove_error_files(self) -> None:
+        for path in self.folder.glob(f"{ERROR_FILE}*"):
             path.unlink(missing_ok=True)
 
 
-def _said_by(rank: int, folder: Path) -> UserError | None:
+def _error_of(rank: int, folder: Path) -> UserError | None:
     try:
-        said = json.loads((folder / f"{SAID}{rank}").read_text(encoding="utf-8"))
+        error = json.loads((folder / f"{ERROR_FILE}{rank}").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return UserError(said["sentence"], said["status"])
+    return UserError(error["sentence"], error["status"])
 
 
 def _ending(status: int) -> str:
@@ -122,16 +121,16 @@ def _ending(status: int) -> str:
 
 @contextmanager
 def report_to_main_process(folder: Path) -> Iterator[None]:
-    """In a further process, of rank `LOCAL_RANK`: leaves its sentence for the first to say; says it where it cannot."""
+    """In a further process, of rank `LOCAL_RANK`: writes its error to a file for the main process, and raises it if it cannot."""
     try:
         yield
     except ProcessLost:
-        raise SystemExit(1) from None  # the other one knows why
+        raise SystemExit(1) from None  # the other process knows why
     except UserError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         try:
-            write_json(folder / f"{SAID}{os.environ['LOCAL_RANK']}", {"sentence": str(error), "status": error.status})
+            write_json(folder / f"{ERROR_FILE}{os.environ['LOCAL_RANK']}", {"sentence": str(error), "status": error.status})
         except OSError:
             raise error from None
         raise SystemExit(error.status) from None

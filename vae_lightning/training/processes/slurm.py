@@ -1,4 +1,4 @@
-"""SLURM starts a requeued job by the same command: which run folder is that job's."""
+"""SLURM restarts a requeued job with the same command: this remembers the job's run folder, so that the run is resumed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vae_lightning.files import write_text
 
 
 def note_job(output_dir: Path, folder: Path) -> None:
-    """Under SLURM, writes down that this job trains in `folder`: `<output_dir>/.slurm/<job>`."""
+    """Under SLURM, writes `folder` to `<output_dir>/.slurm/<job id>`."""
     note = _note(output_dir)
     if note is not None:
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -17,7 +17,7 @@ def note_job(output_dir: Path, folder: Path) -> None:
 
 
 def requeued_run(output_dir: Path) -> Path | None:
-    """The folder in which this job trained before SLURM started it again; None where it did not, or got to no checkpoint."""
+    """The run folder of this job before SLURM restarted it; None if it was not restarted or has no checkpoint."""
     note = _note(output_dir)
     if note is None or int(os.environ.get("SLURM_RESTART_COUNT", "0")) == 0 or not note.exists():
         return None

@@ -1,54 +1,64 @@
-"""The processes of DDP: what went wrong in one of them is said by the command, once. Here those that are forked or spawned."""
+"""DDP in worker processes that are forked or spawned (`ddp_fork`, `ddp_spawn`): a failure is reported once, by the main process.
+
+`prepare_launcher` does the same for plain `ddp`, see `relaunched.py`.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 
 from vae_lightning.training.loggers import TensorBoard
+from vae_lightning.training.private_apis import WorkerLauncher, forks_or_spawns, reruns_the_command, set_launcher
 from vae_lightning.training.processes.faults import ProcessLost, explain_faults
 from vae_lightning.training.processes.interrupts import interrupts
 from vae_lightning.training.processes.relaunched import Relauncher
 
-PATIENCE = 20.0  # seconds; the command hears of a dead process at once, unless the machine is overloaded
+PATIENCE = 20.0  # seconds; the main process hears of a dead worker at once, unless the machine is overloaded
 
 
-class Launcher(_MultiProcessingLauncher):
-    """Lightning's, whose processes end with a sentence where the machine was at fault.
-
-    The command is told of the first process that it finds dead. Where one dies, the others lose their connection to it: they
-    wait until the command has found it and tells them to end, so that its error is told and not theirs.
-    """
+class Launcher(WorkerLauncher):
+    """Lightning's launcher, but a worker process ends with one sentence if the machine was at fault."""
 
     folder: Path
 
-    def _wrapping_function(self, *arguments: Any, **keywords: Any) -> None:
-        try:
-            with explain_faults(self.folder), explain_faults(self.folder):  # twice: see `training.fit`
-                super()._wrapping_function(*arguments, **keywords)
-        except ProcessLost:
-            end = time.monotonic() + PATIENCE
-            while interrupts.received is None and time.monotonic() < end:
-                time.sleep(0.05)
-            raise
+    def launch(self, function: Callable[..., Any], *arguments: Any, trainer: Trainer | None = None, **keywords: Any) -> Any:
+        return super().launch(partial(run_worker, self.folder, function), *arguments, trainer=trainer, **keywords)
+
+
+def run_worker(folder: Path, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Calls `function` in a worker process and explains its faults.
+
+    The main process reports the first worker that it finds dead. When one dies, the others lose their connection to it. They
+    wait until the main process has found it and ends them, so that it reports the cause and not the lost connection.
+    """
+    try:
+        with explain_faults(folder), explain_faults(folder):  # twice: see `training.fit`
+            return function(*arguments, **keywords)
+    except ProcessLost:
+        end = time.monotonic() + PATIENCE
+        while interrupts.received is None and time.monotonic() < end:
+            time.sleep(0.05)
+        raise
 
 
 def prepare_launcher(trainer: Trainer, folder: Path) -> None:
-    """Where training will run in several processes, makes them explain themselves, and lets go of what they cannot share."""
+    """If training runs in several processes, installs our launcher and closes the files that processes cannot share."""
     launcher = trainer.strategy.launcher
     ours: Launcher | Relauncher
-    if isinstance(launcher, _MultiProcessingLauncher):
-        ours = Launcher(trainer.strategy, launcher._start_method)  # type: ignore[arg-type]
+    if forks_or_spawns(launcher):
+        ours = Launcher.replacing(trainer.strategy)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoard):
                 logger.close_before_fork()
-    elif isinstance(launcher, _SubprocessScriptLauncher):
-        ours = Relauncher(launcher.cluster_environment, launcher.num_processes, launcher.num_nodes)
+    elif reruns_the_command(launcher):
+        ours = Relauncher.replacing(trainer.strategy)
     else:
         return
     ours.folder = folder
-    trainer.strategy._launcher = ours
+    set_launcher(trainer.strategy, ours)

@@ -1,26 +1,32 @@
-"""What a checkpoint holds beside weights, optimizer and schedules, so that the next step is the one that would have come."""
+"""What a checkpoint holds beside weights, optimizer and schedules, so that a resumed run takes the same next step.
+
+That is the position in the data, the random states of each process, the running means of the metrics, and the sizes of the log
+files. `checkpoint_state` collects it; `Resumed` restores it when training begins.
+"""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
 
 from vae_lightning.errors import UserError
 from vae_lightning.noise import derive_seed
 from vae_lightning.training.data_position import Position, batch_layout, position
 from vae_lightning.training.ranks import gather_over_ranks
 
+if TYPE_CHECKING:
+    from vae_lightning.training.module import VAEModule
 
-def checkpoint_state(module: Any) -> dict[str, Any]:
-    """Plain data and tensors: the place in the data, sums of metrics, random states of each process, and sizes of files.
 
-    `files` are the bytes that metrics.csv and the event files have now, after they were flushed to the disk: what is written
-    later is cut away on a resume, since it will be written again. Called by every process at once.
+def checkpoint_state(module: VAEModule) -> dict[str, Any]:
+    """Collects the state as plain data and tensors; called in every process at once.
+
+    `files` has the sizes in bytes of metrics.csv and the event files, flushed to the disk. A resume truncates them to these
+    sizes, since whatever was written later will be written again.
     """
     trainer = module.trainer
     place = position(trainer)
@@ -44,22 +50,26 @@ def checkpoint_state(module: Any) -> dict[str, Any]:
 
 @dataclass
 class Resumed:
-    """What was read from the checkpoint that a run goes on from, kept until training begins; empty for a new run."""
+    """What was read from the checkpoint of a resumed run, kept until training begins; empty for a new run."""
 
     position: Position = field(default_factory=lambda: Position(0, 0))
     batch_layout: dict[str, Any] = field(default_factory=dict)
     random: dict[str, Any] | None = None
 
     @classmethod
-    def of(cls, module: Any, checkpoint: dict[str, Any]) -> Resumed:
-        """Hands the recorder its state back. A run that goes on with another number of processes begins an epoch with it."""
+    def of(cls, module: VAEModule, checkpoint: dict[str, Any]) -> Resumed:
+        """Reads the checkpoint and restores the recorder.
+
+        With another number of processes, their random states and running means are not restored; such a run can be resumed
+        only at the start of an epoch.
+        """
         ranks, place = checkpoint["ranks"], checkpoint["position"]
         own = ranks[module.global_rank] if len(ranks) == module.trainer.world_size else None
         module.recorder.load_state_dict(checkpoint["recorder"], own and own["means"], checkpoint["images"])
         return cls(Position(place["epoch"], place["batch"]), place["layout"], own and own["random"])
 
-    def check_layout(self, module: LightningModule) -> None:
-        """UserError where what the batches depend on was changed in the middle of an epoch."""
+    def check_layout(self, module: VAEModule) -> None:
+        """Raises UserError if a setting that the batches depend on was changed within an epoch."""
         if not self.position.batch:
             return
         for name, now in batch_layout(module.trainer).items():
@@ -67,12 +77,12 @@ class Resumed:
             if now != before:
                 error = UserError(
                     f"{name}={now}: was {before} when the checkpoint was written, after {self.position.batch} batches of epoch "
-                    f"{self.position.epoch}, and can only change between epochs: go on with {before}."
+                    f"{self.position.epoch}, and can only change between epochs: resume with {before}."
                 )
                 raise error if module.trainer.is_global_zero else SystemExit(0)
 
-    def set_random_states(self, module: Any) -> None:
-        """Those of the checkpoint; of a new run, as its seed says, in each process others."""
+    def set_random_states(self, module: VAEModule) -> None:
+        """Restores the random states, or seeds them per rank for a new run."""
         if self.random is None:
             seed_random_states(derive_seed(module.seed, "global", module.global_rank))
         else:
@@ -81,7 +91,7 @@ class Resumed:
 
 
 def random_states() -> dict[str, Any]:
-    """Of Python, NumPy, torch on the CPU and on each CUDA device of this process."""
+    """The states of the generators of Python, NumPy, torch on the CPU, and torch on each CUDA device of this process."""
     version, words, gauss = random.getstate()
     state: Any = np.random.get_state()  # noqa: NPY002
     kind, numpy_words, position, has_gauss, numpy_gauss = state
@@ -94,14 +104,14 @@ def random_states() -> dict[str, Any]:
 
 
 def seed_random_states(seed: int) -> None:
-    """Starts all of them, so that a run repeated is one for code of one's own too."""
+    """Seeds all global generators, so that code of the user's own is reproducible too."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.manual_seed(seed)
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Sets them; CUDA's where there are as many devices as there were."""
+    """Restores all global generators; those of CUDA only if the number of devices is the same."""
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
     kind, numpy_words, *rest = states["numpy"]

@@ -1,20 +1,28 @@
-"""Hydra's sweep overrides as the search spaces of Optuna."""
+"""Converts Hydra's sweep overrides to Optuna's search spaces."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, QuotedString, RangeSweep, Transformer
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalChoiceType,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from vae_lightning.errors import UserError
 
 
 def distribution(override: Override) -> BaseDistribution:
-    """What `key=interval(0.1,10)`, `tag(log,interval(1e-4,1e-2))`, `range(2,65,2)`, `choice(a,b)` or `a,b` is drawn from.
+    """The distribution of `key=interval(0.1,10)`, `tag(log,interval(1e-4,1e-2))`, `range(2,65,2)`, `choice(a,b)` or `a,b`.
 
-    As in Hydra's grammar: an interval is one of real numbers unless it says `int(interval(1,8))`, a range excludes its end.
-    UserError where it is empty.
+    As in Hydra's grammar, an interval is of real numbers unless written `int(interval(1,8))`, and a range excludes its end.
+
+    Raises:
+        UserError: when the space is empty.
     """
     value = override.value()
     try:
@@ -23,14 +31,15 @@ def distribution(override: Override) -> BaseDistribution:
         if isinstance(value, RangeSweep):
             return _range(value)
         assert isinstance(value, ChoiceSweep | Glob)
-        return CategoricalDistribution([_plain(element) for element in override.sweep_iterator(Transformer.identity)])
+        return CategoricalDistribution([_category(element) for element in override.sweep_iterator(Transformer.identity)])
     except ValueError as error:
         raise UserError(f"{override.input_line}: {' '.join(str(error).split())}") from error
 
 
-def text(override: Override, value: Any) -> str:
-    """The override that sets the key to a drawn value."""
-    return f"{override.get_key_element()}={_words(value)}"
+def as_override(override: Override, value: CategoricalChoiceType) -> str:
+    """The override that sets the key to a sampled value."""
+    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value}"
+    return f"{override.get_key_element()}={text}"
 
 
 def _interval(value: IntervalSweep) -> BaseDistribution:
@@ -53,12 +62,8 @@ def _range(value: RangeSweep) -> BaseDistribution:
     return FloatDistribution(float(low), float(high), step=abs(float(value.step)))
 
 
-def _plain(element: Any) -> Any:
-    """A category that a study can store: numbers as such, all else as the text of its override."""
+def _category(element: Any) -> bool | int | float | str:
+    """A category that a study can store: a number as such, anything else as the text of its override."""
     if isinstance(element, bool | int | float):
         return element
-    return Override._get_value_element_as_str(element) if not isinstance(element, QuotedString) else element.with_quotes()
-
-
-def _words(value: Any) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value}"
+    return element.with_quotes() if isinstance(element, QuotedString) else Transformer.str(element)

@@ -1,4 +1,4 @@
-"""One finished run of a recipe, and the figures in its folder, each with care since files may be damaged."""
+"""One finished run of a recipe, read from its folder. Any file there may be damaged."""
 
 from __future__ import annotations
 
@@ -16,17 +16,24 @@ from vae_lightning.evaluation.measure_result import ERROR_SUFFIX
 from vae_lightning.reports.published.recipe_settings import settings_of
 from vae_lightning.reports.published.recipes import Recipe
 
-FILE_ERRORS = (OSError, EOFError, ValueError, KeyError, AttributeError, BadZipFile)  # numpy's, of a file that it did not write
+# what numpy raises for a file that it did not write
+FILE_ERRORS = (OSError, EOFError, ValueError, KeyError, AttributeError, BadZipFile)
 
 
 @dataclass(frozen=True)
-class Attempt:
+class RecipeRun:
     """A finished run of a recipe.
 
-    value, error: its metric, and the standard error over images; None where it was not evaluated. samples: of the nll, None of
-    another metric. per_image: the metric of each test image by its place, None where no file has it. images: how many the nll
-    is the mean of. stale: there is such a file, and its mean is not `value`: it is of other weights or another k. active_units,
-    latent_dim: of the weights that were evaluated. settings: as of `settings_of`. note: a sentence for the page.
+    Attributes:
+        value: the recipe's metric in nats per image; None if the run was not evaluated.
+        error: the standard error of `value` over images.
+        samples: the number of importance samples of an nll; None for other metrics.
+        per_image: the metric of each test image by its index; None if there is no file of them.
+        settings: see `settings_of`.
+        images: the number of images that an nll is averaged over.
+        stale: whether the mean of the per-image file is not `value`: the file is from other weights or another k.
+        active_units: of the evaluated weights, like `latent_dim`.
+        note: a sentence for the page.
     """
 
     folder: Path
@@ -47,39 +54,39 @@ class Attempt:
     note: str = ""
 
 
-def read_attempt(folder: Path, recipe: Recipe, config: Mapping[str, Any], results: Mapping[str, Any]) -> Attempt:
-    """Of a folder with this configuration and this results.json."""
-    figures, name = results.get(recipe.entry), recipe.metric.lstrip("-")
-    figures = figures if isinstance(figures, dict) else {}
+def read_run(folder: Path, recipe: Recipe, config: Mapping[str, Any], results: Mapping[str, Any]) -> RecipeRun:
+    """Reads a run folder with this configuration and this content of results.json."""
+    metrics, name = results.get(recipe.entry), recipe.metric.lstrip("-")
+    metrics = metrics if isinstance(metrics, dict) else {}
     sign = -1 if recipe.metric.startswith("-") else 1
-    found, error = number(figures, name), number(figures, name + ERROR_SUFFIX)
-    # training writes its test figures without errors, evaluate.py with them
+    found, error = number(metrics, name), number(metrics, name + ERROR_SUFFIX)
+    # training writes test metrics without standard errors, evaluate.py with them
     value = None if found is None or error is None else sign * found
     path = folder / f"per_image_{recipe.entry}.npz"
     per_image = None if value is None else _per_image(path, name, sign)
     stale = value is not None and per_image is not None and not _is_mean(value, per_image)
-    return Attempt(
+    return RecipeRun(
         folder=folder,
         seed=config["seed"],
         started=str(config.get("started")),
         value=value,
         error=error,
-        samples=figures.get("nll_samples") if name == "nll" else None,
+        samples=metrics.get("nll_samples") if name == "nll" else None,
         per_image=None if stale else per_image,
         seconds=number(results, "seconds") or 0.0,
         hardware=str(results.get("hardware") or results.get("device")),
         commit=str(results.get("git_commit") or "unknown"),
         settings=settings_of(config),
-        images=figures.get("nll_images") if name == "nll" else None,
+        images=metrics.get("nll_images") if name == "nll" else None,
         stale=stale,
-        active_units=figures.get("active_units"),
+        active_units=metrics.get("active_units"),
         latent_dim=config["latent_dim"],
     )
 
 
-def number(figures: Mapping[str, Any], name: str) -> float | None:
-    """A finite number; None where there is none."""
-    value = figures.get(name)
+def number(values: Mapping[str, Any], name: str) -> float | None:
+    """The value of that name if it is a finite number, else None."""
+    value = values.get(name)
     return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
@@ -88,7 +95,7 @@ def _is_mean(value: float, per_image: Mapping[int, float]) -> bool:
 
 
 def _per_image(path: Path, name: str, sign: int) -> Mapping[int, float] | None:
-    """The figure of each image that has one, by its place; None where no file has it, empty where the file is damaged."""
+    """The metric of each image by index; None if there is no file of it, empty if the file is damaged."""
     if not path.exists():
         return None
     try:
@@ -98,4 +105,4 @@ def _per_image(path: Path, name: str, sign: int) -> Mapping[int, float] | None:
             pairs: Sequence[tuple[int, float]] = list(zip(arrays["examples"].tolist(), arrays[name].tolist(), strict=True))
     except FILE_ERRORS:
         return {}
-    return {place: sign * value for place, value in pairs if np.isfinite(value)}
+    return {index: sign * value for index, value in pairs if np.isfinite(value)}

@@ -1,0 +1,173 @@
+"""A command line is composed once, and each object of a run is built once; Hydra is used through its public API."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl  # in tests only, to hold our own use of Hydra against it
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from tests.running import REPOSITORY, SHORT, Runner
+from vae_lightning.config import instantiate as instantiation
+from vae_lightning.config.command_line import JOB_SETTINGS, check_command_line, parse_flags
+from vae_lightning.config.compose import compose_config, hydra_composer
+from vae_lightning.config.messages import one_line
+
+
+@pytest.fixture
+def compositions(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The overrides of each composition by Hydra, whoever asks for it."""
+    seen: list[list[str]] = []
+    load = ConfigLoaderImpl.load_configuration
+
+    def counted(self: ConfigLoaderImpl, config_name: str, overrides: list[str], *rest: Any, **more: Any) -> Any:
+        seen.append(list(overrides))
+        return load(self, config_name, overrides, *rest, **more)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "count"),
+    [
+        ("train", "beta=-1", 1),
+        ("train", "experiment=quickstart +optimizer.x=1 ~data.val_size beta=-1", 1),
+        ("evaluate", "run=nowhere", 1),
+        ("generate", "run=nowhere what=[samples]", 1),
+        ("report", "sweep=nowhere", 1),
+        ("train", "hydra.job.chdir=false beta=-1", 3),  # Hydra's own main runs it
+        ("train", "--cfg job", 2),
+        ("train", "latnt_dim=3", 2),  # refused, then by the groups alone, to name the key
+    ],
+)
+def test_a_command_that_runs_once_composes_once(
+    runner: Runner, compositions: list[list[str]], command: str, line: str, count: int
+) -> None:
+    outcome = runner(command, *line.split())
+    assert len(compositions) == count, outcome.err
+
+
+def test_a_sweep_composes_for_its_check_twice_for_hydra_and_once_for_each_job(compositions: list[list[str]]) -> None:
+    check_command_line(["-m", "seed=0,1", "beta=2"], "train")
+    assert len(compositions) == 2
+    compositions.clear()
+    check_command_line(["-m", "model=mlp,conv", "beta=2"], "train")
+    assert len(compositions) == 4  # the sweep's own settings, each option, and the whole as Hydra composes it
+
+
+def test_each_object_of_a_run_is_built_once(
+    runner: Runner, compositions: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: Counter[str] = Counter()
+    instantiate = instantiation.instantiate
+
+    def counted(node: Any, **more: Any) -> Any:
+        built.update([node._target_] if "_target_" in node else [])
+        return instantiate(node, **more)
+
+    monkeypatch.setattr(instantiation, "instantiate", counted)
+    outcome = runner("train", *SHORT, "trainer.fast_dev_run=true", "objective=factor", "callbacks=default")
+    assert outcome.status == 0, outcome.err
+    assert len(compositions) == 1
+    with hydra_composer():
+        config = compose_config("train", [*SHORT, "objective=factor", "callbacks=default"])
+    assert built == Counter(targets(OmegaConf.to_container(config)))
+
+
+def targets(content: Any) -> list[str]:
+    """Every `_target_` in a configuration."""
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    own = [content["_target_"]] if isinstance(content, dict) and "_target_" in content else []
+    return own + [target for part in parts for target in targets(part)]
+
+
+def test_flags_are_those_of_hydra() -> None:
+    """Read: Hydra 1.3."""
+    mine, hydra = (set(parser_words(text)) for text in (our_usage(), get_args_parser().format_usage()))
+    assert mine == hydra
+    for line in (
+        "beta=4 -m", "-r a=1", "--multirun x=1,2", "-c job -p model --resolve", "--cfg all", "-h", "--hydra-help",
+        "-sc query=bash", "-cp a -cn b -cd c", "--experimental-rerun x", "-i", "--info plugins", "--info=searchpath a=1",
+    ):  # fmt: skip
+        ours, theirs = vars(parse_flags(line.split())), vars(get_args_parser().parse_args(line.split()))
+        assert {**ours, "version": None} == {**theirs, "version": None}, line
+
+
+def our_usage() -> str:
+    from vae_lightning.config.command_line import flag_parser
+
+    return flag_parser().format_usage()
+
+
+def parser_words(usage: str) -> list[str]:
+    return usage.partition("[")[2].replace("[", " ").replace("]", " ").split()
+
+
+def test_a_job_that_uses_settings_of_hydra_is_left_to_hydra() -> None:
+    assert check_command_line(["beta=2"], "train").config is not None
+    for line in (
+        "hydra.job.chdir=true",
+        "hydra.run.dir=x",
+        "hydra.verbose=true",
+        "+hydra.job.env_set.A=b",
+        "hydra.output_subdir=x",
+        "hydra.mode=MULTIRUN",
+        "hydra/job_logging=default",
+        "+hydra.callbacks.a._target_=x",
+    ):
+        assert check_command_line([line], "train").config is None, line
+    with hydra_composer() as composer:
+        hydra = composer.compose("train", []).hydra
+    assert all(OmegaConf.select(hydra, key) == value for key, value in JOB_SETTINGS.items())
+
+
+def test_a_composer_leaves_hydra_as_it_was() -> None:
+    before = HydraConfig.instance().cfg
+    with hydra_composer() as outer:
+        with hydra_composer([str(REPOSITORY / "conf")]) as inner:
+            assert inner.options("model") == outer.options("model")
+        assert GlobalHydra.instance().config_loader() is outer.loader
+        assert outer.options("nothing") == []
+    assert not GlobalHydra.instance().is_initialized()
+    assert HydraConfig.instance().cfg is before
+
+
+def test_lines_about_the_place_of_an_error_are_cut_off() -> None:
+    """OmegaConf writes them into the message; if they are written otherwise, this fails."""
+    with pytest.raises(OmegaConfBaseException) as error:
+        OmegaConf.create({"a": {"b": "${nope}"}}).a.b  # noqa: B018
+    assert "full_key" in str(error.value)
+    assert "object_type" in str(error.value)
+    assert one_line(error.value) == "Interpolation key 'nope' not found."
+
+
+@pytest.mark.parametrize("room", ["config", "cli"])
+def test_no_private_part_of_hydra_or_omegaconf_is_used(room: str) -> None:
+    """No import with `_internal`, no call of a method of theirs that begins with an underscore."""
+    found = []
+    for path in sorted((REPOSITORY / "vae_lightning" / room).glob("*.py")):
+        found += [f"{path.name}: {use}" for use in private_uses(path)]
+    assert found == []
+
+
+def private_uses(path: Path) -> list[str]:
+    tree, found = ast.parse(path.read_text(encoding="utf-8")), []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and any(
+            part.startswith("_") for part in (node.module or "").split(".") if part != "__future__"
+        ):
+            found.append(f"from {node.module}")
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("_"):
+            owner = node.value.id if isinstance(node.value, ast.Name) else ""
+            if owner not in ("self", "os"):
+                found.append(f"{owner}.{node.attr}")
+    return found

@@ -1,0 +1,146 @@
+"""Atomic writes and locks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.running import REPOSITORY
+from vae_lightning import files
+from vae_lightning.errors import RunError
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from vae_lightning.files import exclusive_folder
+with exclusive_folder(Path(sys.argv[1]), patience=float(sys.argv[2])):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[3]))
+"""
+
+
+def hold(folder: Path, patience: float, seconds: float) -> subprocess.Popen[str]:
+    """A process that takes the folder, says so, and keeps it for some seconds."""
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder), str(patience), str(seconds)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+
+    def fail() -> None:
+        with files.atomic_write(path) as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"], "nothing half-written is left"
+
+
+def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
+    target, path = tmp_path / "target", tmp_path / "link"
+    target.write_text("mine")
+    path.symlink_to(target)
+    files.write_text(path, "new")
+    assert (target.read_text(), path.read_text(), path.is_symlink()) == ("mine", "new", False)
+
+
+def test_a_durable_file_is_flushed_before_it_is_renamed_and_its_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    done: list[tuple[str, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append(("flushed", path.exists())))
+    with files.atomic_write(path, durable=True, before_rename=lambda: done.append(("before", path.exists()))) as file:
+        file.write(b"x")
+    assert done == [("flushed", False), ("before", False), ("flushed", True)]
+
+
+def test_a_second_process_is_refused_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
+    first = hold(tmp_path, 0, 60)
+    assert line_of(first) == "held"
+    with pytest.raises(RunError, match="Another process is training"), files.exclusive_folder(tmp_path, patience=0.1):
+        pass
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    with files.exclusive_folder(tmp_path, patience=0):
+        assert (tmp_path / files.LOCK).exists()
+    assert not list(tmp_path.iterdir()), "no lock file is left"
+
+
+def test_a_process_that_waits_gets_the_folder_and_a_third_does_not(tmp_path: Path) -> None:
+    """Although the lock file that it waits for is deleted when the first one ends."""
+    with files.exclusive_folder(tmp_path):
+        second = hold(tmp_path, 20, 60)
+        time.sleep(1.5)
+    try:
+        assert line_of(second) == "held"
+        with pytest.raises(RunError), files.exclusive_folder(tmp_path, patience=0.1):
+            pass
+    finally:
+        second.kill()
+        second.communicate()
+
+
+def test_a_forked_process_neither_holds_nor_releases(tmp_path: Path) -> None:
+    with files.exclusive_folder(tmp_path):
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        other = hold(tmp_path, 0, 0)
+        assert other.communicate()[0] == "", "still held by this process"
+    child = None  # type: ignore[assignment]
+    with files.try_lock(tmp_path / "a.lock") as free:
+        assert free
+        child = os.fork()
+        if child == 0:  # outlives the block
+            time.sleep(5)
+            os._exit(0)
+    try:
+        with files.try_lock(tmp_path / "a.lock") as free:
+            assert free, "the child does not hold it"
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_without_locks_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a read-only folder, or a file system that has none."""
+
+    def acquire(self: FileLock, **_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    with files.exclusive_folder(tmp_path), files.try_lock(tmp_path / "a.lock") as free:
+        assert free
+    (tmp_path / "a.lock").touch()
+    assert not files.is_locked(tmp_path / "a.lock")
+
+
+def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
+    path = tmp_path / "jobs" / "000.lock"
+    assert not files.is_locked(path)
+    with files.try_lock(path) as free, files.try_lock(path) as again:
+        assert (free, again, files.is_locked(path)) == (True, False, True)
+    assert not files.is_locked(path)

@@ -1,0 +1,94 @@
+"""Refuse unknown options and unknown keys, with the nearest known name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.types import Override, QuotedString
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning.config.builtin import PUBLISHED, conf_dir, walk_entries
+from vae_lightning.config.compose import Composer
+from vae_lightning.config.overrides import group_of, is_group, swept_values
+from vae_lightning.config.plugins import check_launcher
+from vae_lightning.errors import UserError, did_you_mean, format_value
+
+
+def check_option(override: Override, composer: Composer) -> None:
+    """Refuse an unknown option of a group, such as `model=cnn`, and any override of published values (UserError)."""
+    if override.key_or_group.partition(".")[0] == PUBLISHED:
+        raise UserError(f"{override.input_line}: {PUBLISHED} holds the values that a paper reports, not settings; leave it out.")
+    if not is_group(override, composer):
+        return
+    group = group_of(override)
+    options = composer.options(group)
+    chosen = swept_values(override) if override.is_sweep_override() else [override.value()]
+    for value in chosen:
+        for option in value if isinstance(value, list) else [value]:
+            text = option.text if isinstance(option, QuotedString) else str(option)
+            if group == "hydra/launcher":
+                check_launcher(text)
+            if option is None or text == "null":
+                raise UserError(f"{group}=null: unknown option (~{group} leaves {group} out). Allowed: {', '.join(options)}.")
+            if text not in options:
+                raise UserError(f"{group}={text}: unknown option.{did_you_mean(text, options)} Allowed: {', '.join(options)}.")
+
+
+def check_keys(config: DictConfig, overrides: Sequence[Override], groups: Sequence[str]) -> None:
+    """Refuse an override of a key that `config` does not have, such as `latnt_dim=3` (UserError)."""
+    known = list(keys(config))
+    for override in overrides:
+        key = override.key_or_group
+        if override.is_add() or override.is_force_add() or key.startswith("hydra") or key in known:
+            continue
+        leaf = key.rpartition(".")[2]
+        near = did_you_mean(key, [*known, *groups]) or did_you_mean(leaf, {k.rpartition(".")[2] for k in known})
+        raise UserError(f"{override.input_line}: unknown key {key!r}.{near} {_siblings(key, config)}")
+
+
+def refuse_unused(config: DictConfig, config_name: str, groups: Sequence[str]) -> None:
+    """Refuse a key that nothing would read (UserError).
+
+    A user's own file, or `+key=value`, may add keys. Outside of the groups, whose constructors check their own arguments, a key
+    must be in the shipped `<config_name>.yaml`, or another key must refer to it.
+    """
+    path = conf_dir() / f"{config_name}.yaml"
+    if not path.is_file():
+        return
+    shipped = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known = {".".join([*place, str(key)]) for place, key, _ in walk_entries(shipped)}
+    text = OmegaConf.to_yaml(config, resolve=False)
+    for key, value in entries(config):
+        top = key.partition(".")[0]
+        if top not in groups and top not in ("hydra", PUBLISHED) and key not in known and f"${{{key}" not in text:
+            near = did_you_mean(key, known)
+            raise UserError(f"{key}={format_value(value)}: unknown key {key!r}, and nothing uses it.{near}")
+
+
+def keys(config: DictConfig) -> Iterator[str]:
+    """Every key of `config` in dotted form, such as `model` and `model.hidden`."""
+    return (key for key, _ in entries(config))
+
+
+def entries(config: DictConfig) -> Iterator[tuple[str, Any]]:
+    """Every dotted key of `config` with its value, interpolations as written (`${beta}`)."""
+    yield from _entries(OmegaConf.to_container(config, resolve=False), "")
+
+
+def _entries(content: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        key = f"{prefix}{name!s}"
+        yield key, value
+        if isinstance(value, Mapping):
+            yield from _entries(value, f"{key}.")
+
+
+def _siblings(key: str, config: DictConfig) -> str:
+    parent = key.rpartition(".")[0]
+    node = OmegaConf.select(config, parent) if parent else config
+    if not isinstance(node, DictConfig):
+        node, parent = config, ""
+    names = [str(name) for name in node if not str(name).startswith("_") and name != "hydra"]
+    return f"Keys{f' of {parent}' if parent else ''}: {', '.join(names)}."

@@ -1,0 +1,45 @@
+"""Settings of a measure or a picture: a dataclass that checks its own fields, built from a part of the configuration.
+
+Imports no torch, so that a bad setting is reported at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vae_lightning.errors import InvalidValue, UserError, check_int, did_you_mean, prefix_key
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    SettingsT = TypeVar("SettingsT", bound=DataclassInstance)
+
+
+def build_settings(settings: type[SettingsT], key: str, values: Mapping[Any, Any]) -> SettingsT:
+    """Builds the dataclass `settings` from the values below the configuration key `key`.
+
+    Raises:
+        UserError: a value that the dataclass has no field for.
+        InvalidValue: a value out of range, named by its full key such as `nll.samples`.
+    """
+    known = [field.name for field in fields(settings)]
+    for name in values:
+        if name not in known:
+            raise UserError(f"{key}.{name}: unknown key.{did_you_mean(str(name), known)} Allowed: {', '.join(known)}.")
+    with prefix_key(key):
+        return settings(**{str(name): value for name, value in values.items()})
+
+
+def check_int_or_null(name: str, value: object, minimum: int = 1) -> None:
+    """Checks for null, or an integer ≥ `minimum`.
+
+    Raises:
+        InvalidValue: any other value.
+    """
+    try:
+        if value is not None:
+            check_int(name, value, minimum)
+    except InvalidValue as error:
+        raise InvalidValue(name, value, f"{error.allowed}, or null") from None

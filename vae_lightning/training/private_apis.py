@@ -1,0 +1,151 @@
+"""The private and undocumented parts of Lightning, torch and TensorBoard that training uses: all of them, only here.
+
+Read in lightning 2.6.6, torch 2.15.0 and tensorboard 2.21.0. `tests/training/test_private_apis.py` fails when one of them
+changes or when another file reaches into a library.
+
+| part | what it is for | without it |
+|---|---|---|
+| Lightning's launchers | report the failure of a worker process as one sentence | Lightning's own launcher and traceback |
+| a trainer's loops | the position in the data, `trainer.max_steps` on a resume | nothing: exact resume depends on it |
+| `torch._dynamo.exc` | report that torch cannot compile a step as one sentence | torch's traceback |
+| TensorBoard's writer thread | not to print a write error twice | a second traceback |
+| error messages | tell a lost process or data worker from a bug | the library's traceback |
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Self
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import Strategy
+
+try:
+    from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
+    from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
+except ImportError:  # another version of Lightning: no launcher is an instance of these
+
+    class _MultiProcessingLauncher: ...  # type: ignore[no-redef]
+
+    class _SubprocessScriptLauncher: ...  # type: ignore[no-redef]
+
+
+# ---------------------------------------------------------------- launchers
+
+
+class WorkerLauncher(_MultiProcessingLauncher):
+    """Lightning's launcher that forks or spawns the worker processes (`ddp_fork`, `ddp_spawn`)."""
+
+    @classmethod
+    def replacing(cls, strategy: Any) -> Self:
+        """A launcher of this class for `strategy`, with the start method of the one that it has."""
+        return cls(strategy, strategy.launcher._start_method)
+
+
+class ScriptLauncher(_SubprocessScriptLauncher):
+    """Lightning's launcher that runs the command again for each further process (plain `ddp`)."""
+
+    @classmethod
+    def replacing(cls, strategy: Any) -> Self:
+        """A launcher of this class for `strategy`, with the environment of the one that it has."""
+        old = strategy.launcher
+        return cls(old.cluster_environment, old.num_processes, old.num_nodes)
+
+    def start_processes(self) -> None:
+        """Starts the further processes, without the observer that would kill this process when one of them dies."""
+        self._call_children_scripts()
+        _set_num_threads_if_needed(num_processes=self.num_processes)
+
+
+def forks_or_spawns(launcher: object) -> bool:
+    """Whether the launcher trains in worker processes, none of which is this one."""
+    return isinstance(launcher, _MultiProcessingLauncher)
+
+
+def reruns_the_command(launcher: object) -> bool:
+    """Whether the launcher runs the command again for each further process."""
+    return isinstance(launcher, _SubprocessScriptLauncher)
+
+
+def set_launcher(strategy: Strategy, launcher: WorkerLauncher | ScriptLauncher) -> None:
+    strategy._launcher = launcher
+
+
+# ---------------------------------------------------------------- a trainer's loops: public names, but undocumented
+
+
+def epochs_done(trainer: Trainer) -> int:
+    progress: Any = trainer.fit_loop.epoch_progress.current
+    return progress.processed
+
+
+def batches_done(trainer: Trainer) -> int:
+    """Batches of the epoch under way; 0 between two epochs."""
+    epochs: Any = trainer.fit_loop.epoch_progress.current
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+    return batches.processed if epochs.ready > epochs.processed else 0
+
+
+def batches_of_all_epochs(trainer: Trainer) -> int:
+    return trainer.fit_loop.epoch_loop.total_batch_idx + 1
+
+
+def on_last_batch(trainer: Trainer) -> bool:
+    """Whether the batch under way is known to be the last one of its epoch."""
+    return trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+
+
+def batches_between_validations(trainer: Trainer) -> float | None:
+    """None or infinity if validation comes only at the end of an epoch."""
+    return trainer.val_check_batch
+
+
+def step_limit(trainer: Trainer) -> int:
+    """The number of optimizer steps after which training stops; -1 if there is none."""
+    return trainer.fit_loop.epoch_loop.max_steps
+
+
+def set_step_limit(trainer: Trainer, steps: int) -> None:
+    trainer.fit_loop.epoch_loop.max_steps = steps
+
+
+def count_batches(trainer: Trainer) -> None:
+    """Sets `trainer.num_training_batches` before training has begun."""
+    trainer.fit_loop.setup_data()
+
+
+# ---------------------------------------------------------------- torch's compiler
+
+
+def compiler_errors() -> tuple[type[BaseException], ...]:
+    """What torch's compiler raises when it cannot compile a function."""
+    import torch
+
+    exceptions = getattr(getattr(torch, "_dynamo", None), "exc", None)
+    error = getattr(exceptions, "TorchDynamoException", None)
+    return () if error is None else (error,)
+
+
+# ---------------------------------------------------------------- TensorBoard
+
+
+def writes_events(thread: threading.Thread | None) -> bool:
+    """Whether it is a thread in which TensorBoard writes an event file."""
+    try:
+        from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
+    except ImportError:
+        return False
+    return isinstance(thread, _AsyncWriterThread)
+
+
+# ---------------------------------------------------------------- messages of errors that have no class of their own
+
+LOST_CONNECTION = (  # gloo and NCCL, lower case: RuntimeError in a process whose peer is gone
+    "connection closed by peer",
+    "connection reset by peer",
+    "connection refused",
+    "nccl communicator was aborted",
+    "broken pipe",
+)
+DATA_WORKER_DIED = "DataLoader worker"  # torch.utils.data: RuntimeError
+UNUSED_PARAMETERS = "find_unused_parameters"  # torch's DDP: RuntimeError when a parameter had no gradient
