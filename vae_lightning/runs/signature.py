@@ -1,8 +1,8 @@
 """Whose a run is: its owner's, where its `config.yaml` bears a signature by a key that lies in the user's own folder.
 
-Jupyter decides in the same way which notebooks may show what they hold. A signature is made whenever this program writes a
-configuration, and checked whenever it reads one, without a question. A run without one, with a wrong one, or from another user or
-machine is foreign, and what it says is data (see `runs.trust` for what that means). The run itself holds no secret.
+Jupyter decides in the same way which notebooks it trusts. The configuration of a run is signed when it is written, and the signature is
+checked when it is read, without a question. A run with no signature or a wrong one, or from another user or machine, is foreign:
+`runs.trust` says what that means. The run folder holds no secret.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from vae_lightning.files import temporary_sibling
 
 MARK = "# signature: "
 KEY_BYTES = 32
@@ -85,7 +84,7 @@ def _read(path: Path) -> bytes | None:
 def _make(path: Path) -> bytes | None:
     """A new key, readable by its owner alone. Of two processes that make one at once, both end with the same."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    new = temporary_sibling(path)
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
