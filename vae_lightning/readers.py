@@ -1,8 +1,7 @@
 """How a file is read that someone else may have written, or that may be damaged: the only readers of JSON, YAML and arrays.
 
-Each checks three things before the content is used: that the file is an ordinary one (reading a FIFO would block forever, a device
-has no end), that it is no larger than such a file can be, and that it matches a schema. What is wrong ends as one RunError that
-names the file.
+Each checks three things before the content is used: that the file is an ordinary one (reading a FIFO would block forever, and a
+device has no end), that it is no larger than such a file can be, and that it matches a schema. A RunError names the file.
 """
 
 from __future__ import annotations

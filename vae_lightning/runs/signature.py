@@ -1,8 +1,8 @@
 """Whose a run is: its owner's, where its `config.yaml` bears a signature by a key that lies in the user's own folder.
 
-Jupyter decides in the same way which notebooks it trusts. The configuration of a run is signed when it is written, and the signature is
-checked when it is read, without a question. A run with no signature or a wrong one, or from another user or machine, is foreign:
-`runs.trust` says what that means. The run folder holds no secret.
+Jupyter decides in the same way which notebooks it trusts. The configuration of a run is signed when it is written, and the
+signature is checked when it is read, without a question. A run with no signature or a wrong one, or from another user or machine,
+is foreign: `runs.trust` says what that means. The run folder holds no secret.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import secrets
 import sys
 from functools import cache
 from pathlib import Path
-
 
 MARK = "# signature: "
 KEY_BYTES = 32
