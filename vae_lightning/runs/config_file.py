@@ -16,9 +16,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vae_lightning.config.builtin import CONFIG_GROUPS, is_special, special_entries, walk_entries
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_ints, format_value
+from vae_lightning.files import write_text
+from vae_lightning.readers import DEEPEST as MAX_DEPTH
+from vae_lightning.readers import MOST_NODES, read_text
 from vae_lightning.runs.config_upgrade import SCHEMA_VERSION, upgrade_config
+from vae_lightning.runs.signature import is_own, signed
 
-MAX_DEPTH = 40
 OPTION = "trust_run_code=true"
 
 
@@ -35,12 +38,12 @@ def read_config(path: Path, trusted: bool = False) -> DictConfig:
         RunError: it is damaged.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         _check_yaml(text, path)
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
         content = upgrade_config(content) if isinstance(content, dict) else content  # type: ignore[arg-type]
         config = OmegaConf.create(content)
-    except UserError:
+    except UserError:  # a RunError is one
         raise
     except Exception as error:  # the file may contain anything
         raise RunError(f"{path} is damaged and cannot be read.") from error
@@ -57,13 +60,33 @@ def read_config(path: Path, trusted: bool = False) -> DictConfig:
     return config
 
 
+def write_config(folder: Path, config: DictConfig, sign: bool = True) -> None:
+    """Writes `config.yaml` of a run folder.
+
+    Args:
+        folder: the run folder.
+        config: the complete configuration.
+        sign: whether the configuration is the user's own; one that came from somebody else is never signed.
+    """
+    text = OmegaConf.to_yaml(config)
+    write_text(folder / "config.yaml", signed(text) if sign else text)
+
+
+def is_own_run(folder: Path) -> bool:
+    """Whether the configuration of a run folder bears the user's signature."""
+    return is_own(read_text(folder / "config.yaml"))
+
+
 def _check_yaml(text: str, path: Path) -> None:
-    """Refuses aliases, with which a short text can expand without end, and deep nesting."""
+    """Refuses aliases, with which a short text can expand without end, deep nesting, and more values than a run has."""
     depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
+    for count, event in enumerate(yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH:
-            raise UserError(f"{path} has YAML aliases or more than {MAX_DEPTH} levels, which no run's configuration has.")
+        if isinstance(event, yaml.AliasEvent) or depth > MAX_DEPTH or count > 2 * MOST_NODES:
+            raise UserError(
+                f"{path} has YAML aliases, more than {MAX_DEPTH} levels or more than {MOST_NODES:,} values, which no run's "
+                "configuration has."
+            )
 
 
 def check_foreign(content: Any, path: Path) -> None:

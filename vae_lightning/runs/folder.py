@@ -21,8 +21,9 @@ from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, format_value
 from vae_lightning.models.vae import VAE
 from vae_lightning.runs.checkpoint_files import is_intact
-from vae_lightning.runs.config_file import read_config
+from vae_lightning.runs.config_file import is_own_run, read_config
 from vae_lightning.runs.config_upgrade import SCHEMA_VERSION as SCHEMA_VERSION
+from vae_lightning.runs.trust import check_folder
 
 CHECKPOINTS = ("best", "last")
 
@@ -83,6 +84,7 @@ class Run:
     folder: Path
     config: DictConfig
     checkpoint: Path
+    own: bool = False  # whether the configuration bears the user's signature, see `runs.signature`
 
     @property
     def data_spec(self) -> DataSpec:
@@ -129,7 +131,8 @@ def find_run(path: str | Path, checkpoint: str = "best", trust_run_code: bool = 
         others = [name for name in CHECKPOINTS if (file.parent / f"{name}.ckpt").is_file()]
         remedy = f"use checkpoint={others[0]}" if others and file.stem in CHECKPOINTS else "its training did not get that far"
         raise UserError(f"run={path} has no checkpoint {file.name} in {file.parent}: {remedy}.")
-    return Run(folder, read_config(folder / "config.yaml", trusted=trust_run_code), file)
+    check_folder(folder)
+    return Run(folder, read_config(folder / "config.yaml", trusted=trust_run_code), file, is_own_run(folder))
 
 
 def folder_of(path: str | Path, key: str = "run") -> Path:

@@ -16,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.config.run_overrides import with_overrides
 from vae_lightning.errors import RunError, UserError
-from vae_lightning.files import write_text
 from vae_lightning.runs import folder as runs
 from vae_lightning.runs.checkpoint_files import BEST, LAST, PREVIOUS, is_intact, link_or_copy
+from vae_lightning.runs.config_file import write_config
+from vae_lightning.runs.trust import check_folder, left_out_note, restrict
 
 GROUPS = ("trainer", "callbacks", "logger")
 KEYS = ("data.batch_size", "data.eval_batch_size", "data.num_workers", "data.root", "data.download", "compile")
@@ -34,6 +35,8 @@ class ResumePoint(NamedTuple):
         checkpoint: the checkpoint file.
         content: what the file holds.
         overrides: the overrides of this resume.
+        own: whether the run's configuration bears the user's signature.
+        notes: messages for the user.
     """
 
     folder: Path
@@ -41,6 +44,8 @@ class ResumePoint(NamedTuple):
     checkpoint: Path
     content: dict[str, Any]
     overrides: tuple[str, ...]
+    own: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def epoch(self) -> int:
@@ -64,6 +69,7 @@ def find_resume_point(path: str, overrides: Sequence[str], trust_run_code: bool 
         RunError: the checkpoint is damaged.
     """
     folder = runs.folder_of(path, "resume")
+    check_folder(folder)
     checkpoint = _checkpoint(path, folder)
     content = runs.read_checkpoint(checkpoint)
     place = content.get("position")
@@ -71,9 +77,13 @@ def find_resume_point(path: str, overrides: Sequence[str], trust_run_code: bool 
         raise UserError(f"resume={path}: {checkpoint} was written by another version and cannot be resumed.")
     if not place["resumable"]:
         raise UserError(f"resume={path}: {checkpoint.name} was written during a validation; use resume={folder}.")
-    config = runs.find_run(checkpoint, trust_run_code=trust_run_code).config
+    run, left_out = runs.find_run(checkpoint, trust_run_code=trust_run_code), list[str]()
+    config = run.config
+    if not (run.own or trust_run_code):
+        config, left_out = restrict(config)
     config.compile = config.get("compile", "none")  # runs of earlier versions do not have this key
-    return ResumePoint(folder, change(config, overrides), checkpoint, content, tuple(overrides))
+    notes = (left_out_note(left_out),) if left_out else ()
+    return ResumePoint(folder, change(config, overrides), checkpoint, content, tuple(overrides), run.own, notes)
 
 
 def _checkpoint(path: str, folder: Path) -> Path:
@@ -193,9 +203,9 @@ def roll_back_to_checkpoint(start: ResumePoint) -> list[str]:
         }
     )
     config.resumes = history
-    write_text(start.folder / "config.yaml", OmegaConf.to_yaml(config))
+    write_config(start.folder, config, sign=start.own)
     short = truncate_logs(start.folder, start.content["files"])
-    notes = [f"{name} is shorter than it was at the checkpoint: some of its rows are missing." for name in short]
+    notes = [*start.notes, *(f"{name} is shorter than it was at the checkpoint: some of its rows are missing." for name in short)]
     if "trainer" in {text.partition(".")[0] for text in start.overrides} and lr_is_zero(start):
         notes.append(f"{lr_is_zero(start)}: to train longer, start a new run.")
     return notes

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.capabilities import DENSITY
 from vae_lightning.config.builtin import CONFIG_GROUPS
-from vae_lightning.files import write_text
+from vae_lightning.runs.config_file import write_config
 from vae_lightning.runs.console import describe_composition, relative_path
 from vae_lightning.training.compile import NOT_COMPILED
 from vae_lightning.training.context import TrainingContext
@@ -20,7 +20,7 @@ from vae_lightning.training.resume import ResumePoint
 def write_run_header(run: TrainingContext, start: ResumePoint | None = None) -> None:
     """Writes `config.yaml` and hyperparameters (unless the run is resumed) and prints the chosen options."""
     if start is None:
-        write_text(run.folder / "config.yaml", OmegaConf.to_yaml(run.config))
+        write_config(run.folder, run.config)
     if not run.config.trainer.fast_dev_run:
         run.report.keep(run.folder)
     run.report.say(describe_composition(run.config, run.module.vae, circumstances(run, start)))
