@@ -55,7 +55,7 @@ class Witness:
                 self.changed(event, arguments[place])
 
     def changed(self, event: str, path: Any) -> None:
-        if not isinstance(path, str | bytes | os.PathLike) or os.fsdecode(path) in (":memory:", os.devnull):
+        if not isinstance(path, str | bytes | os.PathLike) or is_harmless(os.fsdecode(path)):
             return
         # where the name leads, its own last part not followed where it is removed or replaced
         whole = Path(os.path.abspath(os.fsdecode(path)))
@@ -66,6 +66,11 @@ class Witness:
         )
         if not any(real == root or real.is_relative_to(root) for root in self.allowed):
             self.seen.append(f"{event} {real}")
+
+
+def is_harmless(path: str) -> bool:
+    """Whether it is not a file, or Python's own bytecode of what is imported."""
+    return path in (":memory:", os.devnull) or "__pycache__" in path or path.startswith(sys.pycache_prefix or "\0")
 
 
 def first_word(arguments: tuple[Any, ...]) -> Any:

@@ -96,11 +96,12 @@ def _restrict_loggers(config: DictConfig, left_out: list[str]) -> None:
             config.logger.pop(name)
             left_out.append(f"logger.{name}")
             continue
-        config.logger[name] = {key: node[key] for key in SAFE_LOGGERS[target] if key in node}
+        safe = {key: node[key] for key in SAFE_LOGGERS[target] if key in node}
         if target == CSV:
+            safe |= {"name": "", "version": "csv"}
             if (node.get("name", ""), node.get("version", "csv")) != ("", "csv"):
                 left_out.append(f"logger.{name}.name")
-            config.logger[name] |= {"name": "", "version": "csv"}
+        config.logger[name] = safe
 
 
 def _restrict_trainer(config: DictConfig, left_out: list[str]) -> None:
@@ -135,6 +136,4 @@ def _forget_overrides(config: DictConfig) -> None:
 def left_out_note(left_out: Sequence[str]) -> str:
     """The line that says what was left out of a foreign run."""
     keys = ", ".join(printable(key) for key in left_out)
-    return (
-        f"This run is not signed as yours, so it goes on without {keys}: type what you want of these, or add trust_run_code=true."
-    )
+    return f"This run is not signed as yours, so {keys} of it is left out: type it again, or add trust_run_code=true, to have it."
