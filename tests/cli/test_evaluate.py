@@ -24,7 +24,7 @@ from vae_lightning.evaluation.probes import evaluate_probes
 from vae_lightning.evaluation.samples import frechet_distance
 from vae_lightning.runs.console import format_metric
 from vae_lightning.runs.folder import Run, find_run, load_vae
-from vae_lightning.runs.images import load_data, load_split
+from vae_lightning.runs.load_images import load_data, load_split
 from vae_lightning.runs.results import add_to_results, write_results
 
 FEW = (

@@ -14,7 +14,7 @@ from vae_lightning.models.architectures import Architecture
 from vae_lightning.models.architectures.layers import last_bias
 from vae_lightning.models.conditions import Condition, NoCondition
 from vae_lightning.models.distributions.base import LatentDistribution
-from vae_lightning.models.distributions.kl import kl_divergence
+from vae_lightning.models.distributions.divergence import kl_divergence
 from vae_lightning.models.likelihoods import Likelihood
 from vae_lightning.models.posteriors import Posterior
 from vae_lightning.models.priors import ANY, Prior

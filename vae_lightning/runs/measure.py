@@ -13,7 +13,7 @@ from vae_lightning.evaluation.latents import unit_metrics
 from vae_lightning.evaluation.measure_result import MeasureResult
 from vae_lightning.evaluation.measures import MEASURES, Measure
 from vae_lightning.runs.folder import Run, load_vae
-from vae_lightning.runs.images import choose_device, is_grey_bernoulli, load_data, load_split
+from vae_lightning.runs.load_images import choose_device, is_grey_bernoulli, load_data, load_split
 from vae_lightning.runs.results import add_to_results, add_to_tensorboard, write_per_image
 
 Advance = Callable[[int, int], None]  # advance(images, total): so many more images are done, out of how many

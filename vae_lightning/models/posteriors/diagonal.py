@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from vae_lightning.errors import check_int
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.models.posteriors.base import Posterior
 
 
