@@ -179,7 +179,9 @@ def test_sprites_are_scored_for_disentanglement(runner: Runner) -> None:
 def test_what_a_given_label_means_for_the_figures_is_said(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "condition=label", "logger=none")
     outcome = runner("evaluate", f"run={folder}", "measures=[]")
-    assert "With condition=label every value is given the label: elbo and nll are of p(x|c)" in " ".join(outcome.out.split())
+    assert "With condition=label all values are conditional on the label: elbo and nll refer to p(x|c)" in " ".join(
+        outcome.out.split()
+    )
 
 
 def test_what_cannot_be_measured_is_left_out_with_a_sentence(runner: Runner) -> None:

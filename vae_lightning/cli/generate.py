@@ -20,7 +20,10 @@ def main() -> None:
 
 
 def generate(config: DictConfig) -> list[Path]:
-    """Draws what `config.what` lists into the run's `generated/` folder; the paths.
+    """Draws what `config.what` lists into the run's `generated/` folder.
+
+    Returns:
+        The paths of the files.
 
     Raises:
         UserError: a setting is invalid, or the run cannot have one of the pictures.

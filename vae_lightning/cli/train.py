@@ -56,7 +56,7 @@ def train(config: DictConfig) -> float:
         RunError: if the machine or the training fails.
     """
     if config.resume is not None:
-        raise UserError(f"resume={config.resume}: can be given on the command line only.")
+        raise UserError(f"resume={config.resume}: can only be given on the command line.")
     find_own_modules()
     check_numbers(config)
     refuse_unused_numbers(config, given_overrides())
@@ -253,7 +253,7 @@ def complete(config: DictConfig) -> DictConfig:
 
 
 def _in_force(override: str, whole: dict[str, Any]) -> str:
-    """An override as typed, but with its value if it is an interpolation, since a run's configuration has none."""
+    """An override as typed, but with interpolations resolved, because a run's configuration must not contain any."""
     key = override.lstrip("+").partition("=")[0]
     return override if "${" not in override else f"{key}={format_value(OmegaConf.select(OmegaConf.create(whole), key))}"
 

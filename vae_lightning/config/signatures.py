@@ -162,7 +162,7 @@ def share_or_count(name: str, value: Any) -> None:
 
 
 def _some_batches(name: str, value: Any) -> None:
-    """Like `share_or_count`, but more than 0: without a step there is no schedule."""
+    """Like `share_or_count`, but greater than 0: a schedule needs at least one step."""
     share_or_count(name, value)
     _above_zero(name, value)
 

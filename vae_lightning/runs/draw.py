@@ -91,8 +91,8 @@ def draw_run(
 
 def prepare_drawing(run: Run, split: str, data_root: str | None, device: str, seed: int) -> DrawingContext:
     """Loads the run's VAE; the arguments are those of `draw_run`."""
-    place = choose_device(device)
-    return DrawingContext(run, load_vae(run).to(place), place, split, data_root, seed)
+    torch_device = choose_device(device)
+    return DrawingContext(run, load_vae(run).to(torch_device), torch_device, split, data_root, seed)
 
 
 def choose_pictures(context: DrawingContext, what: Sequence[RunPicture] | None) -> Sequence[RunPicture]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class RunPicture:
     """The settings of a picture of a trained run. A subclass is a dataclass whose fields are the settings.
 
-    How the picture is drawn, and what it needs of the model, stands in `plots.registry` under the same name; the defaults of the
-    settings stand in `conf/generate.yaml`, too.
+    How the picture is drawn, and what it needs of the model, is in `plots.registry.PICTURES` under the same name; the defaults of
+    the settings are also in `conf/generate.yaml`.
     """
 
     name: ClassVar[str]
@@ -100,7 +100,7 @@ class TraversalsPicture(RunPicture):
     """One latent dimension moved at a time, those with the most KL first.
 
     Args:
-        image: place in the split of the image that the traversals pass through.
+        image: index in the split of the image that the traversals pass through.
         reach: how far to move to either side.
         columns: steps.
     """

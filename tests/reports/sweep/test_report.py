@@ -79,7 +79,7 @@ def test_lower_is_better_where_it_is_and_unknown_metrics_need_a_direction(tmp_pa
     gathered = gather([made_up(tmp_path / "s", [{"beta": 1, "elbo": -100.0}, {"beta": 2, "elbo": -90.0}])])
     assert [g.settings["beta"] for g in rankings(gathered, "nll")[0].groups] == [2, 1]
     assert [g.settings["beta"] for g in rankings(gathered, "nll", direction="max")[0].groups] == [1, 2]
-    with pytest.raises(UserError, match="new_metric: unknown whether higher is better"):
+    with pytest.raises(UserError, match="new_metric: it is not known whether higher or lower is better"):
         rankings(gathered, "new_metric")
 
 

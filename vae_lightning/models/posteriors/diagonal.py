@@ -10,7 +10,10 @@ from vae_lightning.models.posteriors.base import Posterior
 
 
 class Diagonal(Posterior):
-    """q_φ(z|x) = N(μ_φ(x), diag σ²_φ(x)); the encoder gives μ and log σ² (Kingma and Welling 2014, eq. 9)."""
+    """q_φ(z|x) = N(μ_φ(x), diag σ²_φ(x)); the encoder gives μ and log σ² (Kingma and Welling 2014, eq. 9).
+
+    z is drawn in `DiagonalNormal.rsample`, the reparameterisation trick.
+    """
 
     option = "posterior=diagonal"
 
