@@ -231,7 +231,7 @@ def packed(path: Path, size: int | None = None) -> None:
 DATA_FILES: list[tuple[Any, str]] = [
     (lambda raw: cut(raw / IMAGES, 0), "is not an IDX file of unsigned bytes (it has 0 bytes)"),
     (lambda raw: cut(raw / IMAGES, 10), "is not an IDX file"),
-    (lambda raw: cut(raw / IMAGES, 1000), "promises 31360 bytes, but only 984 are present: download it"),
+    (lambda raw: cut(raw / IMAGES, 1000), "promises 31360 bytes, but only 984 are present: delete it"),
     (lambda raw: cut(raw / LABELS, 20), "promises 40 bytes, but only 12 are present"),
     (lambda raw: (raw / LABELS).unlink(), f"{LABELS} not found in"),
     (lambda raw: shutil.copy(raw / FILES["test"][1], raw / LABELS), "holds 40 images, and"),

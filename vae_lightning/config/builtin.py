@@ -1,4 +1,4 @@
-"""The shipped configuration: its folder, its groups, and the classes that it names. Quick to import."""
+"""The shipped configuration: its folder, its groups, and the classes that it names. Fast to import."""
 
 from __future__ import annotations
 
