@@ -79,7 +79,7 @@ def test_active_units_have_the_spread_of_a_bootstrap_and_a_sentence_where_some_c
     assert (clear.values["active_units"], clear.values["active_units_standard_error"]) == (2, 0)
     assert clear.notes[0].startswith("2 of 4 latent dimensions are inactive: the variance of their mean code")
     clear.update(MeasureResult({"kl": 1.0}, [*clear.notes, "Another."]))  # as evaluate.py does with that of the latents
-    assert [note[:7] for note in clear.notes] == ["Not act", "Another"]
+    assert [note[:7] for note in clear.notes] == ["2 of 4 ", "Another"]
     all_active = unit_metrics(planted(rng.normal(size=(400, 4))))
     assert (all_active.values["active_units"], all_active.notes) == (4, [])
     at_the_edge = unit_metrics(planted(rng.normal(size=(400, 4)) * [1, 1, 1, 0.1]))

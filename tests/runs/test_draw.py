@@ -40,7 +40,7 @@ def test_by_default_everything_is_drawn_that_the_run_can_have(run: Path) -> None
 
 
 def test_what_the_run_cannot_have_is_named(run: Path) -> None:
-    with pytest.raises(UserError, match=r"what=manifold needs a two-dimensional latent space, and this run has latent_dim=3\."):
+    with pytest.raises(UserError, match=r"what=manifold draws a two-dimensional latent space, and this run has latent_dim=3\."):
         draw_run(find_run(run), [ManifoldPicture()])
     with pytest.raises(UserError, match=r"samples\.label=1 would have no effect: this run has condition=none"):
         draw_run(find_run(run), [SamplesPicture(label=1)])
