@@ -238,7 +238,7 @@ def test_the_page_says_what_is_best_and_draws_training_and_each_key_for_every_ot
         (place / "metrics.csv").write_text("kind,epoch,step,elbo\nval,0,4,-9\nval,1,8,-8\ntrain,0,4,-9\ntrain,1,8,-8\n")
     gathered = gather([folder])
     drawn = page(gathered, rankings(gathered), {}, {})
-    assert "test elbo (nats): <b>−4.00</b> over 1 run, by <code>beta=1 model=mlp</code>" in drawn
+    assert "test elbo (nats): <b>−4.00</b> over 1 run, with <code>beta=1 model=mlp</code>" in drawn
     assert [f">{kind} elbo</text>" in drawn for kind in ("validation", "training")] == [True, True]
     by_beta = drawn[drawn.index("<h3>By beta</h3>") : drawn.index("<h3>By model</h3>")]
     assert re.findall(r"</span>(\S+)</span>", by_beta) == ["model=mlp", "model=conv"]
