@@ -96,7 +96,7 @@ def gather(folders: Sequence[Path]) -> Gathered:
     Raises:
         UserError: when a folder is not a sweep.
     """
-    # a sweep that is given twice is read once, or its runs would count as more seeds
+    # read a sweep only once even if it is given twice, or its runs would count as additional seeds
     sweeps = [load(folder) for folder in {Path(f).expanduser().resolve(): f for f in folders}.values()]
     configs = {folder: _config(folder) for sweep in sweeps for job in sweep.jobs for folder in [sweep.folder / job.folder]}
     runs = [_run(sweep, job, configs[sweep.folder / job.folder]) for sweep in sweeps for job in sweep.jobs]
