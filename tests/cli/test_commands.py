@@ -185,7 +185,7 @@ def test_a_split_of_few_images_is_drawn_and_scattered_under_its_own_name(runner:
         ("generate", ["run={run}", "what=manifold"], "latent_dim=3"),
         ("generate", ["run={run}", "what=samples", "traversals.reach=2"], "traversals.reach=2 would have no effect"),
         ("generate", ["run={run}", "traversals.reach=0"], "traversals.reach=0"),
-        ("generate", ["run={run}", "what=traversals", "traversals.image=500"], "test has 500"),
+        ("generate", ["run={run}", "what=traversals", "traversals.image=500"], "test has only 500"),
     ],
 )
 def test_wrong_requests_end_with_one_sentence(runner: Runner, command: str, arguments: list[str], sentence: str) -> None:
