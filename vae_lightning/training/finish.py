@@ -14,6 +14,7 @@ from vae_lightning.evaluation.metrics import VALIDATION_METRICS
 from vae_lightning.models.vae import VAE
 from vae_lightning.plots.projector import write_projection
 from vae_lightning.runs.checkpoint_files import LAST
+from vae_lightning.runs.checkpoint_schema import check_tensors
 from vae_lightning.runs.console import describe_paths, results_table
 from vae_lightning.runs.folder import CHECKPOINTS, read_checkpoint
 from vae_lightning.runs.results import RESULTS_SCHEMA_VERSION, write_results
@@ -35,7 +36,9 @@ def finish(run: TrainingContext) -> float:
     checkpoint = best_checkpoint(folder)
     progress = end_of_training(folder, module, run.trainer)
     if checkpoint is not None:
-        module.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
+        weights = read_checkpoint(checkpoint)["state_dict"]
+        check_tensors(checkpoint, weights, module.state_dict())
+        module.load_state_dict(weights)
     for logger in loggers:
         if isinstance(logger, TensorBoard):
             logger.training_ended()
