@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import zipfile
 from collections.abc import Mapping
@@ -75,7 +76,7 @@ class Rank(msgspec.Struct):
 class Group(msgspec.Struct):
     """One of the optimizer's groups of parameters."""
 
-    lr: float | Tensor
+    lr: Any  # a number, or a tensor of one
     params: list[Count]
 
 
@@ -201,13 +202,16 @@ def check_resumable(path: Path, content: Mapping[str, Any]) -> None:
     """
     try:
         found = msgspec.convert(dict(content), Resumable)
-    except (ValueError, RecursionError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(path, one_reason(error)) from error
     place, rank = found.position, found.ranks[0]
     if place.layout.get("processes") != len(found.ranks):
         raise damaged(path, f"it has the states of {len(found.ranks)} processes, not {place.layout.get('processes')}")
     if place.epoch != found.epoch and place.epoch != found.epoch + 1:
         raise damaged(path, f"position.epoch is {place.epoch}, but epoch is {found.epoch}")
+    for group in (group for state in found.optimizer_states for group in state.param_groups):
+        if not is_number(group.lr) or group.lr < 0:
+            raise damaged(path, f"its learning rate is {format_value(str(group.lr))}")
     if any(not path_in_folder(name) for name in found.files):
         raise damaged(path, "files names a file outside of the run folder")
     for each in found.ranks:
@@ -223,6 +227,13 @@ def check_resumable(path: Path, content: Mapping[str, Any]) -> None:
             raise damaged(path, f"callbacks.{format_value(name)} counts in something else than integers")
     if place.batch and not rank.means.sums:
         raise damaged(path, f"it has no running means after {place.batch} batches")
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number; a tensor of one counts, True does not."""
+    if isinstance(value, Tensor):
+        return value.numel() == 1 and value.is_floating_point() and bool(torch.isfinite(value).all())
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def path_in_folder(name: str) -> bool:
