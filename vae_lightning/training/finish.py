@@ -7,18 +7,15 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
-from vae_lightning.data.base import Images
-from vae_lightning.data.sampler import OrderedBatches
-from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
+from vae_lightning.evaluation.elbo import SplitSums
 from vae_lightning.evaluation.metrics import VALIDATION_METRICS
-from vae_lightning.models.vae import VAE
 from vae_lightning.plots.projector import write_projection
 from vae_lightning.runs.checkpoint_files import LAST
 from vae_lightning.runs.checkpoint_schema import check_tensors
 from vae_lightning.runs.console import describe_paths, results_table
 from vae_lightning.runs.folder import CHECKPOINTS, read_checkpoint
 from vae_lightning.runs.results import RESULTS_SCHEMA_VERSION, write_results
-from vae_lightning.training.callbacks.figures import draw_pictures, save_pictures
+from vae_lightning.training.callbacks.figures import draw_pictures, save_pictures, split_sums
 from vae_lightning.training.context import TrainingContext
 from vae_lightning.training.loggers import TensorBoard
 from vae_lightning.training.module import VAEModule
@@ -84,12 +81,6 @@ def best_checkpoint(folder: Path) -> Path | None:
         if path.exists():
             return path
     return None
-
-
-def split_sums(vae: VAE, split: Images, name: str, batch_size: int) -> SplitSums:
-    device = next(vae.parameters()).device
-    batches = (split[places].to(device) for places in OrderedBatches(len(split), batch_size))
-    return evaluate_elbo(vae, batches, name)
 
 
 def collect_results(run: TrainingContext, sums: dict[str, SplitSums], progress: dict[str, int]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from vae_lightning.runs.console import RunLog
 from vae_lightning.training import silence_warnings as quiet  # noqa: F401
 from vae_lightning.training.build import assemble, make_trainer
 from vae_lightning.training.checkpoint_check import check_fits, explain_restoring
+from vae_lightning.training.checkpoint_state import cuda_note
 from vae_lightning.training.context import SweepJob, TrainingContext
 from vae_lightning.training.finish import finish, score
 from vae_lightning.training.overhead import low_overhead
@@ -84,7 +85,7 @@ def _fit(
     run = TrainingContext(config, folder, module, data, trainer, report)
     if is_first_process():
         write_run_header(run, start)
-        for note in notes:
+        for note in notes if start is None else [*notes, *cuda_note(start.content["ranks"], trainer.strategy.root_device)]:
             report.say(note)
     prepare_launcher(trainer, folder)
     restoring = nullcontext() if start is None else explain_restoring(start.checkpoint)
