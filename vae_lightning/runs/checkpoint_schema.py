@@ -160,19 +160,17 @@ def _is_ordinary(value: Tensor) -> bool:
 def check_tensors(path: Path, found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> None:
     """Compares weights and buffers with those that they are loaded into.
 
-    Real numbers may have another precision, since a run with `trainer.precision=bf16-true` saves its weights that way.
-
     Raises:
-        RunError: one is missing, unknown, of another shape, or integer or complex where a real number belongs.
+        RunError: one is missing or unknown, or has another shape or type: torch would cast integers and complex numbers.
     """
     for name in [*expected, *found]:
         if name not in found or name not in expected:
             wrong = "is missing" if name in expected else "is unknown"
             raise RunError(f"{path} does not match the model that its config.yaml describes: {format_value(name)} {wrong}.")
-        check_tensor(path, name, found[name], expected[name], any_precision=True)
+        check_tensor(path, name, found[name], expected[name])
 
 
-def check_tensor(path: Path, name: str, found: Any, expected: Tensor, any_precision: bool = False) -> None:
+def check_tensor(path: Path, name: str, found: Any, expected: Tensor) -> None:
     """Compares one tensor with the one that it is loaded into. RunError if shape or type differ."""
     if not isinstance(found, Tensor):
         raise damaged(path, f"{format_value(name)} is not a tensor")
@@ -181,10 +179,7 @@ def check_tensor(path: Path, name: str, found: Any, expected: Tensor, any_precis
             f"{path} does not match the model that its config.yaml describes: {format_value(name)} has the shape "
             f"{tuple(found.shape)}, not {tuple(expected.shape)}."
         )
-    alike = found.dtype == expected.dtype or (
-        any_precision and found.is_floating_point() and expected.is_floating_point() and found.itemsize > 1
-    )
-    if not alike:
+    if found.dtype != expected.dtype:
         raise damaged(path, f"{format_value(name)} is of the type {found.dtype}, not {expected.dtype}".replace("torch.", ""))
 
 

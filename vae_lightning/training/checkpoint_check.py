@@ -96,7 +96,7 @@ def check_optimizer(path: Path, content: Mapping[str, Any], module: VAEModule) -
 def fresh_optimizer(module: VAEModule, weights: Mapping[str, Tensor]) -> tuple[Optimizer, LRScheduler | None]:
     """The run's optimizer and schedule on zeros of the shapes of the parameters, after a step with gradients of zero.
 
-    The zeros have the precision of the checkpoint's weights, which is that of its moments.
+    The zeros have the shapes and types of the checkpoint's weights, which were compared with those of the model before.
     """
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     groups = [
@@ -160,8 +160,9 @@ def check_schedules(path: Path, found: Mapping[str, Any], module: VAEModule) -> 
     """The state of β's schedule and of those in the model and the objective."""
     check_kind(path, "schedules", found, {name: schedule.state_dict() for name, schedule in module.schedules().items()})
     for name, state in found.items():
-        if not (state.get("steps_per_unit") or 1) > 0:
-            raise damaged(path, f"schedules.{name}.steps_per_unit is {state['steps_per_unit']}")
+        steps = state.get("steps_per_unit")
+        if steps is not None and not steps > 0:
+            raise damaged(path, f"schedules.{name}.steps_per_unit is {steps}")
 
 
 def check_callbacks(path: Path, found: Mapping[str, Any], trainer: Trainer) -> None:
@@ -215,8 +216,10 @@ def check_kind(path: Path, name: str, found: Any, own: Any, least: float = -math
         fits = found is None or is_number(found) or (isinstance(found, str) and len(found) < 1000)
     elif isinstance(own, bool | str):
         fits = type(found) is type(own)
+    elif isinstance(own, int | float):
+        fits = (is_number(found) and found >= least) or (not math.isfinite(own) and isinstance(found, float))
     else:
-        fits = is_number(own) == is_number(found) and (not is_number(found) or found >= least)
+        fits = type(found) is type(own)
     if not fits:
         raise damaged(path, f"{name} is not what this run keeps there")
 
