@@ -9,6 +9,9 @@ import pytest
 
 from tests.hostile.folders import RUNS
 from tests.running import SHORT, Runner, train_once
+from vae_lightning.errors import RunError
+from vae_lightning.runs.folder import find_run
+from vae_lightning.runs.results import add_to_results
 
 REFUSED = {
     "moments of another shape": "has the shape (3,)",
@@ -55,6 +58,14 @@ def test_what_was_changed_is_refused_before_the_run_is_touched(runner: Runner, r
     assert REFUSED[name] in outcome.err
     assert outcome.err.count("\n") == 1
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != ".lock"} == before
+
+
+def test_a_metric_that_is_not_finite_is_not_written(run: Path) -> None:
+    found = find_run(run)
+    for value in (float("nan"), [1.0, float("inf")], {"10": float("-inf")}):
+        with pytest.raises(RunError, match=r"best.ckpt gives NaN or infinity in nll: nothing is written to results.json"):
+            add_to_results(found, "test", {"elbo": 1.0, "nll": value})
+    add_to_results(found, "test", {"nll": 1.0, "unknown": None})
 
 
 @pytest.mark.parametrize(
