@@ -8,7 +8,7 @@ BYTECODE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
 .DEFAULT_GOAL := help
 .PHONY: help install train evaluate generate explore export report tensorboard test test-slow lint format lock \
-  docs docs-figures docs-variants results bench bench-sweep chaos clean
+  docs docs-figures docs-variants results bench bench-sweep gpu-check chaos clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -86,6 +86,9 @@ bench: install ## compare training speed with a bare loop and pythae
 
 bench-sweep: install ## measure a sweep's overhead, and 200 jobs in a row
 	$(BIN)/python benchmarks/sweep.py $(ARGS)
+
+gpu-check: install ## train, kill, resume and measure on a GPU, in under 8 minutes
+	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
 
 chaos: install ## kill and break runs; results in docs/reliability.md
 	$(BIN)/python -m tests.chaos.campaign $(ARGS)

@@ -26,7 +26,10 @@ def differences(one: Path, other: Path) -> list[str]:
     first, second = (json.loads((folder / "results.json").read_text()) for folder in (one, other))
     found += [f"results.json: {name}" for name in RESULTS if first.get(name) != second.get(name)]
     for name in ("best.ckpt", "last.ckpt"):
-        contents = [torch.load(folder / "checkpoints" / name, weights_only=True) for folder in (one, other)]
+        paths = [folder / "checkpoints" / name for folder in (one, other)]
+        if not any(path.exists() for path in paths):  # a run that was never validated has no best one
+            continue
+        contents = [torch.load(path, weights_only=True) for path in paths]
         found += [f"{name}: {place}" for place in unequal(*contents)]
     entries = [tensorboard(folder) for folder in (one, other)]
     found += [f"TensorBoard: {entry}" for entry in (entries[0] - entries[1]) + (entries[1] - entries[0])]

@@ -5,9 +5,11 @@ Each function changes a copy of a small run (`run`) or sweep; `victim` is a fold
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,7 +221,7 @@ def _(run: Path, victim: Path) -> None:
 # -------------------------------------------------------------------- checkpoints
 
 
-def checkpoint(change: Callable[[dict[str, Any], Path], None]) -> Hostile:
+def checkpoint(change: Callable[[dict[str, Any], Path], Any]) -> Hostile:
     """Both checkpoints of the run, changed and written again whole."""
 
     def make(run: Path, victim: Path) -> None:
@@ -250,6 +252,16 @@ def _set(content: dict[str, Any], *path: Any) -> None:
     for key in keys:
         node = node[key]
     node[last] = value
+
+
+def _states(content: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(content["optimizer_states"][0]["state"].values())
+
+
+def _in_itself() -> list[Any]:
+    content: list[Any] = []
+    content.append(content)
+    return content
 
 
 for _name, _change in (
@@ -283,9 +295,88 @@ for _name, _change in (
     ("callbacks of another kind", lambda c, v: _set(c, "callbacks", {"best": 3, "last": None})),
     ("loops of another kind", lambda c, v: _set(c, "loops", {})),
     ("a global step that is a text", lambda c, v: _set(c, "global_step", "x")),
+    ("a NumPy state that reads beyond its end", lambda c, v: _set(c, "ranks", 0, "random", "numpy", 2, 10**6)),
+    ("an endless weight made of one number", lambda c, v: _set(c, "state_dict", "vae.x", torch.zeros(1).expand(2**40))),
+    ("an endless moment made of one number", lambda c, v: _moments(c, lambda m: torch.zeros(1).expand(2**40))),
+    ("moments of another precision", lambda c, v: _moments(c, lambda m: m.double())),
+    ("moments that are sparse", lambda c, v: _moments(c, lambda m: m.to_sparse())),
+    ("a moment too many", lambda c, v: _set(c, "optimizer_states", 0, "state", 99, {"exp_avg": torch.zeros(2)})),
+    ("a moment of another name", lambda c, v: _states(c)[0].update(x=_states(c)[0].pop("exp_avg"))),
+    ("betas that are three", lambda c, v: _set(c, "optimizer_states", 0, "param_groups", 0, "betas", (0.9, 0.9, 0.9))),
+    ("an optimizer that maximises", lambda c, v: _set(c, "optimizer_states", 0, "param_groups", 0, "maximize", True)),
+    ("parameters in another order", lambda c, v: c["optimizer_states"][0]["param_groups"][0]["params"].reverse()),
+    ("a learning rate that is negative", lambda c, v: _set(c, "optimizer_states", 0, "param_groups", 0, "lr", -1.0)),
+    ("a learning rate that is infinite", lambda c, v: _set(c, "optimizer_states", 0, "param_groups", 0, "lr", float("inf"))),
+    ("a global step beyond 64 bits", lambda c, v: _set(c, "global_step", 10**5000)),
+    ("a global step of another run", lambda c, v: _set(c, "global_step", 10**6)),
+    ("a position far ahead", lambda c, v: c.update(epoch=10**9, position={**c["position"], "epoch": 10**9})),
+    ("a layout without processes", lambda c, v: _set(c, "position", "layout", {})),
+    ("a data position of another kind", lambda c, v: _set(c, "VAEDataModule", {"x": 1})),
+    ("progress that is negative", lambda c, v: _set(c, "loops", "fit_loop", "epoch_progress", "current", "ready", -5)),
+    ("progress that is a text", lambda c, v: _set(c, "loops", "fit_loop", "epoch_progress", "x")),
+    ("a version that is none", lambda c, v: _set(c, "pytorch-lightning_version", "x" * 100)),
+    ("no version", lambda c, v: c.pop("pytorch-lightning_version")),
+    ("a schedule of no length", lambda c, v: _set(c, "schedules", "beta", "steps_per_unit", 0)),
+    ("learning rate schedules that nobody has", lambda c, v: _set(c, "lr_schedulers", [{"optimizer": 1}])),
+    ("a best score that is a list", lambda c, v: _set(c, "callbacks", "best", "best", [1])),
+    ("early stopping that counts in texts", lambda c, v: _set(c, "callbacks", "x", {"wait_count": "1", "patience": 3})),
+    ("images that are no number", lambda c, v: _set(c, "images", "x")),
+    ("a history of texts", lambda c, v: _set(c, "recorder", "history", {"val": {"elbo": "<script>"}})),
+    ("seconds that are negative", lambda c, v: _set(c, "recorder", "seconds", -1.0)),
+    ("weights that are texts", lambda c, v: _set(c, "state_dict", dict.fromkeys(c["state_dict"], "x"))),
+    ("weights of eight bits", lambda c, v: _weights(c, lambda w: w.to(torch.float8_e4m3fn))),
+    ("weights that are not finite", lambda c, v: _weights(c, lambda w: w * float("nan"))),
+    ("a million values", lambda c, v: _set(c, "recorder", "shown", {str(i): [0.0] * 100 for i in range(30_000)})),
+    ("a list in itself", lambda c, v: _set(c, "extra", _in_itself())),
+    ("a list that is a list", lambda c, v: _set(c, "state_dict", [])),
     ("a deep nest", lambda c, v: _set(c, "recorder", {"a": json.loads("[" * 300 + "]" * 300)})),
 ):
     RUNS[f"checkpoint: {_name}"] = checkpoint(_change)
+
+
+def archive(change: Callable[[Path], object]) -> Hostile:
+    """Both checkpoints of the run, changed as files."""
+
+    def make(run: Path, victim: Path) -> None:
+        for path in (run / "checkpoints").glob("*.ckpt"):
+            change(path)
+
+    return make
+
+
+def _compressed(path: Path) -> None:
+    with zipfile.ZipFile(path) as old:
+        parts = {part.filename: old.read(part) for part in old.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, content in parts.items():
+            new.writestr(name, content)
+        new.writestr("archive/data/bomb", bytes(100 * 2**20))
+
+
+def _overlapping(path: Path) -> None:
+    """Many names for the same bytes."""
+    with zipfile.ZipFile(path, "a") as file:
+        whole = max(file.infolist(), key=lambda part: part.file_size)
+        for i in range(50):
+            part = copy.copy(whole)
+            part.filename = f"archive/data/x{i}"
+            file.filelist.append(part)
+        file._didModify = True  # type: ignore[attr-defined]
+
+
+def _huge(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(40 * 2**30)  # a sparse file
+
+
+RUNS["checkpoint: a compressed archive"] = archive(_compressed)
+RUNS["checkpoint: an archive whose parts overlap"] = archive(_overlapping)
+RUNS["checkpoint: forty gigabytes of nothing"] = archive(_huge)
+RUNS["checkpoint: an empty file"] = archive(lambda path: path.write_bytes(b""))
+RUNS["checkpoint: a pickle without an archive"] = archive(
+    lambda path: torch.save(torch.load(path, weights_only=True), path, _use_new_zipfile_serialization=False)
+)
+RUNS["checkpoint: an archive of something else"] = archive(lambda path: zipfile.ZipFile(path, "w").close())
 
 
 # -------------------------------------------------------------------- sweeps

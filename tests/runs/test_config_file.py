@@ -296,7 +296,8 @@ def test_pickles_that_call_are_not_read(tmp_path: Path) -> None:
         for content in (evil, {"state_dict": evil}, {"state_dict": {"vae.x": evil}}, {"state_dict": {}, "hyper": [evil]}):
             for new in (True, False):
                 torch.save(content, path, _use_new_zipfile_serialization=new)
-                with pytest.raises(RunError, match=r"holds more than tensors and plain data \(or is damaged\), and is not read"):
+                said = r"holds more than tensors and plain data \(or is damaged\), and is not read" if new else "is damaged"
+                with pytest.raises(RunError, match=said):
                     read_checkpoint(path)
             path.write_bytes(pickle.dumps(content))
             with pytest.raises(RunError, match=r"is not read|is damaged"):

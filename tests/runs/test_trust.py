@@ -76,7 +76,7 @@ def test_what_is_trusted_is_taken_as_it_stands(
 def test_what_is_left_out(run: Path, place: str, value: Any, left_out: list[str]) -> None:
     content = yaml.safe_load((run / "config.yaml").read_text())
     content["trainer"]["profiler"] = None
-    config = OmegaConf.create(content)
+    config: Any = OmegaConf.create(content)
     OmegaConf.update(config, place, value, merge=False, force_add=True)
     safe, found = restrict(config)
     assert found == left_out

@@ -152,3 +152,13 @@ def test_every_process_sees_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_values_out_of_range_are_refused(kind: type[FeedbackSchedule], bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidValue, match=f"^{list(bad)[-1]}="):
         kind(**bad)
+
+
+@pytest.mark.parametrize("schedule", [GECO(), Control(), Control(target=Linear(value=10))])
+def test_the_state_is_on_the_device_of_the_model_from_the_first_step(schedule: FeedbackSchedule) -> None:
+    """Otherwise a compiled step is compiled twice. The device without memory stands for a GPU."""
+    schedule.begin(RUN)
+    schedule.move_to(torch.device("meta"))
+    assert {part.device.type for part in schedule.state.values()} == {"meta"}
+    assert isinstance(beta := schedule(0), Tensor)
+    assert beta.device.type == "meta"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -26,3 +28,15 @@ def test_runs_of_other_seeds_see_the_same_images_in_another_order(mnist5k: dict[
     assert torch.equal(first.images, one.splits["train"].images[first.examples])
     assert [len(batch.images) for batch in one.val_dataloader()] == [500]
     assert torch.equal(next(iter(one.val_dataloader())).images, one.splits["val"].images)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_memory_is_pinned_for_a_trainer_on_a_gpu_only(
+    mnist5k: dict[str, Images], device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on a machine that has one: pinning would start CUDA."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    module = served(mnist5k, "dynamic", 0)
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    module.trainer = SimpleNamespace(strategy=strategy, global_rank=0, world_size=1)  # type: ignore[assignment]
+    assert module.val_dataloader().pin_memory == (device == "cuda")

@@ -27,7 +27,7 @@ from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.runs.folder import create_folder
 from vae_lightning.training import checkpoint_state
-from vae_lightning.training.checkpoint_state import Resumed, random_states, restore_random_states
+from vae_lightning.training.checkpoint_state import Resumed, cuda_note, random_states, restore_random_states
 from vae_lightning.training.data_position import Position
 from vae_lightning.training.finish import log_results, score
 from vae_lightning.training.resume import ResumePoint, already_finished, find_resume_point, roll_back_to_checkpoint
@@ -330,7 +330,8 @@ def test_a_run_resumed_from_an_earlier_checkpoint_deletes_the_later_ones(tmp_pat
         run = alone(tmp_path / name)
         checkpoints = run / "checkpoints"
         content = (checkpoints / f"{name}.ckpt").read_bytes()
-        assert roll_back_to_checkpoint(find_resume_point(str(checkpoints / f"{name}.ckpt"), [])) == []
+        notes = roll_back_to_checkpoint(find_resume_point(str(checkpoints / f"{name}.ckpt"), []))
+        assert all(note.startswith("Removed what was begun after the checkpoint") for note in notes)
         assert (checkpoints / "last.ckpt").read_bytes() == content
         assert (checkpoints / "previous.ckpt").exists() is previous_stays
 
@@ -404,6 +405,7 @@ class Devices:
         self.generators = [torch.Generator().manual_seed(i) for i in range(count)]
         for name, function in {
             "is_available": lambda: True,
+            "is_initialized": lambda: True,
             "device_count": lambda: len(self.generators),
             "get_rng_state_all": lambda: [generator.get_state() for generator in self.generators],
             "set_rng_state_all": self.set,
@@ -430,6 +432,50 @@ def test_the_random_states_of_each_cuda_device_are_kept(tmp_path: Path, monkeypa
     fewer = Devices(monkeypatch, count=1)
     restore_random_states(states)
     assert fewer.drawn() == Devices(monkeypatch, count=1).drawn(), "of other devices: not restored"
+
+
+def test_a_run_on_the_cpu_does_not_start_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: pytest.fail("this would start CUDA"))
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", lambda _: pytest.fail("this would start CUDA"))
+    states = random_states()
+    assert states["cuda"] == []
+    restore_random_states({**states, "cuda": [torch.get_rng_state()]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "now", "notes"), [("cuda", 2, 2, 0), ("cuda", 2, 1, 1), ("cpu", 2, 2, 1), ("cpu", 0, 2, 0)]
+)
+def test_another_number_of_gpus_is_mentioned(
+    kind: str, before: int, now: int, notes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: now)
+    found = cuda_note([{"random": {"cuda": [None] * before}}], torch.device(kind))
+    assert len(found) == notes
+    assert all(f"random states of {before} CUDA devices" in note for note in found)
+
+
+MEASURED_EARLIER = (
+    "callbacks=default", "callbacks.progress=null", "callbacks.film=null", "callbacks.last.every_n_steps=1",
+    "trainer.max_epochs=1", "trainer.limit_train_batches=24",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "step"),
+    [
+        (("trainer.val_check_interval=0.3",), 23),
+        (("trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=17"), 20),
+        (("trainer.check_val_every_n_epoch=2",), 20),
+    ],
+)
+def test_pictures_do_not_depend_on_a_validation_before_the_kill(tmp_path: Path, more: tuple[str, ...], step: int) -> None:
+    """They are drawn after the epoch, from what the weights of that moment measure."""
+    settings = (*MEASURED_EARLIER, *more)
+    left, resumed = forks.left_alone(*SHORT, *settings), killed(tmp_path / "b", *settings, at=(step,))
+    assert compare.differences(left, resumed) == []
+    drawn = {tag for _, tag, at, _ in compare.tensorboard(resumed) if at == 24}
+    assert {"reconstructions", "samples", "kl_per_dimension"} <= drawn
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -8,7 +8,6 @@ import pickle
 import secrets
 import shutil
 import time
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,9 @@ from vae_lightning.config.build import build_vae
 from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, format_value
 from vae_lightning.models.vae import VAE
+from vae_lightning.noise import StreamNoise
 from vae_lightning.runs.checkpoint_files import is_intact
+from vae_lightning.runs.checkpoint_schema import check_data, check_file, check_finite, check_tensors
 from vae_lightning.runs.config_file import is_own_run, read_config
 from vae_lightning.runs.config_upgrade import SCHEMA_VERSION as SCHEMA_VERSION
 from vae_lightning.runs.trust import check_folder
@@ -180,15 +181,22 @@ def load_vae(run: Run) -> VAE:
     weights = {
         k.removeprefix("vae."): v for k, v in read_checkpoint(run.checkpoint)["state_dict"].items() if k.startswith("vae.")
     }
-    if not all(bool(torch.isfinite(v).all()) for v in weights.values() if v.is_floating_point()):
-        raise RunError(
-            f"{run.checkpoint} has weights that are not finite, since its training diverged: try the other checkpoint."
-        )
-    try:
-        vae.load_state_dict(weights)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise RunError(f"{run.checkpoint} does not match the model that {run.folder / 'config.yaml'} describes.") from error
-    return vae.eval().requires_grad_(False)
+    check_tensors(run.checkpoint, weights, vae.state_dict())
+    check_finite(run.checkpoint, weights)
+    vae.load_state_dict(weights)
+    vae = vae.eval().requires_grad_(False)
+    if not gives_numbers(vae):
+        raise RunError(f"{run.checkpoint} has weights that give NaN or infinity: try the other checkpoint.")
+    return vae
+
+
+def gives_numbers(vae: VAE) -> bool:
+    """Whether samples from the prior, and the codes of the images they are decoded to, are finite."""
+    condition = torch.zeros(2, dtype=torch.long) if vae.condition.classes else None
+    noise = StreamNoise(torch.Generator(), 0)
+    with torch.no_grad():
+        images = vae.sample(2, noise, condition)
+        return bool(torch.isfinite(images).all()) and bool(torch.isfinite(vae.encode(images, condition).mean).all())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -197,23 +205,20 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         RunError: it is damaged, or holds anything else.
     """
+    check_file(path)
     try:
-        if zipfile.is_zipfile(path) and not is_intact(path):
+        if not is_intact(path):
             raise RuntimeError("a checksum is wrong")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RunError(f"{path} holds more than tensors and plain data (or is damaged), and is not read.") from error
     except Exception as error:  # random bytes can raise any exception in torch.load
         raise RunError(f"{path} is damaged and cannot be read: try the other checkpoint beside it.") from error
+    check_data(path, content)
     weights = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(k, str) and _is_weight(v) for k, v in weights.items()):
+    if not isinstance(weights, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in weights.items()):
         raise RunError(f"{path} is not a checkpoint of this framework.")
     return content
-
-
-def _is_weight(value: Any) -> bool:
-    """Whether it is a dense tensor with data, as every weight is."""
-    return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_meta and not value.is_quantized
 
 
 def _runs_below(start: Path) -> str:

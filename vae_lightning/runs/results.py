@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,24 @@ def add_to_results(run: Run, name: str, values: dict[str, Any]) -> Path:
     """Adds values to the entry `name` (test, test_last …) of `results.json`, without earlier ones that they outdate.
 
     Raises:
-        RunError: the file is damaged or cannot be written.
+        RunError: the file is damaged or cannot be written, or a value is not finite.
     """
     path = run.inside("results.json")
+    if bad := [metric for metric, value in values.items() if not all_finite(value)]:
+        raise RunError(f"{run.checkpoint} gives NaN or infinity in {', '.join(bad[:5])}: nothing is written to results.json.")
     try:
         results = run.results()
         write_json(path, {**results, name: {**drop_outdated(results.get(name, {}), values), **values}})
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be written ({error}).") from error
     return path
+
+
+def all_finite(value: Any) -> bool:
+    """Whether no number in a value, a list or a mapping of them, is NaN or infinite, which JSON cannot hold."""
+    if isinstance(value, dict | list | tuple):
+        return all(map(all_finite, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def add_to_tensorboard(run: Run, name: str) -> None:

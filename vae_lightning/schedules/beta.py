@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from vae_lightning.errors import InvalidValue, check_choice, check_number
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 UNITS = ("fraction", "epoch", "step")
@@ -64,6 +65,9 @@ class Schedule(ABC):
         """Set the length of a unit, once: a resumed or extended run keeps the first."""
         if self.steps_per_unit is None:
             self.steps_per_unit = run.steps_per(self.unit)
+
+    def move_to(self, device: torch.device) -> None:  # noqa: B027  most schedules have no tensors
+        """Move the state to the device of the model, if it is made of tensors: before the first step, so that all are alike."""
 
     def __call__(self, step: int) -> float | Tensor:
         if self.steps_per_unit is None:

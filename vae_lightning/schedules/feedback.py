@@ -37,6 +37,9 @@ class FeedbackSchedule(Schedule):
     def at(self, time: float) -> float:
         return float(self.beta(self.state))
 
+    def move_to(self, device: torch.device) -> None:
+        self.state = {name: part.to(device) for name, part in self.state.items()}
+
     def observe(self, losses: Mapping[str, Tensor]) -> None:
         value = mean_over_ranks(losses[self.observed].detach().float())
         self.state = self.update({name: part.to(value.device) for name, part in self.state.items()}, value)

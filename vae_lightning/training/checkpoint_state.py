@@ -7,6 +7,7 @@ files. `checkpoint_state` collects it; `Resumed` restores it when training begin
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,10 @@ class Resumed:
 
 
 def random_states() -> dict[str, Any]:
-    """The states of the generators of Python, NumPy, torch on the CPU, and torch on each CUDA device of this process."""
+    """The states of the generators of Python, NumPy, torch on the CPU, and torch on each CUDA device, if the process uses CUDA.
+
+    Asking for the states of CUDA would start it, also in a run on the CPU.
+    """
     version, words, gauss = random.getstate()
     state: Any = np.random.get_state()  # noqa: NPY002
     kind, numpy_words, position, has_gauss, numpy_gauss = state
@@ -99,7 +103,7 @@ def random_states() -> dict[str, Any]:
         "python": [version, list(words), gauss],
         "numpy": [kind, numpy_words.tolist(), int(position), int(has_gauss), float(numpy_gauss)],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
     }
 
 
@@ -117,5 +121,16 @@ def restore_random_states(states: dict[str, Any]) -> None:
     kind, numpy_words, *rest = states["numpy"]
     np.random.set_state((kind, np.array(numpy_words, dtype=np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(states["torch"].cpu())
-    if torch.cuda.is_available() and torch.cuda.device_count() == len(states["cuda"]):
+    if torch.cuda.is_initialized() and torch.cuda.device_count() == len(states["cuda"]):
         torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+
+
+def cuda_note(ranks: Sequence[dict[str, Any]], device: torch.device) -> list[str]:
+    """A message if the random states of CUDA cannot be restored, since the number of devices has changed."""
+    before, now = len(ranks[0]["random"]["cuda"]), torch.cuda.device_count() if device.type == "cuda" else 0
+    if before == now:
+        return []
+    return [
+        f"The checkpoint has the random states of {before} CUDA devices and this run uses {now}: they are not restored. Only "
+        "code of your own that draws random numbers on the GPU is affected."
+    ]

@@ -95,7 +95,7 @@ class VAEDataModule(LightningDataModule):
             collate_fn=_as_it_is,  # type: ignore[arg-type]
             num_workers=self.data.num_workers,
             persistent_workers=False,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             # a generator of its own: starting an epoch does not advance torch's global generator
             generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader")),
         )

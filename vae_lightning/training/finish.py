@@ -7,17 +7,15 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
-from vae_lightning.data.base import Images
-from vae_lightning.data.sampler import OrderedBatches
-from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
+from vae_lightning.evaluation.elbo import SplitSums
 from vae_lightning.evaluation.metrics import VALIDATION_METRICS
-from vae_lightning.models.vae import VAE
 from vae_lightning.plots.projector import write_projection
 from vae_lightning.runs.checkpoint_files import LAST
+from vae_lightning.runs.checkpoint_schema import check_tensors
 from vae_lightning.runs.console import describe_paths, results_table
 from vae_lightning.runs.folder import CHECKPOINTS, read_checkpoint
 from vae_lightning.runs.results import RESULTS_SCHEMA_VERSION, write_results
-from vae_lightning.training.callbacks.figures import draw_pictures, save_pictures
+from vae_lightning.training.callbacks.figures import draw_pictures, save_pictures, split_sums
 from vae_lightning.training.context import TrainingContext
 from vae_lightning.training.loggers import TensorBoard
 from vae_lightning.training.module import VAEModule
@@ -35,7 +33,9 @@ def finish(run: TrainingContext) -> float:
     checkpoint = best_checkpoint(folder)
     progress = end_of_training(folder, module, run.trainer)
     if checkpoint is not None:
-        module.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
+        weights = read_checkpoint(checkpoint)["state_dict"]
+        check_tensors(checkpoint, weights, module.state_dict())
+        module.load_state_dict(weights)
     for logger in loggers:
         if isinstance(logger, TensorBoard):
             logger.training_ended()
@@ -81,12 +81,6 @@ def best_checkpoint(folder: Path) -> Path | None:
         if path.exists():
             return path
     return None
-
-
-def split_sums(vae: VAE, split: Images, name: str, batch_size: int) -> SplitSums:
-    device = next(vae.parameters()).device
-    batches = (split[indices].to(device) for indices in OrderedBatches(len(split), batch_size))
-    return evaluate_elbo(vae, batches, name)
 
 
 def collect_results(run: TrainingContext, sums: dict[str, SplitSums], progress: dict[str, int]) -> dict[str, Any]:

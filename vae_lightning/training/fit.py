@@ -13,6 +13,8 @@ from vae_lightning.runs.checkpoint_files import LAST
 from vae_lightning.runs.console import RunLog
 from vae_lightning.training import silence_warnings as quiet  # noqa: F401
 from vae_lightning.training.build import assemble, make_trainer
+from vae_lightning.training.checkpoint_check import check_fits, explain_restoring
+from vae_lightning.training.checkpoint_state import cuda_note
 from vae_lightning.training.context import SweepJob, TrainingContext
 from vae_lightning.training.finish import finish, score
 from vae_lightning.training.overhead import low_overhead
@@ -77,14 +79,17 @@ def _fit(
     module.recorder.began = began
     start = start and reread_checkpoint(start)
     trainer = make_trainer(config, folder, start, job)  # refuses wrong settings before any file of a run is changed
+    if start is not None:
+        check_fits(start.checkpoint, start.content, module, trainer)
     notes = [] if start is None or not is_first_process() else roll_back_to_checkpoint(start)
     run = TrainingContext(config, folder, module, data, trainer, report)
     if is_first_process():
         write_run_header(run, start)
-        for note in notes:
+        for note in notes if start is None else [*notes, *cuda_note(start.content["ranks"], trainer.strategy.root_device)]:
             report.say(note)
     prepare_launcher(trainer, folder)
-    with low_overhead(), interrupts.forwarded(trainer.strategy.launcher):
+    restoring = nullcontext() if start is None else explain_restoring(start.checkpoint)
+    with low_overhead(), interrupts.forwarded(trainer.strategy.launcher), restoring:
         trainer.fit(module, datamodule=data, ckpt_path=start and folder / "checkpoints" / LAST)
     if not trainer.is_global_zero:
         val = module.recorder.history.get("val")

@@ -23,19 +23,36 @@ def flushed_size(path: Path) -> int:
 def truncate_logs(folder: Path, sizes: dict[str, int]) -> list[str]:
     """Cuts the log files back to their sizes at a checkpoint, since the rest will be written again.
 
-    Files that were created later are deleted. Only files in `folder` are touched, whatever `sizes` names.
+    Files that were created later are deleted. Only log files that lie in `folder` are touched, whatever `sizes` names.
 
     Returns:
-        The names of the files that are shorter than they were at the checkpoint.
+        Messages for the user: which files are missing or shorter than they were at the checkpoint, and which were deleted.
     """
-    short = []
-    for path in [folder / "metrics.csv", *event_files(folder)]:
-        name = str(path.relative_to(folder))
-        if name in sizes:
-            if not path.exists() or path.stat().st_size < sizes[name]:
-                short.append(name)
-            else:
-                os.truncate(path, sizes[name])
-        else:
+    notes, later = [], []
+    logs = {
+        str(path.relative_to(folder)): path for path in (folder / "metrics.csv", *event_files(folder)) if lies_in(path, folder)
+    }
+    for name, path in logs.items():
+        if name not in sizes:
+            later.append(name)
             path.unlink(missing_ok=True)
-    return short
+        elif path.stat().st_size < sizes[name]:
+            notes.append(f"{name} is shorter than it was at the checkpoint: some of its rows are missing.")
+        else:
+            os.truncate(path, sizes[name])
+    missing = [name for name in sizes if name not in logs and is_log(name)]
+    notes += [f"{name} is missing: what it held until the checkpoint is lost." for name in missing]
+    if later:
+        shown = ", ".join(later[:3]) + (f" and {len(later) - 3} more" if len(later) > 3 else "")
+        notes.append(f"Removed what was begun after the checkpoint, since it will be written again: {shown}.")
+    return notes
+
+
+def is_log(name: str) -> bool:
+    """Whether it is the name of a log file of a run."""
+    return name == "metrics.csv" or Path(name).match(EVENTS)
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """Whether it is an ordinary file in the folder, and not one somewhere else that a link leads to."""
+    return path.is_file() and not path.is_symlink() and path.resolve().is_relative_to(folder.resolve())

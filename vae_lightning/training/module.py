@@ -78,6 +78,8 @@ class VAEModule(LightningModule):
         self.scheduled = {name: part for name, part in self.named_modules() if isinstance(part, ScheduledValue)}
         self.recorder = Recorder(self)
         self.resumed = Resumed()
+        self.val_sums = SplitSums(vae.latent_dim, "val")
+        self.validated_at: int | None = None  # the step of `val_sums`
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets a string or None without torch's search for parameters: Lightning sets the names of forty hooks at each step."""
@@ -188,6 +190,7 @@ class VAEModule(LightningModule):
         for name, schedule in self.schedules().items():
             with prefix_key("beta_schedule" if schedule is self.beta_schedule else name.removeprefix("vae.")):
                 schedule.begin(self.run_length())
+            schedule.move_to(self.device)
         self.generator = torch.Generator(self.device)
         if self.compile_mode != NOT_COMPILED:
             self.compiled = CompiledObjective(self.objective, self.compile_mode, self.device)
@@ -238,6 +241,7 @@ class VAEModule(LightningModule):
         # for checkpoints and early stopping, which read the trainer's metrics
         self.log_dict({f"val/{name}": float(value) for name, value in metrics.items()}, logger=False)
         if not self.trainer.sanity_checking:
+            self.validated_at = self.trainer.global_step
             self.recorder.write("val", metrics, self.trainer.global_step)
 
 

@@ -15,7 +15,7 @@ changes or when another file reaches into a library.
 from __future__ import annotations
 
 import threading
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import Strategy
@@ -84,6 +84,20 @@ def batches_done(trainer: Trainer) -> int:
     epochs: Any = trainer.fit_loop.epoch_progress.current
     batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
     return batches.processed if epochs.ready > epochs.processed else 0
+
+
+class SavedProgress(NamedTuple):
+    """The numbers of epochs and optimizer steps that were done."""
+
+    epochs: int
+    steps: int
+
+
+def saved_progress(loops: dict[str, Any]) -> SavedProgress:
+    """The progress in the entry `loops` of a checkpoint."""
+    fit = loops["fit_loop"]
+    steps = fit["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]["total"]["completed"]
+    return SavedProgress(fit["epoch_progress"]["current"]["processed"], steps)
 
 
 def batches_of_all_epochs(trainer: Trainer) -> int:

@@ -18,6 +18,7 @@ from vae_lightning.config.run_overrides import with_overrides
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.runs import folder as runs
 from vae_lightning.runs.checkpoint_files import BEST, LAST, PREVIOUS, is_intact, link_or_copy
+from vae_lightning.runs.checkpoint_schema import check_resumable
 from vae_lightning.runs.config_file import write_config
 from vae_lightning.runs.trust import check_folder, left_out_note, restrict
 
@@ -75,6 +76,7 @@ def find_resume_point(path: str, overrides: Sequence[str], trust_run_code: bool 
     reached = content.get("position")
     if not isinstance(reached, dict) or "ranks" not in content:
         raise UserError(f"resume={path}: {checkpoint} was written by another version and cannot be resumed.")
+    check_resumable(checkpoint, content)
     if not reached["resumable"]:
         raise UserError(f"resume={path}: {checkpoint.name} was written during a validation; use resume={folder}.")
     run, left_out = runs.find_run(checkpoint, trust_run_code=trust_run_code), list[str]()
@@ -164,13 +166,17 @@ def early_stopped(start: ResumePoint) -> bool:
     patience = OmegaConf.select(start.config, "callbacks.early_stopping.patience")
     states = start.content.get("callbacks", {})
     return patience is not None and any(
-        has_stopped(state, patience) for state in states.values() if isinstance(state, dict) and "wait_count" in state
+        has_stopped(state, patience)
+        for state in states.values()
+        if isinstance(state, dict) and "wait_count" in state and "patience" in state
     )
 
 
 def reread_checkpoint(start: ResumePoint) -> ResumePoint:
     """Reads the checkpoint again once the run folder is locked: until then, a killed command's processes may have replaced it."""
-    return start._replace(content=runs.read_checkpoint(start.checkpoint))
+    content = runs.read_checkpoint(start.checkpoint)
+    check_resumable(start.checkpoint, content)
+    return start._replace(content=content)
 
 
 def roll_back_to_checkpoint(start: ResumePoint) -> list[str]:
@@ -204,8 +210,7 @@ def roll_back_to_checkpoint(start: ResumePoint) -> list[str]:
     )
     config.resumes = history
     write_config(start.folder, config, sign=start.own)
-    short = truncate_logs(start.folder, start.content["files"])
-    notes = [*start.notes, *(f"{name} is shorter than it was at the checkpoint: some of its rows are missing." for name in short)]
+    notes = [*start.notes, *truncate_logs(start.folder, start.content["files"])]
     if "trainer" in {text.partition(".")[0] for text in start.overrides} and lr_is_zero(start):
         notes.append(f"{lr_is_zero(start)}: to train longer, start a new run.")
     return notes

@@ -12,8 +12,9 @@ from lightning.pytorch.loggers import Logger
 from matplotlib.figure import Figure
 
 from vae_lightning.data.base import Images
+from vae_lightning.data.sampler import OrderedBatches
 from vae_lightning.errors import check_int
-from vae_lightning.evaluation.elbo import SplitSums
+from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
 from vae_lightning.models.vae import VAE
 from vae_lightning.plots.images import save_png, to_array
 from vae_lightning.plots.registry import PICTURES, PictureContext
@@ -45,9 +46,33 @@ class Pictures(Callback):
         self.every_n_epochs = None if every_n_epochs is None else check_int("every_n_epochs", every_n_epochs)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
-        if trainer.is_global_zero and due(trainer.current_epoch + 1, self.every_n_epochs) and hasattr(pl_module, "val_sums"):
-            drawn = draw_pictures(pl_module.vae, trainer.datamodule.splits["val"], pl_module.val_sums)  # type: ignore[attr-defined]
+        if trainer.is_global_zero and due(trainer.current_epoch + 1, self.every_n_epochs) and trainer.limit_val_batches:
+            split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]
+            drawn = draw_pictures(pl_module.vae, split, validation_sums(trainer, pl_module, split))
             save_pictures(drawn, Path(trainer.default_root_dir), trainer.loggers, trainer.global_step)
+
+
+def validation_sums(trainer: Trainer, module: VAEModule, split: Images) -> SplitSums:
+    """What the model in its present state measures on the validation images.
+
+    These are the sums of the last validation if it was at this very step. After an earlier one they are measured again: its sums
+    would be of older weights, and a run that was resumed in between does not have them.
+    """
+    if module.validated_at == trainer.global_step:
+        return module.val_sums
+    size = trainer.datamodule.data.eval_batch_size  # type: ignore[attr-defined]
+    module.vae.eval()
+    try:
+        return split_sums(module.vae, split, "val", size)
+    finally:
+        module.vae.train()
+
+
+def split_sums(vae: VAE, split: Images, name: str, batch_size: int) -> SplitSums:
+    """What the model measures on all images of a split."""
+    device = next(vae.parameters()).device
+    batches = (split[places].to(device) for places in OrderedBatches(len(split), batch_size))
+    return evaluate_elbo(vae, batches, name)
 
 
 @torch.no_grad()

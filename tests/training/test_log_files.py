@@ -1,0 +1,54 @@
+"""What a resume does to the log files of a run, whatever the checkpoint says about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vae_lightning.training.log_files import truncate_logs
+
+EVENTS = "train/events.out.tfevents.1.host"
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """A run folder with a file of metrics and one of events, 10 bytes each."""
+    run = tmp_path / "run"
+    (run / "train").mkdir(parents=True)
+    for name in ("metrics.csv", EVENTS):
+        (run / name).write_text("0123456789")
+    return run
+
+
+def test_files_are_cut_to_their_sizes(logs: Path) -> None:
+    assert truncate_logs(logs, {"metrics.csv": 4, EVENTS: 10}) == []
+    assert [(logs / name).stat().st_size for name in ("metrics.csv", EVENTS)] == [4, 10]
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", EVENTS])
+def test_a_file_that_was_removed_or_cut_is_mentioned(logs: Path, name: str) -> None:
+    sizes = {"metrics.csv": 10, EVENTS: 10}
+    (logs / name).write_text("0")
+    assert truncate_logs(logs, sizes) == [f"{name} is shorter than it was at the checkpoint: some of its rows are missing."]
+    (logs / name).unlink()
+    assert truncate_logs(logs, sizes) == [f"{name} is missing: what it held until the checkpoint is lost."]
+
+
+def test_nothing_is_deleted_without_a_word(logs: Path) -> None:
+    (note,) = truncate_logs(logs, {})
+    assert "metrics.csv" in note
+    assert EVENTS in note
+    assert not (logs / "metrics.csv").exists()
+
+
+def test_only_log_files_in_the_folder_count(logs: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "events.out.tfevents.2.host"
+    outside.write_text("precious")
+    (logs / "config.yaml").write_text("precious")
+    (logs / "other").symlink_to(tmp_path)
+    (logs / "events.out.tfevents.3.host").symlink_to(outside)
+    sizes = {"metrics.csv": 10, EVENTS: 10, "config.yaml": 0, "../events.out.tfevents.2.host": 0, str(outside): 0}
+    truncate_logs(logs, sizes)
+    truncate_logs(logs, {"other/events.out.tfevents.2.host": 0})
+    assert outside.read_text() == (logs / "config.yaml").read_text() == "precious"
