@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
 from vae_lightning.cli.app import run_app, trusts_run_code
-from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, did_you_mean
+from vae_lightning.errors import InvalidValue, UserError, check_choice, check_seed, did_you_mean
 from vae_lightning.evaluation.settings import build_settings
 from vae_lightning.runs.pictures import PICTURES, RunPicture
 
@@ -29,7 +29,7 @@ def generate(config: DictConfig) -> list[Path]:
     names = picture_names(config)
     pictures = {name: build_settings(picture, name, config.get(name, {})) for name, picture in PICTURES.items()}
     check_used(names, list(HydraConfig.get().overrides.task))
-    check_int("seed", config.seed, 0)
+    check_seed("seed", config.seed)
     check_choice("split", config.split, ("train", "val", "test"))
     if config.folder is not None and (not isinstance(config.folder, str) or not config.folder):
         raise InvalidValue("folder", config.folder, "a folder, or null for the run's own")

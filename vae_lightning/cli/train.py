@@ -22,7 +22,7 @@ from vae_lightning.config.builtin import PUBLISHED
 from vae_lightning.config.command_line import run_name
 from vae_lightning.config.instantiate import check_node, instantiate_node, source_key
 from vae_lightning.config.messages import with_messages
-from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, format_value
+from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, check_seed, format_value
 from vae_lightning.sweeps.job import job_folder, label_of
 from vae_lightning.training.processes.lifetime import end_with_parent
 
@@ -172,7 +172,7 @@ def check_numbers(config: DictConfig) -> None:
     """Check the top-level numbers and the learning rate, before anything is built or torch is imported (UserError)."""
     check_int("latent_dim", config.latent_dim)
     check_number("beta", config.beta, 0)
-    check_int("seed", config.seed, 0)
+    check_seed("seed", config.seed)
     check_choice("compile", config.compile, COMPILE_MODES)
     if config.name is not None and (not _is_path(config.name) or _leaves_folder(config.name)):
         raise InvalidValue("name", config.name, "the name of a folder below output_dir")

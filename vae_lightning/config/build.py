@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.config.instantiate import instantiate_node, looks_out_of_memory, name_config_key, sizes
+from vae_lightning.config.machine import check_memory, check_processes
 from vae_lightning.config.messages import one_line
 from vae_lightning.errors import InvalidValue, RunError, UserError, format_value
 
@@ -30,12 +31,14 @@ SERVING_KEYS = (
     "num_workers",
     "drop_last",
 )  # they change how images are served, not which
+SIZED_GROUPS = ("model", "posterior", "prior", "hierarchy")  # their settings decide how many parameters a model has
 SHARED_DATA_SETS = 2
 _LOADED: dict[tuple[type, str, str], dict[str, Images]] = {}
 
 
 def check_combinations(config: DictConfig) -> None:
-    """Refuse settings that are valid on their own but not together (UserError)."""
+    """Refuse settings that are valid on their own but not together, or not on this machine (UserError)."""
+    check_processes(config)
     clip, precision = (OmegaConf.select(config, f"trainer.{name}") for name in ("gradient_clip_val", "precision"))
     if clip and str(precision) in ("16", "16-mixed") and config.optimizer.get("fused"):
         raise UserError(
@@ -58,11 +61,7 @@ def build_data(config: DictConfig) -> ImageData:
     Raises:
         UserError: if a setting is wrong, or its files cannot be read.
     """
-    from vae_lightning.data.base import ImageData
-
-    data = instantiate_node(config, "data")
-    if not isinstance(data, ImageData):
-        raise UserError(f"data._target_={config.data._target_}: must be a subclass of vae_lightning.data.base.ImageData.")
+    data: ImageData = instantiate_node(config, "data")
     whole: dict[str, Any] = OmegaConf.to_container(config.data, resolve=True)  # type: ignore[assignment]
     arguments = str({name: value for name, value in whole.items() if name not in SERVING_KEYS})
     recipe = (type(data), arguments, str(Path.cwd()))  # which relative paths depend on
@@ -95,6 +94,17 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
         UserError: if a setting is wrong, or parts are incompatible.
         RunError: if it does not fit into memory.
     """
+    model = build_model(config) if model is None else model
+
+    def described() -> str:
+        groups = (config.get(group) for group in SIZED_GROUPS)
+        return " ".join(filter(None, (sizes(node) for node in groups if isinstance(node, DictConfig))))
+
+    check_memory(lambda: _build_vae(config, data_spec, model), described)
+    return _build_vae(config, data_spec, model)
+
+
+def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture) -> VAE:
     from vae_lightning.models.hierarchies import NoHierarchy
     from vae_lightning.models.vae import VAE
 
@@ -104,7 +114,6 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
     # runs of earlier versions have no hierarchy in their configuration
     hierarchy = instantiate_node(config, "hierarchy") if "hierarchy" in config else NoHierarchy()
     posterior, prior = hierarchy.layers(posterior, prior)
-    model = build_model(config) if model is None else model
     condition = instantiate_node(config, "condition", known)
     try:
         return VAE(model, posterior, prior, likelihood, condition)
@@ -119,6 +128,8 @@ def try_optimizer(optimizer: Callable[..., Optimizer]) -> None:
     import torch
 
     try:
-        optimizer([torch.nn.Parameter(torch.zeros(1))])
+        made = optimizer([torch.nn.Parameter(torch.zeros(1))])
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"optimizer: {one_line(error)}") from error
+    if not isinstance(made, torch.optim.Optimizer):
+        raise UserError(f"optimizer._target_: must be a subclass of torch.optim.Optimizer, and makes a {type(made).__name__}.")

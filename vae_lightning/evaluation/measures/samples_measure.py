@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vae_lightning.errors import InvalidValue, check_int
+from vae_lightning.errors import InvalidValue, check_int, check_seed
 from vae_lightning.evaluation.measures.base import Measure, Metric, details
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class SamplesMeasure(Measure):
 
     def __post_init__(self) -> None:
         check_int("images", self.images, 100)
-        check_int("seed", self.seed, 0)
+        check_seed("seed", self.seed)
         check_int("classifier_steps", self.classifier_steps)
         if self.cache is not None and not (isinstance(self.cache, str) and self.cache):
             raise InvalidValue("cache", self.cache, "a folder, or null for the user's cache folder")
