@@ -8,7 +8,7 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,8 @@ def train(config: DictConfig) -> float:
     from vae_lightning.training.processes.relaunched import report_to_main_process
 
     config = complete(config)
+    output_dir = Path(config.output_dir).expanduser().absolute()
+    found = output_dir.exists()
     folder, owner = run_folder(config)
     try:
         with nullcontext() if owner else report_to_main_process(folder):
@@ -85,6 +87,8 @@ def train(config: DictConfig) -> float:
         if owner:
             os.environ.pop(RUN_FOLDER, None)
             (remove_folder if config.trainer.fast_dev_run else remove_if_never_trained)(folder)
+            if not found:
+                remove_if_empty(output_dir)
 
 
 def requeued(config: DictConfig) -> Path | None:
@@ -174,6 +178,11 @@ def check_numbers(config: DictConfig) -> None:
     check_number("beta", config.beta, 0)
     check_seed("seed", config.seed)
     check_choice("compile", config.compile, COMPILE_MODES)
+    for key in ("name", "output_dir"):
+        if isinstance(config[key], int | float):
+            kind = "true or false" if isinstance(config[key], bool) else "a number"
+            text = format_value(config[key])
+            raise UserError(f"{key}={text}: is read as {kind}, and must be text: quote it ({key}=\"'{text}'\").")
     if config.name is not None and (not _is_path(config.name) or _leaves_folder(config.name)):
         raise InvalidValue("name", config.name, "the name of a folder below output_dir")
     if not _is_path(config.output_dir):
@@ -223,6 +232,12 @@ def run_folder(config: DictConfig) -> tuple[Path, bool]:
         note_job(output_dir, folder)
     os.environ[RUN_FOLDER] = str(folder)
     return folder, True
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder in which nothing was kept."""
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def given_overrides() -> list[str]:

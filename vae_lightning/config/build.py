@@ -97,8 +97,9 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
     model = build_model(config) if model is None else model
 
     def described() -> str:
-        groups = (config.get(group) for group in SIZED_GROUPS)
-        return " ".join(filter(None, (sizes(node) for node in groups if isinstance(node, DictConfig))))
+        nodes = [config.get(group) for group in SIZED_GROUPS]
+        words = [word for node in nodes if isinstance(node, DictConfig) for word in sizes(node).split(" ")]
+        return " ".join(filter(None, dict.fromkeys(words)))
 
     check_memory(lambda: _build_vae(config, data_spec, model), described)
     return _build_vae(config, data_spec, model)

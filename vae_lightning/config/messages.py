@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from hydra.errors import MissingConfigException
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from vae_lightning.errors import OUT_OF_MEMORY_MESSAGE, UserError, did_you_mean, exit_interrupted, is_out_of_memory
 
@@ -40,6 +40,9 @@ def message_and_status(error: Exception) -> tuple[str | None, int]:
         return str(error), error.status
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is not set: add {error.full_key}=…; --help lists the keys.", 2
+    if isinstance(error, ConfigKeyError | ConfigAttributeError) and str(error).startswith("Missing key"):
+        key = error.full_key or str(error.key)
+        return f"{key} is not set, and this command needs it: choose one of its options ({key}=…), and leave ~{key} out.", 2
     if isinstance(error, OmegaConfBaseException):
         return f"{error.full_key or 'the configuration'}: {one_sentence(error)}", 2
     if type(error).__name__ == "MisconfigurationException":  # Lightning's, recognised by name so as not to import Lightning

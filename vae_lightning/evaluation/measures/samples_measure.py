@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from vae_lightning.evaluation.measure_result import MeasureResult
 
 
+MOST_IMAGES, MOST_STEPS = 1_000_000, 100_000
+
+
 @dataclass(frozen=True)
 class SamplesMeasure(Measure):
     """Fréchet distance, precision and recall, in the feature space of a small classifier trained once for each data set.
@@ -49,9 +52,9 @@ class SamplesMeasure(Measure):
     )
 
     def __post_init__(self) -> None:
-        check_int("images", self.images, 100)
+        check_int("images", self.images, 100, MOST_IMAGES)
         check_seed("seed", self.seed)
-        check_int("classifier_steps", self.classifier_steps)
+        check_int("classifier_steps", self.classifier_steps, 1, MOST_STEPS)
         if self.cache is not None and not (isinstance(self.cache, str) and self.cache):
             raise InvalidValue("cache", self.cache, "a folder, or null for the user's cache folder")
 

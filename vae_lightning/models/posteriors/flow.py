@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from vae_lightning.capabilities import DENSITY_ANYWHERE, EVERYTHING, KL_PER_DIMENSION
-from vae_lightning.errors import MOST_LAYERS, check_int, check_ints
+from vae_lightning.errors import MOST_LAYERS, check_int
 from vae_lightning.models.distributions.base import DiagonalNormal
-from vae_lightning.models.distributions.normalizing_flow import FlowDistribution, PlanarBijection, ZukoBijection
+from vae_lightning.models.distributions.normalizing_flow import FlowDistribution, PlanarBijection, ZukoBijection, check_flow_sizes
 from vae_lightning.models.posteriors.base import Posterior
 
 
@@ -39,7 +39,7 @@ class InverseAutoregressive(Posterior):
         from zuko.flows import MaskedAutoregressiveTransform
         from zuko.lazy import LazyComposedTransform
 
-        order, sizes = torch.arange(latent_dim), check_ints("hidden", hidden)
+        order, sizes = torch.arange(latent_dim), check_flow_sizes(latent_dim, hidden)
         transforms = [
             MaskedAutoregressiveTransform(latent_dim, context, order=order.flip(0) if i % 2 else order, hidden_features=sizes)
             for i in range(steps)
