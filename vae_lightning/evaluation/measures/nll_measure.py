@@ -63,12 +63,7 @@ class NLLMeasure(Measure):
         """How long the measurement will take, if that is more than ten minutes on the CPU."""
         from vae_lightning.evaluation.nll import seconds_per_sample
 
-        if (
-            self.is_off
-            or self.samples is None
-            or context.device.type != "cpu"
-            or DENSITY not in context.vae.posterior.capabilities
-        ):
+        if not self.samples or context.device.type != "cpu" or DENSITY not in context.vae.posterior.capabilities:
             return None
         count = context.count(self.images)
         seconds = self.samples * count * seconds_per_sample(context.vae)
