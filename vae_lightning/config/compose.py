@@ -62,7 +62,10 @@ class Composer:
         try:
             return compose(config_name, overrides=list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
-            raise UserError(f"{_refused_override(error)}{one_sentence(error)}") from error
+            sentence = f"{_refused_override(error)}{one_sentence(error)}"
+            raise UserError(
+                sentence.replace("Cannot merge DictConfig with ListConfig", "must be a list, not a mapping")
+            ) from error
         except ValueError as error:  # an option that is a number, such as `objective=3`
             raise UserError(one_sentence(error)) from error
 

@@ -24,6 +24,8 @@ def build_settings(settings: type[SettingsT], key: str, values: Mapping[Any, Any
         UserError: a value that the dataclass has no field for.
         InvalidValue: a value out of range, named by its full key such as `nll.samples`.
     """
+    if not isinstance(values, Mapping):
+        raise InvalidValue(key, values, "a mapping of settings, or left out for the defaults")
     known = [field.name for field in fields(settings)]
     for name in values:
         if name not in known:
