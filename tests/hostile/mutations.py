@@ -135,6 +135,6 @@ def _odd(old: Any, draw: Draw) -> Any:
         choices = [old.astype(np.float64), old.astype("U4"), old[None], old.ravel()[:0], np.array(3), old * 0 - 1]
         return choices[draw(st.integers(0, len(choices) - 1))]
     if isinstance(old, torch.Tensor):
-        choices = [old[None], old.flatten()[:0], old.to(torch.complex64), old.to(torch.int8), old.double() * float("nan")]
-        return choices[draw(st.integers(0, len(choices) - 1))]
+        tensors = [old[None], old.flatten()[:0], old.to(torch.complex64), old.to(torch.int8), old.double() * float("nan")]
+        return tensors[draw(st.integers(0, len(tensors) - 1))]
     return draw(st.sampled_from(ODD))

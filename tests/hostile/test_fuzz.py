@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.hostile.mutations import damage
@@ -47,9 +47,9 @@ def patch() -> Iterator[pytest.MonkeyPatch]:
 def kept_run(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> Path:
     patch.setenv("VAE_LIGHTNING_CONFIG", str(tmp_path_factory.mktemp("home")))
     patch.setattr("vae_lightning.training.finish.draw_pictures", lambda *_: {})
-    patch.setattr("vae_lightning.training.callbacks.figures.draw_pictures", lambda *_: {})
     cwd = tmp_path_factory.mktemp("kept")
-    return train_once(cwd, *SHORT[:3], "callbacks=default", "latent_dim=2", "model.hidden=[8]", "trainer.limit_train_batches=2")
+    few = ("callbacks=default", "callbacks.pictures=null", "logger=none", "latent_dim=2", "trainer.limit_train_batches=2")
+    return train_once(cwd, *SHORT[:2], *few)
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +131,7 @@ def fuzz(examples: int) -> Any:
         deadline=None,
         derandomize=True,
         database=None,
+        phases=[Phase.generate],  # a damage is small already, and to make it smaller takes minutes
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
 

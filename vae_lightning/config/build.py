@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, OmegaConf
 
+from vae_lightning.config.builtin import walk_entries
 from vae_lightning.config.instantiate import instantiate_node, looks_out_of_memory, name_config_key, sizes
 from vae_lightning.config.machine import check_memory, check_processes
 from vae_lightning.config.messages import one_line
@@ -31,7 +32,15 @@ SERVING_KEYS = (
     "num_workers",
     "drop_last",
 )  # they change how images are served, not which
-SIZED_GROUPS = ("model", "posterior", "prior", "hierarchy")  # their settings decide how many parameters a model has
+SIZED_GROUPS = (
+    "model",
+    "posterior",
+    "prior",
+    "hierarchy",
+    "condition",
+    "likelihood",
+)  # their settings decide how many parameters a model has
+LARGE = 2048  # only with a number above it can a model be too large for a machine: its memory is estimated then
 SHARED_DATA_SETS = 2
 _LOADED: dict[tuple[type, str, str], dict[str, Images]] = {}
 
@@ -101,8 +110,16 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
         words = [word for node in nodes if isinstance(node, DictConfig) for word in sizes(node).split(" ")]
         return " ".join(filter(None, dict.fromkeys(words)))
 
-    check_memory(lambda: _build_vae(config, data_spec, model), described)
+    if max(map(_largest, (config.get(group) for group in SIZED_GROUPS))) > LARGE:
+        check_memory(lambda: _build_vae(config, data_spec, model), described)
     return _build_vae(config, data_spec, model)
+
+
+def _largest(node: object) -> int:
+    """The largest integer in a node, nested ones included; 0 if there is none."""
+    content = OmegaConf.to_container(node, resolve=True) if isinstance(node, Container) else node
+    values = [value for _, _, value in walk_entries(content)]
+    return max((value for value in values if isinstance(value, int)), default=0)
 
 
 def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture) -> VAE:
