@@ -100,7 +100,7 @@ def _write(path: Path, content: Any) -> None:
         path.write_text(yaml.safe_dump(content))
     elif path.suffix == ".npz":
         with path.open("wb") as file:
-            np.savez(file, **{name: np.asarray(value) for name, value in content.items() if not isinstance(value, dict | list)})
+            np.savez(file, **{name: np.asarray(value) for name, value in content.items() if not isinstance(value, dict | list)})  # type: ignore[arg-type]
     else:
         torch.save(content, path)
 
