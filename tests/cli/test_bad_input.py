@@ -304,6 +304,11 @@ def cut(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
 
 
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def bomb(path: Path, header: bytes) -> None:
     """64 MB of zeros, which are 64 kB gzipped."""
     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(header + bytes(2**26)))
@@ -330,9 +335,9 @@ DATA_FILES: list[tuple[Any, str]] = [
     (lambda raw: write_mnist(raw / "x", 32) and shutil.copy(raw / "x/MNIST/raw" / FILES["test"][0], raw / FILES["test"][0]),
      "must all hold images, of one shape"),
     (lambda raw: (raw / IMAGES).unlink() or (raw / IMAGES).mkdir(), "cannot be read (Is a directory)"),
-    (lambda raw: (raw / IMAGES).unlink() or os.mkfifo(raw / IMAGES), "is a FIFO, a device or a socket, not an ordinary file"),
+    (lambda raw: fifo(raw / IMAGES), "is a FIFO, a device or a socket, not an ordinary file"),
     (lambda raw: (raw / IMAGES).unlink() or (raw / IMAGES).symlink_to("/dev/zero"), "is a FIFO, a device or a socket"),
-    (lambda raw: bomb(raw / IMAGES, b"\0\0\x08\x03" + struct.pack(">3I", 40, 28, 28)), "promises 31360 bytes of data and more are"),
+    (lambda raw: bomb(raw / IMAGES, b"\0\0\x08\x03" + struct.pack(">3I", 40, 28, 28)), "31360 bytes of data and more are there"),
     (lambda raw: bomb(raw / IMAGES, b"\0\0\x08\x03" + b"\xff" * 12), "more than the 1073741824 that are read: delete it"),
 ]  # fmt: skip
 
