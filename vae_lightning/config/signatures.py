@@ -54,10 +54,10 @@ def check_arguments(
     for name, value in values.items():
         if name in hints and not matches_type(value, hints[name]):
             raise InvalidValue(name, value, describe_type(hints[name]))
-        if not ours and not fits_64_bits(value):
-            raise InvalidValue(name, value, f"numbers between −{LARGEST_INT64} and {LARGEST_INT64}")
         if value is not None and name in RANGES.get(path, {}):
             RANGES[path][name](name, value)
+        if not ours and not fits_64_bits(value):
+            raise InvalidValue(name, value, f"numbers between −{LARGEST_INT64} and {LARGEST_INT64}")
 
 
 def _check_names(

@@ -33,7 +33,9 @@ def add_to_results(run: Run, name: str, values: dict[str, Any]) -> Path:
         results = run.results()
         write_json(path, {**results, name: {**drop_outdated(results.get(name, {}), values), **values}})
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be written ({error}).") from error
+        raise RunError(
+            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}): free some space, or check its permissions."
+        ) from error
     return path
 
 
@@ -94,5 +96,7 @@ def write_per_image(run: Run, name: str, arrays: dict[str, np.ndarray]) -> Path:
         with atomic_write(path) as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     except OSError as error:
-        raise RunError(f"{path} cannot be written ({error}).") from error
+        raise RunError(
+            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}): free some space, or check its permissions."
+        ) from error
     return path
