@@ -105,12 +105,32 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
+LARGEST_INT = 2**31 - 1  # of sizes and counts: libraries fail in many ways beyond 64 bits, and nothing real is this large
+LARGEST_SEED = 2**128 - 1
+
+
 def check_int(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> int:
-    """Return `value` if it is an integer in [`minimum`, `maximum`], and not a bool; else raise InvalidValue."""
-    most = math.inf if maximum is None else maximum
-    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= most:
-        raise InvalidValue(name, value, f"an integer of at least {minimum}{f' and at most {maximum}' if maximum else ''}")
-    return value
+    """Return `value` if it is an integer in [`minimum`, `maximum`], and not a bool; else raise InvalidValue.
+
+    Without a `maximum` it is at most 2³¹ − 1.
+    """
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    most = LARGEST_INT if maximum is None else maximum
+    if not whole or not minimum <= value <= most:  # type: ignore[operator]
+        too_large = whole and value > most  # type: ignore[operator]
+        limit = f" and at most {most}" if too_large or maximum is not None else ""
+        raise InvalidValue(name, value, f"an integer of at least {minimum}{limit}")
+    return value  # type: ignore[return-value]
+
+
+def check_seed(name: str, value: object) -> int:
+    """Return `value` if it is an integer in [0, 2¹²⁸ − 1]; else raise InvalidValue."""
+    try:
+        return check_int(name, value, 0, LARGEST_SEED)
+    except InvalidValue:
+        if isinstance(value, int) and value > LARGEST_SEED:
+            raise
+        raise InvalidValue(name, value, "an integer of at least 0") from None
 
 
 def check_ints(name: str, values: Any, minimum: int = 1) -> tuple[int, ...]:
@@ -118,12 +138,25 @@ def check_ints(name: str, values: Any, minimum: int = 1) -> tuple[int, ...]:
     good = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
     if not good or any(isinstance(v, bool) or not isinstance(v, int) or v < minimum for v in values):
         raise InvalidValue(name, values, f"a list of integers of at least {minimum}, such as [{minimum}]")
+    if len(values) > MOST_LAYERS or max(values) > LARGEST_INT:
+        raise InvalidValue(name, values, f"a list of at most {MOST_LAYERS} integers, each at most {LARGEST_INT}")
     return tuple(values)
+
+
+MOST_LAYERS = 1000  # of a network: blocks, steps, and the widths in a list
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is finite; an integer too large for a float is not."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> float:
     """Return `value` if it is finite and in [low, high], or in (low, high] with `above`; else raise InvalidValue."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    good = isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
     if not good or value > high or value < low or (above and value == low):
         raise InvalidValue(name, value, f"a finite number {interval_in_words(low, high, above)}".rstrip())
     return float(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -161,5 +162,5 @@ def read_arrays(path: Path, limit: int = ARRAYS_LIMIT) -> dict[str, np.ndarray]:
             return dict(found)
     except (FileNotFoundError, RunError):
         raise
-    except (*_NUMPY_ERRORS, zipfile.BadZipFile) as error:
+    except (*_NUMPY_ERRORS, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(f"{path} is damaged and cannot be read.") from error

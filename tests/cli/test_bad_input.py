@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import shutil
 import struct
 from pathlib import Path
@@ -87,7 +89,7 @@ WRONG = [
     ("data._target_=torch.nn.Identity ~data.val_size ~data.test_size", 2, "data."),
     ("latent_dim=null", 2, "latent_dim=null: must be an integer of at least 1."),
     ("latent_dim='3'", 2, "latent_dim='3': must be an integer"),
-    ("latent_dim=1000000000000", 1, "prior does not fit into memory: make it smaller (latent_dim=1000000000000)."),
+    ("latent_dim=1000000000000", 2, "latent_dim=1000000000000: must be an integer of at least 1 and at most 2147483647."),
     ("latent_dim=???", 2, "latent_dim is not set: add latent_dim=…"),
     ("beta=inf", 2, "beta=inf: must be a finite number"),
     ("model.hidden=${nope}", 2, "model: Interpolation key 'nope' not found."),
@@ -106,6 +108,62 @@ WRONG = [
     ("optimizer=sgd optimizer.nesterov=true optimizer.momentum=0", 2, "Nesterov momentum requires a momentum"),
     ("optimizer=sgd optimizer.momentum=nan", 2, "optimizer.momentum=nan: must be a finite number."),
     ("data.drop_last=true data.batch_size=5000", 2, "data.batch_size=5000: must be at most 4000 with data.drop_last=true"),
+    # beyond what libraries or machines can hold
+    ("data.batch_size=99999999999999999999", 2, "must be an integer of at least 1 and at most 2147483647."),
+    ("data.eval_batch_size=99999999999999999999", 2, "must be an integer of at least 1 and at most 2147483647."),
+    ("objective.bound.samples=99999999999999999999", 2, "must be an integer of at least 1 and at most 2147483647."),
+    ("trainer.accumulate_grad_batches=99999999999999999999", 2, "must be an integer of at least 1 and at most 2147483647."),
+    ("trainer.max_epochs=99999999999999999999", 2, "must be an integer of at least -1 and at most 2147483647."),
+    (f"seed={10**50}", 2, f"must be an integer of at least 0 and at most {2**128 - 1}."),
+    (f"beta={10**400}", 2, "must be a finite number of at least 0."),
+    (f"latent_dim={'9' * 4400}", 2, "cannot be read as an override"),
+    ("latent_dim=1000000000", 1, "The model has 770,001,067,280 parameters, which need 6.2 TB"),
+    ("model.hidden=[1000000000]", 1, "make it smaller (hidden=[1000000000] latent_dim=16)."),
+    ("model=conv model.kernel=1000000", 1, "parameters, which need"),
+    ("model=resnet model.blocks=1000000", 2, "model.blocks=1000000: must be an integer of at least 1 and at most 1000."),
+    ("posterior=planar posterior.steps=1000000", 2, "must be an integer of at least 1 and at most 1000."),
+    ("posterior=flow latent_dim=1000000", 2, "latent_dim=1000000: must be an integer of at least 1 and at most 4096."),
+    ("posterior=full_covariance latent_dim=10000000", 1, "parameters, which need"),
+    ("posterior=categorical posterior.classes=1000000000", 1, "parameters, which need"),
+    ("prior=mixture prior.components=2000000000", 1, "parameters, which need"),
+    ("prior=vamp prior.pseudo_inputs=1000000000", 1, "The model has 784,001,079,600 parameters"),
+    ("prior=flow prior.hidden=[1000000]", 2, "prior.hidden=[1000000]: must be a list of integers"),
+    ("hierarchy=two_layer hierarchy.z1_dim=1000000000", 1, "z1_dim=1000000000"),
+    ("hierarchy=ladder hierarchy.dims=[1000000000]", 1, "dims=[1000000000]"),
+    ("trainer.accelerator=cpu trainer.devices=999", 2, "trainer.devices=999: must be at most"),
+    ("trainer.num_nodes=3", 2, "was not started by SLURM or torchrun"),
+    # other objects than a run needs, options that are no options
+    *(
+        (f"{key}._target_=builtins.dict", 2, f"{key}._target_=builtins.dict: must be a subclass of")
+        for key in (
+            "data",
+            "model",
+            "posterior",
+            "prior",
+            "likelihood",
+            "hierarchy",
+            "condition",
+            "objective",
+            "objective.bound",
+            "objective.penalty",
+            "beta_schedule",
+            "lr_schedule",
+            "trainer",
+            "logger.tensorboard",
+        )
+    ),
+    ("optimizer._target_=builtins.dict", 2, "optimizer: dictionary update sequence"),
+    ("data=[mnist5k,sprites]", 2, "data takes one option, not a list. Allowed: fashion_mnist, mnist"),
+    ("model=[mlp,conv]", 2, "model takes one option, not a list."),
+    ("~trainer", 2, "trainer is not set, and this command needs it: set it with trainer=…, and leave ~trainer out."),
+    ("~latent_dim", 2, "latent_dim is not set, and this command needs it"),
+    ("model.hidden={a:3}", 2, "model.hidden={a:3}: must be a list, not a mapping."),
+    ("name=1", 2, "name=1: is read as a number, and must be text: quote it (name=\"'1'\")."),
+    ("name=nan", 2, "name=nan: is read as a number, and must be text"),
+    ("name=true", 2, "name=true: is read as true or false, and must be text"),
+    ("output_dir=3", 2, "output_dir=3: is read as a number, and must be text"),
+    ("--help modle", 2, "--help modle: unknown group. Did you mean 'model'? Groups: beta_schedule,"),
+    ("--help model=cnn", 2, "model=cnn: unknown option. Allowed: conv, mlp, resnet."),
     ("data.num_workers=1000000", 2, "data.num_workers=1000000: must be an integer of at least 0 and at most 256."),
     ("data.test_size=5000", 2, "data.test_size=5000: must be less than the 5000 images"),
     ("trainer.max_epochs=abc", 2, "trainer.max_epochs=abc: must be an integer or null."),
@@ -120,7 +178,7 @@ WRONG = [
     ("trainer.val_check_interval=0", 2, "trainer.val_check_interval=0: must be above 0"),
     ("trainer.val_check_interval=1000000", 2, "trainer.val_check_interval=1000000: must be at most 63, the batches of an epoch."),
     ("trainer.num_sanity_val_steps=nan", 2, "trainer.num_sanity_val_steps=nan: must be an integer"),
-    ("trainer.devices=1000000000000", 2, "trainer.devices=1000000000000: must be an integer of at least -1 and at most 1024."),
+    ("trainer.devices=1000000000000", 2, "trainer.devices=1000000000000: must be at most"),
     ("trainer.accelerator=abacus", 2, "accelerator='abacus'`. Available names are"),
     ("trainer.precision=64-true", 2, "trainer.precision=64-true: must be one of 32-true, bf16-mixed"),
     ("trainer.gradient_clip_val=-1", 2, "trainer.gradient_clip_val=-1: must be a finite number of at least 0."),
@@ -160,7 +218,30 @@ def assert_one_sentence(outcome: Outcome, status: int, sentence: str) -> None:
 @pytest.mark.parametrize(("line", "status", "sentence"), WRONG, ids=[line for line, _, _ in WRONG])
 def test_wrong_command_lines_end_with_one_sentence_and_no_folder(runner: Runner, line: str, status: int, sentence: str) -> None:
     assert_one_sentence(runner("train", *line.split()), status, sentence)
-    assert not list(runner.cwd.glob("outputs/*"))
+    assert list(runner.cwd.iterdir()) == []
+
+
+def test_help_on_a_group_lists_its_options(runner: Runner) -> None:
+    outcome = runner("train", "--help", "model", "optimizer")
+    assert outcome.status == 0, outcome.err
+    lines = outcome.out.splitlines()
+    assert lines[1].startswith("model=mlp     Fully connected layers")
+    assert "optimizer=adam     torch.optim.Adam" in lines
+
+
+def test_tasks_of_a_slurm_session_that_nobody_started(runner: Runner) -> None:
+    runner.monkeypatch.setenv("SLURM_NTASKS", "4")
+    outcome = runner("train", "trainer.fast_dev_run=true")
+    assert_one_sentence(outcome, 2, "for one process, put 'env -u SLURM_NTASKS' before the command; for 4 on each node, 'srun")
+
+
+def test_weights_are_the_same_where_their_memory_was_estimated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from vae_lightning.config import build
+
+    line = ("train", *SHORT, "trainer.fast_dev_run=true", "posterior=categorical")
+    plain = in_process(tmp_path, *line).out
+    monkeypatch.setattr(build, "LARGE", 0)
+    assert in_process(tmp_path, *line).out == plain
 
 
 def test_a_wrong_command_line_in_a_separate_process(tmp_path: Path) -> None:
@@ -223,6 +304,17 @@ def cut(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
 
 
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def bomb(path: Path, header: bytes) -> None:
+    """64 MB of zeros, which are 64 kB gzipped."""
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(header + bytes(2**26)))
+    path.unlink()
+
+
 def packed(path: Path, size: int | None = None) -> None:
     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes())[:size])
     path.unlink()
@@ -243,6 +335,10 @@ DATA_FILES: list[tuple[Any, str]] = [
     (lambda raw: write_mnist(raw / "x", 32) and shutil.copy(raw / "x/MNIST/raw" / FILES["test"][0], raw / FILES["test"][0]),
      "must be non-empty and share one image shape"),
     (lambda raw: (raw / IMAGES).unlink() or (raw / IMAGES).mkdir(), "cannot be read (Is a directory)"),
+    (lambda raw: fifo(raw / IMAGES), "is a FIFO, a device or a socket, not an ordinary file"),
+    (lambda raw: (raw / IMAGES).unlink() or (raw / IMAGES).symlink_to("/dev/zero"), "is a FIFO, a device or a socket"),
+    (lambda raw: bomb(raw / IMAGES, b"\0\0\x08\x03" + struct.pack(">3I", 40, 28, 28)), "31360 bytes of data and more are there"),
+    (lambda raw: bomb(raw / IMAGES, b"\0\0\x08\x03" + b"\xff" * 12), "more than the 1073741824 that are read: delete it"),
 ]  # fmt: skip
 
 
@@ -288,10 +384,10 @@ RUN_FILES: list[tuple[Any, list[str], int, str]] = [
     (text_of("config.yaml", ""), [], 2, "config.yaml is not the configuration of a run."),
     (text_of("config.yaml", "schema_version: 3"), [], 2, "schema_version=3, and this version of vae-lightning reads 2."),
     (text_of("config.yaml", "{"), [], 1, "config.yaml is damaged and cannot be read."),
-    (text_of("results.json", "{"), [], 1, "results.json is damaged and cannot be read: move it away"),
+    (text_of("results.json", "{"), [], 1, "results.json is damaged and cannot be read: input data was truncated. Move it away"),
     (text_of("results.json", "[" * 10**6), [], 1, "results.json is damaged and cannot be read"),
-    (text_of("results.json", "[1]"), [], 1, "results.json does not hold the results of a run"),
-    (text_of("results.json", '{"test": 3}'), [], 1, "results.json does not hold the results of a run"),
+    (text_of("results.json", "[1]"), [], 1, "results.json is damaged and cannot be read: expected object, got array."),
+    (text_of("results.json", '{"test": 3}'), [], 1, "cannot be read: test: expected object, got int."),
     (other_weights, [], 1, "best.ckpt does not match the model that"),
     (lambda run: (write_mnist(run / "big", 32)), ["data.root={run}/big"], 2, "are 1×32×32 (channels × height × width)"),
     (lambda run: (write_mnist(run / "few", 28, 40, 0)), ["data.root={run}/few"], 2, "holds 0 images, and"),
@@ -309,6 +405,50 @@ def test_wrong_run_folders(runner: Runner, trained: Path, damage: Any, more: lis
     damage(run)
     outcome = runner("evaluate", f"run={run}", "nll.samples=0", *(text.format(run=run) for text in more))
     assert_one_sentence(outcome, status, sentence)
+
+
+WRONG_FOR_A_RUN: list[tuple[str, int, str]] = [
+    ("evaluate batch_size=99999999999999999999", 2, "must be an integer of at least 1 and at most 2147483647."),
+    ("evaluate nll.samples=99999999", 2, "nll.samples=99999999: must be an integer of at least 0 and at most 1000000, or null."),
+    ("evaluate nll.chunk=99999999", 2, "nll.chunk=99999999: must be an integer of at least 1 and at most 1000000."),
+    ("evaluate latents.points=99999999", 2, "latents.points=99999999: must be"),
+    ("evaluate ais.chains=99999999 measures=[ais]", 2, "ais.chains=99999999: must be"),
+    ("evaluate nll=3", 2, "nll=3: must be a mapping of settings"),
+    ("explore file=3", 2, "file=3: must be a path, or null for one in the run folder; quote a number (file=\"'3'\")."),
+    ("explore file=folder", 2, "file=folder: must be the path of a file, and this is a folder."),
+    ("explore file=file/x", 1, "cannot be written"),
+    ("explore images=99999999", 2, "images=99999999: must be an integer of at least 1 and at most 10000."),
+    ("export folder=file", 2, "folder=file: must be the path of a folder, and this is a file."),
+    ("export folder=file/x formats=[safetensors]", 1, "cannot be written (Not a directory)"),
+    ("export formats=[]", 2, "formats=[]: must be a list of formats, such as [onnx]: onnx, safetensors."),
+    ("export formats=[[a]]", 2, "formats=[a]: unknown format."),
+    ("generate folder=file", 2, "folder=file: must be the path of a folder, and this is a file."),
+    ("generate samples.rows=99999999", 2, "samples.rows=99999999: must be an integer of at least 1 and at most 300, or null."),
+    ("generate manifold.side=99999999", 2, "manifold.side=99999999: must be an integer of at least 1 and at most 300."),
+]
+
+
+@pytest.mark.parametrize(("line", "status", "sentence"), WRONG_FOR_A_RUN, ids=[line for line, _, _ in WRONG_FOR_A_RUN])
+def test_wrong_command_lines_on_a_run(runner: Runner, trained: Path, line: str, status: int, sentence: str) -> None:
+    (runner.cwd / "file").write_text("x")
+    (runner.cwd / "folder").mkdir()
+    command, *more = line.split()
+    assert_one_sentence(runner(command, f"run={trained}", *more), status, sentence)
+
+
+@pytest.mark.parametrize(
+    "line", ["explore images=2 starts=1", "export formats=[safetensors]", "evaluate measures=[reconstructions] per_image=true"]
+)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk(runner: Runner, trained: Path, line: str, number: int) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    run = shutil.copytree(trained, runner.cwd / "run")
+    runner.monkeypatch.setattr("vae_lightning.files.atomic_path", refuse)
+    runner.monkeypatch.setattr("vae_lightning.models.export.atomic_path", refuse)
+    command, *more = line.split()
+    assert_one_sentence(runner(command, f"run={run}", *more), 1, f"cannot be written ({os.strerror(number)}")
 
 
 # -------------------------------------------------------------------- random values

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.cli.group_help import group_help
 from vae_lightning.cli.startup import allow_interrupts
 from vae_lightning.config.builtin import conf_dir
 from vae_lightning.config.command_line import CommandLine, check_command_line
@@ -41,6 +42,10 @@ def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], obje
     def prepare() -> CommandLine:
         arguments = as_multirun(sys.argv[1:]) if job is not None else sys.argv[1:]
         sys.argv[1:] = quote_paths(arguments)
+        described = group_help(sys.argv[1:])
+        if described is not None:
+            sys.stdout.write(described)
+            sys.exit(0)
         return check_command_line(sys.argv[1:], config_name)
 
     command = with_messages(prepare)

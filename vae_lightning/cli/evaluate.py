@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
 from vae_lightning.cli.app import run_app, trusts_run_code
+from vae_lightning.cli.outputs import explain_write_errors
 from vae_lightning.errors import UserError, check_bool, check_choice, check_int, did_you_mean
 from vae_lightning.evaluation.measures import MEASURES, Measure
 from vae_lightning.evaluation.metrics import EVALUATION_TABLE
@@ -52,11 +53,17 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     }
     report = RunLog()
     report.say(describe_composition(run.config, context.vae, details))
+    for measure in measures:
+        announcement = measure.announcement(context)
+        if announcement is not None:
+            report.say(announcement)
     found = run_measures(context, measures, progress_bar(report.console))
     for note in [*found.notes, *describe_convergence(found.values)]:
         report.say(note)
     report.say(results_table("results", {config.split: found.values}, EVALUATION_TABLE))
-    report.say(describe_paths(save_evaluation(run, context, found, config.per_image)))
+    with explain_write_errors(run.folder):
+        written = save_evaluation(run, context, found, config.per_image)
+    report.say(describe_paths(written))
     return found.values
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from vae_lightning.cli.app import run_app, trusts_run_code
+from vae_lightning.cli.outputs import explain_write_errors, output_file
 from vae_lightning.errors import check_choice, check_int
+
+MOST_IMAGES, MOST_STARTS = 10_000, 1000  # that a page in a browser can hold
 
 
 def main() -> None:
@@ -22,8 +25,9 @@ def explore(config: DictConfig) -> Path:
         UserError: a setting is invalid, or this model cannot be explored.
     """
     check_choice("split", config.split, ("train", "val", "test"))
-    check_int("images", config.images)
-    check_int("starts", config.starts)
+    check_int("images", config.images, 1, MOST_IMAGES)
+    check_int("starts", config.starts, 1, MOST_STARTS)
+    chosen = output_file("file", config.file)
     trusted = trusts_run_code(config)
     import torch
 
@@ -44,9 +48,10 @@ def explore(config: DictConfig) -> Path:
     x, labels = pixels(split.images[: config.images]), split.labels[: config.images]
     axes = ", ".join(f"{axis}={run.config.choices[axis]}" for axis in ("data", "model", "posterior", "prior", "likelihood"))
     text = explorer.page(vae, run.config.name, axes, x, labels, kl, config.starts)
-    path = Path(config.file).expanduser().absolute() if config.file else run.folder / "explorer.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
+    path = run.inside("explorer.html") if chosen is None else chosen
+    with explain_write_errors(path, "file"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
     report.say(describe_paths([("page", path)]))
     return path
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from vae_lightning.cli.app import run_app, trusts_run_code
-from vae_lightning.errors import UserError, did_you_mean
+from vae_lightning.cli.outputs import explain_write_errors, output_folder
+from vae_lightning.errors import InvalidValue, UserError, did_you_mean, format_value
 
 FORMATS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors",)}  # and the packages that each needs
 
@@ -28,13 +29,18 @@ def export(config: DictConfig) -> list[Path]:
         UserError: an unknown format, or one whose packages are not installed.
         RunError: a file differs from torch.
     """
-    formats = list(config.formats) if isinstance(config.formats, ListConfig) else [config.formats]
+    formats = list(dict.fromkeys(config.formats)) if isinstance(config.formats, ListConfig) else [config.formats]
+    if not formats:
+        raise InvalidValue("formats", [], f"a list of formats, such as [{next(iter(FORMATS))}]: {', '.join(FORMATS)}")
     for name in formats:
-        if name not in FORMATS:
-            raise UserError(f"formats={name}: unknown format.{did_you_mean(str(name), FORMATS)} Allowed: {', '.join(FORMATS)}.")
+        if not isinstance(name, str) or name not in FORMATS:
+            raise UserError(
+                f"formats={format_value(name)}: unknown format.{did_you_mean(str(name), FORMATS)} Allowed: {', '.join(FORMATS)}."
+            )
         for package in FORMATS[name]:
             if find_spec(package) is None:
                 raise UserError(f"formats={name}: {package} is not installed: pip install 'vae-lightning[export]'.")
+    chosen = output_folder("folder", config.folder)
     trusted = trusts_run_code(config)
     from vae_lightning.models import export as exporting
     from vae_lightning.runs.console import RunLog, describe_composition, describe_paths, relative_path
@@ -44,11 +50,12 @@ def export(config: DictConfig) -> list[Path]:
     vae = load_vae(run)
     report = RunLog()
     report.say(describe_composition(run.config, vae, {"checkpoint": relative_path(run.checkpoint)}))
-    folder = Path(config.folder).expanduser().absolute() if config.folder else run.folder / "exported"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = run.inside("exported") if chosen is None else chosen
     written: dict[Path, float] = {}
-    for name in formats:
-        written |= exporting.FORMATS[name](vae, folder)
+    with explain_write_errors(folder, "folder"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in formats:
+            written |= exporting.FORMATS[name](vae, folder)
     report.say(describe_paths([(f"within {error:.1g}", path) for path, error in written.items()]))
     return list(written)
 

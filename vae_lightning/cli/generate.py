@@ -9,7 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
 from vae_lightning.cli.app import run_app, trusts_run_code
-from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, did_you_mean
+from vae_lightning.cli.outputs import explain_write_errors, output_folder
+from vae_lightning.errors import InvalidValue, UserError, check_choice, check_seed, did_you_mean
 from vae_lightning.evaluation.settings import build_settings
 from vae_lightning.runs.picture_settings import PICTURE_SETTINGS, RunPicture
 
@@ -32,11 +33,9 @@ def generate(config: DictConfig) -> list[Path]:
     names = picture_names(config)
     pictures = {name: build_settings(picture, name, config.get(name, {})) for name, picture in PICTURE_SETTINGS.items()}
     check_used(names, list(HydraConfig.get().overrides.task))
-    check_int("seed", config.seed, 0)
+    check_seed("seed", config.seed)
     check_choice("split", config.split, ("train", "val", "test"))
-    if config.folder is not None and (not isinstance(config.folder, str) or not config.folder):
-        raise InvalidValue("folder", config.folder, "a folder, or null for the run's own")
-    folder = Path(config.folder).expanduser().absolute() if config.folder else None
+    folder = output_folder("folder", config.folder)
     trusted = trusts_run_code(config)
     from vae_lightning.runs.console import RunLog, describe_composition, describe_paths, relative_path
     from vae_lightning.runs.draw import choose_pictures, prepare_drawing, save_pictures_of
@@ -51,7 +50,8 @@ def generate(config: DictConfig) -> list[Path]:
     report = RunLog()
     details = {"device": context.device.type, "checkpoint": relative_path(run.checkpoint)}
     report.say(describe_composition(run.config, context.vae, details))
-    made = save_pictures_of(context, chosen, folder)
+    with explain_write_errors(folder or run.folder, "folder"):
+        made = save_pictures_of(context, chosen, folder)
     report.say(describe_paths([("picture", path) for path in made]))
     return made
 

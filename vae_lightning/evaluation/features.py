@@ -14,10 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_lightning.data.base import Images, pixels
+from vae_lightning.errors import RunError
 from vae_lightning.files import atomic_write
 from vae_lightning.noise import derive_seed
+from vae_lightning.readers import check_ordinary
 
 VERSION = 1  # of the recipe below: raise it with any change, so that cached weights are no longer used
+LARGEST_CACHED = 256 * 2**20  # bytes
 FEATURES, BATCH, LR = 64, 128, 2e-3
 
 
@@ -115,8 +118,9 @@ def weights_hash(weights: dict[str, Tensor]) -> str:
 def _read(path: Path) -> dict[str, Any] | None:
     """The content of a cached file; None if there is none, or it is damaged."""
     try:
+        check_ordinary(path, LARGEST_CACHED)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError):
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, RunError):
         return None
     return content if isinstance(content, dict) else None
 

@@ -132,6 +132,12 @@ def samples_within(vae: VAE, images: int, seconds: float) -> int:
 
     Derived from the model's operation count, not from a stopwatch: the same run always gets the same k, and so the same values.
     """
+    affordable = seconds / (images * seconds_per_sample(vae))
+    return max([k for k in sample_ladder(GPU_SAMPLES) if 10 <= k <= affordable], default=10)
+
+
+def seconds_per_sample(vae: VAE) -> float:
+    """The nominal cost of one sample of one image on a CPU, in seconds."""
     from torch.utils.flop_counter import FlopCounterMode
 
     device = next(vae.parameters()).device
@@ -140,9 +146,7 @@ def samples_within(vae: VAE, images: int, seconds: float) -> int:
         index = torch.zeros(1, dtype=torch.long, device=device)
         batch = Batch(torch.zeros(1, *vae.shape, dtype=torch.uint8, device=device), index, index)
         log_weights(vae, pixels(batch.images), tried, evaluation_noise(batch, "test", "nll"), index)
-    cost = counter.get_total_flops() / tried * FLOP_SECONDS + math.prod(vae.shape) * PIXEL_SECONDS
-    affordable = seconds / (images * cost)
-    return max([k for k in sample_ladder(GPU_SAMPLES) if 10 <= k <= affordable], default=10)
+    return counter.get_total_flops() / tried * FLOP_SECONDS + math.prod(vae.shape) * PIXEL_SECONDS
 
 
 def _at_most(batches: Iterable[Batch], size: int) -> Iterator[Batch]:

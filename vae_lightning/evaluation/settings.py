@@ -24,6 +24,8 @@ def build_settings(settings: type[SettingsT], key: str, values: Mapping[Any, Any
         UserError: a value that the dataclass has no field for.
         InvalidValue: a value out of range, named by its full key such as `nll.samples`.
     """
+    if not isinstance(values, Mapping):
+        raise InvalidValue(key, values, "a mapping of settings, or left out for the defaults")
     known = [field.name for field in fields(settings)]
     for name in values:
         if name not in known:
@@ -32,14 +34,14 @@ def build_settings(settings: type[SettingsT], key: str, values: Mapping[Any, Any
         return settings(**{str(name): value for name, value in values.items()})
 
 
-def check_int_or_null(name: str, value: object, minimum: int = 1) -> None:
-    """Checks for null, or an integer ≥ `minimum`.
+def check_int_or_null(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> None:
+    """Checks for null, or an integer in [`minimum`, `maximum`].
 
     Raises:
         InvalidValue: any other value.
     """
     try:
         if value is not None:
-            check_int(name, value, minimum)
+            check_int(name, value, minimum, maximum)
     except InvalidValue as error:
         raise InvalidValue(name, value, f"{error.allowed}, or null") from None

@@ -11,23 +11,51 @@ from PIL import Image
 from vae_lightning.errors import RunError
 from vae_lightning.files import atomic_write
 from vae_lightning.plots.images import tile, to_array
+from vae_lightning.readers import MB, read_arrays
 
 Frame = dict[str, np.ndarray]
+LARGEST_FRAME, LARGEST_FILM = 64 * MB, 2048 * MB  # bytes in memory
+# the arrays of a frame: the kind of their numbers, as NumPy names it, and how many dimensions they have
+FRAME = {"x": ("u", 4), "reconstructions": ("u", 4), "samples": ("u", 4), "codes": ("f", 2), "labels": ("i", 1), "elbo": ("f", 0)}
 COLOURS = [f"C{i}" for i in range(10)]
 
 
 def read_frames(folder: Path) -> dict[int, Frame]:
     """The contents of each file in `film/` by epoch, in order; raises RunError if there are fewer than two or one is damaged."""
     frames: dict[int, Frame] = {}
+    size = 0
     for path in sorted((folder / "film").glob("[0-9]*.npz")):
-        try:
-            with np.load(path, allow_pickle=False) as content:
-                frames[int(path.stem)] = {name: content[name] for name in content.files}
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise RunError(f"{path} is damaged and cannot be read: delete it to make the film without it.") from error
+        if not path.stem.isdecimal():
+            continue
+        arrays = read_arrays(path, LARGEST_FRAME)
+        size += sum(array.nbytes for array in arrays.values())
+        if size > LARGEST_FILM:
+            raise RunError(f"The frames in {path.parent} take more than {LARGEST_FILM:,} bytes in memory, and are not read.")
+        reason = _damage(arrays, next(iter(frames.values()), arrays))
+        if reason is not None:
+            raise RunError(f"{path} is damaged and cannot be read: {reason}; delete it to make the film without it.")
+        arrays["codes"] = np.nan_to_num(arrays["codes"])
+        frames[int(path.stem)] = arrays
     if len(frames) < 2:
         raise RunError(f"{folder} has no frames of its training (film/): train with callbacks=default, for two epochs or more.")
     return frames
+
+
+def _damage(frame: Frame, first: Frame) -> str | None:
+    """What is wrong with the arrays of a frame, of which the first one of the film has the sizes; None if nothing is."""
+    for name, (kind, rank) in FRAME.items():
+        array = frame.get(name)
+        if array is None:
+            return f"it has no {name}"
+        if array.dtype.kind != kind or array.ndim != rank:
+            return f"{name} has {array.ndim} dimensions of {array.dtype}"
+        if rank and (0 in array.shape or array.shape != first[name].shape):
+            return f"{name} has the shape {array.shape}"
+    shapes = {name: frame[name].shape for name in FRAME}
+    same_images = shapes["x"] == shapes["reconstructions"] and shapes["x"][1:] == shapes["samples"][1:]
+    if not same_images or shapes["x"][1] not in (1, 3) or shapes["codes"][0] != len(frame["labels"]):
+        return "its arrays are of different sizes"
+    return None
 
 
 def training_film(frames: dict[int, Frame], path: Path, seconds: float = 12.0) -> Path:

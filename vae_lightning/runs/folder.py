@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import secrets
@@ -20,10 +19,12 @@ from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, format_value
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import StreamNoise
+from vae_lightning.readers import read_json_as
 from vae_lightning.runs.checkpoint_files import is_intact
 from vae_lightning.runs.checkpoint_schema import check_data, check_file, check_finite, check_tensors
 from vae_lightning.runs.config_file import is_own_run, read_config
 from vae_lightning.runs.config_upgrade import SCHEMA_VERSION as SCHEMA_VERSION
+from vae_lightning.runs.results_schema import ResultsFile
 from vae_lightning.runs.trust import check_folder
 
 CHECKPOINTS = ("best", "last")
@@ -96,11 +97,14 @@ class Run:
         """The content of `results.json`; empty if there is none. RunError if it is damaged."""
         path = self.inside("results.json")
         try:
-            results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(f"{path} is damaged and cannot be read: move it away, and a new one will be written.") from error
-        if not isinstance(results, dict) or any(not isinstance(results.get(name, {}), dict) for name in ("train", "val", "test")):
-            raise RunError(f"{path} does not hold the results of a run: move it away, and a new one will be written.")
+            _, results = read_json_as(path, ResultsFile)
+        except FileNotFoundError:
+            return {}
+        except RunError as error:
+            raise RunError(f"{error} Move it away, and a new one will be written.") from error
+        for name, value in results.items():
+            if name.startswith(("train_", "val_", "test_")) and not isinstance(value, dict):
+                raise RunError(f"{path} is damaged and cannot be read: {name} is not a mapping; move it away.")
         return results
 
     def inside(self, name: str) -> Path:

@@ -15,6 +15,8 @@ from vae_lightning.evaluation.settings import check_int_or_null
 if TYPE_CHECKING:
     from vae_lightning.runs.draw import DrawingContext
 
+MOST_IMAGES, MOST_IN_A_ROW = 100_000, 300  # of a picture
+
 
 @dataclass(frozen=True)
 class RunPicture:
@@ -67,8 +69,8 @@ class SamplesPicture(RunPicture):
     name = "samples"
 
     def __post_init__(self) -> None:
-        check_int_or_null("rows", self.rows)
-        check_int("columns", self.columns)
+        check_int_or_null("rows", self.rows, 1, MOST_IN_A_ROW)
+        check_int("columns", self.columns, 1, MOST_IN_A_ROW)
         check_int_or_null("label", self.label, 0)
 
     def check(self, context: DrawingContext) -> None:
@@ -91,8 +93,8 @@ class ReconstructionsPicture(RunPicture):
     name = "reconstructions"
 
     def __post_init__(self) -> None:
-        check_int("count", self.count)
-        check_int("columns", self.columns)
+        check_int("count", self.count, 1, MOST_IMAGES)
+        check_int("columns", self.columns, 1, MOST_IN_A_ROW)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class TraversalsPicture(RunPicture):
     def __post_init__(self) -> None:
         check_int("image", self.image, 0)
         check_number("reach", self.reach, 0, above=True)
-        check_int("columns", self.columns)
+        check_int("columns", self.columns, 1, MOST_IN_A_ROW)
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,8 @@ class InterpolationsPicture(RunPicture):
     name = "interpolations"
 
     def __post_init__(self) -> None:
-        check_int("rows", self.rows)
-        check_int("columns", self.columns)
+        check_int("rows", self.rows, 1, MOST_IN_A_ROW)
+        check_int("columns", self.columns, 1, MOST_IN_A_ROW)
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class LatentScatterPicture(RunPicture):
     name = "latent_scatter"
 
     def __post_init__(self) -> None:
-        check_int("count", self.count)
+        check_int("count", self.count, 1, MOST_IMAGES)
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class ManifoldPicture(RunPicture):
     name = "manifold"
 
     def __post_init__(self) -> None:
-        check_int("side", self.side)
+        check_int("side", self.side, 1, MOST_IN_A_ROW)
         check_int_or_null("label", self.label, 0)
 
     def check(self, context: DrawingContext) -> None:
@@ -188,7 +190,7 @@ class TrainingFilm(RunPicture):
     name = "training_film"
 
     def __post_init__(self) -> None:
-        check_number("seconds", self.seconds, 0, above=True)
+        check_number("seconds", self.seconds, 0, 3600, above=True)
 
     def check(self, context: DrawingContext) -> None:
         """Nothing: `save` says what is missing."""

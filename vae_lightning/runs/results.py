@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vae_lightning.errors import RunError
+from vae_lightning.errors import RunError, is_finite
 from vae_lightning.evaluation.metrics import HPARAMS_METRICS, drop_outdated
 from vae_lightning.files import atomic_write, write_json
 from vae_lightning.runs.folder import Run
@@ -36,7 +36,9 @@ def add_to_results(run: Run, name: str, values: dict[str, Any]) -> Path:
         results = run.results()
         write_json(path, {**results, name: {**drop_outdated(results.get(name, {}), values), **values}})
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be written ({error}).") from error
+        raise RunError(
+            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}): free some space, or check its permissions."
+        ) from error
     return path
 
 
@@ -61,7 +63,7 @@ def add_to_tensorboard(run: Run, name: str) -> None:
     suffix = f".evaluate-{name}"
     earlier = list(folder.glob(f"events.out.tfevents*{suffix}"))
     results = run.results()
-    step = int(results.get("steps", 0))
+    step = results.get("steps") or 0
     writer = SummaryWriter(str(folder), filename_suffix=suffix)
     for metric, value in results[name].items():
         for at, number in _curve(value, step):
@@ -76,10 +78,14 @@ def add_to_tensorboard(run: Run, name: str) -> None:
 def _curve(value: Any, step: int) -> list[tuple[int, float]]:
     """(step, number) of each number in a value: a single number at `step`, those of a list at their index; else nothing."""
     if isinstance(value, dict):
-        return [(int(samples), number) for samples, number in value.items()]
+        return [(int(k), number) for k, number in value.items() if str(k).isdecimal() and int(k) < 2**63 and _is_number(number)]
     if isinstance(value, list):
-        return list(enumerate(value))
-    return [(step, value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
+        return [(place, number) for place, number in enumerate(value) if _is_number(number)]
+    return [(step, value)] if _is_number(value) else []
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
 
 
 def events_folder(run: Run) -> Path | None:
@@ -100,5 +106,7 @@ def write_per_image(run: Run, name: str, arrays: dict[str, np.ndarray]) -> Path:
         with atomic_write(path) as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     except OSError as error:
-        raise RunError(f"{path} cannot be written ({error}).") from error
+        raise RunError(
+            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}): free some space, or check its permissions."
+        ) from error
     return path

@@ -53,7 +53,8 @@ def finish(run: TrainingContext) -> float:
             if isinstance(logger, TensorBoard) and logger.projector_images > 0:
                 write_projection(vae, data.splits["test"], Path(logger.log_dir), logger.projector_images)
         write_results(folder, results)  # last: a run with results counts as finished and is not resumed
-    run.report.say(results_table("results (of the best checkpoint)" if checkpoint else "results", metrics, VALIDATION_METRICS))
+    title = f"results (of the {checkpoint.stem} checkpoint)" if checkpoint else "results"
+    run.report.say(results_table(title, metrics, VALIDATION_METRICS))
     if kept:
         run.report.say(closing_paths(folder, checkpoint, pictures))
     return score(metrics["val"])

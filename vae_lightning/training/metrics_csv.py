@@ -18,6 +18,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from vae_lightning.errors import RunError
 from vae_lightning.training.log_files import flushed_size
 
 
@@ -62,7 +63,10 @@ class MetricsCSV(Logger):
         more = [name for name in row if name not in (*self.COLUMNS, "images_per_second")]
         with self.path.open("a+", newline="") as file:
             file.seek(0)
-            header = file.readline().split()
+            try:
+                header = file.readline().split()
+            except UnicodeDecodeError as error:
+                raise RunError(f"{self.path} is damaged (it is not UTF-8 text): move it away, and resume again.") from error
             columns = header[0].split(",") if header else [*self.COLUMNS, *more]
             writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
             if not header:

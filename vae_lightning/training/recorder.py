@@ -162,9 +162,13 @@ class Recorder:
         whole = self.means.names and set(bad.names) >= set(self.means.names)
         began = "all terms at once, so in the weights after the previous step" if whole else terms(bad.names)
         where, remedy = (" of validation", VALIDATION) if kind == "val" else ("", TRAINING)
+        kept = "The last checkpoint was written before that and is unaffected"
+        folder = Path(self.module.trainer.default_root_dir)
+        if not any((folder / "checkpoints").glob("*.ckpt")):
+            trained = (folder / "metrics.csv").exists()
+            kept = "No checkpoint was written before that" + ("" if trained else ", and the run folder is removed")
         return (
-            f"NaN or infinity at step {bad.step}, epoch {self.module.current_epoch}{where}: it began in {began}. "
-            f"The last checkpoint was written before that and is unaffected; {remedy}"
+            f"NaN or infinity at step {bad.step}, epoch {self.module.current_epoch}{where}: it began in {began}. {kept}; {remedy}"
         )
 
     # ---------------------------------------------------------------- resume

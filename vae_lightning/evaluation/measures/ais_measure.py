@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from vae_lightning.evaluation.measure_result import MeasureResult
 
 
+MOST = {"images": 1_000_000, "chains": 10_000, "steps": 100_000, "leapfrog": 1000, "simulated": 1_000_000}
+
+
 @dataclass(frozen=True)
 class AISMeasure(Measure):
     """A check of the nll that does not depend on the encoder (Wu et al. 2017).
@@ -46,8 +49,8 @@ class AISMeasure(Measure):
     )
 
     def __post_init__(self) -> None:
-        for name in ("images", "chains", "steps", "leapfrog", "simulated"):
-            check_int(name, getattr(self, name))
+        for name, most in MOST.items():
+            check_int(name, getattr(self, name), 1, most)
 
     def measure(self, context: EvaluationContext) -> MeasureResult:
         from vae_lightning.evaluation.ais import evaluate_ais

@@ -65,6 +65,10 @@ class Measure(ABC):
         """Whether its settings turn it off."""
         return False
 
+    def announcement(self, context: EvaluationContext) -> str | None:
+        """What to say before it is measured, such as that it takes hours; None for nothing."""
+        return None
+
     def applies_to(self, context: EvaluationContext) -> bool:
         """Whether it is measured by default on these images."""
         return True

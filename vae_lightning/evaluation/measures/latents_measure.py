@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from vae_lightning.evaluation.measure_result import MeasureResult
 
 
+MOST_POINTS = 1_000_000
+
+
 @dataclass(frozen=True)
 class LatentsMeasure(Measure):
     """What the latent space carries as a whole (Hoffman and Johnson 2016; Chen et al. 2018).
@@ -44,7 +47,7 @@ class LatentsMeasure(Measure):
 
     def __post_init__(self) -> None:
         check_int_or_null("images", self.images, 2)
-        check_int("points", self.points)
+        check_int("points", self.points, 1, MOST_POINTS)
 
     def measure(self, context: EvaluationContext) -> MeasureResult:
         from vae_lightning.evaluation.latents import evaluate_latents

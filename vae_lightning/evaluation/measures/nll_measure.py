@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from vae_lightning.evaluation.measure_result import MeasureResult
 
 
+MOST_SAMPLES = 1_000_000  # of an image, and decoded at once
+LONG = 600  # seconds: a measurement that takes longer is announced
+
+
 @dataclass(frozen=True)
 class NLLMeasure(Measure):
     """The negative log-likelihood by importance sampling (Burda et al. 2016, section 5).
@@ -46,14 +50,27 @@ class NLLMeasure(Measure):
     )
 
     def __post_init__(self) -> None:
-        check_int_or_null("samples", self.samples, 0)
+        check_int_or_null("samples", self.samples, 0, MOST_SAMPLES)
         check_number("seconds", self.seconds, 0, above=True)
         check_int_or_null("images", self.images)
-        check_int("chunk", self.chunk)
+        check_int("chunk", self.chunk, 1, MOST_SAMPLES)
 
     @property
     def is_off(self) -> bool:
         return self.samples == 0
+
+    def announcement(self, context: EvaluationContext) -> str | None:
+        """How long the measurement will take, if that is more than ten minutes on the CPU."""
+        from vae_lightning.evaluation.nll import seconds_per_sample
+
+        if not self.samples or context.device.type != "cpu" or DENSITY not in context.vae.posterior.capabilities:
+            return None
+        count = context.count(self.images)
+        seconds = self.samples * count * seconds_per_sample(context.vae)
+        if seconds < LONG:
+            return None
+        duration = f"{seconds / 3600:,.1f} hours" if seconds > 7200 else f"{seconds / 60:.0f} minutes"
+        return f"nll: {self.samples:,} samples of each of {count:,} images take about {duration} (nll.images lowers the number)."
 
     def measure(self, context: EvaluationContext) -> MeasureResult:
         import torch

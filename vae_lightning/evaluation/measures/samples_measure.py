@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vae_lightning.errors import InvalidValue, check_int
+from vae_lightning.errors import InvalidValue, check_int, check_seed
 from vae_lightning.evaluation.measures.base import Measure, Metric, details
 
 if TYPE_CHECKING:
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from vae_lightning.evaluation.context import EvaluationContext
     from vae_lightning.evaluation.measure_result import MeasureResult
+
+
+MOST_IMAGES, MOST_STEPS = 1_000_000, 100_000
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,9 @@ class SamplesMeasure(Measure):
     )
 
     def __post_init__(self) -> None:
-        check_int("images", self.images, 100)
-        check_int("seed", self.seed, 0)
-        check_int("classifier_steps", self.classifier_steps)
+        check_int("images", self.images, 100, MOST_IMAGES)
+        check_seed("seed", self.seed)
+        check_int("classifier_steps", self.classifier_steps, 1, MOST_STEPS)
         if self.cache is not None and not (isinstance(self.cache, str) and self.cache):
             raise InvalidValue("cache", self.cache, "a folder, or null for the user's cache folder")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -13,6 +13,7 @@ from vae_lightning.models.architectures.resnet import ResNet
 __all__ = ["MLP", "Architecture", "Conv", "ResNet"]
 
 
+@runtime_checkable
 class Architecture(Protocol):
     """Any object that builds the two networks, for images of shape (channels, height, width).
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from vae_lightning.errors import check_int, check_ints
+from vae_lightning.errors import MOST_LAYERS, check_int, check_ints
 from vae_lightning.models.architectures.layers import activation, check_activation, halved_sizes
 
 
@@ -24,7 +24,7 @@ class ResNet:
 
     def __init__(self, channels: Sequence[int] = (32, 64), blocks: int = 1, activation: str = "silu") -> None:
         self.channels = check_ints("channels", channels)
-        self.blocks = check_int("blocks", blocks)
+        self.blocks = check_int("blocks", blocks, 1, MOST_LAYERS)
         self.activation = check_activation(activation)
 
     def encoder(self, image_shape: tuple[int, int, int], features: int) -> nn.Module:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from vae_lightning.errors import InvalidValue, check_int, check_ints
 from vae_lightning.models.distributions.base import LatentBase
 from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.noise import Noise
+
+LARGEST_FLOW = 4096  # numbers and units of a masked network: its masks take minutes to make beyond
+
+
+def check_flow_sizes(latent_dim: int, hidden: Sequence[int]) -> tuple[int, ...]:
+    """The widths of a flow's masked networks.
+
+    Raises:
+        InvalidValue: `latent_dim` or one of the widths is above 4096.
+    """
+    check_int("latent_dim", latent_dim, 1, LARGEST_FLOW)
+    widths = check_ints("hidden", hidden)
+    if max(widths) > LARGEST_FLOW:
+        raise InvalidValue("hidden", list(widths), f"a list of integers of at least 1 and at most {LARGEST_FLOW}")
+    return widths
 
 
 class Bijection(nn.Module):

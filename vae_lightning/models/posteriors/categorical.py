@@ -36,8 +36,9 @@ class CategoricalPosterior(Posterior):
         self.latent_dim, self.hard = variables * classes, check_bool("hard", hard)
         self.space = space(variables, classes)
         self.temperature = ScheduledValue(Exponential() if temperature is None else temperature)
-        if not self.temperature.value > 0:
-            raise InvalidValue("temperature", float(self.temperature.value), "above 0")
+        start = self.temperature.value
+        if not start.is_meta and not start > 0:  # on "meta", where a model's size is estimated, it has no value
+            raise InvalidValue("temperature", float(start), "above 0")
 
     @property
     def features(self) -> int:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from vae_lightning.capabilities import DENSITY_ANYWHERE, EVERYTHING, KL_PER_DIMENSION
-from vae_lightning.errors import check_int, check_ints
+from vae_lightning.errors import MOST_LAYERS, check_int
 from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
-from vae_lightning.models.distributions.normalizing_flow import FlowDistribution, PlanarBijection, ZukoBijection
+from vae_lightning.models.distributions.normalizing_flow import FlowDistribution, PlanarBijection, ZukoBijection, check_flow_sizes
 from vae_lightning.models.posteriors.base import Posterior
 
 
@@ -34,12 +34,12 @@ class InverseAutoregressive(Posterior):
         self, latent_dim: int, steps: int = 2, context: int = 16, hidden: list[int] | tuple[int, ...] = (64, 64)
     ) -> None:
         super().__init__()
-        self.latent_dim, self.steps = check_int("latent_dim", latent_dim), check_int("steps", steps)
+        self.latent_dim, self.steps = check_int("latent_dim", latent_dim), check_int("steps", steps, 1, MOST_LAYERS)
         self.context = check_int("context", context)
         from zuko.flows import MaskedAutoregressiveTransform
         from zuko.lazy import LazyComposedTransform
 
-        order, sizes = torch.arange(latent_dim), check_ints("hidden", hidden)
+        order, sizes = torch.arange(latent_dim), check_flow_sizes(latent_dim, hidden)
         transforms = [
             MaskedAutoregressiveTransform(latent_dim, context, order=order.flip(0) if i % 2 else order, hidden_features=sizes)
             for i in range(steps)
@@ -68,7 +68,7 @@ class PlanarFlow(Posterior):
 
     def __init__(self, latent_dim: int, steps: int = 10) -> None:
         super().__init__()
-        self.latent_dim, self.steps = check_int("latent_dim", latent_dim), check_int("steps", steps)
+        self.latent_dim, self.steps = check_int("latent_dim", latent_dim), check_int("steps", steps, 1, MOST_LAYERS)
         self.bijection = PlanarBijection(latent_dim, steps)
 
     @property

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from vae_lightning.capabilities import DENSITY, EVERYTHING, KL_PER_DIMENSION
-from vae_lightning.errors import check_choice, check_int, check_ints
+from vae_lightning.errors import MOST_LAYERS, check_choice, check_int
 from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
-from vae_lightning.models.distributions.normalizing_flow import FlowDistribution, ZukoBijection
+from vae_lightning.models.distributions.normalizing_flow import FlowDistribution, ZukoBijection, check_flow_sizes
 from vae_lightning.models.priors.base import Encode, Prior
 
 # names in zuko.flows
@@ -40,10 +40,12 @@ class NormalizingFlow(Prior):
     ) -> None:
         super().__init__()
         self.latent_dim = check_int("latent_dim", latent_dim)
-        name, sizes = KINDS[check_choice("kind", kind, KINDS)], check_ints("hidden", hidden)
+        name, sizes = KINDS[check_choice("kind", kind, KINDS)], check_flow_sizes(latent_dim, hidden)
         from zuko import flows
 
-        made = getattr(flows, name)(latent_dim, transforms=check_int("transforms", transforms), hidden_features=sizes)
+        made = getattr(flows, name)(
+            latent_dim, transforms=check_int("transforms", transforms, 1, MOST_LAYERS), hidden_features=sizes
+        )
         self.bijection = ZukoBijection(made.transform, generates=False)
         self.register_buffer("mean", torch.zeros(latent_dim), persistent=False)
         self.register_buffer("scale", torch.ones(latent_dim), persistent=False)

@@ -1,0 +1,114 @@
+"""Whether this machine can do what a configuration asks for: processes, nodes, and memory for the model's weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from vae_lightning.errors import RunError, UserError
+
+if TYPE_CHECKING:
+    from vae_lightning.models.vae import VAE
+
+FEWEST_PROCESSES = 8  # that are allowed on the CPU of any machine
+# environment variables, one of which each cluster or launcher sets in the processes that it starts
+LAUNCHERS = ("SLURM_NTASKS", "TORCHELASTIC_RUN_ID", "GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "LSB_JOBID", "WORLD_SIZE")
+COPIES = 2  # of each weight that training holds at least: the weight and its gradient
+SMALLEST = 2**28  # bytes of a model that is always tried
+
+
+# -------------------------------------------------------------------- processes and nodes
+
+
+def check_processes(config: DictConfig) -> None:
+    """Refuse more processes than the machine can run, and nodes that nobody will start (UserError)."""
+    accelerator, devices, nodes = (
+        OmegaConf.select(config, f"trainer.{name}") for name in ("accelerator", "devices", "num_nodes")
+    )
+    most = max(FEWEST_PROCESSES, 2 * (os.cpu_count() or 1))
+    count = int(devices) if str(devices).isdecimal() else 0
+    if count > most and (accelerator == "cpu" or not _has_gpu()):
+        raise UserError(
+            f"trainer.devices={count}: must be at most {most} on this machine, which has {os.cpu_count()} processor cores and "
+            "runs one process on the CPU for each device."
+        )
+    if isinstance(nodes, int) and nodes > 1 and not any(name in os.environ for name in LAUNCHERS):
+        raise UserError(
+            f"trainer.num_nodes={nodes}: this process was not started by SLURM or torchrun, and would wait for the other nodes "
+            f"forever: start the command on all {nodes} nodes with srun or torchrun --nnodes={nodes}, or leave it out."
+        )
+    _check_slurm()
+
+
+def _check_slurm() -> None:
+    """Refuse tasks of a SLURM allocation that Lightning would count, but that nobody has started (UserError)."""
+    tasks, name = os.environ.get("SLURM_NTASKS", "1"), os.environ.get("SLURM_JOB_NAME")
+    if "SLURM_NTASKS_PER_NODE" in os.environ or name in ("bash", "interactive") or not tasks.isdecimal() or int(tasks) < 2:
+        return
+    raise UserError(
+        f"SLURM_NTASKS={tasks}: this shell is in a SLURM allocation of {tasks} tasks: for one process, put "
+        f"'env -u SLURM_NTASKS' before the command; for {tasks} on each node, 'srun --ntasks-per-node={tasks}' (in a batch "
+        "script: #SBATCH --ntasks-per-node instead of --ntasks)."
+    )
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+# -------------------------------------------------------------------- memory
+
+
+def check_memory(build: Callable[[], VAE], described: Callable[[], str]) -> None:
+    """Refuse a model whose weights do not fit into the free memory, before any of them are made.
+
+    The model is built on torch's device `meta`, which has shapes but no values. Random numbers are left as they were.
+
+    Args:
+        build: makes the model.
+        described: the settings that its size depends on, as typed.
+
+    Raises:
+        RunError: the weights and their gradients need more than the free memory.
+    """
+    import torch
+
+    free = free_memory()
+    if free is None:
+        return
+    try:
+        with torch.random.fork_rng([]), torch.device("meta"), torch.no_grad():
+            model = build()
+    except Exception:  # a wrong setting, which building it will report, or a part that computes with values while it is built
+        return
+    count = sum(parameter.numel() for parameter in model.parameters())
+    size = sum(p.numel() * p.element_size() for p in (*model.parameters(), *model.buffers()))
+    if size > SMALLEST and COPIES * size > free:
+        raise RunError(
+            f"The model has {count:,} parameters, which need {format_bytes(COPIES * size)} with their gradients, and "
+            f"{format_bytes(free)} of memory are free: make it smaller ({described()})."
+        )
+
+
+def free_memory() -> int | None:
+    """Bytes that programs can still use, swap included; None where the system does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        lines = (line.split() for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+        sizes = {words[0].rstrip(":"): 1024 * int(words[1]) for words in lines}
+        if "MemAvailable" in sizes:
+            return sizes["MemAvailable"] + sizes.get("SwapFree", 0)
+    with suppress(OSError, ValueError, AttributeError):  # all of the memory is better than no limit
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def format_bytes(size: int) -> str:
+    """A number of bytes in GB, or in TB from a thousand of them."""
+    return f"{size / 1e12:,.1f} TB" if size >= 1e12 else f"{size / 1e9:,.1f} GB"
