@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import yaml
 
-from vae_lightning.errors import RunError, format_value
+from vae_lightning.errors import RunError, format_value, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +114,7 @@ def one_reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     text, _, place = str(error).partition(" - at `$")
-    text = text.replace("`", "").rstrip(".")
+    text = printable(text.replace("`", "").rstrip("."))[:200]  # it may quote the file
     place = place.rstrip("`").lstrip(".")
     return f"{format_value(place)}: {text[:1].lower()}{text[1:]}" if place else text[:1].lower() + text[1:]
 
