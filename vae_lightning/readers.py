@@ -44,16 +44,18 @@ def read_bytes(path: Path, limit: int) -> bytes:
         raise
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}).") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise RunError(f"{path} is {_kind(status.st_mode)}, not an ordinary file, and is not read.")
         if status.st_size > limit:
             raise _too_large(path, status.st_size, limit)
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(limit + 1)
-        except OSError as error:
-            raise RunError(f"{path} cannot be read ({error.strerror}).") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}).") from error
+    finally:
+        os.close(descriptor)
 
 
 def _too_large(path: Path, size: int, limit: int) -> RunError:

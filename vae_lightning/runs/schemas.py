@@ -132,7 +132,9 @@ def _is_metric(name: str, value: Any) -> bool:
     if name == "kl_per_dimension":
         return value is None or (isinstance(value, list) and all(is_number(part) and math.isfinite(part) for part in value))
     known = better_direction(name) is not None
-    return value is None or is_number(value) or not (known or isinstance(value, int | float))
+    if value is None or is_number(value):
+        return True
+    return not known and (isinstance(value, bool) or not isinstance(value, int | float))
 
 
 def read_job_state(path: Path) -> dict[str, Any]:

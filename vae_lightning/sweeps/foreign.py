@@ -37,7 +37,7 @@ HYDRA_KEYS = (
     "hydra.launcher.n_jobs", "hydra.sweeper.metrics", "hydra.sweeper.directions", "hydra.sweeper.n_trials",
     "hydra.sweeper.n_jobs", "hydra.sweeper.report", "hydra.sweeper.study_name", "hydra.sweeper.sampler.", "hydra.sweeper.pruner.",
 )  # fmt: skip
-LOGGER_KEYS = ("logger.tensorboard.label", "logger.tensorboard.projector_images", "logger.csv.flush_logs_every_n_steps")
+LOGGER_KEYS = ("logger.tensorboard.projector_images", "logger.csv.flush_logs_every_n_steps")
 # shipped keys that name folders, dry runs that delete their sweep, and what takes or starts other things
 UNSAFE_KEYS = ("output_dir", "resume", PUBLISHED, "trainer.fast_dev_run", *(f"trainer.{name}" for name in IGNORED_TRAINER))
 # keys that may be set to these values only

@@ -62,7 +62,7 @@ class RunRow:
     kl_per_dimension: list[float] | None = None
     kind: str = ""
     digits: dict[str, int] = field(default_factory=dict)
-    history: History = field(default_factory=dict)
+    history: History | None = None
 
     @property
     def done(self) -> bool:
@@ -75,6 +75,8 @@ class RunRow:
 
     def curve(self, kind: str, metric: str) -> list[tuple[int, float]]:
         """(epoch, value) at the end of each epoch, from `metrics.csv`. If a resumed run repeats an epoch, the last row counts."""
+        if self.history is None:
+            self.history, _ = read_history(self.folder / "metrics.csv")
         return sorted((epoch + 1, value) for epoch, value in self.history.get((kind, metric), {}).items())
 
 
