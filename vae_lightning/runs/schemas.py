@@ -107,25 +107,37 @@ def is_number(value: object) -> bool:
     return abs(value) <= LARGEST or (isinstance(value, float) and not math.isfinite(value))
 
 
-def read_results(folder: Path) -> tuple[ResultsFile, dict[str, Any]]:
-    """The `results.json` of a run folder: checked, and as plain data.
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that this package wrote, in which the metrics of a diverged run may be NaN.
+
+    Raises:
+        FileNotFoundError: there is none.
+        RunError: it is damaged.
+    """
+    content = read_bytes(path, JSON_LIMIT)
+    try:
+        return msgspec.convert(json.loads(content), dict[str, Any])  # msgspec's own reader refuses NaN
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
+
+
+def read_results(folder: Path) -> ResultsFile:
+    """The `results.json` of a run folder.
 
     Raises:
         FileNotFoundError: there is none.
         RunError: it is damaged.
     """
     path = folder / "results.json"
-    content = read_bytes(path, JSON_LIMIT)
     try:
-        whole = json.loads(content)  # not msgspec's: the metrics of a diverged run are written as NaN
-        results = msgspec.convert(whole, ResultsFile)
-    except (ValueError, RecursionError) as error:
+        results = msgspec.convert(read_object(path), ResultsFile)
+    except ValueError as error:
         raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
-    for split in ("val", "test"):
-        for name, value in (whole.get(split) or {}).items():
+    for split, values in (("val", results.val), ("test", results.test)):
+        for name, value in (values or {}).items():
             if not _is_metric(name, value):
                 raise RunError(f"{path} is damaged and cannot be read: {split}.{name} is no number, as this metric is.")
-    return results, whole
+    return results
 
 
 def _is_metric(name: str, value: Any) -> bool:

@@ -238,7 +238,7 @@ def _plain(value: msgspec.Struct | None) -> Any:
 def is_finished(folder: Path) -> bool:
     """Whether training finished in this run folder; evaluate.py writes a `results.json` too, but without `steps`."""
     try:
-        return read_results(folder)[0].steps is not None
+        return read_results(folder).steps is not None
     except (FileNotFoundError, RunError):  # damaged results are written again when the run is resumed
         return False
 

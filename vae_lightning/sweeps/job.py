@@ -88,7 +88,7 @@ def error_sentence(error: BaseException) -> str:
 def metrics_in(folder: Path) -> dict[str, dict[str, float]]:
     """The numbers in a run's results.json, by split."""
     try:
-        results = read_results(folder)[0]
+        results = read_results(folder)
     except (FileNotFoundError, RunError):  # a dry run has none; damaged ones are named by the report
         return {}
     found = {split: results.numbers(split) for split in ("val", "test")}

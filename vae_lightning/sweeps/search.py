@@ -186,7 +186,7 @@ class OptunaSweeper(RecordedSweeper):
             DamagedFile: when its results cannot be read.
         """
         try:
-            results = read_results(self.record.folder / job.folder)[0]
+            results = read_results(self.record.folder / job.folder)
         except RunError as error:
             raise DamagedFile(str(error)) from error
         numbers = {split: results.numbers(split) for split in ("val", "test")}

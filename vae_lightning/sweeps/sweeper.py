@@ -65,6 +65,7 @@ class RecordedSweeper(Sweeper):
         self.check(overrides)
         folder = Path(self.composed.hydra.sweep.dir).absolute()
         console = Console(highlight=False)
+        check_sweep_folder(folder)
         with try_lock(folder / LOCK) as free:
             if not free:
                 raise RunError(f"The sweep {folder} is already running in another process.")
@@ -92,7 +93,6 @@ class RecordedSweeper(Sweeper):
         arguments = [*config_flags(sys.argv[1:]), *(a for a in given if not a.startswith(("hydra.sweep.dir=", "hydra.mode=")))]
         if is_sweep(folder):
             self.record = load(folder, "hydra.sweep.dir")
-            check_sweep_folder(folder)
             check_foreign_sweep(self.record, "hydra.sweep.dir")
             if without_launch_settings(self.record.arguments) != without_launch_settings(arguments):
                 raise UserError(

@@ -161,7 +161,7 @@ def _fill(run: RunRow, config: dict[str, Any], results: ResultsFile | None) -> N
 
 def _results(folder: Path) -> ResultsFile | None:
     try:
-        return read_results(folder)[0]
+        return read_results(folder)
     except FileNotFoundError:
         return None
 
