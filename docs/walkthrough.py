@@ -31,7 +31,7 @@ print(f"encoder: 784 pixels → 256 → 128 → 2·2 numbers, {encoder:,} weight
 print(f"decoder: 2 numbers → 128 → 256 → 784 pixels, {decoder:,} weights (θ)")
 
 # %% encode
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 
 q = vae.encode(x)
 assert isinstance(q, DiagonalNormal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ from vae_lightning.data.mnist5k import MNIST5k
 
 torch.set_num_threads(1)  # the tensors here are small, and threads that wait for each other cost ten times the work
 DATA_ROOT = Path(os.environ.get("VAE_DATA") or Path(__file__).parents[1] / "../shared/data")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Runs of tests are signed by a key of the tests, not by the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAE_LIGHTNING_CONFIG", str(tmp_path_factory.mktemp("config")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Writing files that are never seen half-written, and locks that end with their process. Quick to import: no torch."""
+"""Writing files that are never seen half-written, and locks that end with their process. Fast to import: no torch."""
 
 from __future__ import annotations
 

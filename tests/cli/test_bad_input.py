@@ -229,19 +229,19 @@ def packed(path: Path, size: int | None = None) -> None:
 
 
 DATA_FILES: list[tuple[Any, str]] = [
-    (lambda raw: cut(raw / IMAGES, 0), "is no IDX file of unsigned bytes (it has 0 bytes)"),
-    (lambda raw: cut(raw / IMAGES, 10), "is no IDX file"),
-    (lambda raw: cut(raw / IMAGES, 1000), "promises 31360 bytes of data and 984 are there: delete it"),
-    (lambda raw: cut(raw / LABELS, 20), "promises 40 bytes of data and 12 are there"),
+    (lambda raw: cut(raw / IMAGES, 0), "is not an IDX file of unsigned bytes (it has 0 bytes)"),
+    (lambda raw: cut(raw / IMAGES, 10), "is not an IDX file"),
+    (lambda raw: cut(raw / IMAGES, 1000), "promises 31360 bytes, but only 984 are present: delete it"),
+    (lambda raw: cut(raw / LABELS, 20), "promises 40 bytes, but only 12 are present"),
     (lambda raw: (raw / LABELS).unlink(), f"{LABELS} not found in"),
     (lambda raw: shutil.copy(raw / FILES["test"][1], raw / LABELS), "holds 40 images, and"),
     (lambda raw: shutil.copy(raw / LABELS, raw / IMAGES), "holds an array of 1 dimensions instead of 3"),
     (lambda raw: shutil.rmtree(raw), "not found in"),
     (lambda raw: packed(raw / IMAGES, 40), ".gz is damaged (Compressed file ended"),
-    (lambda raw: packed(raw / IMAGES, 0), ".gz is no IDX file of unsigned bytes (it has 0 bytes)"),
+    (lambda raw: packed(raw / IMAGES, 0), ".gz is not an IDX file of unsigned bytes (it has 0 bytes)"),
     (lambda raw: (raw / f"{IMAGES}.gz").write_bytes(b"plain") and (raw / IMAGES).unlink(), ".gz is damaged (Not a gzipped file"),
     (lambda raw: write_mnist(raw / "x", 32) and shutil.copy(raw / "x/MNIST/raw" / FILES["test"][0], raw / FILES["test"][0]),
-     "must all hold images, of one shape"),
+     "must be non-empty and share one image shape"),
     (lambda raw: (raw / IMAGES).unlink() or (raw / IMAGES).mkdir(), "cannot be read (Is a directory)"),
 ]  # fmt: skip
 

@@ -24,7 +24,7 @@ from vae_lightning.evaluation.probes import evaluate_probes
 from vae_lightning.evaluation.samples import frechet_distance
 from vae_lightning.runs.console import format_metric
 from vae_lightning.runs.folder import Run, find_run, load_vae
-from vae_lightning.runs.images import load_data, load_split
+from vae_lightning.runs.load_images import load_data, load_split
 from vae_lightning.runs.results import add_to_results, write_results
 
 FEW = (
@@ -179,7 +179,9 @@ def test_sprites_are_scored_for_disentanglement(runner: Runner) -> None:
 def test_what_a_given_label_means_for_the_figures_is_said(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "condition=label", "logger=none")
     outcome = runner("evaluate", f"run={folder}", "measures=[]")
-    assert "With condition=label every value is given the label: elbo and nll are of p(x|c)" in " ".join(outcome.out.split())
+    assert "With condition=label all values are conditional on the label: elbo and nll refer to p(x|c)" in " ".join(
+        outcome.out.split()
+    )
 
 
 def test_what_cannot_be_measured_is_left_out_with_a_sentence(runner: Runner) -> None:

@@ -25,14 +25,14 @@ def test_a_whole_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is no IDX file"),
-        (WHOLE[:3], "is no IDX file"),
-        (WHOLE[:10], "is no IDX file"),
-        (b"\x1f\x8b" + WHOLE[2:], "is no IDX file"),
-        (WHOLE[:2] + b"\x0d" + WHOLE[3:], "is no IDX file of unsigned bytes"),
-        (WHOLE[:16], "promises 24 bytes of data and 0 are there"),
-        (WHOLE[:-1], "promises 24 bytes of data and 23 are there"),
-        (WHOLE + b"\x00", "promises 24 bytes of data and 25 are there"),
+        (b"", "is not an IDX file"),
+        (WHOLE[:3], "is not an IDX file"),
+        (WHOLE[:10], "is not an IDX file"),
+        (b"\x1f\x8b" + WHOLE[2:], "is not an IDX file"),
+        (WHOLE[:2] + b"\x0d" + WHOLE[3:], "is not an IDX file of unsigned bytes"),
+        (WHOLE[:16], "promises 24 bytes, but only 0 are present"),
+        (WHOLE[:-1], "promises 24 bytes, but only 23 are present"),
+        (WHOLE + b"\x00", "promises 24 bytes, but 25 are present"),
         (WHOLE[:4] + b"\xff" * 12 + WHOLE[16:], f"promises {(2**32 - 1) ** 3} bytes"),
     ],
 )

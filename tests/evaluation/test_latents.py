@@ -77,9 +77,9 @@ def test_active_units_have_the_spread_of_a_bootstrap_and_a_sentence_where_some_c
     rng = np.random.default_rng(0)
     clear = unit_metrics(planted(rng.normal(size=(400, 4)) * [1, 1, 0.01, 0.01]))
     assert (clear.values["active_units"], clear.values["active_units_standard_error"]) == (2, 0)
-    assert clear.notes[0].startswith("Not active: 2 of 4 latent dimensions, whose mean code varies")
+    assert clear.notes[0].startswith("2 of 4 latent dimensions are inactive: the variance of their mean code")
     clear.update(MeasureResult({"kl": 1.0}, [*clear.notes, "Another."]))  # as evaluate.py does with that of the latents
-    assert [note[:7] for note in clear.notes] == ["Not act", "Another"]
+    assert [note[:7] for note in clear.notes] == ["2 of 4 ", "Another"]
     all_active = unit_metrics(planted(rng.normal(size=(400, 4))))
     assert (all_active.values["active_units"], all_active.notes) == (4, [])
     at_the_edge = unit_metrics(planted(rng.normal(size=(400, 4)) * [1, 1, 1, 0.1]))
@@ -101,7 +101,7 @@ def test_codes_that_are_no_real_numbers_have_no_active_units_and_no_correlation(
     assert {"aggregate_mean", "mutual_information"} <= set(found.values)
     assert {"active_units", "aggregate_correlation"}.isdisjoint(found.values)
     assert "No active units: they are defined for latents in the whole of a real space only." in found.notes
-    assert not any(note.startswith("Not active") for note in found.notes)
+    assert not any("inactive" in note for note in found.notes)
     assert set(evaluate_elbo(vae, [batch], "test").metrics()) == {"elbo", "reconstruction", "kl"}
 
 

@@ -8,7 +8,7 @@ import torch
 
 from tests.linear_gaussian import LinearGaussian, random_images
 from vae_lightning.errors import InvalidValue, UserError
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.noise import ExampleNoise
 from vae_lightning.objectives import Objective
 from vae_lightning.objectives.bound import IWAE

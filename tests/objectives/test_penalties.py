@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.linear_gaussian import LinearGaussian, random_images
 from tests.objectives.gradients import stream
 from vae_lightning.errors import InvalidValue
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.objectives import Objective
 from vae_lightning.objectives.bound import IWAE, PIWAE, Bound
 from vae_lightning.objectives.gradient import DoublyReparameterised, GradientEstimator, Reparameterised

@@ -13,7 +13,7 @@ from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 from tests.linear_gaussian import LinearGaussian, random_images
 from vae_lightning.errors import InvalidValue
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.noise import ExampleNoise
 from vae_lightning.objectives import Objective
 from vae_lightning.objectives.penalty import TotalCorrelationPenalty

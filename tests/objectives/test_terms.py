@@ -6,7 +6,7 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from tests.linear_gaussian import LinearGaussian, random_images
 from vae_lightning.models.architectures import MLP
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.models.likelihoods import Bernoulli
 from vae_lightning.models.posteriors import Diagonal
 from vae_lightning.models.priors import StandardNormal

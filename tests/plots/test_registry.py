@@ -77,7 +77,7 @@ def test_images_and_kl_are_loaded_only_when_needed() -> None:
 
 
 def test_too_few_images_are_one_sentence() -> None:
-    with pytest.raises(UserError, match=r"^1 images from place 40 on were asked for, but val has 30\.$"):
+    with pytest.raises(UserError, match=r"^asked for 1 image starting at index 40, but val has only 30\.$"):
         PICTURES["traversals"].draw(context(gaussian_vae()), image=40)
     with pytest.raises(UserError, match=r"^what=interpolations needs two images, but val has 1\.$"):
         PICTURES["interpolations"].draw(context(gaussian_vae(), 1))

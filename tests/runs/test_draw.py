@@ -12,7 +12,7 @@ from vae_lightning.errors import UserError
 from vae_lightning.evaluation.settings import build_settings
 from vae_lightning.runs.draw import draw_run
 from vae_lightning.runs.folder import find_run
-from vae_lightning.runs.pictures import PICTURES, ManifoldPicture, ReconstructionsPicture, SamplesPicture
+from vae_lightning.runs.picture_settings import PICTURE_SETTINGS, ManifoldPicture, ReconstructionsPicture, SamplesPicture
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_default_settings_are_those_of_the_configuration() -> None:
     config = OmegaConf.load(REPOSITORY / "conf" / "generate.yaml")
     assert isinstance(config, DictConfig)
-    for name, picture in PICTURES.items():
+    for name, picture in PICTURE_SETTINGS.items():
         assert build_settings(picture, name, config[name]) == picture(), name
 
 
@@ -35,12 +35,12 @@ def test_a_run_is_drawn_from_python(run: Path, tmp_path: Path) -> None:
 
 def test_by_default_everything_is_drawn_that_the_run_can_have(run: Path) -> None:
     made = draw_run(find_run(run))
-    assert {path.stem for path in made} == set(PICTURES) - {"manifold", "training_film"}
+    assert {path.stem for path in made} == set(PICTURE_SETTINGS) - {"manifold", "training_film"}
     assert {path.parent for path in made} == {run / "generated"}
 
 
 def test_what_the_run_cannot_have_is_named(run: Path) -> None:
-    with pytest.raises(UserError, match=r"what=manifold needs a two-dimensional latent space, and this run has latent_dim=3\."):
+    with pytest.raises(UserError, match=r"what=manifold draws a two-dimensional latent space, and this run has latent_dim=3\."):
         draw_run(find_run(run), [ManifoldPicture()])
     with pytest.raises(UserError, match=r"samples\.label=1 would have no effect: this run has condition=none"):
         draw_run(find_run(run), [SamplesPicture(label=1)])

@@ -230,7 +230,7 @@ def test_the_folder_of_another_sweep_is_refused_and_of_the_same_gone_on_with(swe
     before = (tmp_path / "mine" / "sweep.json").read_text()
     outcome = sweeps(*arguments, "latent_dim=2,3")
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
-    assert "this folder has the sweep of another command line" in outcome.err
+    assert "this folder already holds a sweep started with a different command" in outcome.err
     assert f"with resume_sweep={os.path.relpath(tmp_path / 'mine')}." in outcome.err
     assert (tmp_path / "mine" / "sweep.json").read_text() == before
     again = sweeps(*arguments, "latent_dim=0,-1", "hydra.sweeper.report=true")

@@ -189,7 +189,7 @@ def test_trials_that_fail_are_told_so_and_tried_again(sweeps: Sweeps) -> None:
         ("hydra.sweeper.directions=[up]", "hydra.sweeper.directions=up: must be one of minimize, maximize."),
         ("hydra.sweeper.directions=[maximize,minimize]", "one is needed for each of metrics"),
         ("sweep=rate_distortion hydra/sweeper/pruner=median", "pruning needs a single metric"),
-        ("trainer.fast_dev_run=true", "leaves no results to search by"),
+        ("trainer.fast_dev_run=true", "produces no results to optimise"),
         ("hydra.sweeper.params=null", "Nothing to search"),
         ("hydra/sweeper/sampler=tp", "Did you mean 'tpe'?"),
         ("beta=tag(log,interval(0,1))", "beta=tag(log,interval(0,1))"),

@@ -56,7 +56,7 @@ def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], obje
 
 
 def run_composed(task: Task, composed: DictConfig) -> None:
-    """Run `task` with a composed configuration, as Hydra's main would: `HydraConfig` holds its node `hydra` meanwhile."""
+    """Run `task` with a composed configuration, as Hydra's main would: `HydraConfig` holds its node `hydra` while it runs."""
     config, hydra = without_hydra(composed), HydraConfig.instance()
     before = hydra.cfg
     hydra.set_config(composed)

@@ -33,7 +33,7 @@ def explore(config: DictConfig) -> Path:
     from vae_lightning.plots import explorer
     from vae_lightning.runs.console import RunLog, describe_composition, describe_paths, relative_path
     from vae_lightning.runs.folder import find_run, load_vae
-    from vae_lightning.runs.images import iterate_batches, load_split
+    from vae_lightning.runs.load_images import iterate_batches, load_split
 
     run = find_run(config.run, config.checkpoint, trusted)
     vae = load_vae(run)

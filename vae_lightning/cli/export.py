@@ -19,7 +19,10 @@ def main() -> None:
 
 
 def export(config: DictConfig) -> list[Path]:
-    """Writes the files that `formats` lists to the run's `exported/` folder, each verified against torch to 1e-5; the paths.
+    """Writes the files that `formats` lists to the run's `exported/` folder, each verified against torch to 1e-5.
+
+    Returns:
+        The paths of the files.
 
     Raises:
         UserError: an unknown format, or one whose packages are not installed.

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig
 from vae_lightning.cli.app import run_app, trusts_run_code
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, did_you_mean
 from vae_lightning.evaluation.settings import build_settings
-from vae_lightning.runs.pictures import PICTURES, RunPicture
+from vae_lightning.runs.picture_settings import PICTURE_SETTINGS, RunPicture
 
 
 def main() -> None:
@@ -20,14 +20,17 @@ def main() -> None:
 
 
 def generate(config: DictConfig) -> list[Path]:
-    """Draws what `config.what` lists into the run's `generated/` folder; the paths.
+    """Draws what `config.what` lists into the run's `generated/` folder.
+
+    Returns:
+        The paths of the files.
 
     Raises:
         UserError: a setting is invalid, or the run cannot have one of the pictures.
         RunError: a file of the run is damaged, or a picture cannot be written.
     """
     names = picture_names(config)
-    pictures = {name: build_settings(picture, name, config.get(name, {})) for name, picture in PICTURES.items()}
+    pictures = {name: build_settings(picture, name, config.get(name, {})) for name, picture in PICTURE_SETTINGS.items()}
     check_used(names, list(HydraConfig.get().overrides.task))
     check_int("seed", config.seed, 0)
     check_choice("split", config.split, ("train", "val", "test"))
@@ -60,14 +63,14 @@ def picture_names(config: DictConfig) -> list[str]:
         UserError: an unknown picture, or an empty list.
     """
     if config.what is None:
-        return list(PICTURES)
+        return list(PICTURE_SETTINGS)
     names = list(config.what) if isinstance(config.what, ListConfig) else [config.what]
     if not names:
-        raise InvalidValue("what", config.what, f"null or a list of {', '.join(PICTURES)}")
+        raise InvalidValue("what", config.what, f"null or a list of {', '.join(PICTURE_SETTINGS)}")
     for name in names:
-        if name not in PICTURES:
-            allowed = ", ".join(PICTURES)
-            raise UserError(f"what={name}: unknown picture.{did_you_mean(str(name), PICTURES)} Allowed: {allowed}.")
+        if name not in PICTURE_SETTINGS:
+            allowed = ", ".join(PICTURE_SETTINGS)
+            raise UserError(f"what={name}: unknown picture.{did_you_mean(str(name), PICTURE_SETTINGS)} Allowed: {allowed}.")
     return names
 
 
@@ -75,7 +78,7 @@ def check_used(names: Sequence[str], overrides: Sequence[str]) -> None:
     """UserError where a setting of a picture is set that is not drawn."""
     for override in overrides:
         name = override.lstrip("+").partition(".")[0]
-        if name in PICTURES and name not in names:
+        if name in PICTURE_SETTINGS and name not in names:
             raise UserError(f"{override} would have no effect: what={','.join(names)} leaves {name} out.")
 
 

@@ -11,7 +11,7 @@ from vae_lightning.errors import INTERRUPTED_MESSAGE, INTERRUPTED_STATUS, exit_i
 
 
 def start(command: str) -> None:
-    """Import `vae_lightning.cli.<command>` and run it. Ctrl-C ends it with one sentence and status 130.
+    """Import `vae_lightning.cli.<command>` and run it. Ctrl-C prints one line and exits with status 130.
 
     Before the command starts, Ctrl-C exits immediately: an exception could be swallowed or replaced during imports.
     """

@@ -56,7 +56,7 @@ def train(config: DictConfig) -> float:
         RunError: if the machine or the training fails.
     """
     if config.resume is not None:
-        raise UserError(f"resume={config.resume}: can be given on the command line only.")
+        raise UserError(f"resume={config.resume}: can only be given on the command line.")
     if not (in_sweep() and restrict_foreign(config, job_folder())):
         find_own_modules()
     check_numbers(config)
@@ -67,7 +67,7 @@ def train(config: DictConfig) -> float:
     from vae_lightning.sweeps.resume import continue_run, was_interrupted
     from vae_lightning.training.parts import build_parts
 
-    # an interrupted job goes on with its own configuration; a process started by DDP reports its errors through the main one
+    # an interrupted job continues with its own configuration; a process started by DDP reports its errors through the main one
     elsewhere = RUN_FOLDER in os.environ or (in_sweep() and was_interrupted(job_folder()))
     parts = None if elsewhere else build_parts(config)
     from vae_lightning.runs.folder import remove_folder, remove_if_never_trained
@@ -109,7 +109,7 @@ def resume(arguments: Sequence[str]) -> float | None:
         raise UserError(f"{flags[0]}: resume= takes overrides only; leave this flag out.")
     paths = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
     if len(paths) > 1:
-        raise UserError("resume= is given twice: a command resumes one run.")
+        raise UserError("resume= is given more than once: a command resumes one run.")
     trust = [argument.partition("=")[2].lower() for argument in arguments if argument.startswith("trust_run_code=")]
     for value in trust:
         check_choice("trust_run_code", value, ("true", "false"))
@@ -254,7 +254,7 @@ def complete(config: DictConfig) -> DictConfig:
 
 
 def _in_force(override: str, whole: dict[str, Any]) -> str:
-    """An override as typed, but with its value if it is an interpolation, since a run's configuration has none."""
+    """An override as typed, but with interpolations resolved, because a run's configuration must not contain any."""
     key = override.lstrip("+").partition("=")[0]
     return override if "${" not in override else f"{key}={format_value(OmegaConf.select(OmegaConf.create(whole), key))}"
 

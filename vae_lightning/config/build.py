@@ -47,7 +47,7 @@ def check_combinations(config: DictConfig) -> None:
         least, most = (OmegaConf.select(config, f"trainer.{end}_{unit}") for end in ("min", "max"))
         if isinstance(least, int) and isinstance(most, int) and 0 <= most < least:
             raise UserError(
-                f"trainer.min_{unit}={least} would have no effect: trainer.max_{unit}={most} ends training before; "
+                f"trainer.min_{unit}={least} would have no effect: trainer.max_{unit}={most} ends training earlier; "
                 f"raise trainer.max_{unit}, or leave trainer.min_{unit} out."
             )
 

@@ -1,4 +1,4 @@
-"""The shipped configuration: its folder, its groups, and the classes that it names. Quick to import."""
+"""The shipped configuration: its folder, its groups, and the classes that it names. Fast to import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-Place = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
 def conf_dir() -> Path:
@@ -24,26 +24,26 @@ def is_special(key: object) -> bool:
     return isinstance(key, str) and len(key) > 2 and key.startswith("_") and key.endswith("_")
 
 
-def walk_entries(content: Any, place: Place = ()) -> Iterator[tuple[Place, Any, Any]]:
-    """(place, key, value) for every entry of nested mappings and lists; the place is the path of keys to the mapping or list."""
+def walk_entries(content: Any, parents: KeyPath = ()) -> Iterator[tuple[KeyPath, Any, Any]]:
+    """(parents, key, value) for every entry of nested mappings and lists; `parents` are the keys that lead to it."""
     pairs = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for key, value in pairs:
-        yield place, key, value
-        yield from walk_entries(value, (*place, str(key)))
+        yield parents, key, value
+        yield from walk_entries(value, (*parents, str(key)))
 
 
 @cache
-def special_entries() -> frozenset[tuple[Place, str, Any]]:
-    """Every `_target_` and other special key in the shipped files, with its place in a composed configuration and its value."""
+def special_entries() -> frozenset[tuple[KeyPath, str, Any]]:
+    """Every `_target_` and other special key in the shipped files: (keys that lead to it once composed, key, value)."""
     found = set()
     for path in conf_dir().rglob("*.yaml"):
         text = path.read_text(encoding="utf-8")
         start = _package(text, path.relative_to(conf_dir()).parent.parts)
-        found |= {(place, key, value) for place, key, value in walk_entries(yaml.safe_load(text), start) if is_special(key)}
+        found |= {(parents, key, value) for parents, key, value in walk_entries(yaml.safe_load(text), start) if is_special(key)}
     return frozenset(found)
 
 
-def _package(text: str, folder: Place) -> Place:
+def _package(text: str, folder: KeyPath) -> KeyPath:
     """Where Hydra puts the content of a file: the path of its folder, unless its first line says `# @package`."""
     header = re.match(r"#\s*@package\s+(\S+)", text)
     if header is None:

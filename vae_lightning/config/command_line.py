@@ -1,7 +1,9 @@
-"""Read and check a command line before anything runs: a mistake ends as one sentence. Imports no torch, to be quick.
+"""Read and check a command line before anything runs: a mistake gives a one-sentence error.
 
-A command that runs once is composed here, once, and runs with that configuration. Hydra's own `main` is left what only it can do:
-help, completion, --cfg, --info and sweeps, and runs that use a setting of `hydra` itself.
+Does not import torch, so it starts fast.
+
+A command that runs once is composed here, once, and runs with that configuration. Hydra's own `main` handles only what
+requires it: help, completion, --cfg, --info, sweeps, and runs that use a setting of `hydra` itself.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Composer:
         self._options: dict[str, list[str]] = {}
 
     def options(self, group: str) -> list[str]:
-        """The options of `group`; none if there is no such group. Kept, because Hydra copies its whole repository each time."""
+        """The options of `group`; none if there is no such group. Cached, because Hydra copies its whole repository each time."""
         if group not in self._options:
             self._options[group] = self.loader.get_group_options(group)
         return self._options[group]

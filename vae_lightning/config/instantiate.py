@@ -95,7 +95,7 @@ def instantiate_list(config: DictConfig, key: str) -> list[Any]:
     """Build the objects of a list of nodes; an empty list for null.
 
     Raises:
-        UserError: if it is no list of nodes, or an object cannot be built.
+        UserError: if it is not a list of nodes, or an object cannot be built.
     """
     nodes = OmegaConf.select(config, key)
     if nodes is None:

@@ -18,7 +18,7 @@ _LOCATION_LINES = ("full_key:", "object_type=", "reference_type=")
 
 
 def with_messages(action: Callable[[], Result]) -> Result:
-    """Call `action`. An error that the user can fix exits with one sentence; any other keeps its traceback.
+    """Call `action`. An error that the user can fix ends the command with a one-sentence message; any other keeps its traceback.
 
     HYDRA_FULL_ERROR=1 shows every traceback.
     """

@@ -93,6 +93,6 @@ def sweep_variants(overrides: Sequence[Override], composer: Composer) -> Iterato
     yield line({})
     for i, choices in values.items():
         if not is_group(overrides[i], composer):
-            continue  # another value of a key brings no other keys
-        for place in range(1, len(choices)):
-            yield line({i: place})
+            continue  # changing a value does not change which keys exist
+        for option in range(1, len(choices)):
+            yield line({i: option})

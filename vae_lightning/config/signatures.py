@@ -115,7 +115,7 @@ _WORDS: dict[Any, str] = {int: "an integer", float: "a finite number", str: "tex
 
 
 def describe_type(hint: Any) -> str:
-    """A type in words: `an integer, a finite number or null`."""
+    """A description of a type: `an integer, a finite number or null`."""
     words = list(dict.fromkeys(_alternatives(hint))) or [getattr(hint, "__name__", str(hint))]
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
@@ -162,7 +162,7 @@ def share_or_count(name: str, value: Any) -> None:
 
 
 def _some_batches(name: str, value: Any) -> None:
-    """Like `share_or_count`, but more than 0: without a step there is no schedule."""
+    """Like `share_or_count`, but greater than 0: a schedule needs at least one step."""
     share_or_count(name, value)
     _above_zero(name, value)
 

@@ -1,4 +1,8 @@
-"""Refuse unknown options and unknown keys, with the nearest known name."""
+"""Refuse unknown options and unknown keys, with the nearest known name.
+
+The arguments of constructors are checked in `config/signatures.py`, and the settings of measures and pictures in
+`evaluation/settings.py`.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +62,7 @@ def refuse_unused(config: DictConfig, config_name: str, groups: Sequence[str]) -
     if not path.is_file():
         return
     shipped = yaml.safe_load(path.read_text(encoding="utf-8"))
-    known = {".".join([*place, str(key)]) for place, key, _ in walk_entries(shipped)}
+    known = {".".join([*parents, str(key)]) for parents, key, _ in walk_entries(shipped)}
     text = OmegaConf.to_yaml(config, resolve=False)
     for key, value in entries(config):
         top = key.partition(".")[0]

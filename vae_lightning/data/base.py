@@ -13,14 +13,14 @@ from torch import Tensor
 from vae_lightning.errors import InvalidValue, UserError, check_bool, check_choice, check_int
 
 SPLITS = ("train", "val", "test")
-MOST_WORKERS = 256  # each is a process: a typing error must not start thousands
+MAX_WORKERS = 256  # each is a process: a typo must not start thousands
 BINARIZE = ("auto", "dynamic", "static", "threshold", "none")
 
 
 class Batch(NamedTuple):
     """One batch: `images` uint8 (batch, C, H, W); `labels` and `examples` int64 (batch,).
 
-    `examples` are the places in the split, which key the noise. The label of an image without one is −1.
+    `examples` are the indices in the split, which key the noise. The label of an image without one is −1.
     """
 
     images: Tensor
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
 
 class Images(torch.utils.data.Dataset[Batch]):
-    """One split; indexing it with a tensor of places gives a whole batch in one operation.
+    """One split; indexing it with a tensor of indices gives a whole batch in one operation.
 
     Args:
         images: uint8, (N, C, H, W).
@@ -52,7 +52,7 @@ class Images(torch.utils.data.Dataset[Batch]):
         return Batch(self.images.index_select(0, examples), self.labels.index_select(0, examples), examples)
 
     def evenly_spaced(self, count: int) -> Tensor:
-        """At most `count` places spread over the split, since the first ones of a stratified split lack some classes."""
+        """At most `count` indices spread over the split, since the first ones of a stratified split lack some classes."""
         count = min(count, len(self))
         return torch.arange(count) * len(self) // count
 
@@ -114,7 +114,7 @@ class ImageData(ABC):
         self.binarize = check_choice("binarize", binarize, BINARIZE)
         self.batch_size = check_int("batch_size", batch_size)
         self.eval_batch_size = check_int("eval_batch_size", eval_batch_size)
-        self.num_workers = check_int("num_workers", num_workers, 0, MOST_WORKERS)
+        self.num_workers = check_int("num_workers", num_workers, 0, MAX_WORKERS)
         self.drop_last = check_bool("drop_last", drop_last)
         self._splits: dict[str, Images] | None = None
 
@@ -148,12 +148,14 @@ def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:
     shapes = {split: tuple(images.images.shape[1:]) for split, images in splits.items()}
     if len(set(shapes.values())) > 1 or any(len(images) == 0 for images in splits.values()):
         found = ", ".join(f"{split} {len(splits[split])} × {shape}" for split, shape in shapes.items())
-        raise UserError(f"The splits of {name} must all hold images, of one shape (channels, height, width), not {found}.")
+        raise UserError(
+            f"The splits of {name} must be non-empty and share one image shape (channels, height, width); found {found}."
+        )
     return splits
 
 
 def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> dict[str, np.ndarray]:
-    """Shuffled places of each split, with each class in proportion to its share (rounding by largest remainders).
+    """Shuffled indices of each split, with each class in proportion to its share (rounding by largest remainders).
 
     Args:
         labels: class of each image, (N,).
@@ -165,17 +167,17 @@ def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> di
     """
     rng = np.random.default_rng(seed)
     left = rng.permutation(len(labels))
-    places = {}
+    indices = {}
     for name, size in sizes.items():
         if size >= len(left):
             raise InvalidValue(f"{name}_size", size, f"less than the {len(left)} images there are to split")
         taken = _take_stratified(labels[left], size)
-        places[name], left = left[taken], left[~taken]
-    return {"train": left, **places}
+        indices[name], left = left[taken], left[~taken]
+    return {"train": left, **indices}
 
 
 def _take_stratified(labels: np.ndarray, size: int) -> np.ndarray:
-    """A mask over `labels` that selects `size` places, the first ones of each class."""
+    """A mask over `labels` that selects `size` indices, the first ones of each class."""
     classes, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     exact = counts * size / len(labels)
     quota = np.floor(exact).astype(int)

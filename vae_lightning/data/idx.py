@@ -19,18 +19,22 @@ def find_idx(path: Path) -> Path | None:
 
 
 def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
-    """The array of an IDX file of unsigned bytes; raises UserError if the file is damaged or has not `rank` dimensions."""
+    """The array of an IDX file of unsigned bytes; raises UserError if the file is damaged or does not have `rank` dimensions."""
     content = _content(path)
     if len(content) < 4 or content[:3] != b"\x00\x00\x08" or len(content) < 4 + 4 * content[3]:
-        raise UserError(f"{path} is no IDX file of unsigned bytes (it has {len(content)} bytes): delete it and load it again.")
+        raise UserError(
+            f"{path} is not an IDX file of unsigned bytes (it has {len(content)} bytes): delete it and download it again."
+        )
     sizes = struct.unpack(f">{content[3]}I", content[4 : 4 + 4 * content[3]])
     if rank is not None and len(sizes) != rank:
-        raise UserError(f"{path} holds an array of {len(sizes)} dimensions instead of {rank}: delete it and load it again.")
+        raise UserError(f"{path} holds an array of {len(sizes)} dimensions instead of {rank}: delete it and download it again.")
     start, promised = 4 + 4 * len(sizes), int(np.prod(sizes, dtype=object))
-    if len(content) - start != promised:
+    present = len(content) - start
+    if present != promised:
+        only = "only " if present < promised else ""
         raise UserError(
-            f"{path} is damaged: its header promises {promised} bytes of data and {len(content) - start} are there: "
-            "delete it and load it again."
+            f"{path} is damaged: its header promises {promised} bytes, but {only}{present} are present: "
+            "delete it and download it again."
         )
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(sizes)
 
@@ -40,6 +44,6 @@ def _content(path: Path) -> bytes:
         content = path.read_bytes()
         return gzip.decompress(content) if path.suffix == ".gz" else content
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}): delete it and load it again.") from error
+        raise UserError(f"{path} is damaged ({error}): delete it and download it again.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from error

@@ -18,6 +18,8 @@ FILES = {
 class MNIST(ImageData):
     """70,000 digits, 28×28 (LeCun et al. 1998): 50,000 train, 10,000 val, and the official 10,000 as test.
 
+    Train and val are a `stratified_split` of the official training images, shuffled with `split_seed`.
+
     Args:
         root: the folder that holds, or receives, `MNIST/raw/train-images-idx3-ubyte` and the other files.
         download: whether to download missing files.
@@ -48,8 +50,8 @@ class MNIST(ImageData):
         raw = self.root / self.folder / "raw"
         self._fetch(raw)
         train, test = (self._read(raw, *names) for names in FILES.values())
-        places = stratified_split(train.labels.numpy(), {"val": self.val_size}, self.split_seed)
-        return {**{name: Images(train.images[i], train.labels[i]) for name, i in places.items()}, "test": test}
+        indices = stratified_split(train.labels.numpy(), {"val": self.val_size}, self.split_seed)
+        return {**{name: Images(train.images[i], train.labels[i]) for name, i in indices.items()}, "test": test}
 
     def _read(self, raw: Path, images: str, labels: str) -> Images:
         """Read a pair of files; they must hold as many labels as images, and at least one."""
@@ -63,7 +65,7 @@ class MNIST(ImageData):
         absent = [name for pair in FILES.values() for name in pair if find_idx(raw / name) is None]
         if not absent:
             return
-        reason = "data.download=false forbids to download it"
+        reason = "data.download=false prevents downloading"
         if self.download:
             from torchvision import datasets  # seconds to import, and needed only here
 

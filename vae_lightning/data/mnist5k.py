@@ -33,8 +33,8 @@ class MNIST5k(ImageData):
 
     def load(self) -> dict[str, Images]:
         images, labels = _digits()
-        places = stratified_split(labels, {"test": self.test_size, "val": self.val_size}, self.split_seed)
-        return {name: images_from_arrays(images[i], labels[i]) for name, i in places.items()}
+        indices = stratified_split(labels, {"test": self.test_size, "val": self.val_size}, self.split_seed)
+        return {name: images_from_arrays(images[i], labels[i]) for name, i in indices.items()}
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,8 @@
-"""Which images make up which batch: index tensors, as a pure function of (seed, epoch, rank)."""
+"""Which images make up which batch: index tensors, as a pure function of (seed, epoch, rank).
+
+On a resume, these samplers skip the batches already seen; `training/data_position.py` says how many there are, and
+`training/datamodule.py` passes the number on as `skip`.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +18,10 @@ from vae_lightning.noise import derive_seed
 class ShuffledBatches(Sampler[Tensor]):
     """One epoch of training batches, in the order of a permutation drawn from (seed, epoch).
 
-    With several processes, `rank` of `world` takes every world-th place, each the same number of them (up to world − 1 images
-    at the end of the permutation are left for another epoch). Together they see the batches that one process with a world-times
-    larger batch would see. `skip`: how many batches of `epoch` a resumed run has already seen; the length stays that of a whole
-    epoch.
+    With several processes, `rank` of `world` takes every world-th index of it, each the same number of them; up to world − 1
+    images at the end of the permutation are left for another epoch. Together they see the batches that one process with a
+    world-times larger batch would see. `skip`: how many batches of `epoch` a resumed run has already seen; the length stays
+    that of a whole epoch.
     """
 
     def __init__(

@@ -56,8 +56,8 @@ class Sprites(ImageData):
         self.size, self.test_size = size, check_int("test_size", test_size)
 
     def load(self) -> dict[str, Images]:
-        places = np.random.default_rng(self.split_seed).permutation(GRID)[: self.images]
-        factors = torch.from_numpy(factors_of(places))
+        indices = np.random.default_rng(self.split_seed).permutation(GRID)[: self.images]
+        factors = torch.from_numpy(factors_of(indices))
         split = stratified_split(factors[:, 0].numpy(), {"test": self.test_size, "val": self.val_size}, self.split_seed)
         found = {}
         for name, chosen in split.items():
@@ -66,9 +66,9 @@ class Sprites(ImageData):
         return found
 
 
-def factors_of(places: np.ndarray) -> np.ndarray:
-    """The factors (N, 5) of places 0 … 737,279 in the grid, y fastest; int64."""
-    return np.stack(np.unravel_index(places, tuple(FACTORS.values())), 1).astype(np.int64)
+def factors_of(indices: np.ndarray) -> np.ndarray:
+    """The factors (N, 5) of indices 0 … 737,279 in the grid, y fastest; int64."""
+    return np.stack(np.unravel_index(indices, tuple(FACTORS.values())), 1).astype(np.int64)
 
 
 def render(factors: Tensor, size: int = 64) -> Tensor:

@@ -73,11 +73,11 @@ def aggregate_metrics(vae: VAE, batches: Sequence[Batch], split: str, points: in
     return found
 
 
-def _points(vae: VAE, batches: Sequence[Batch], split: str, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _points(vae: VAE, batches: Sequence[Batch], split: str, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Draws z (points, latent_dim), their examples (points,), and log q(z|x) given their own image (points, columns)."""
     chosen, first = [], 0
     for batch in batches:
-        mine = places[(places >= first) & (places < first + len(batch.images))] - first
+        mine = indices[(indices >= first) & (indices < first + len(batch.images))] - first
         first += len(batch.images)
         if len(mine):
             picked = Batch(*(part[mine.to(part.device)] for part in batch))

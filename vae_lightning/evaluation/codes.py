@@ -23,7 +23,7 @@ class Codes:
     """The codes and the ELBO's terms of N images, on the CPU.
 
     Args:
-        examples: places of the images in the split, (N,).
+        examples: indices of the images in the split, (N,).
         labels: (N,).
         reconstruction: −log p(x|z) for one z ~ q(z|x), nats, float64 (N,).
         kl: KL(q(z|x) ‖ p(z)), nats, (N,); None if q has no density.

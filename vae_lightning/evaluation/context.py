@@ -51,8 +51,8 @@ class EvaluationContext:
     def batches(self, images: int | None = None, split: Images | None = None) -> list[Batch]:
         """Batches of `images` evenly spaced images of a split (by default of `split`; None: all of them), on the device."""
         whole = self.split if split is None else split
-        places = evenly_spaced(len(whole), images)
-        return [whole[part].to(self.device) for part in places.split(self.batch_size)]
+        indices = evenly_spaced(len(whole), images)
+        return [whole[part].to(self.device) for part in indices.split(self.batch_size)]
 
     def count(self, images: int | None) -> int:
         """How many images `batches(images)` gives."""

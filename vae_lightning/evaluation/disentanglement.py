@@ -37,8 +37,8 @@ def evaluate_disentanglement(codes: Tensor, factors: Tensor, categorical: Sequen
         return MeasureResult(notes=["No disentanglement: some codes are not finite."])
     v, names = v[:, varies], [bool(categorical[k]) for k in varies]
 
-    def scores(places: np.ndarray) -> dict[str, float]:
-        return all_scores(z[places], v[places], names, seed)
+    def scores(indices: np.ndarray) -> dict[str, float]:
+        return all_scores(z[indices], v[indices], names, seed)
 
     whole, errors = scores(np.arange(len(z))), group_error(scores, len(z))
     found = MeasureResult()

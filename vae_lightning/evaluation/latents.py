@@ -60,16 +60,16 @@ def unit_metrics(codes: Codes, real: bool = True) -> MeasureResult:
         return found
     mean = codes.mean.double().numpy()
 
-    def active(places: np.ndarray) -> float:
-        return float((mean[places].var(0) > ACTIVE_VARIANCE).sum())
+    def active(indices: np.ndarray) -> float:
+        return float((mean[indices].var(0) > ACTIVE_VARIANCE).sum())
 
     count, dimensions = int(active(np.arange(len(mean)))), mean.shape[1]
     found.values["active_units"] = count
     found.values["active_units" + ERROR_SUFFIX] = bootstrap_error(active, len(mean))
     if count < dimensions:
         found.notes.append(
-            f"Not active: {dimensions - count} of {dimensions} latent dimensions, whose mean code varies over the images by "
-            f"at most {ACTIVE_VARIANCE:g} (variance)."
+            f"{dimensions - count} of {dimensions} latent dimensions are inactive: the variance of their mean code over images "
+            f"is at most {ACTIVE_VARIANCE:g}."
         )
     return found
 

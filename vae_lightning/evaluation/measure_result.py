@@ -49,13 +49,13 @@ def mean_error(values: Tensor) -> float:
 
 
 def bootstrap_error(statistic: Callable[[np.ndarray], float], size: int, seed: int = 0, resamples: int = 200) -> float:
-    """The standard deviation of `statistic(places)` over bootstrap resamples of `size` places (Efron 1979)."""
+    """The standard deviation of `statistic(indices)` over bootstrap resamples of `size` indices (Efron 1979)."""
     rng = np.random.default_rng(derive_seed(seed, "bootstrap"))
     return float(np.std([statistic(rng.integers(0, size, size)) for _ in range(resamples)], ddof=1))
 
 
 def group_error(statistic: Callable[[np.ndarray], dict[str, float]], size: int, groups: int = 5) -> dict[str, float]:
-    """The standard error of each value of `statistic(places)`, from its spread over disjoint groups of the `size` images.
+    """The standard error of each value of `statistic(indices)`, from its spread over disjoint groups of the `size` images.
 
     For statistics that are too expensive for the bootstrap, or that repeated images would change (distances, nearest
     neighbours). Empty if there are too few images.
@@ -67,7 +67,7 @@ def group_error(statistic: Callable[[np.ndarray], dict[str, float]], size: int, 
 
 
 def evenly_spaced(size: int, count: int | None) -> Tensor:
-    """`count` places (None: all) spread evenly over 0 … size − 1, since the images of a split may be sorted."""
+    """`count` indices (None: all) spread evenly over 0 … size − 1, since the images of a split may be sorted."""
     if count is None or count >= size:
         return torch.arange(size)
     return torch.arange(count) * size // count

@@ -1,7 +1,8 @@
 """The table of metrics: what each is called, its unit, which direction is better, who writes it and where it is shown.
 
 Console, reports, rankings, charts, TensorBoard's HParams tab and the callbacks all look metrics up here. A measure's own metrics
-are declared with it, in `evaluation/measures/`, and listed in `METRICS` with the others. Imports no torch.
+are declared with it, in `evaluation/measures/`, and listed in `METRICS` with the others. `Metric` itself is defined in
+`measures/base.py`. Imports no torch.
 """
 
 from __future__ import annotations

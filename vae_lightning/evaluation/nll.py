@@ -137,9 +137,9 @@ def samples_within(vae: VAE, images: int, seconds: float) -> int:
     device = next(vae.parameters()).device
     tried = 8
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        place = torch.zeros(1, dtype=torch.long, device=device)
-        batch = Batch(torch.zeros(1, *vae.shape, dtype=torch.uint8, device=device), place, place)
-        log_weights(vae, pixels(batch.images), tried, evaluation_noise(batch, "test", "nll"), place)
+        index = torch.zeros(1, dtype=torch.long, device=device)
+        batch = Batch(torch.zeros(1, *vae.shape, dtype=torch.uint8, device=device), index, index)
+        log_weights(vae, pixels(batch.images), tried, evaluation_noise(batch, "test", "nll"), index)
     cost = counter.get_total_flops() / tried * FLOP_SECONDS + math.prod(vae.shape) * PIXEL_SECONDS
     affordable = seconds / (images * cost)
     return max([k for k in sample_ladder(GPU_SAMPLES) if 10 <= k <= affordable], default=10)

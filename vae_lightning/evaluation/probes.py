@@ -81,8 +81,8 @@ def _clusters(x: np.ndarray, clusters: int, x_new: np.ndarray, seed: int) -> np.
 def _add_nmi(found: MeasureResult, clusters: np.ndarray, labels: np.ndarray, seed: int) -> None:
     from sklearn.metrics import normalized_mutual_info_score
 
-    def nmi(places: np.ndarray) -> float:
-        return float(normalized_mutual_info_score(labels[places], clusters[places]))
+    def nmi(indices: np.ndarray) -> float:
+        return float(normalized_mutual_info_score(labels[indices], clusters[indices]))
 
     found.add("clustering_nmi", nmi(np.arange(len(labels))), bootstrap_error(nmi, len(labels), seed, 100))
 

@@ -51,8 +51,8 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
         x: images (N, C, H, W) in [0, 1].
         y: images of the same shape.
     """
-    place = torch.arange(WINDOW, device=x.device, dtype=x.dtype) - WINDOW // 2
-    line = torch.exp(-(place**2) / (2 * SIGMA**2))
+    offset = torch.arange(WINDOW, device=x.device, dtype=x.dtype) - WINDOW // 2
+    line = torch.exp(-(offset**2) / (2 * SIGMA**2))
     window = line.outer(line) / line.sum() ** 2
     channels = x.shape[1]
     maps = F.pad(torch.cat([x, y, x * x, y * y, x * y], 1), [WINDOW // 2] * 4, mode="reflect")

@@ -23,10 +23,10 @@ def draw_features(vae: VAE, features: Callable[[Tensor], Tensor], count: int, se
     """Features (count, F) of images E[x|z], z ~ p(z), clipped to [0, 1]; each z depends only on `seed` and its index."""
     device = next(vae.parameters()).device
     parts = []
-    for places in torch.arange(count, device=device).split(batch_size):
-        noise = UnbatchedNoise(ExampleNoise(places, derive_seed("evaluation", "samples", seed)))
+    for indices in torch.arange(count, device=device).split(batch_size):
+        noise = UnbatchedNoise(ExampleNoise(indices, derive_seed("evaluation", "samples", seed)))
         classes = vae.condition.classes
-        images = vae.sample(len(places), noise, places % classes if classes else None)
+        images = vae.sample(len(indices), noise, indices % classes if classes else None)
         parts.append(features(images.float().clamp(0, 1).cpu()))
     return torch.cat(parts)
 
@@ -38,7 +38,7 @@ def compare_features(real: Tensor, drawn: Tensor, other: Tensor) -> MeasureResul
       runs measured with as many images.
     - precision: share of samples that lie among real images; recall: share of real images that lie among samples (see
       `within_cloud`).
-    - `…_floor`: the same with other real images in place of samples, the value of a perfect model with this many images.
+    - `…_floor`: the same with other real images instead of samples, the value of a perfect model with this many images.
 
     Args:
         real: features (N, F) of test images.

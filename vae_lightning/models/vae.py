@@ -14,7 +14,7 @@ from vae_lightning.models.architectures import Architecture
 from vae_lightning.models.architectures.layers import last_bias
 from vae_lightning.models.conditions import Condition, NoCondition
 from vae_lightning.models.distributions.base import LatentDistribution
-from vae_lightning.models.distributions.kl import kl_divergence
+from vae_lightning.models.distributions.divergence import kl_divergence
 from vae_lightning.models.likelihoods import Likelihood
 from vae_lightning.models.posteriors import Posterior
 from vae_lightning.models.priors import ANY, Prior
@@ -43,7 +43,7 @@ class VAE(nn.Module):
         condition: how a label c enters; None for an unconditional VAE.
 
     Raises:
-        UserError: posterior and prior live in different spaces, or the prior needs what the posterior cannot do.
+        UserError: posterior and prior have different latent spaces, or the prior needs what the posterior cannot do.
 
     Example:
         vae = VAE(MLP(), Diagonal(20), StandardNormal(20), Bernoulli((1, 28, 28)))
@@ -165,7 +165,7 @@ class VAE(nn.Module):
 
 
 def check_same_space(posterior: Posterior, prior: Prior) -> None:
-    """Raise UserError unless the prior has a density where the posterior draws its latents."""
+    """Raise UserError unless prior and posterior share the same latent space."""
     space = posterior.space if prior.space == ANY else prior.space
     if (posterior.space, posterior.latent_dim) != (space, prior.latent_dim):
         raise UserError(

@@ -106,6 +106,7 @@ class Objective(nn.Module):
         if terms.has_kl:
             losses["kl"] = terms.mean_kl
             losses |= {f"kl_{name}": kl.mean() for name, kl in terms.kl_by_part.items()}
+        # the bound passes kl_weight to the KL term, which multiplies by it: β·KL in `PlainKL.forward` (kl.py)
         loss = self.bound(terms, self.kl, kl_weight, self.gradient)
         penalty, reported = self.penalty(terms, penalty_weight, noise)
         return {"loss": loss + penalty, **losses, **self.bound.report(loss), **self.kl.report(), **reported}

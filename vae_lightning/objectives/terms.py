@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vae_lightning.models.distributions.base import LatentDistribution, exact_kl
 from vae_lightning.models.distributions.cached import cached
-from vae_lightning.models.distributions.kl import kl_terms
+from vae_lightning.models.distributions.divergence import kl_terms
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise
 

@@ -23,7 +23,7 @@ from vae_lightning.noise import StreamNoise, derive_seed
 from vae_lightning.plots.displayable import displayable
 
 INK = "#333333"
-MOST_ROWS = 32
+MAX_ROWS = 32
 
 
 def reconstructions(vae: VAE, x: Tensor, columns: int = 10, c: Tensor | None = None) -> Figure:
@@ -47,7 +47,7 @@ def samples(vae: VAE, rows: int | None = None, columns: int = 12, seed: int = 0,
         label: the class of all images; None for a row of each class in turn.
     """
     classes = vae.condition.classes
-    rows = rows or (min(classes, MOST_ROWS) if classes and label is None else 8)
+    rows = rows or (min(classes, MAX_ROWS) if classes and label is None else 8)
     of_rows = [row % classes if label is None else label for row in range(rows)] if classes else []
     c = torch.tensor(of_rows).repeat_interleave(columns) if classes else None
     images = vae.sample(rows * columns, StreamNoise(torch.Generator(_device(vae)), derive_seed(seed, "samples")), c)
@@ -65,7 +65,7 @@ def traversals(
     kl: Sequence[float] | None,
     reach: float = 3.0,
     columns: int = 11,
-    most: int = MOST_ROWS,
+    most: int = MAX_ROWS,
     c: Tensor | None = None,
 ) -> Figure:
     """Each row moves one latent dimension from −reach to reach; the others stay at the code of one image.

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-MOST_IN_LEGEND = 10  # more colours could not be told apart
-MOST_BAR_NAMES = 50  # more would overlap
+MAX_IN_LEGEND = 10  # more colours could not be told apart
+MAX_BAR_NAMES = 50  # more would overlap
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -30,7 +30,7 @@ def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val") -> Figure:
     points = codes.double().cpu().numpy()
     axes: tuple[str, ...] = ("z₁", "z₂")
     if points.shape[1] == 1:
-        points, axes = np.stack([points[:, 0], np.linspace(-1, 1, len(points))], 1), ("z₁", "place in the data set")
+        points, axes = np.stack([points[:, 0], np.linspace(-1, 1, len(points))], 1), ("z₁", "index in the data set")
     elif points.shape[1] > 2:
         points, shares = _principal_components(points)
         axes = tuple(f"principal component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(shares))
@@ -50,7 +50,7 @@ def _coloured(ax: Axes, points: np.ndarray, labels: np.ndarray) -> bool:
     style: dict[str, Any] = {"s": 9, "alpha": 0.75, "linewidths": 0}
     if unlabelled.any():
         ax.scatter(*points[unlabelled].T, color="0.6" if len(classes) else "C0", label="none", **style)
-    if len(classes) > MOST_IN_LEGEND:
+    if len(classes) > MAX_IN_LEGEND:
         drawn = ax.scatter(points[~unlabelled, 0], points[~unlabelled, 1], c=labels[~unlabelled], cmap="turbo", **style)
         bar = ax.get_figure().colorbar(drawn, ax=ax, label="label", shrink=0.6)  # type: ignore[union-attr]
         bar.locator = MaxNLocator(integer=True)
@@ -73,7 +73,7 @@ def kl_bars(kl: Sequence[float], active: int | None) -> Figure:
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     ax = figure.add_subplot()
     ax.bar(range(len(kl)), np.asarray(kl)[order], color="C0")
-    every = math.ceil(len(kl) / MOST_BAR_NAMES)
+    every = math.ceil(len(kl) / MAX_BAR_NAMES)
     names = [str(j + 1) for j in order[::every]]
     upright = len(kl) > 20
     ax.set_xticks(range(0, len(kl), every), names, fontsize=6 if upright else 9, rotation=90 if upright else 0)

@@ -1,6 +1,7 @@
 """Every picture of a VAE by name: `PICTURES` is the one table that training and `generate.py` read.
 
-To add a picture, write a function that returns a matplotlib figure in its own file, and one entry here.
+To add a picture, write a function that returns a matplotlib figure in its own file, and add an entry here. If `generate.py`
+offers it, add its settings to `runs/picture_settings.py` and `conf/generate.yaml`, too; otherwise set `in_generate=False`.
 """
 
 from __future__ import annotations
@@ -55,15 +56,16 @@ class PictureContext:
         """Nats of each latent dimension, or None."""
         return self._load_kl()
 
-    def batch(self, places: Tensor) -> tuple[Tensor, Tensor]:
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Images x (n, channels, height, width) in [0, 1] and labels (n,) of the split, on the VAE's device."""
-        chosen = self.images[places].to(next(self.vae.parameters()).device)
+        chosen = self.images[indices].to(next(self.vae.parameters()).device)
         return pixels(chosen.images), chosen.labels
 
     def first(self, count: int, start: int = 0) -> tuple[Tensor, Tensor]:
-        """`batch` of `count` images from place `start` on; raises UserError if the split has too few."""
+        """`batch` of `count` images starting at index `start`; raises UserError if the split has too few."""
         if start + count > len(self.images):
-            raise UserError(f"{count} images from place {start} on were asked for, but {self.split} has {len(self.images)}.")
+            images = f"{count} image{'s' if count > 1 else ''}"
+            raise UserError(f"asked for {images} starting at index {start}, but {self.split} has only {len(self.images)}.")
         return self.batch(torch.arange(start, start + count))
 
 

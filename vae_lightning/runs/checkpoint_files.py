@@ -1,4 +1,4 @@
-"""Checkpoints as files: what they are called, and whether they are intact. Quick to import: no torch."""
+"""Checkpoints as files: what they are called, and whether they are intact. Fast to import: no torch."""
 
 from __future__ import annotations
 

@@ -91,11 +91,11 @@ def _check_yaml(text: str, path: Path) -> None:
 
 def check_foreign(content: Any, path: Path) -> None:
     """UserError if `content`, read from `path`, could run code from outside this package, or read other values than its own."""
-    for place, key, value in walk_entries(content):
-        name = ".".join([*place, str(key)])
+    for parents, key, value in walk_entries(content):
+        name = ".".join([*parents, str(key)])
         if not is_text(str(key)) or (isinstance(value, str) and not is_text(value)):
             raise UserError(f"{path} has control characters at {format_value(name)}, which no run's configuration has.")
-        if is_special(key) and not _is_builtin(place, key, value):
+        if is_special(key) and not _is_builtin(parents, key, value):
             raise UserError(
                 f"{path} names code that is not part of vae-lightning, {name}={format_value(value)}, which could do anything "
                 f"when it is built: add {OPTION} if it is yours, or you trust whoever made this run."
@@ -112,8 +112,8 @@ def is_text(value: str) -> bool:
     return not any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in value)
 
 
-def _is_builtin(place: tuple[str, ...], key: str, value: Any) -> bool:
-    return isinstance(value, str | bool) and (place, key, value) in special_entries()
+def _is_builtin(parents: tuple[str, ...], key: str, value: Any) -> bool:
+    return isinstance(value, str | bool) and (parents, key, value) in special_entries()
 
 
 def _check_whole(config: DictConfig, path: Path) -> None:

@@ -15,8 +15,8 @@ from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.models.vae import VAE
 from vae_lightning.plots.registry import PictureContext
 from vae_lightning.runs.folder import Run, load_vae
-from vae_lightning.runs.images import choose_device, iterate_batches, load_split
-from vae_lightning.runs.pictures import PICTURES, RunPicture
+from vae_lightning.runs.load_images import choose_device, iterate_batches, load_split
+from vae_lightning.runs.picture_settings import PICTURE_SETTINGS, RunPicture
 
 KL_IMAGES = 2000  # by which latent dimensions are sorted
 
@@ -91,8 +91,8 @@ def draw_run(
 
 def prepare_drawing(run: Run, split: str, data_root: str | None, device: str, seed: int) -> DrawingContext:
     """Loads the run's VAE; the arguments are those of `draw_run`."""
-    place = choose_device(device)
-    return DrawingContext(run, load_vae(run).to(place), place, split, data_root, seed)
+    torch_device = choose_device(device)
+    return DrawingContext(run, load_vae(run).to(torch_device), torch_device, split, data_root, seed)
 
 
 def choose_pictures(context: DrawingContext, what: Sequence[RunPicture] | None) -> Sequence[RunPicture]:
@@ -102,7 +102,7 @@ def choose_pictures(context: DrawingContext, what: Sequence[RunPicture] | None) 
         UserError: the run cannot have one of the pictures.
     """
     if what is None:
-        return [picture for picture in (make() for make in PICTURES.values()) if picture.applies_to(context)]
+        return [picture for picture in (make() for make in PICTURE_SETTINGS.values()) if picture.applies_to(context)]
     for picture in what:
         picture.check(context)
     return what

@@ -13,7 +13,7 @@ from vae_lightning.evaluation.latents import unit_metrics
 from vae_lightning.evaluation.measure_result import MeasureResult
 from vae_lightning.evaluation.measures import MEASURES, Measure
 from vae_lightning.runs.folder import Run, load_vae
-from vae_lightning.runs.images import choose_device, is_grey_bernoulli, load_data, load_split
+from vae_lightning.runs.load_images import choose_device, is_grey_bernoulli, load_data, load_split
 from vae_lightning.runs.results import add_to_results, add_to_tensorboard, write_per_image
 
 Advance = Callable[[int, int], None]  # advance(images, total): so many more images are done, out of how many
@@ -54,12 +54,14 @@ def evaluate_run(
 
 def prepare_evaluation(run: Run, split: str, data_root: str | None, batch_size: int, device: str) -> EvaluationContext:
     """Loads the run's VAE and images; the arguments are those of `evaluate_run`."""
-    place = choose_device(device)
-    vae = load_vae(run).to(place)
+    torch_device = choose_device(device)
+    vae = load_vae(run).to(torch_device)
     data = load_data(run, data_root)
     images = load_split(run, split, data=data)
     grey = is_grey_bernoulli(run, vae.likelihood.support)
-    return EvaluationContext(vae, place, data, images, split, lambda name: load_split(run, name, data=data), batch_size, grey)
+    return EvaluationContext(
+        vae, torch_device, data, images, split, lambda name: load_split(run, name, data=data), batch_size, grey
+    )
 
 
 def default_measures(context: EvaluationContext) -> list[Measure]:
@@ -94,7 +96,9 @@ def run_measures(
             try:
                 found.update(measure.measure(context))
             except NotImplementedError:
-                found.notes.append(f"No {measure.name}: this composition lacks a density, or something else that it needs.")
+                found.notes.append(
+                    f"No {measure.name}: it is not defined for this model (for example, the model has no density)."
+                )
     return found
 
 
@@ -103,8 +107,8 @@ def interpretation_notes(context: EvaluationContext) -> list[str]:
     condition, notes = context.vae.condition, []
     if condition.classes:
         notes.append(
-            f"With {condition.option} every value is given the label: elbo and nll are of p(x|c), and probes are fitted to "
-            "codes of an encoder that was given it."
+            f"With {condition.option} all values are conditional on the label: elbo and nll refer to p(x|c), and probes are "
+            "fitted to codes of an encoder that was given the label."
         )
     if context.grey:
         notes.append("Grey pixels under a Bernoulli are not a likelihood: compare these values only with others made this way.")

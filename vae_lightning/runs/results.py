@@ -16,7 +16,7 @@ RESULTS_SCHEMA_VERSION = 1
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> None:
-    """Replaces `results.json` at the end of training, and deletes per-image files, which are of earlier weights."""
+    """Replaces `results.json` at the end of training, and deletes per-image files, which belong to earlier weights."""
     for path in folder.glob("per_image_*.npz"):
         path.unlink()
     write_json(folder / "results.json", results)
@@ -38,7 +38,7 @@ def add_to_results(run: Run, name: str, values: dict[str, Any]) -> Path:
 
 
 def add_to_tensorboard(run: Run, name: str) -> None:
-    """Writes the entry `name` as scalars at the run's last step; those of test go into the HParams tab too.
+    """Writes the entry `name` as scalars at the run's last step; test metrics also appear in the HParams tab.
 
     Values by number of samples become a curve over that number, and lists over latent dimensions a curve over their index. Only
     if the run has TensorBoard events; those of an earlier evaluation are replaced.
@@ -54,10 +54,10 @@ def add_to_tensorboard(run: Run, name: str) -> None:
     step = int(results.get("steps", 0))
     writer = SummaryWriter(str(folder), filename_suffix=suffix)
     for metric, value in results[name].items():
-        for place, number in _curve(value, step):
-            writer.add_scalar(f"{name}/{metric}", number, place)
+        for at, number in _curve(value, step):
+            writer.add_scalar(f"{name}/{metric}", number, at)
             if name == "test" and metric in HPARAMS_METRICS:
-                writer.add_scalar(f"hp/{metric}", number, place)
+                writer.add_scalar(f"hp/{metric}", number, at)
     writer.close()
     for path in earlier:
         path.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ JOURNAL = "study.log"
 
 
 def study_address(sweep: Path, search: SearchRecord) -> str:
-    """The address of a search's study: by default a journal in the sweep's folder, wherever that was moved.
+    """The address of a search's study: by default a journal in the sweep's folder, even after the folder was moved.
 
     Args:
         sweep: the sweep's folder.

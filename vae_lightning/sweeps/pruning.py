@@ -64,7 +64,9 @@ class Pruning(Callback):
     def _report(self, trainer: Trainer, epoch: int) -> bool:
         if self.metric not in trainer.callback_metrics:
             known = ", ".join(sorted(trainer.callback_metrics))
-            raise UserError(f"hydra.sweeper.metrics={self.metric}: a pruner needs a metric of every validation ({known}).")
+            raise UserError(
+                f"hydra.sweeper.metrics={self.metric}: a pruner needs a metric that is logged at every validation ({known})."
+            )
         trial = self.trial()
         if epoch not in self._reported:  # else it was reported before an interruption
             trial.report(float(trainer.callback_metrics[self.metric]), epoch)

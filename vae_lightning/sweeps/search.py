@@ -39,7 +39,7 @@ class OptunaSweeper(RecordedSweeper):
         metrics: names such as `val/elbo`.
         directions: `minimize` or `maximize` for each metric.
         n_trials: the number of jobs in all, including those before a resume.
-        n_jobs: how many trials are asked for and launched at once.
+        n_jobs: how many trials are proposed and launched at once.
         storage: null for a journal in the sweep's folder, else the path of a journal or the address of a database.
         study_name: sweeps with the same storage and name share a study; null for the name of the sweep's folder.
         params: overrides by key; the command line takes precedence.
@@ -78,7 +78,7 @@ class OptunaSweeper(RecordedSweeper):
         if self.prunes and len(self.metrics) > 1:
             raise UserError("hydra/sweeper/pruner: pruning needs a single metric; search one metric, or leave the pruner out.")
         if OmegaConf.select(self.composed, "trainer.fast_dev_run"):
-            raise UserError("trainer.fast_dev_run=true leaves no results to search by; set trainer.max_epochs=1 instead.")
+            raise UserError("trainer.fast_dev_run=true produces no results to optimise; set trainer.max_epochs=1 instead.")
         check_swept(overrides, lambda _: True, "")
         if not any(override.is_sweep_override() for override in overrides.values()):
             raise UserError(
@@ -201,7 +201,7 @@ class OptunaSweeper(RecordedSweeper):
         return found
 
     def finish_interrupted(self) -> None:
-        """After an interruption: runs the jobs that were asked for but not finished, and the failed ones as new trials."""
+        """After an interruption: runs the jobs that were proposed but not finished, and the failed ones as new trials."""
         finished = [job for job in self.record.jobs if self.record.state(job)["state"] in FINISHED]
         self.tell(finished)
         study = self.study()

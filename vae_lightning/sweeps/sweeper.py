@@ -86,7 +86,7 @@ class RecordedSweeper(Sweeper):
         """Starts a new record, or reopens the one that this same command line started.
 
         Raises:
-            UserError: when the folder has the sweep of another command line.
+            UserError: when the folder holds a sweep started with a different command.
             RunError: when its jobs are still running.
         """
         given = [*self.composed.hydra.overrides.hydra, *self.composed.hydra.overrides.task]
@@ -96,7 +96,7 @@ class RecordedSweeper(Sweeper):
             check_foreign_sweep(self.record, "hydra.sweep.dir")
             if without_launch_settings(self.record.arguments) != without_launch_settings(arguments):
                 raise UserError(
-                    f"hydra.sweep.dir={folder}: this folder has the sweep of another command line "
+                    f"hydra.sweep.dir={folder}: this folder already holds a sweep started with a different command "
                     f"({' '.join(self.record.arguments)}); choose another, or resume that one with {resume_argument(folder)}."
                 )
             refuse_if_running(self.record)

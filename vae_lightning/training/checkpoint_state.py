@@ -29,20 +29,20 @@ def checkpoint_state(module: VAEModule) -> dict[str, Any]:
     sizes, since whatever was written later will be written again.
     """
     trainer = module.trainer
-    place = position(trainer)
+    reached = position(trainer)
     files: dict[str, int] = {}
     for logger in trainer.loggers:
         if hasattr(logger, "sizes") and trainer.is_global_zero:
             files |= logger.sizes()
     return {
         "position": {
-            "epoch": place.epoch,
-            "batch": place.batch,
+            "epoch": reached.epoch,
+            "batch": reached.batch,
             "layout": batch_layout(trainer),
             "resumable": not trainer.validating,
         },
         "recorder": module.recorder.state_dict(),
-        "images": float(sum(gather_over_ranks(module.recorder.means.sums[-1] if place.batch else 0.0))),
+        "images": float(sum(gather_over_ranks(module.recorder.means.sums[-1] if reached.batch else 0.0))),
         "ranks": gather_over_ranks({"means": module.recorder.means.state_dict(), "random": random_states()}),
         "files": files,
     }
@@ -63,10 +63,10 @@ class Resumed:
         With another number of processes, their random states and running means are not restored; such a run can be resumed
         only at the start of an epoch.
         """
-        ranks, place = checkpoint["ranks"], checkpoint["position"]
+        ranks, reached = checkpoint["ranks"], checkpoint["position"]
         own = ranks[module.global_rank] if len(ranks) == module.trainer.world_size else None
         module.recorder.load_state_dict(checkpoint["recorder"], own and own["means"], checkpoint["images"])
-        return cls(Position(place["epoch"], place["batch"]), place["layout"], own and own["random"])
+        return cls(Position(reached["epoch"], reached["batch"]), reached["layout"], own and own["random"])
 
     def check_layout(self, module: VAEModule) -> None:
         """Raises UserError if a setting that the batches depend on was changed within an epoch."""

@@ -1,8 +1,8 @@
 """How far a training run is in its data, and where it can be interrupted.
 
-`resume=` restores the order of the data in three steps. A checkpoint holds the `Position` (`checkpoint_state.py`). On a resume,
-`VAEDataModule` starts its sampler at that epoch and batch. The sampler (`data/sampler.py`) computes the permutation of an epoch
-from (seed, epoch) and skips the batches that the run has already had.
+`resume=` restores the order of the data in three steps. A checkpoint holds the `Position` defined here. On a resume,
+`VAEDataModule` in `datamodule.py` starts its sampler at that epoch and batch. The sampler in `data/sampler.py` computes the
+permutation of an epoch from (seed, epoch) and skips the batches that the run has already seen.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ def position(trainer: Trainer) -> Position:
 
 
 def batch_layout(trainer: Trainer) -> dict[str, int | float | None]:
-    """What the batches of an epoch depend on: changed within an epoch, some images would come twice and others never."""
+    """What the batches of an epoch depend on.
+
+    If one of these changed mid-epoch, some images would be seen twice and others never.
+    """
     data = getattr(getattr(trainer, "datamodule", None), "data", None)  # a user's own data module may have none
     return {
         "data.batch_size": getattr(data, "batch_size", None),

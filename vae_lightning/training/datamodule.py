@@ -1,4 +1,8 @@
-"""The `LightningDataModule` that serves the batches of any `ImageData`, from the position at which a run is resumed."""
+"""The `LightningDataModule` that serves the batches of any `ImageData`, from the position at which a run is resumed.
+
+The order of the data on a resume: `data_position.py` says how far the run is, this module starts the sampler there, and the
+sampler in `data/sampler.py` computes the batches from (seed, epoch) and skips those already seen.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +47,12 @@ class VAEDataModule(LightningDataModule):
         """
         rank, world = self._rank()
         # on a resume, the checkpoint's position (`load_state_dict`): the trainer has not loaded its own progress yet
-        place = max(self.start, Position(0 if self.trainer is None else position(self.trainer).epoch, 0))
+        start = max(self.start, Position(0 if self.trainer is None else position(self.trainer).epoch, 0))
         size, batch_size = len(self.splits["train"]), self.data.batch_size
         if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
             # the same batches in the same order in each epoch
-            return self._loader("train", OrderedBatches(size, batch_size, rank, world, place.epoch, place.batch))
-        sampler = ShuffledBatches(size, batch_size, self.seed, place.epoch, rank, world, self.data.drop_last, place.batch)
+            return self._loader("train", OrderedBatches(size, batch_size, rank, world, start.epoch, start.batch))
+        sampler = ShuffledBatches(size, batch_size, self.seed, start.epoch, rank, world, self.data.drop_last, start.batch)
         if len(sampler) == 0:
             raise InvalidValue(
                 "data.batch_size", batch_size, f"at most {size // world} with data.drop_last=true, to fill a batch"
@@ -57,7 +61,7 @@ class VAEDataModule(LightningDataModule):
         return self._loader("train", sampler)
 
     def _check_interval(self, batches: int) -> None:
-        """Reports a val_check_interval longer than an epoch; Lightning would need many lines for it."""
+        """Reports a val_check_interval longer than an epoch; Lightning's own message is many lines long."""
         trainer = self.trainer
         if trainer is None or trainer.check_val_every_n_epoch is None or not isinstance(trainer.val_check_interval, int):
             return

@@ -85,7 +85,7 @@ def best_checkpoint(folder: Path) -> Path | None:
 
 def split_sums(vae: VAE, split: Images, name: str, batch_size: int) -> SplitSums:
     device = next(vae.parameters()).device
-    batches = (split[places].to(device) for places in OrderedBatches(len(split), batch_size))
+    batches = (split[indices].to(device) for indices in OrderedBatches(len(split), batch_size))
     return evaluate_elbo(vae, batches, name)
 
 

@@ -15,7 +15,7 @@ _NO_CONTEXT = nullcontext()
 
 
 class NoProfiler(PassThroughProfiler):
-    """Profiles nothing, and returns the same empty context for each of a step's forty actions rather than a new one."""
+    """A no-op profiler that reuses one empty context; Lightning asks for about forty per step."""
 
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
         return _NO_CONTEXT
@@ -26,8 +26,8 @@ def low_overhead() -> Iterator[None]:
     """While a model trains: imported objects are not garbage-collected, and a machine without a GPU is not searched for one.
 
     torch's optimizers ask at every step whether an accelerator is there. Importing Lightning sets PYTORCH_NVML_BASED_CUDA_CHECK,
-    which makes each answer load the driver's library again. On a machine with a GPU the variable stays as it is: without it, the
-    check would initialise the driver in this process, and processes forked later could not use the GPU.
+    which makes each answer load the driver's library again. On a machine with a GPU the variable is left unchanged: without it,
+    the check would initialise the driver in this process, and processes forked later could not use the GPU.
     """
     before = os.environ.get(NVML_CHECK)
     if not torch.cuda.is_available():

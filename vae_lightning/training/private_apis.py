@@ -5,9 +5,9 @@ changes or when another file reaches into a library.
 
 | part | what it is for | without it |
 |---|---|---|
-| Lightning's launchers | report the failure of a worker process as one sentence | Lightning's own launcher and traceback |
+| Lightning's launchers | report a worker process's failure as a one-sentence error | Lightning's own launcher and traceback |
 | a trainer's loops | the position in the data, `trainer.max_steps` on a resume | nothing: exact resume depends on it |
-| `torch._dynamo.exc` | report that torch cannot compile a step as one sentence | torch's traceback |
+| `torch._dynamo.exc` | report that torch cannot compile a step as a one-sentence error | torch's traceback |
 | TensorBoard's writer thread | not to print a write error twice | a second traceback |
 | error messages | tell a lost process or data worker from a bug | the library's traceback |
 """

@@ -18,7 +18,7 @@ from vae_lightning.training.running_means import Means, NotFinite
 if TYPE_CHECKING:
     from vae_lightning.training.module import VAEModule
 
-TRAINING = "trainer.detect_anomaly=true names the operation, a lower optimizer.lr or trainer.gradient_clip_val may prevent it."
+TRAINING = "trainer.detect_anomaly=true finds the operation; a lower optimizer.lr or trainer.gradient_clip_val may prevent it."
 VALIDATION = "the training terms and the weights were finite: check the images of that split, or lower optimizer.lr."
 
 
@@ -164,7 +164,7 @@ class Recorder:
         where, remedy = (" of validation", VALIDATION) if kind == "val" else ("", TRAINING)
         return (
             f"NaN or infinity at step {bad.step}, epoch {self.module.current_epoch}{where}: it began in {began}. "
-            f"The last checkpoint was written before that and is good; {remedy}"
+            f"The last checkpoint was written before that and is unaffected; {remedy}"
         )
 
     # ---------------------------------------------------------------- resume

@@ -72,10 +72,10 @@ def find_resume_point(path: str, overrides: Sequence[str], trust_run_code: bool 
     check_folder(folder)
     checkpoint = _checkpoint(path, folder)
     content = runs.read_checkpoint(checkpoint)
-    place = content.get("position")
-    if not isinstance(place, dict) or "ranks" not in content:
+    reached = content.get("position")
+    if not isinstance(reached, dict) or "ranks" not in content:
         raise UserError(f"resume={path}: {checkpoint} was written by another version and cannot be resumed.")
-    if not place["resumable"]:
+    if not reached["resumable"]:
         raise UserError(f"resume={path}: {checkpoint.name} was written during a validation; use resume={folder}.")
     run, left_out = runs.find_run(checkpoint, trust_run_code=trust_run_code), list[str]()
     config = run.config
@@ -132,9 +132,9 @@ def _value(config: DictConfig, key: str) -> Any:
 
 def already_finished(start: ResumePoint) -> str | None:
     """A message that says that the run is finished; None if there is something left to do."""
-    trainer, place = start.config.trainer, start.content["position"]
+    trainer, reached = start.config.trainer, start.content["position"]
     results = runs.Run(start.folder, start.config, start.checkpoint).results()
-    if place["batch"] or results.get("steps") != start.step:  # written after the last step
+    if reached["batch"] or results.get("steps") != start.step:  # written after the last step
         return None
     epochs, steps = trainer.max_epochs, trainer.max_steps
     done = f"{start.folder} is finished ({start.epoch} epochs, {start.step} steps)"

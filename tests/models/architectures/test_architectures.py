@@ -141,7 +141,7 @@ def test_an_even_kernel_takes_any_size_that_leaves_something() -> None:
     conv = Conv([4, 8], 6, kernel=4)
     for shape in ((1, 28, 28), (3, 17, 5), (2, 4, 7)):
         assert conv.decoder(2, shape)(conv.encoder(shape, 2)(torch.zeros(3, *shape))).shape == (3, *shape)
-    with pytest.raises(UserError, match=r"^model\.kernel=4: nothing is left of an image of 3×9"):
+    with pytest.raises(UserError, match=r"^model\.kernel=4: an image of 3×9 shrinks to nothing"):
         conv.encoder((1, 3, 9), 2)
     with pytest.raises(UserError, match=r"^model\.kernel=4"):
         conv.decoder(2, (1, 3, 9))

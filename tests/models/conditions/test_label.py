@@ -14,7 +14,7 @@ from tests.linear_gaussian import SHAPE, Linear, random_images
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.models.conditions import Condition, Label, NoCondition
 from vae_lightning.models.distributions.affine import AffineDistribution, shift_and_scale
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.models.distributions.hierarchical import HierarchicalDistribution
 from vae_lightning.models.hierarchies import Ladder, TwoLayer
 from vae_lightning.models.likelihoods import Bernoulli, Gaussian

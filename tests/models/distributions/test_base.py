@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from vae_lightning.models.distributions.base import DiagonalNormal, kl_per_dimension, log_prob_per_component
+from vae_lightning.models.distributions.base import kl_per_dimension
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal, log_prob_per_component
 from vae_lightning.noise import ExampleNoise, StreamNoise
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.autograd.functional import jacobian
 
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.models.distributions.normalizing_flow import FlowDistribution, PlanarBijection
 from vae_lightning.models.posteriors import InverseAutoregressive, PlanarFlow
 from vae_lightning.models.priors import NormalizingFlow

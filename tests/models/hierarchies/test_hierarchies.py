@@ -15,7 +15,7 @@ from tests.linear_gaussian import SHAPE, Linear, LinearGaussianLayers, random_ba
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.evaluation.nll import evaluate_nll
 from vae_lightning.models.architectures import MLP
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.models.distributions.hierarchical import HierarchicalDistribution, kl_per_layer
 from vae_lightning.models.hierarchies import Hierarchy, Ladder, NoHierarchy, TwoLayer
 from vae_lightning.models.hierarchies.networks import CombinedGaussian, ConditionalGaussian, precision_weighted

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch.distributions import MultivariateNormal, kl_divergence
 
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.models.distributions.full_normal import FullNormal
 from vae_lightning.models.posteriors import Diagonal, FullCovariance
 from vae_lightning.models.priors import StandardNormal

@@ -79,7 +79,7 @@ def test_lower_is_better_where_it_is_and_unknown_metrics_need_a_direction(tmp_pa
     gathered = gather([made_up(tmp_path / "s", [{"beta": 1, "elbo": -100.0}, {"beta": 2, "elbo": -90.0}])])
     assert [g.settings["beta"] for g in rankings(gathered, "nll")[0].groups] == [2, 1]
     assert [g.settings["beta"] for g in rankings(gathered, "nll", direction="max")[0].groups] == [1, 2]
-    with pytest.raises(UserError, match="new_metric: unknown whether higher is better"):
+    with pytest.raises(UserError, match="new_metric: it is not known whether higher or lower is better"):
         rankings(gathered, "new_metric")
 
 
@@ -238,7 +238,7 @@ def test_the_page_says_what_is_best_and_draws_training_and_each_key_for_every_ot
         (place / "metrics.csv").write_text("kind,epoch,step,elbo\nval,0,4,-9\nval,1,8,-8\ntrain,0,4,-9\ntrain,1,8,-8\n")
     gathered = gather([folder])
     drawn = page(gathered, rankings(gathered), {}, {})
-    assert "test elbo (nats): <b>−4.00</b> over 1 run, by <code>beta=1 model=mlp</code>" in drawn
+    assert "test elbo (nats): <b>−4.00</b> over 1 run, with <code>beta=1 model=mlp</code>" in drawn
     assert [f">{kind} elbo</text>" in drawn for kind in ("validation", "training")] == [True, True]
     by_beta = drawn[drawn.index("<h3>By beta</h3>") : drawn.index("<h3>By model</h3>")]
     assert re.findall(r"</span>(\S+)</span>", by_beta) == ["model=mlp", "model=conv"]

@@ -1,4 +1,4 @@
-"""What a metric is, and what a measure is. Imports no torch, so that the table of metrics is quick to read."""
+"""What a metric is, and what a measure is. Imports no torch, so that the table of metrics loads fast."""
 
 from __future__ import annotations
 

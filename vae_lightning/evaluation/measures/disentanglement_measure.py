@@ -51,5 +51,5 @@ class DisentanglementMeasure(Measure):
             return MeasureResult(notes=[f"No disentanglement: {reason}."])
         if mean is None:
             return MeasureResult(notes=["No disentanglement: this posterior has no mean vector."])
-        places = evenly_spaced(len(context.split), self.images)
-        return evaluate_disentanglement(mean[places], factors[places], context.data.categorical_factors)
+        indices = evenly_spaced(len(context.split), self.images)
+        return evaluate_disentanglement(mean[indices], factors[indices], context.data.categorical_factors)

@@ -37,11 +37,11 @@ class SamplesMeasure(Measure):
     by_default = False
     metrics = (
         Metric("frechet_distance", "Fréchet distance of samples and real images (Heusel et al. 2017)", better="min"),
-        Metric("frechet_distance_floor", "the same of training images in place of the samples"),
+        Metric("frechet_distance_floor", "the same of training images instead of the samples"),
         Metric("precision", "share of samples that lie among real images (Kynkäänniemi et al. 2019)", better="max"),
-        Metric("precision_floor", "the same of training images in place of the samples"),
+        Metric("precision_floor", "the same of training images instead of the samples"),
         Metric("recall", "share of real images that lie among samples (Kynkäänniemi et al. 2019)", better="max"),
-        Metric("recall_floor", "the same of training images in place of the samples"),
+        Metric("recall_floor", "the same of training images instead of the samples"),
         *details(
             ("samples_images", "images of each kind"),
             ("samples_classifier", "SHA-256 of the classifier's weights; compare distances of the same one only"),
@@ -71,8 +71,8 @@ class SamplesMeasure(Measure):
         count = min(self.images, len(grey[context.split_name]), len(grey["train"]))
 
         def real(split: str) -> Tensor:
-            places = evenly_spaced(len(grey[split]), count).split(context.batch_size)
-            return torch.cat([classifier.features(pixels(grey[split][part].images)) for part in places])
+            indices = evenly_spaced(len(grey[split]), count).split(context.batch_size)
+            return torch.cat([classifier.features(pixels(grey[split][part].images)) for part in indices])
 
         drawn = draw_features(context.vae, classifier.features, count, self.seed, context.batch_size)
         found = compare_features(real(context.split_name), drawn, real("train"))

@@ -61,7 +61,7 @@ def halved_sizes(height: int, width: int, times: int, kernel: int = 3) -> list[t
         times + 1 pairs (height, width), the image's own first.
 
     Raises:
-        UserError: nothing is left of the image.
+        UserError: the image shrinks to nothing.
     """
     up = kernel % 2
     sizes = [(height, width)]
@@ -69,7 +69,7 @@ def halved_sizes(height: int, width: int, times: int, kernel: int = 3) -> list[t
         sizes.append(((sizes[-1][0] + up) // 2, (sizes[-1][1] + up) // 2))
     if min(sizes[-1]) == 0:
         raise UserError(
-            f"model.kernel={kernel}: nothing is left of an image of {height}×{width} after {times} halvings that round down; "
+            f"model.kernel={kernel}: an image of {height}×{width} shrinks to nothing after {times} downsampling layers; "
             "use an odd kernel or fewer model.channels."
         )
     return sizes

@@ -13,7 +13,7 @@ from vae_lightning.models.priors import Prior
 
 
 class Condition(nn.Module):
-    """How labels c, int64 (batch,), enter a VAE: the architecture sees them as more channels and more latents.
+    """How labels c, int64 (batch,), enter a VAE: the architecture sees them as extra channels and extra latents.
 
     Attributes:
         extra_channels: channels that `encoder_input` adds to x.

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_lightning.models.distributions.base import DiagonalNormal, LatentDistribution
+from vae_lightning.models.distributions.base import LatentDistribution
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.noise import Noise
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal, register_kl
 
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.noise import Noise
 
 

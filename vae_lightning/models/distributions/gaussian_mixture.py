@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_lightning.models.distributions.base import LatentBase, LatentDistribution, log_prob_per_component
+from vae_lightning.models.distributions.base import LatentBase, LatentDistribution
 from vae_lightning.models.distributions.cached import cached
+from vae_lightning.models.distributions.diagonal_normal import log_prob_per_component
 from vae_lightning.noise import GlobalNoise, Noise
 
 Select = Callable[[Any], LatentDistribution]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from vae_lightning.models.distributions.affine import shift_and_scale
-from vae_lightning.models.distributions.base import DiagonalNormal, LatentDistribution, exact_kl
+from vae_lightning.models.distributions.base import LatentDistribution, exact_kl
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.noise import Noise
 
 T = TypeVar("T")

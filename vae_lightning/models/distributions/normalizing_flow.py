@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from vae_lightning.models.distributions.base import DiagonalNormal, LatentBase
+from vae_lightning.models.distributions.base import LatentBase
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.noise import Noise
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from vae_lightning.models.architectures.layers import activation, pre_activation_width
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.models.distributions.hierarchical import concatenate
 
 Network = Callable[[Tensor], Tensor]

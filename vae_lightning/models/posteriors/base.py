@@ -33,7 +33,7 @@ class Posterior(nn.Module):
 
     @property
     def decoder_dim(self) -> int:
-        """How many numbers of z, from the first, the decoder sees: all, unless there are layers above."""
+        """Number of leading entries of z that the decoder sees; all of z with a single layer."""
         return self.latent_dim
 
     def forward(self, features: Tensor) -> LatentDistribution:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 
 from vae_lightning.errors import check_int
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.models.posteriors.base import Posterior
 
 
 class Diagonal(Posterior):
-    """q_φ(z|x) = N(μ_φ(x), diag σ²_φ(x)); the encoder gives μ and log σ² (Kingma and Welling 2014, eq. 9)."""
+    """q_φ(z|x) = N(μ_φ(x), diag σ²_φ(x)); the encoder gives μ and log σ² (Kingma and Welling 2014, eq. 9).
+
+    z is drawn in `DiagonalNormal.rsample`, the reparameterisation trick.
+    """
 
     option = "posterior=diagonal"
 

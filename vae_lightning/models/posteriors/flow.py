@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vae_lightning.capabilities import DENSITY_ANYWHERE, EVERYTHING, KL_PER_DIMENSION
 from vae_lightning.errors import check_int, check_ints
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.models.distributions.normalizing_flow import FlowDistribution, PlanarBijection, ZukoBijection
 from vae_lightning.models.posteriors.base import Posterior
 

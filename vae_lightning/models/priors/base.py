@@ -18,6 +18,9 @@ ANY = "any space"
 class Prior(nn.Module):
     """p(z) over latents of `latent_dim` numbers.
 
+    A subclass sets `option`, `latent_dim` and, unless it can do everything, `capabilities`, and implements `forward`, which
+    returns p(z) as a `LatentDistribution`. docs/extending.md has an example.
+
     A constructor that takes `shape`, `mean` or `numbers` is given the images' shape and mean (see `DataSpec`) and how many
     numbers the posterior's code has.
 
@@ -37,7 +40,7 @@ class Prior(nn.Module):
 
     @property
     def top_dim(self) -> int:
-        """How many numbers of z, the last ones, form the top layer: all, unless there are several layers."""
+        """Size of the top layer: the last `top_dim` entries of z; all of z with a single layer."""
         return self.latent_dim
 
     def with_lower_layers(self, top: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vae_lightning.capabilities import DENSITY, EVERYTHING, KL_PER_DIMENSION
 from vae_lightning.errors import check_choice, check_int, check_ints
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.models.distributions.normalizing_flow import FlowDistribution, ZukoBijection
 from vae_lightning.models.priors.base import Encode, Prior
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from vae_lightning.capabilities import DENSITY, EVERYTHING, KL_PER_DIMENSION
 from vae_lightning.errors import check_int, check_number
-from vae_lightning.models.distributions.base import DiagonalNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.models.distributions.gaussian_mixture import Mixture
 from vae_lightning.models.priors.base import Encode, Prior
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vae_lightning.errors import check_int
-from vae_lightning.models.distributions.base import DiagonalNormal, UnitNormal
+from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal, UnitNormal
 from vae_lightning.models.priors.base import Encode, Prior
 
 

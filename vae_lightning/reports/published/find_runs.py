@@ -129,7 +129,7 @@ def run_folders(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise UserError(f"runs={root}: there is no such folder.")
-    return [Path(place) for place, _, names in os.walk(root) if "config.yaml" in names]
+    return [Path(folder) for folder, _, names in os.walk(root) if "config.yaml" in names]
 
 
 def stopped_early(results: Mapping[str, Any], config: Mapping[str, Any]) -> bool:

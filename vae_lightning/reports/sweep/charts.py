@@ -16,8 +16,8 @@ from vae_lightning.reports.sweep.ranking import Group, groups_of
 from vae_lightning.reports.sweep.svg import MUTED, SERIES, apart, drawing, log_axis, near_limits, new_figure, spaced, to_svg
 
 MAP_ROWS = 40
-MOST_FAMILIES = 4
-MOST_PLACES = 12
+MAX_FAMILIES = 4
+MAX_POSITIONS = 12
 
 
 def axis_name(metric: str) -> str:
@@ -87,7 +87,7 @@ def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], 
         return None
     numeric = all(isinstance(run.settings[key], int | float) and not isinstance(run.settings[key], bool) for run in runs)
 
-    def place(run: RunRow) -> float:
+    def position(run: RunRow) -> float:
         return float(run.settings[key]) if numeric else float(names.index(run.shown(key)))
 
     labels = key_families(runs, others, split)
@@ -96,12 +96,12 @@ def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], 
         figure = new_figure()
         ax = figure.add_subplot()
         for i, family in enumerate(families):
-            by_place: dict[float, list[float]] = {}
+            by_position: dict[float, list[float]] = {}
             for run in family.runs:
-                by_place.setdefault(place(run), []).append(run.metrics[split][metric])
-            _means(ax, by_place, SERIES[i], line=numeric, apart=0.0 if numeric else 0.12 * (i - (len(families) - 1) / 2))
+                by_position.setdefault(position(run), []).append(run.metrics[split][metric])
+            _means(ax, by_position, SERIES[i], line=numeric, apart=0.0 if numeric else 0.12 * (i - (len(families) - 1) / 2))
         near_limits(ax, [run.metrics[split][metric] for run in runs])
-        _key_axis(ax, [place(run) for run in runs], None if numeric else names)
+        _key_axis(ax, [position(run) for run in runs], None if numeric else names)
         ax.set(xlabel=key, ylabel=axis_name(metric))
         return to_svg(figure, f"{metric} by {key}")
 
@@ -109,31 +109,31 @@ def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], 
 def key_families(runs: Sequence[RunRow], others: Sequence[str], split: str) -> list[str]:
     """The labels of the lines in `key_against_metric`; empty if a single line has all runs."""
     labels = [group.label for group in groups_of(runs, others, split)] if others else []
-    return labels if 1 < len(labels) <= MOST_FAMILIES else []
+    return labels if 1 < len(labels) <= MAX_FAMILIES else []
 
 
-def _means(ax: Axes, by_place: dict[float, list[float]], colour: str, line: bool, apart: float) -> None:
-    places = sorted(by_place)
-    for p in places:
-        ax.plot([p + apart] * len(by_place[p]), by_place[p], "o", color=colour, markersize=4, alpha=0.45, markeredgewidth=0)
-    if len(places) <= MOST_PLACES and len({len(values) for values in by_place.values()}) == 1:  # a grid, not a search
-        means = [float(np.mean(by_place[p])) for p in places]
-        spread = [float(np.std(by_place[p], ddof=1)) if len(by_place[p]) > 1 else 0.0 for p in places]
+def _means(ax: Axes, by_position: dict[float, list[float]], colour: str, line: bool, apart: float) -> None:
+    positions = sorted(by_position)
+    for p in positions:
+        ax.plot([p + apart] * len(by_position[p]), by_position[p], "o", color=colour, markersize=4, alpha=0.45, markeredgewidth=0)
+    if len(positions) <= MAX_POSITIONS and len({len(values) for values in by_position.values()}) == 1:  # a grid, not a search
+        means = [float(np.mean(by_position[p])) for p in positions]
+        spread = [float(np.std(by_position[p], ddof=1)) if len(by_position[p]) > 1 else 0.0 for p in positions]
         style = "-" if line else "_"
         ax.errorbar(
-            [p + apart for p in places], means, spread, color=colour, fmt=style, linewidth=1.5, elinewidth=0.9, markersize=10
+            [p + apart for p in positions], means, spread, color=colour, fmt=style, linewidth=1.5, elinewidth=0.9, markersize=10
         )
 
 
-def _key_axis(ax: Axes, places: Sequence[float], names: Sequence[str] | None) -> None:
-    distinct = sorted(set(places))
+def _key_axis(ax: Axes, positions: Sequence[float], names: Sequence[str] | None) -> None:
+    distinct = sorted(set(positions))
     if names is not None:
         short = max(len(name) for name in names) * len(names) <= 34
         ax.set_xticks(range(len(names)), names, rotation=0 if short else 30, ha="center" if short else "right")
         ax.set_xlim(-0.5, len(names) - 0.5)
-    elif spaced(places):
+    elif spaced(positions):
         ax.set_xscale("log")
-        log_axis(ax.xaxis, places)
+        log_axis(ax.xaxis, positions)
     elif apart(distinct):
         ax.set_xticks(distinct, [f"{p:.4g}" for p in distinct])
     else:

@@ -108,7 +108,7 @@ def gather(folders: Sequence[Path]) -> Gathered:
     Raises:
         UserError: when a folder is not a sweep.
     """
-    # a sweep that is given twice is read once, or its runs would count as more seeds
+    # read a sweep only once even if it is given twice, or its runs would count as additional seeds
     sweeps = [load(folder) for folder in {Path(f).expanduser().resolve(): f for f in folders}.values()]
     found = [_run(sweep, job) for sweep in sweeps for job in sweep.jobs]
     runs, configs = [run for run, _ in found], {run.folder: config for run, config in found}

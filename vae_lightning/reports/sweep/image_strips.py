@@ -18,7 +18,7 @@ from vae_lightning.errors import UserError
 from vae_lightning.noise import StreamNoise, derive_seed
 from vae_lightning.plots.displayable import displayable
 from vae_lightning.runs.folder import VAE, find_run, load_vae
-from vae_lightning.runs.images import iterate_batches, load_split
+from vae_lightning.runs.load_images import iterate_batches, load_split
 
 
 @dataclass

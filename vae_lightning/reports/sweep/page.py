@@ -1,4 +1,9 @@
-"""`report.html`: the summary of a sweep in a single file without any external link. Its text is in `page.html`."""
+"""`report.html`: the summary of a sweep in a single file without any external link.
+
+`page.html` is its template, with the text. The page shows, for each kind of runs: the best group, a table of all groups, learning
+curves, rate and distortion, every metric by each swept key, the KL of each latent dimension, and strips of images. Then come the
+search and the jobs without results.
+"""
 
 from __future__ import annotations
 

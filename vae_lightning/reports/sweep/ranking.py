@@ -84,7 +84,7 @@ def rankings(gathered: Gathered, metric: str = "elbo", split: str = "test", dire
     if known and metric not in (*known, DEFAULT):
         raise UserError(f"metric={metric}: no run has this metric on the {split} split; available: {', '.join(known)}.")
 
-    def place(group: Group) -> tuple[bool, float]:
+    def sort_key(group: Group) -> tuple[bool, float]:
         summary = group.metrics.get(metric)
         return (False, -sign * summary.mean) if summary and math.isfinite(summary.mean) else (True, 0.0)
 
@@ -93,7 +93,7 @@ def rankings(gathered: Gathered, metric: str = "elbo", split: str = "test", dire
         runs = [run for run in gathered.runs if run.done and run.kind == kind]
         # a repeated run would count as one more seed without any deviation
         distinct = [group.runs[0] for group in groups_of(runs, gathered.swept, split)]
-        groups = sorted(groups_of(distinct, gathered.keys, split), key=place)
+        groups = sorted(groups_of(distinct, gathered.keys, split), key=sort_key)
         found.append(Ranking(kind, metric, split, groups, len(runs) - len(distinct)))
     return found
 
@@ -126,7 +126,9 @@ def _mean(values: Sequence[float]) -> MetricSummary:
 def _sign(metric: str, direction: str | None) -> int:
     chosen = direction or better_direction(metric)
     if chosen is None:
-        raise UserError(f"metric={metric}: unknown whether higher is better; add direction=max or direction=min.")
+        raise UserError(
+            f"metric={metric}: it is not known whether higher or lower is better; add direction=max or direction=min."
+        )
     return 1 if chosen == "max" else -1
 
 

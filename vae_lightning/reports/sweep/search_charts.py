@@ -162,11 +162,11 @@ def parallel(trials: list[FrozenTrial], study: optuna.Study, metrics: list[str])
         ax = figure.add_subplot()
         for i in [*order[::-1]]:
             style: dict[str, Any] = {"color": SERIES[0], "linewidth": 1.8} if i in best else {"color": MUTED, "linewidth": 0.7}
-            ax.plot(range(len(names)), [places[i] for places, _ in columns], alpha=0.95 if i in best else 0.55, **style)
+            ax.plot(range(len(names)), [positions[i] for positions, _ in columns], alpha=0.95 if i in best else 0.55, **style)
         for x, (_, ticks) in enumerate(columns):
             ax.axvline(x, color=INK, linewidth=0.6)
-            for place, text in ticks:
-                ax.annotate(text, (x, place), (3, 0), textcoords="offset points", fontsize=7, color=INK, va="center")
+            for position, text in ticks:
+                ax.annotate(text, (x, position), (3, 0), textcoords="offset points", fontsize=7, color=INK, va="center")
         labels = [name.replace(".", ".\n", 1) for name in names]
         ax.set_xticks(range(len(names)), labels, fontsize=8)
         ax.set_yticks([])
@@ -188,6 +188,6 @@ def _scale(values: list[Any]) -> tuple[list[float], list[tuple[float, str]]]:
     log = spaced(known)
     numbers = np.array([np.nan if v is None else (np.log(v) if log else v) for v in values], dtype=float)
     low, high = np.nanmin(numbers), np.nanmax(numbers)
-    places = ((numbers - low) / ((high - low) or 1.0)).tolist()
+    positions = ((numbers - low) / ((high - low) or 1.0)).tolist()
     middle = np.exp((low + high) / 2) if log else (low + high) / 2
-    return places, [(0.0, f"{min(known):.3g}"), (0.5, f"{middle:.3g}"), (1.0, f"{max(known):.3g}")]
+    return positions, [(0.0, f"{min(known):.3g}"), (0.5, f"{middle:.3g}"), (1.0, f"{max(known):.3g}")]

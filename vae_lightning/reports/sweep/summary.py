@@ -17,7 +17,7 @@ from vae_lightning.reports.sweep.ranking import Group, Ranking, columns
 from vae_lightning.reports.sweep.search_result import found_by_search
 from vae_lightning.runs.sweep_record import DAMAGED
 
-MOST_GROUPS = 20
+MAX_GROUPS = 20
 
 
 def summary_csv(gathered: Gathered) -> str:
@@ -101,12 +101,12 @@ def _order(found: Sequence[Ranking]) -> str:
     return f"no run has {metric}, so the order is that of the jobs"
 
 
-def heading(ranking: Ranking, most: int = MOST_GROUPS) -> str:
+def heading(ranking: Ranking, most: int = MAX_GROUPS) -> str:
     """The title of the terminal's table."""
     return ranking.kind + (f" (best {most} of {len(ranking.groups)})" if len(ranking.groups) > most else "")
 
 
-def terminal_table(ranking: Ranking, keys: Sequence[str], most: int = MOST_GROUPS) -> Table:
+def terminal_table(ranking: Ranking, keys: Sequence[str], most: int = MAX_GROUPS) -> Table:
     """The best groups with the main metrics."""
     table = Table(box=None, pad_edge=False)
     names = [name for name in columns(ranking) if name in (*SWEEP_TABLE, ranking.metric)]

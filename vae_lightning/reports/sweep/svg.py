@@ -121,8 +121,8 @@ def spaced(values: Sequence[float]) -> bool:
 
 def apart(values: Sequence[float], log: bool = False) -> bool:
     """Whether the values are few and far apart enough on their axis for each to have a label."""
-    places = np.sort(np.log(np.unique(values)) if log else np.unique(values))
-    return len(places) <= 8 and (len(places) < 2 or bool(np.diff(places).min() >= (places[-1] - places[0]) / 9.5))
+    positions = np.sort(np.log(np.unique(values)) if log else np.unique(values))
+    return len(positions) <= 8 and (len(positions) < 2 or bool(np.diff(positions).min() >= (positions[-1] - positions[0]) / 9.5))
 
 
 def log_axis(axis: XAxis, values: Sequence[float]) -> None:

@@ -34,12 +34,14 @@ class RunCheckpoint(Checkpoint):
 class BestCheckpoint(RunCheckpoint):
     """`best.ckpt`: the checkpoint with the best validation metric so far.
 
+    Written when the metric improves: at the end of the epoch if validation runs once per epoch, else right after the validation.
+
     Args:
         monitor: the validation metric, such as `val/elbo`.
         mode: whether its largest value (`max`) or its smallest (`min`) is the best.
     """
 
-    filename, state_key = BEST, "best"  # a constant: Lightning would compose its own key at each hook of each step
+    filename, state_key = BEST, "best"  # constant, so that Lightning does not rebuild the key in every hook of every step
 
     def __init__(self, monitor: str = "val/elbo", mode: str = "max") -> None:
         self.monitor, self.mode = monitor, check_choice("mode", mode, ("max", "min"))

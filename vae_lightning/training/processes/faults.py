@@ -33,7 +33,10 @@ def explain(error: BaseException, folder: Path) -> UserError | None:
     if is_out_of_memory(error):
         return RunError(f"{OUT_OF_MEMORY_MESSAGE}{resume_hint(folder)}")
     if DATA_WORKER_DIED in text or (isinstance(error, ConnectionError | EOFError) and not several_processes()):
-        return RunError(f"A data worker died ({_first_sentence(text)}): data.num_workers=0 needs none.{resume_hint(folder)}")
+        return RunError(
+            f"A data worker died ({_first_sentence(text)}): set data.num_workers=0 to load data without workers."
+            f"{resume_hint(folder)}"
+        )
     if isinstance(error, RuntimeError) and any(words in text.lower() for words in LOST_CONNECTION):
         return ProcessLost(
             f"Another process of the run died ({_first_sentence(text)}); see its message above.{resume_hint(folder)}"
@@ -88,7 +91,7 @@ def _first_sentence(text: str) -> str:
 
 @contextmanager
 def explain_faults(folder: Path) -> Iterator[None]:
-    """Raises what `explain` makes of an exception in this block; other exceptions pass."""
+    """Re-raises exceptions in this block as explained by `explain`; others propagate unchanged."""
     try:
         yield
     except Exception as error:

@@ -28,7 +28,7 @@ class Interrupts:
     """The signal that was received, and whether it has to wait. There is one per process, as there is of signal handlers."""
 
     received: int | None = None
-    requeue: Callable[[], Any] | None = None  # Lightning's SLURM handler, asked for by SLURM, to be called between two steps
+    requeue: Callable[[], Any] | None = None  # Lightning's handler of SLURM's signal, to be called between two steps
     _holding = False
     _forward: Callable[[int], Any] | None = None
 

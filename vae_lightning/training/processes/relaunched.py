@@ -85,7 +85,7 @@ class Relauncher(ScriptLauncher):
             time.sleep(0.05)
 
     def _cause(self) -> UserError:
-        """The error that another process left, or else how one ended. Kills the others."""
+        """The error that another process left, or else how one ended. Kills the other processes."""
         failed = self._failed()
         errors = [error for rank in range(1, self.num_processes) if (error := _error_of(rank, self.folder)) is not None]
         self._kill_the_others()
@@ -96,7 +96,7 @@ class Relauncher(ScriptLauncher):
         return errors[0] if errors else lost
 
     def _kill_the_others(self) -> None:
-        """At once: they would wait for this process, or report the same error."""
+        """Kills the other processes at once; otherwise they would wait for this one or report the same error."""
         for process in self.procs:
             process.kill()
             process.wait()

@@ -23,7 +23,7 @@ PATIENCE = 20.0  # seconds; the main process hears of a dead worker at once, unl
 
 
 class Launcher(WorkerLauncher):
-    """Lightning's launcher, but a worker process ends with one sentence if the machine was at fault."""
+    """Lightning's launcher, but a worker process ends with a one-sentence error if the machine was at fault."""
 
     folder: Path
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class RunPicture:
     """The settings of a picture of a trained run. A subclass is a dataclass whose fields are the settings.
 
-    How the picture is drawn, and what it needs of the model, stands in `plots.registry` under the same name; the defaults of the
-    settings stand in `conf/generate.yaml`, too.
+    How the picture is drawn, and what it needs of the model, is in `plots.registry.PICTURES` under the same name; the defaults of
+    the settings are also in `conf/generate.yaml`.
     """
 
     name: ClassVar[str]
@@ -33,21 +33,21 @@ class RunPicture:
             UserError: there are not enough images.
         """
         from vae_lightning.plots.images import save_png, to_array
-        from vae_lightning.plots.registry import PICTURES as DRAWN
+        from vae_lightning.plots.registry import PICTURES
 
-        return save_png(to_array(DRAWN[self.name].draw(context.picture_context, **asdict(self))), folder / f"{self.name}.png")
+        return save_png(to_array(PICTURES[self.name].draw(context.picture_context, **asdict(self))), folder / f"{self.name}.png")
 
     def check(self, context: DrawingContext) -> None:
         """Raises UserError where this run cannot have the picture, or a setting does not suit the run."""
-        from vae_lightning.plots.registry import PICTURES as DRAWN
+        from vae_lightning.plots.registry import PICTURES
 
-        DRAWN[self.name].check(self.name, context.vae)
+        PICTURES[self.name].check(self.name, context.vae)
 
     def applies_to(self, context: DrawingContext) -> bool:
         """Whether the picture is drawn when generate.py is not told what to draw."""
-        from vae_lightning.plots.registry import PICTURES as DRAWN
+        from vae_lightning.plots.registry import PICTURES
 
-        return DRAWN[self.name].fits(context.vae)
+        return PICTURES[self.name].fits(context.vae)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class TraversalsPicture(RunPicture):
     """One latent dimension moved at a time, those with the most KL first.
 
     Args:
-        image: place in the split of the image that the traversals pass through.
+        image: index in the split of the image that the traversals pass through.
         reach: how far to move to either side.
         columns: steps.
     """
@@ -203,7 +203,7 @@ class TrainingFilm(RunPicture):
         return training_film(read_frames(context.run.folder), folder / f"{self.name}.gif", self.seconds)
 
 
-PICTURES: dict[str, type[RunPicture]] = {
+PICTURE_SETTINGS: dict[str, type[RunPicture]] = {
     picture.name: picture
     for picture in (
         SamplesPicture,

@@ -53,8 +53,8 @@ def load_split(run: Run, split: str, root: str | None = None, data: ImageData | 
 def iterate_batches(split: Images, batch_size: int, device: torch.device, images: int | None = None) -> Iterator[Batch]:
     """Batches of the first `images` images of a split (None: all), in order, on the device."""
     count = len(split) if images is None else min(images, len(split))
-    for places in torch.arange(count).split(batch_size):
-        yield split[places].to(device)
+    for indices in torch.arange(count).split(batch_size):
+        yield split[indices].to(device)
 
 
 def choose_device(name: str) -> torch.device:
