@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import yaml
 
-from vae_lightning.errors import RunError, format_value
+from vae_lightning.errors import RunError, format_value, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,16 +45,18 @@ def read_bytes(path: Path, limit: int) -> bytes:
         raise
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}).") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise RunError(f"{path} is {_kind(status.st_mode)}, not an ordinary file, and is not read.")
         if status.st_size > limit:
             raise _too_large(path, status.st_size, limit)
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(limit + 1)
-        except OSError as error:
-            raise RunError(f"{path} cannot be read ({error.strerror}).") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}).") from error
+    finally:
+        os.close(descriptor)
 
 
 def _too_large(path: Path, size: int, limit: int) -> RunError:
@@ -115,7 +117,7 @@ def one_reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     text, _, place = str(error).partition(" - at `$")
-    text = text.replace("`", "").rstrip(".")
+    text = printable(text.replace("`", "").rstrip("."))[:200]  # it may quote the file
     place = place.rstrip("`").lstrip(".")
     return f"{format_value(place)}: {text[:1].lower()}{text[1:]}" if place else text[:1].lower() + text[1:]
 

@@ -191,7 +191,7 @@ def _(run: Path, victim: Path) -> None:
 # -------------------------------------------------------------------- files that are none
 
 
-def special(name: str, make: Callable[[Path], None]) -> Hostile:
+def special(name: str, make: Callable[[Path], object]) -> Hostile:
     def change(run: Path, victim: Path) -> None:
         path = run / name
         path.parent.mkdir(exist_ok=True)
@@ -448,6 +448,20 @@ for _name, _arguments in (
     ("a profiler that writes elsewhere", ["+trainer.profiler._target_=lightning.pytorch.profilers.SimpleProfiler",
                                          "+trainer.profiler.dirpath=VICTIM"]),
     ("a root for the trainer", ["+trainer.default_root_dir=VICTIM/new"]),
+    ("a launcher that runs a shell", ["hydra/launcher=slurm", "hydra.launcher.setup=[touch VICTIM/new]"]),
+    ("an object in a list", ["model.hidden=[{_target_: os.mkdir, path: VICTIM/new}]"]),
+    ("an object in a mapping", ["callbacks.best={_target_: os.mkdir, path: VICTIM/new}"]),
+    ("an object among swept values", ["model.hidden=choice([{_target_: os.mkdir, path: VICTIM/new}],[16])"]),
+    ("a folder of Hydra's", ["hydra.sweep.dir=VICTIM/new"]),
+    ("a log file of Hydra's", ["+hydra.job_logging.handlers.file.filename=VICTIM/new"]),
+    ("a variable of the environment", ["hydra.job.env_set={PYTHONPATH: VICTIM}"]),
+    ("a callback of Hydra's", ["+hydra.callbacks.x._target_=os.mkdir", "+hydra.callbacks.x.path=VICTIM/new"]),
+    ("a sweeper with arguments of its own", ["+hydra.sweeper.params.model=choice(${oc.env:HOME})"]),
+    ("a download", ["data=mnist", "data.root=VICTIM/data", "data.download=true"]),
+    ("a package of another place", ["+logger@trainer.plugins=csv"]),
+    ("a dry run that deletes its folder", ["trainer.fast_dev_run=true"]),
+    ("escape sequences in an argument", ["name=\x1b]0;owned\x07"]),
+    ("the folder of another run", ["resume=VICTIM"]),
 ):  # fmt: skip
 
     def _with_arguments(sweep: Path, victim: Path, arguments: list[str] = _arguments) -> None:
@@ -511,6 +525,87 @@ SWEEPS["sweep: a job's configuration is five megabytes"] = job_file(
 SWEEPS["sweep: a job's name is a script"] = job_file(
     "config.yaml",
     lambda path, _: path.write_text("schema_version: 2\nname: <script>\nchoices: {data: <script>alert(1)</script>}\n"),
+)
+
+
+def waiting(make: Hostile) -> Hostile:
+    """The same with jobs that still have to run."""
+
+    def change(sweep: Path, victim: Path) -> None:
+        make(sweep, victim)
+        for path in (sweep / "jobs").glob("*.json"):
+            path.write_text(json.dumps({"state": "waiting"}))
+
+    return change
+
+
+def first_job(sweep: Path) -> Path:
+    return sweep / json.loads((sweep / "sweep.json").read_text())["jobs"][0]["folder"]
+
+
+def _moved_outside(sweep: Path, victim: Path) -> None:
+    first_job(sweep).rename(victim.parent / "moved")
+    first_job(sweep).symlink_to(victim / "folder")
+
+
+def _failed_outside(sweep: Path, victim: Path) -> None:
+    _moved_outside(sweep, victim)
+    (sweep / "jobs" / "000.json").write_text('{"state": "failed"}')
+
+
+def _only_in_its_jobs(sweep: Path, victim: Path) -> None:
+    def change(content: dict[str, Any], victim: Path) -> None:
+        content["jobs"][0]["overrides"] += ["+callbacks.x._target_=os.mkdir", f"+callbacks.x.path={victim / 'new'}"]
+
+    sweep_says(change)(sweep, victim)
+
+
+def _code_in_an_interrupted_job(sweep: Path, victim: Path) -> None:
+    (first_job(sweep) / "results.json").unlink()
+    for path in (first_job(sweep) / "checkpoints").glob("*"):
+        path.unlink()
+    configured(first_job(sweep), "callbacks.x", {"_target_": "os.mkdir", "path": str(victim / "new")})
+
+
+def _search_of_its_own(sweep: Path, victim: Path) -> None:
+    searched("VICTIM/x")(sweep, victim)
+    sweep_says(lambda c, v: c["search"].update(storage=None))(sweep, victim)
+    (sweep / "study.log").write_bytes(b'{"op_code": 0, "worker_id": "x"}\n{"op_code": 99}\n\xff\x00' + b"[" * 100_000)
+
+
+for _name in ("sweep.lock", "multirun.yaml", "jobs/000.lock", "jobs/000.json", "summary.md", "study.log"):
+    SWEEPS[f"sweep: {_name} is a link to a file outside, and jobs wait"] = waiting(linked(_name, PRECIOUS))
+SWEEPS["sweep: jobs/000.json is a link to a file outside"] = linked("jobs/000.json", PRECIOUS)
+for _name in ("sweep.lock", "multirun.yaml", "jobs/000.lock", "study.log", "summary.csv", "jobs/000.json"):
+    SWEEPS[f"sweep: {_name} is a hard link to a file outside"] = hard_linked(_name)
+for _name in ("sweep.json", "jobs/000.json", "jobs/000.lock", "study.log"):
+    SWEEPS[f"sweep: {_name} is a FIFO"] = special(_name, lambda path: os.mkfifo(path))
+    SWEEPS[f"sweep: {_name} is a folder"] = special(_name, lambda path: path.mkdir())
+SWEEPS["sweep: jobs/000.json is a link to /dev/zero"] = special("jobs/000.json", lambda path: path.symlink_to("/dev/zero"))
+SWEEPS["sweep: a job's folder is a link outside"] = _moved_outside
+SWEEPS["sweep: a waiting job's folder is a link outside"] = waiting(_moved_outside)
+SWEEPS["sweep: a failed job's folder is a link outside"] = _failed_outside
+SWEEPS["sweep: code in the overrides of a job only"] = waiting(_only_in_its_jobs)
+SWEEPS["sweep: code in an interrupted job's configuration"] = waiting(_code_in_an_interrupted_job)
+SWEEPS["sweep: a study that is garbage"] = _search_of_its_own
+SWEEPS["sweep: a search whose jobs have no trials"] = waiting(_search_of_its_own)
+SWEEPS["sweep: a forged signature"] = sweep_says(lambda c, v: c.update(signature="0" * 64, arguments=["--config-dir", str(v)]))
+SWEEPS["sweep: a signature that is no text"] = sweep_says(lambda c, v: c.update(signature=[1], arguments=["--config-dir", "x"]))
+SWEEPS["sweep: nested deeply"] = special("sweep.json", lambda path: path.write_text("[" * 200_000))
+SWEEPS["sweep: two jobs in one folder"] = sweep_says(lambda c, v: c["jobs"][1].update(folder=c["jobs"][0]["folder"]))
+SWEEPS["sweep: a job's results are not UTF-8"] = job_file("results.json", lambda path, _: path.write_bytes(b"\xff\xfe{"))
+SWEEPS["sweep: a job's results are huge numbers"] = job_file(
+    "results.json", lambda path, _: path.write_text('{"test": {"elbo": 1' + "0" * 400 + '}, "steps": 7}')
+)
+SWEEPS["sweep: a job's results are nested"] = job_file("results.json", lambda path, _: path.write_text("[" * 100_000))
+SWEEPS["sweep: a job's metrics are one huge line"] = job_file(
+    "metrics.csv", lambda path, _: path.write_text("kind,epoch,elbo\n" + "1," * 1_000_000)
+)
+SWEEPS["sweep: a job's metrics hold NUL bytes"] = job_file(
+    "metrics.csv", lambda path, _: path.write_bytes(b"kind,epoch,elbo\nval,0,\0\0\nval,1e999,-1\nval,nan,-1\nval,2,-9\n")
+)
+SWEEPS["sweep: the names of a job's metrics are scripts"] = job_file(
+    "metrics.csv", lambda path, _: path.write_text("kind,epoch,<script>alert(1)</script>\nval,0,1\nval,1,2\n")
 )
 
 

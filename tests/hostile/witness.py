@@ -17,6 +17,7 @@ CHANGES = {
     "os.truncate": (0,), "os.chmod": (0,), "os.chown": (0,), "os.utime": (0,), "shutil.rmtree": (0,), "shutil.move": (0, 1),
     "shutil.copyfile": (1,), "sqlite3.connect": (0,),
 }  # fmt: skip
+BY_FOLDER = ("os.remove", "os.rmdir")  # their last argument may be the folder, open, that the path starts from
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # git (for the commit in results.json) and what torch and others ask the machine
 HARMLESS = ("git", "lscpu", "ldconfig", "gcc", "/sbin/ldconfig", "uname")
@@ -52,7 +53,7 @@ class Witness:
                 self.changed(event, path)
         else:
             for place in CHANGES.get(event, ()):
-                self.changed(event, arguments[place])
+                self.changed(event, in_folder(arguments[place], arguments[-1]) if event in BY_FOLDER else arguments[place])
 
     def changed(self, event: str, path: Any) -> None:
         if not isinstance(path, str | bytes | os.PathLike) or is_harmless(os.fsdecode(path)):
@@ -71,6 +72,13 @@ class Witness:
 def is_harmless(path: str) -> bool:
     """Whether it is not a file, or Python's own bytecode of what is imported."""
     return path in (":memory:", os.devnull) or "__pycache__" in path or path.startswith(sys.pycache_prefix or "\0")
+
+
+def in_folder(path: Any, folder: Any) -> Any:
+    """The whole path of one that is relative to an open folder, as `shutil.rmtree` gives it."""
+    if not isinstance(folder, int) or folder < 0 or not isinstance(path, str | bytes):
+        return path
+    return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), os.fsdecode(path))
 
 
 def first_word(arguments: tuple[Any, ...]) -> Any:

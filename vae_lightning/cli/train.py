@@ -23,7 +23,7 @@ from vae_lightning.config.command_line import run_name
 from vae_lightning.config.instantiate import check_node, instantiate_node, source_key
 from vae_lightning.config.messages import with_messages
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, check_seed, format_value
-from vae_lightning.sweeps.job import job_folder, label_of
+from vae_lightning.sweeps.job import job_folder, label_of, restrict_foreign
 from vae_lightning.training.processes.lifetime import end_with_parent
 
 RUN_FOLDER = "VAE_LIGHTNING_RUN_FOLDER"  # environment variable that tells the processes started by DDP their run folder
@@ -57,7 +57,8 @@ def train(config: DictConfig) -> float:
     """
     if config.resume is not None:
         raise UserError(f"resume={config.resume}: can only be given on the command line.")
-    find_own_modules()
+    if not (in_sweep() and restrict_foreign(config, job_folder())):
+        find_own_modules()
     check_numbers(config)
     refuse_unused_numbers(config, given_overrides())
     again = requeued(config)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 MARK = "# signature: "
 KEY_BYTES = 32
+SIGNATURE = "signature"
 
 
 def signed(text: str) -> str:
@@ -100,3 +103,26 @@ def _make(path: Path) -> bytes | None:
     finally:
         new.unlink(missing_ok=True)
     return _read(path)
+
+
+def sign_json(content: dict[str, Any]) -> dict[str, Any]:
+    """`content` with a signature of the rest under the key `signature`; without one where no key can be kept."""
+    key, rest = own_key(), _without_signature(content)
+    return rest if key is None else {**rest, SIGNATURE: _digest(key, _canonical(rest))}
+
+
+def is_own_json(content: dict[str, Any]) -> bool:
+    """Whether `content` bears the signature of this user's key under `signature`."""
+    key, given = own_key(), content.get(SIGNATURE)
+    if key is None or not isinstance(given, str):
+        return False
+    return hmac.compare_digest(given.encode(), _digest(key, _canonical(_without_signature(content))).encode())
+
+
+def _without_signature(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name != SIGNATURE}
+
+
+def _canonical(content: dict[str, Any]) -> str:
+    """The same text for the same content, however its file is laid out. Begins unlike any YAML text that is signed."""
+    return "{json}" + json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 
+from vae_lightning.errors import RunError
 from vae_lightning.runs.sweep_record import SearchRecord
 
 JOURNAL = "study.log"
@@ -21,7 +24,7 @@ def study_address(sweep: Path, search: SearchRecord) -> str:
         sweep: the sweep's folder.
         search: the `search` entry of the sweep's record.
     """
-    return str(search["storage"] or sweep / JOURNAL)
+    return str(search.get("storage") or sweep / JOURNAL)
 
 
 @lru_cache(maxsize=4)
@@ -30,3 +33,31 @@ def open_storage(address: str) -> BaseStorage:
     if "://" in address:
         return optuna.storages.get_storage(address)
     return JournalStorage(JournalFileBackend(address))
+
+
+class ReadOnlyJournal(BaseJournalBackend):
+    """The content of a journal file, so that a study can be read without opening its file for writing.
+
+    Args:
+        content: the file's bytes. What follows a damaged line, such as the last one if it was cut short, is left out.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._logs: list[dict[str, Any]] = []
+        for line in content.splitlines():
+            try:
+                self._logs.append(json.loads(line))
+            except (ValueError, RecursionError):
+                break
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        """The entries from a number on."""
+        return self._logs[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Refuses to write.
+
+        Raises:
+            RunError: always.
+        """
+        raise RunError("This study is opened to be read only.")

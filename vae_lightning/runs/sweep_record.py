@@ -2,27 +2,39 @@
 
 A job holds a lock on `jobs/<NNN>.lock` while it runs. The operating system releases it when the process ends, however it ends,
 so a job with the state "running" and a free lock was interrupted.
+
+The folder may come from someone else, or be damaged: what the files may hold is in `schemas.py`, and a damaged file of a job
+makes that job "damaged" and no other. `sweep.json` is signed, as `config.yaml` of a run is (see `signature.py`).
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
+import msgspec
+
 from vae_lightning.errors import RunError, UserError
-from vae_lightning.files import is_locked, read_json, training_finished, write_json
+from vae_lightning.files import is_locked, write_json
+from vae_lightning.readers import read_json_as
+from vae_lightning.runs.schemas import SweepFile, SweepVersion, check_search, read_job_state, read_results
+from vae_lightning.runs.signature import is_own_json, sign_json
 
 SCHEMA_VERSION = 1
 FILE = "sweep.json"
 FINISHED = ("done", "pruned")  # these jobs are not run again
 ENDED = (*FINISHED, "failed")
+DAMAGED = "damaged"  # the state of a job whose own file cannot be read
+TRUSTED = "VAE_LIGHTNING_TRUSTED_SWEEP"  # environment variable: the sweep that this process and its children may run as it is
 
 
 class SearchRecord(TypedDict, total=False):
@@ -78,7 +90,11 @@ class Job:
 
 @dataclass
 class Sweep:
-    """A sweep's folder, the command line that started it, the working directory of that command, and its jobs."""
+    """A sweep's folder, the command line that started it, the working directory of that command, and its jobs.
+
+    Attributes:
+        own: whether this user's process wrote `sweep.json`, as its signature says.
+    """
 
     folder: Path
     arguments: list[str] = field(default_factory=list)
@@ -86,6 +102,16 @@ class Sweep:
     directory: str = field(default_factory=os.getcwd)
     search: SearchRecord | None = None
     jobs: list[Job] = field(default_factory=list)
+    own: bool = True
+
+    @property
+    def trusted(self) -> bool:
+        """Whether what it says is taken as it stands: it is the user's own, or `trust_run_code=true` was typed."""
+        return self.own or os.environ.get(TRUSTED) == str(self.folder)
+
+    def trust(self) -> None:
+        """Takes what it says as it stands, in this process and those that it starts."""
+        os.environ[TRUSTED] = str(self.folder)
 
     def add(self, overrides: Sequence[str], label: str, trial: TrialRecord | None = None) -> Job:
         """Adds a job with the next number and a new folder name."""
@@ -103,20 +129,47 @@ class Sweep:
         content = {"schema_version": SCHEMA_VERSION, "started": self.started, "directory": self.directory}
         content |= {"arguments": self.arguments, "search": self.search, "jobs": jobs}
         (self.folder / "jobs").mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / FILE, content)
+        write_json(self.folder / FILE, sign_json(content) if self.own else content)
 
     def state(self, job: Job) -> JobState:
         """What the job last recorded: `state`, `error`, `epoch`, `metrics` and so on."""
-        return cast(JobState, {"state": "waiting", **read_json(state_path(self.folder, job.number))})
+        try:
+            return cast(JobState, {"state": "waiting", **read_job_state(self.inside(state_path(self.folder, job.number)))})
+        except RunError as error:
+            return {"state": DAMAGED, "error": str(error)}
 
     def true_state(self, job: Job) -> JobState:
         """Like `state`, but a job whose process is gone counts as interrupted, or as done if it had written its results."""
         state = self.state(job)
-        if state["state"] == "running" and not is_locked(lock_path(self.folder, job.number)):
+        if state["state"] == "running" and not self.runs(job):
             state = self.state(job)  # it may have ended between the two checks
-        if state["state"] != "running" or is_locked(lock_path(self.folder, job.number)):
+        if state["state"] != "running" or self.runs(job):
             return state
-        return {**state, "state": "done" if training_finished(self.folder / job.folder) else "interrupted"}
+        return {**state, "state": self.ended_as(job)}
+
+    def ended_as(self, job: Job) -> str:
+        """The state of a job that no process runs, by what is in its folder."""
+        return "done" if is_finished(self.folder / job.folder) else "interrupted"
+
+    def runs(self, job: Job) -> bool:
+        """Whether a process holds the job's lock."""
+        path = lock_path(self.folder, job.number)
+        try:
+            status = self.inside(path).lstat()
+        except (OSError, RunError):
+            return False
+        # taking a lock truncates its file: it has to be one of ours, which is empty
+        return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_size == 0 and is_locked(path)
+
+    def inside(self, path: Path) -> Path:
+        """`path`, if it lies in the sweep's folder once links are followed.
+
+        Raises:
+            RunError: it leads elsewhere.
+        """
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder)):
+            raise RunError(f"{path} is a link to outside the sweep's folder: remove the link.")
+        return path
 
     def set_state(self, job: Job, state: str, **more: Any) -> None:
         """Records a state for a job that is not running."""
@@ -124,8 +177,24 @@ class Sweep:
 
     def reset(self, job: Job) -> None:
         """Deletes everything of the job's last attempt, so that it starts afresh."""
-        shutil.rmtree(self.folder / job.folder, ignore_errors=True)
-        state_path(self.folder, job.number).unlink(missing_ok=True)
+        folder = self.folder / job.folder
+        if folder.is_symlink():
+            raise RunError(f"{folder} is a link, and is not deleted: remove the link.")
+        shutil.rmtree(self.inside(folder), ignore_errors=True)
+        self.inside(state_path(self.folder, job.number)).unlink(missing_ok=True)
+
+    def set_damaged_aside(self, job: Job) -> str:
+        """Renames a damaged `jobs/<NNN>.json`, and gives the job the state that its folder shows.
+
+        Returns:
+            A sentence for the user.
+        """
+        error = self.state(job).get("error")
+        path = self.inside(state_path(self.folder, job.number).parent) / f"{job.number:03d}.json"
+        path.rename(path.with_name(f"{path.name}.damaged-{secrets.token_hex(2)}"))
+        state = self.ended_as(job)
+        self.set_state(job, "waiting" if state == "interrupted" else state)
+        return f"{error} It was set aside, and job {job.number:03d} is {'resumed' if state == 'interrupted' else state}."
 
 
 def is_sweep(folder: Path) -> bool:
@@ -151,18 +220,27 @@ def load(path: str | Path, key: str = "sweep") -> Sweep:
         below = sorted(p.parent for p in folder.glob(f"*/{FILE}")) or sorted(p.parent for p in folder.glob(f"**/{FILE}"))
         hint = f" The latest sweep below it is {below[-1]}." if below else ""
         raise UserError(f"{key}={path} is not a sweep: it has no {FILE}.{hint}")
+    file = folder / FILE
+    if read_json_as(file, SweepVersion)[0].schema_version != SCHEMA_VERSION:
+        version = read_json_as(file, SweepVersion)[0].schema_version
+        raise UserError(f"{file} has schema_version={version}, and this version of vae-lightning reads {SCHEMA_VERSION}.")
+    record, content = read_json_as(file, SweepFile)
+    check_search(record, file)
+    jobs = [Job(j.number, j.overrides, j.folder, j.label, cast(TrialRecord | None, _plain(j.trial))) for j in record.jobs]
+    search = cast(SearchRecord | None, _plain(record.search))
+    return Sweep(folder, record.arguments, record.started, record.directory, search, jobs, is_own_json(content))
+
+
+def _plain(value: msgspec.Struct | None) -> Any:
+    return None if value is None else msgspec.to_builtins(value)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether training finished in this run folder; evaluate.py writes a `results.json` too, but without `steps`."""
     try:
-        content = read_json(folder / FILE)
-    except ValueError as error:
-        raise RunError(f"{folder / FILE} is damaged and cannot be read.") from error
-    if content.get("schema_version") != SCHEMA_VERSION:
-        version = content.get("schema_version")
-        raise UserError(
-            f"{folder / FILE} has schema_version={version}, and this version of vae-lightning reads {SCHEMA_VERSION}."
-        )
-    known = ("number", "overrides", "folder", "label", "trial")
-    jobs = [Job(**{name: job[name] for name in known}) for job in content["jobs"]]
-    return Sweep(folder, content["arguments"], content["started"], content["directory"], content["search"], jobs)
+        return read_results(folder).steps is not None
+    except (FileNotFoundError, RunError):  # damaged results are written again when the run is resumed
+        return False
 
 
 def state_path(sweep: Path, number: int) -> Path:
@@ -179,13 +257,17 @@ def update_state(sweep: Path, number: int, **values: Any) -> None:
     """Merges values into a job's state. While the job runs, only its own process may do this."""
     path = state_path(sweep, number)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {**read_json(path), **values})
+    try:
+        before = read_job_state(path)
+    except RunError:  # damaged: what the job records now counts
+        before = {}
+    write_json(path, {**before, **values})
 
 
 def job_of_folder(folder: Path) -> tuple[Path, int] | None:
     """The sweep's folder and the job's number of a run folder in a sweep; None for any other folder."""
     number = folder.name.partition("_")[0]
-    return (folder.parent, int(number)) if number.isdigit() and is_sweep(folder.parent) else None
+    return (folder.parent, int(number)) if re.fullmatch("[0-9]+", number) and is_sweep(folder.parent) else None
 
 
 def this_process() -> dict[str, str | int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import traceback
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from vae_lightning.errors import UserError
-from vae_lightning.files import read_json, try_lock
+from vae_lightning.errors import RunError, UserError
+from vae_lightning.files import try_lock
+from vae_lightning.runs.schemas import read_job_state, read_results
 from vae_lightning.runs.sweep_record import FINISHED, load, lock_path, state_path, this_process, update_state
 
 
@@ -28,7 +30,7 @@ def run(task: Callable[[DictConfig], object], config: DictConfig) -> None:
     sweep, folder = Path(hydra.sweep.dir).absolute(), job_folder()
     number = int(folder.name.partition("_")[0])
     with try_lock(lock_path(sweep, number)) as free:
-        if not free or read_json(state_path(sweep, number)).get("state") in FINISHED:
+        if not free or read_job_state(state_path(sweep, number)).get("state") in FINISHED:
             return  # another process runs or ran this job: a launcher that failed may still have it in its queue
         started = time.perf_counter()
         cleared = {"error": None, "traceback": None, "pruned": None}
@@ -44,7 +46,7 @@ def run(task: Callable[[DictConfig], object], config: DictConfig) -> None:
             # Lightning turns Ctrl-C into SystemExit, which would make a launcher end the whole sweep
             raise KeyboardInterrupt from error
         except BaseException as error:
-            if read_json(state_path(sweep, number)).get("pruned"):
+            if read_job_state(state_path(sweep, number)).get("pruned"):
                 end("pruned")
             else:
                 end("failed", error=error_sentence(error), traceback=_traceback(error))
@@ -58,6 +60,14 @@ def job_folder() -> Path:
     """The run folder of Hydra's current job."""
     hydra = HydraConfig.get()
     return Path(hydra.sweep.dir).absolute() / hydra.sweep.subdir
+
+
+def restrict_foreign(config: DictConfig, folder: Path) -> bool:
+    """Switches downloads off if the job of this folder belongs to a sweep from someone else, and returns whether it does."""
+    foreign = not load(folder.parent).trusted
+    if foreign and OmegaConf.select(config, "data.download"):
+        config.data.download = False
+    return foreign
 
 
 def label_of(folder: Path) -> str:
@@ -77,11 +87,13 @@ def error_sentence(error: BaseException) -> str:
 
 def metrics_in(folder: Path) -> dict[str, dict[str, float]]:
     """The numbers in a run's results.json, by split."""
-    results = read_json(folder / "results.json")
+    try:
+        results = read_results(folder)
+    except (FileNotFoundError, RunError):  # a dry run has none; damaged ones are named by the report
+        return {}
+    found = {split: results.numbers(split) for split in ("val", "test")}
     return {
-        split: {name: value for name, value in values.items() if isinstance(value, int | float)}
-        for split, values in results.items()
-        if split in ("val", "test") and isinstance(values, dict)
+        s: {name: value for name, value in numbers.items() if math.isfinite(value)} for s, numbers in found.items() if numbers
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hydra.plugins.launcher import Launcher
 
 from vae_lightning.errors import RunError
-from vae_lightning.runs.sweep_record import Job, JobState, Sweep, is_locked, lock_path
+from vae_lightning.runs.sweep_record import Job, JobState, Sweep
 
 LOST = "Its process ended without an error message (killed, or out of memory?)."
 
@@ -59,7 +59,7 @@ def _settle(sweep: Sweep, job: Job, error: Exception | None, alone: bool) -> Non
 
 def refuse_if_running(sweep: Sweep) -> None:
     """Raises RunError if jobs of this sweep are running in other processes."""
-    running = [job for job in sweep.jobs if is_locked(lock_path(sweep.folder, job.number))]
+    running = [job for job in sweep.jobs if sweep.runs(job)]
     if running:
         job = running[0]
         state = sweep.state(job)

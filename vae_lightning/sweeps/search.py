@@ -11,15 +11,20 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import TrialState
 
 from vae_lightning.config.instantiate import instantiate_node
-from vae_lightning.errors import RunError, UserError, check_choice, check_int
-from vae_lightning.files import read_json
+from vae_lightning.config.messages import one_line
+from vae_lightning.errors import RunError, UserError, check_choice, check_int, printable
 from vae_lightning.noise import derive_seed
+from vae_lightning.runs.schemas import read_results
 from vae_lightning.runs.study import open_storage, study_address
-from vae_lightning.runs.sweep_record import FINISHED, Job, TrialRecord
+from vae_lightning.runs.sweep_record import FILE, FINISHED, Job, TrialRecord
 from vae_lightning.sweeps.search_space import as_override, distribution
 from vae_lightning.sweeps.sweeper import RecordedSweeper, check_swept, label_of
 
 DIRECTIONS = ("minimize", "maximize")
+
+
+class DamagedFile(Exception):
+    """The results of a job cannot be read: its trial has failed, and the search goes on."""
 
 
 class OptunaSweeper(RecordedSweeper):
@@ -95,12 +100,29 @@ class OptunaSweeper(RecordedSweeper):
                 "directions": self.directions,
                 "pruned_by": self.metrics[0] if self.prunes else None,
             }
-        self.study()  # created before any job opens it
+        self.open_study()
         self.finish_interrupted()
         while len(self.record.jobs) < self.n_trials:
             jobs = self.ask(overrides, min(self.n_jobs, self.n_trials - len(self.record.jobs)))
             self.launch(jobs)
             self.tell(jobs)
+
+    def open_study(self) -> None:
+        """Makes the study, before any job opens it.
+
+        Raises:
+            RunError: when there is one already and it cannot be read, or jobs of the record have no trial in it.
+        """
+        assert self.record.search is not None
+        if any(job.trial is None for job in self.record.jobs):
+            raise RunError(f"{self.record.folder / FILE} is damaged: it has jobs without a trial, and this is a search.")
+        try:
+            self.study()
+        except UserError:
+            raise
+        except Exception as error:  # Optuna and its databases raise their own
+            address = study_address(self.record.folder, self.record.search)
+            raise RunError(f"The study {printable(address)} cannot be opened: {printable(one_line(error))[:300]}") from error
 
     def study(self) -> optuna.Study:
         """The study, with a sampler seeded for the next trials."""
@@ -146,7 +168,10 @@ class OptunaSweeper(RecordedSweeper):
             assert job.trial is not None
             state, values = self.record.state(job)["state"], None
             if state == "done":
-                values = self.values(job)
+                try:
+                    values = self.values(job)
+                except (DamagedFile, FileNotFoundError):  # the report names it
+                    values = None
             if values is not None and all(math.isfinite(value) for value in values):
                 study.tell(job.trial["number"], values, skip_if_finished=True)
             else:
@@ -158,16 +183,21 @@ class OptunaSweeper(RecordedSweeper):
 
         Raises:
             RunError: when its results do not have them.
+            DamagedFile: when its results cannot be read.
         """
-        results = read_json(self.record.folder / job.folder / "results.json")
+        try:
+            results = read_results(self.record.folder / job.folder)
+        except RunError as error:
+            raise DamagedFile(str(error)) from error
+        numbers = {split: results.numbers(split) for split in ("val", "test")}
         found = []
         for metric in self.metrics:
             split, _, name = metric.partition("/")
-            value = results.get(split, {}).get(name) if isinstance(results.get(split), dict) else None
-            if not isinstance(value, int | float):
-                known = [f"{s}/{n}" for s in ("val", "test") for n, v in results.get(s, {}).items() if isinstance(v, int | float)]
+            value = numbers.get(split, {}).get(name)
+            if value is None:
+                known = [f"{s}/{n}" for s in ("val", "test") for n in numbers[s]]
                 raise RunError(f"hydra.sweeper.metrics: results.json of {job.folder} has no {metric}; it has {', '.join(known)}.")
-            found.append(float(value))
+            found.append(value)
         return found
 
     def finish_interrupted(self) -> None:

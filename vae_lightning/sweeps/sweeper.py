@@ -26,7 +26,9 @@ from rich.markup import escape
 from vae_lightning.config.command_line import config_flags
 from vae_lightning.errors import RunError, UserError, check_bool, printable
 from vae_lightning.files import try_lock
-from vae_lightning.runs.sweep_record import Job, Sweep, is_sweep, load
+from vae_lightning.runs.sweep_record import DAMAGED, Job, Sweep, is_sweep, load
+from vae_lightning.runs.trust import check_folder
+from vae_lightning.sweeps.foreign import check_foreign_sweep, check_sweep_folder
 from vae_lightning.sweeps.launch import failures, launch, refuse_if_running
 from vae_lightning.sweeps.progress_display import ProgressDisplay, failure_lines
 
@@ -43,6 +45,7 @@ class RecordedSweeper(Sweeper):
 
     def __init__(self, params: dict[str, str] | None = None, report: bool = True) -> None:
         self.params, self.report = params or {}, report
+        self.notes: list[str] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
@@ -62,10 +65,13 @@ class RecordedSweeper(Sweeper):
         self.check(overrides)
         folder = Path(self.composed.hydra.sweep.dir).absolute()
         console = Console(highlight=False)
+        check_sweep_folder(folder)
         with try_lock(folder / LOCK) as free:
             if not free:
                 raise RunError(f"The sweep {folder} is already running in another process.")
             self.open(folder)
+            for note in self.notes:
+                console.print(escape(printable(note)), soft_wrap=True)
             console.print(f"sweep {escape(printable(os.path.relpath(folder)))}", soft_wrap=True)
             try:
                 with terminable(), ProgressDisplay(self.record, self.total(overrides), console):
@@ -87,6 +93,7 @@ class RecordedSweeper(Sweeper):
         arguments = [*config_flags(sys.argv[1:]), *(a for a in given if not a.startswith(("hydra.sweep.dir=", "hydra.mode=")))]
         if is_sweep(folder):
             self.record = load(folder, "hydra.sweep.dir")
+            check_foreign_sweep(self.record, "hydra.sweep.dir")
             if without_launch_settings(self.record.arguments) != without_launch_settings(arguments):
                 raise UserError(
                     f"hydra.sweep.dir={folder}: this folder already holds a sweep started with a different command "
@@ -94,15 +101,26 @@ class RecordedSweeper(Sweeper):
                 )
             refuse_if_running(self.record)
             for job in self.record.jobs:
-                state = self.record.true_state(job)["state"]
-                if state == "failed":
-                    self.record.reset(job)
-                else:
-                    # an interrupted job waits for its turn and keeps its folder
-                    self.record.set_state(job, "waiting" if state == "interrupted" else state)
+                self._reopen(job)
         else:
             self.record = Sweep(folder, arguments)
+        if self.record.trusted:
+            self.record.trust()  # for the processes of its jobs, also where no signature can be made
         self.record.save()
+
+    def _reopen(self, job: Job) -> None:
+        """Gives a job of an earlier start the state in which it waits for its turn. A damaged one is named."""
+        state = self.record.true_state(job)["state"]
+        if state == DAMAGED:
+            self.notes.append(self.record.set_damaged_aside(job))
+        elif state == "failed":
+            try:
+                self.record.reset(job)
+            except RunError as error:
+                self.record.set_state(job, "failed", error=str(error))
+        else:
+            # an interrupted job waits for its turn and keeps its folder
+            self.record.set_state(job, "waiting" if state == "interrupted" else state)
 
     def overrides(self, arguments: Sequence[str]) -> dict[str, Override]:
         """The parsed overrides by key; the last one for a key wins, so the command line overrides `params`."""
@@ -123,9 +141,17 @@ class RecordedSweeper(Sweeper):
         """Adds the missing jobs to the record and launches all that are not finished."""
 
     def launch(self, jobs: Sequence[Job]) -> None:
-        """Saves the record and runs these jobs."""
+        """Saves the record and runs these jobs. One whose folder has links to outside, or special files, has failed already."""
         self.record.save()
-        launch(self.launcher, self.record, jobs)
+        ready = []
+        for job in jobs:
+            try:
+                check_folder(self.record.inside(self.record.folder / job.folder))
+            except UserError as error:
+                self.record.set_state(job, "failed", error=str(error))
+            else:
+                ready.append(job)
+        launch(self.launcher, self.record, ready)
 
     def close(self, console: Console) -> None:
         """Prints the summary and the failures. A sweep of dry runs leaves no files.

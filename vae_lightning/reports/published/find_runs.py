@@ -9,13 +9,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from vae_lightning.errors import UserError
-from vae_lightning.files import read_json
+from vae_lightning.errors import RunError, UserError
 from vae_lightning.reports.published.recipe_run import RecipeRun, number, read_run
 from vae_lightning.reports.published.recipe_settings import differences, recipe_settings, settings_of, value_at
 from vae_lightning.reports.published.recipes import Recipe
 from vae_lightning.reports.published.records import read_record
 from vae_lightning.runs.config_file import read_config
+from vae_lightning.runs.schemas import read_object
 
 RunsByRecipe = dict[str, list[RecipeRun]]
 
@@ -84,8 +84,10 @@ def _from_folders(folders: Iterable[Path], recipes: Mapping[str, Recipe], notes:
 def _read_finished(folder: Path, recipe: Recipe, config: Mapping[str, Any]) -> RecipeRun:
     """Raises ValueError with the reason if the run does not count."""
     try:
-        results = read_json(folder / "results.json")
-    except (OSError, ValueError) as error:
+        results = read_object(folder / "results.json")
+    except FileNotFoundError:
+        results = {}
+    except RunError as error:
         raise ValueError("its results.json is damaged") from error
     _check_settings(recipe, settings_of(config))
     # results.json alone does not mean that training is finished, since evaluate.py writes one too

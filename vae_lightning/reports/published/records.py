@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from vae_lightning.files import atomic_write, read_json, write_json
+from vae_lightning.errors import RunError
+from vae_lightning.files import atomic_write, write_json
 from vae_lightning.reports.published.recipe_run import FILE_ERRORS, RecipeRun, number
 from vae_lightning.reports.published.recipes import Recipe
+from vae_lightning.runs.schemas import read_object
 
 NOT_IN_JSON = ("folder", "per_image", "stale")
 
@@ -45,8 +47,8 @@ def read_record(path: Path, known: Mapping[str, Recipe]) -> tuple[Recipe, Recipe
         ValueError: with the reason, when the record is damaged or its recipe is not one of `known`.
     """
     try:
-        content = read_json(path)
-    except (OSError, ValueError) as error:
+        content = read_object(path)
+    except (OSError, RunError) as error:
         raise ValueError("it is damaged") from error
     recipe = known.get(str(content.pop("recipe", None)))
     if recipe is None:

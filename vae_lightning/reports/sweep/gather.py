@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+import msgspec
 from hydra.utils import get_class
 
 from vae_lightning.config.build import SERVING_KEYS
 from vae_lightning.config.builtin import special_entries
-from vae_lightning.files import read_json
+from vae_lightning.errors import RunError, printable
+from vae_lightning.readers import one_reason, read_yaml
+from vae_lightning.reports.sweep.history import History, read_history
 from vae_lightning.reports.sweep.settings import DIGITS, digits_apart, identity, parsed, show, value_of
 from vae_lightning.runs.config_upgrade import upgrade_config
-from vae_lightning.runs.sweep_record import Job, Sweep, load
+from vae_lightning.runs.schemas import ResultsFile, read_results
+from vae_lightning.runs.sweep_record import DAMAGED, Job, Sweep, load
 
 SEED = "seed"
 WHERE = ("output_dir", "data.root", "data.download")  # these settings do not make a different run
 GREY = "grey pixels under a likelihood for binary ones (not a proper likelihood)"
+
+
+class ConfigFile(msgspec.Struct):
+    """The part of a run's `config.yaml` that a report reads."""
+
+    choices: dict[str, str | None]
+    data: dict[str, Any] = {}
+    likelihood: dict[str, Any] = {}
+    binarization: str | None = None
+    overrides: list[str] = []
 
 
 @dataclass
@@ -30,6 +42,8 @@ class RunRow:
 
     Attributes:
         label: the settings in which it differs from the other runs.
+        state: see `sweep_record.STATES`; "damaged" if one of its files cannot be read.
+        error: why it failed or is damaged; for a finished run, what is wrong with its `metrics.csv`.
         settings: the value of each overridden key.
         metrics: the numbers in results.json, by split and name.
         kind: data, likelihood and binarisation: only metrics of the same kind can be compared.
@@ -48,6 +62,7 @@ class RunRow:
     kl_per_dimension: list[float] | None = None
     kind: str = ""
     digits: dict[str, int] = field(default_factory=dict)
+    history: History | None = None
 
     @property
     def done(self) -> bool:
@@ -60,12 +75,9 @@ class RunRow:
 
     def curve(self, kind: str, metric: str) -> list[tuple[int, float]]:
         """(epoch, value) at the end of each epoch, from `metrics.csv`. If a resumed run repeats an epoch, the last row counts."""
-        path = self.folder / "metrics.csv"
-        if not path.exists():
-            return []
-        with path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["kind"] == kind and row.get(metric)]
-        return sorted({int(float(row["epoch"])) + 1: float(row[metric]) for row in rows}.items())
+        if self.history is None:
+            self.history, _ = read_history(self.folder / "metrics.csv")
+        return sorted((epoch + 1, value) for epoch, value in self.history.get((kind, metric), {}).items())
 
 
 @dataclass
@@ -98,8 +110,8 @@ def gather(folders: Sequence[Path]) -> Gathered:
     """
     # read a sweep only once even if it is given twice, or its runs would count as additional seeds
     sweeps = [load(folder) for folder in {Path(f).expanduser().resolve(): f for f in folders}.values()]
-    configs = {folder: _config(folder) for sweep in sweeps for job in sweep.jobs for folder in [sweep.folder / job.folder]}
-    runs = [_run(sweep, job, configs[sweep.folder / job.folder]) for sweep in sweeps for job in sweep.jobs]
+    found = [_run(sweep, job) for sweep in sweeps for job in sweep.jobs]
+    runs, configs = [run for run, _ in found], {run.folder: config for run, config in found}
     overridden = dict.fromkeys(key for run in runs for key in run.settings)
     for run in runs:
         for key in overridden:
@@ -114,20 +126,44 @@ def gather(folders: Sequence[Path]) -> Gathered:
     return Gathered(sweeps, runs, swept)
 
 
-def _run(sweep: Sweep, job: Job, config: dict[str, Any]) -> RunRow:
+def _run(sweep: Sweep, job: Job) -> tuple[RunRow, dict[str, Any]]:
+    """A job and its configuration. Its own files can make it damaged, but no other job."""
     state, folder = sweep.true_state(job), sweep.folder / job.folder
     pairs = [text.lstrip("+").partition("=") for text in job.overrides if not text.startswith("~")]
     settings = {key: parsed(value) for key, _, value in pairs if not key.startswith(("hydra", "sweep")) and key not in WHERE}
-    run = RunRow(sweep.folder, folder, job.number, job.label, state["state"], state.get("error"), settings, state.get("seconds"))
-    results = read_json(folder / "results.json")
+    error, label = state.get("error"), printable(job.label)
+    run = RunRow(sweep.folder, folder, job.number, label, state["state"], error and printable(error), settings)
+    run.seconds = state.get("seconds")
+    try:
+        for name in ("config.yaml", "results.json", "metrics.csv"):
+            sweep.inside(folder / name)
+        config, results = _config(folder), _results(folder)
+        _fill(run, config, results)
+    except RunError as damage:
+        run.state, run.error = DAMAGED, printable(str(damage))
+        return run, {}
+    run.history, damaged = read_history(folder / "metrics.csv")
+    run.error = run.error or damaged
+    return run, config
+
+
+def _fill(run: RunRow, config: dict[str, Any], results: ResultsFile | None) -> None:
+    """What a run's files say. RunError where they are missing from a finished run."""
+    if run.done and results is None:
+        raise RunError(f"{run.folder / 'results.json'} is missing, and the job is done.")
+    if run.done and not config:
+        raise RunError(f"{run.folder / 'config.yaml'} is missing, and the job is done.")
     for split in ("val", "test"):
-        values = results.get(split) or {}
-        run.metrics[split] = {
-            name: float(value) for name, value in values.items() if isinstance(value, int | float) and not isinstance(value, bool)
-        }
-    run.kl_per_dimension = (results.get("test") or {}).get("kl_per_dimension")
-    run.kind = kind_of(config) if config else ""
-    return run
+        run.metrics[split] = results.numbers(split) if results else {}
+    run.kl_per_dimension = ((results and results.test) or {}).get("kl_per_dimension")
+    run.kind = printable(kind_of(config)) if config else ""
+
+
+def _results(folder: Path) -> ResultsFile | None:
+    try:
+        return read_results(folder)
+    except FileNotFoundError:
+        return None
 
 
 def kind_of(config: dict[str, Any]) -> str:
@@ -145,10 +181,20 @@ def _grey(config: dict[str, Any]) -> str:
     target = config.get("likelihood", {}).get("_target_")
     if (("likelihood",), "_target_", target) not in special_entries():  # a user's own code, which a report does not run
         return "grey pixels"
-    likelihood = get_class(target)
+    likelihood = get_class(str(target))
     return GREY if getattr(likelihood, "support", None) == "binary" else "grey pixels"
 
 
 def _config(folder: Path) -> dict[str, Any]:
+    """The configuration of a run; empty if it has none. RunError if it is damaged."""
     path = folder / "config.yaml"
-    return upgrade_config(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    try:
+        content = read_yaml(path)
+    except FileNotFoundError:
+        return {}
+    try:
+        found = upgrade_config(content) if isinstance(content, dict) else content
+        msgspec.convert(found, ConfigFile)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
+    return {str(key): value for key, value in found.items()}

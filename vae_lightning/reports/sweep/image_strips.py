@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from vae_lightning.data.base import pixels
-from vae_lightning.errors import UserError
 from vae_lightning.noise import StreamNoise, derive_seed
 from vae_lightning.plots.displayable import displayable
 from vae_lightning.runs.folder import VAE, find_run, load_vae
@@ -60,7 +59,7 @@ def image_strips(labelled: Sequence[tuple[str, Path]], images: int = 8, root: st
                 x = pixels(batch.images)
             if run.data_spec.shape == tuple(x.shape[1:]):
                 found.append(_strip(label, load_vae(run), x, batch.labels))
-        except UserError:
+        except Exception:  # whatever is wrong with one run, the others have their pictures
             continue
     return None if x is None or not found else Strips(data_uri(x), found, (displayable(x).shape[-1] * len(x), x.shape[-2]))
 

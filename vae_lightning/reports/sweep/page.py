@@ -16,6 +16,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from vae_lightning.errors import printable
 from vae_lightning.reports.sweep import charts
 from vae_lightning.reports.sweep.gather import Gathered, RunRow
 from vae_lightning.reports.sweep.image_strips import Strips
@@ -101,12 +102,12 @@ def page(
         title=", ".join(f"{sweep.folder.parent.name}/{sweep.folder.name}" for sweep in gathered.sweeps),
         runs=gathered.runs,
         states=Counter(run.state for run in gathered.runs).most_common(),
-        commands=[f"python train.py -m {shlex.join(sweep.arguments)}" for sweep in gathered.sweeps],
+        commands=[printable(f"python train.py -m {shlex.join(sweep.arguments)}") for sweep in gathered.sweeps],
         notes=notes(found),
         sections=[_section(ranking, gathered.keys, pictures.get(ranking.kind)) for ranking in found],
         search_sentences=found_by_search(gathered),
         search_charts=list(search_charts.items()),
-        unfinished=[run for run in gathered.runs if not run.done],
+        unfinished=[run for run in gathered.runs if not run.done or run.error],
         colours=len(SERIES),
         map_rows=charts.MAP_ROWS,
     )

@@ -3,28 +3,55 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from vae_lightning.errors import RunError
+from vae_lightning.readers import MB, read_bytes
 from vae_lightning.reports.sweep.settings import show
 from vae_lightning.reports.sweep.svg import INK, MUTED, SERIES, drawing, new_figure, spaced, to_svg
-from vae_lightning.runs.study import open_storage, study_address
+from vae_lightning.runs.study import ReadOnlyJournal, open_storage, study_address
 from vae_lightning.runs.sweep_record import Sweep
+
+STUDY_LIMIT = 256 * MB
 
 
 def study_of(sweep: Sweep) -> optuna.Study | None:
-    """The study of a search; None if its storage cannot be read."""
+    """The study of a search, to be read only; None if its storage cannot be read.
+
+    A database is opened where it is configured, if the sweep is the user's own; that of a foreign sweep never is.
+    """
     assert sweep.search is not None
+    address = study_address(sweep.folder, sweep.search)
     try:
-        return optuna.load_study(
-            study_name=sweep.search["study_name"], storage=open_storage(study_address(sweep.folder, sweep.search))
-        )
-    except (KeyError, OSError, ImportError, optuna.exceptions.StorageInternalError):
+        if sweep.search.get("storage") is not None and not sweep.trusted:
+            raise RunError(f"{address} is not opened: this sweep is not signed as yours.")
+        if "://" in address:
+            storage = open_storage(_present(address))
+        else:
+            storage = JournalStorage(ReadOnlyJournal(read_bytes(_journal(sweep, Path(address)), STUDY_LIMIT)))
+        return optuna.load_study(study_name=sweep.search["study_name"], storage=storage)
+    except Exception:  # Optuna reads what may be damaged, or from someone else
         return None
+
+
+def _journal(sweep: Sweep, path: Path) -> Path:
+    """The path of the journal, which in a sweep's folder is no link to outside. RunError if it is."""
+    return sweep.inside(path) if sweep.search is not None and sweep.search.get("storage") is None else path
+
+
+def _present(address: str) -> str:
+    """The address of a database. RunError if it is an SQLite file that does not exist, which Optuna would make."""
+    kind, _, path = address.partition(":///")
+    if kind.startswith("sqlite") and not Path(path).is_file():
+        raise RunError(f"{address}: no such file.")
+    return address
 
 
 def search_charts(sweep: Sweep) -> dict[str, str]:

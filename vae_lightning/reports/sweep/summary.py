@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from vae_lightning.evaluation.metrics import SWEEP_TABLE
 from vae_lightning.reports.sweep.gather import Gathered
 from vae_lightning.reports.sweep.ranking import Group, Ranking, columns
 from vae_lightning.reports.sweep.search_result import found_by_search
+from vae_lightning.runs.sweep_record import DAMAGED
 
 MAX_GROUPS = 20
 
@@ -49,15 +51,31 @@ def markdown(found: Sequence[Ranking], gathered: Gathered) -> str:
     lines = [*notes(found), ""]
     for ranking in found:
         names = columns(ranking)
-        lines += [f"### {ranking.kind}", "", "| " + " | ".join([*gathered.keys, "runs", *names]) + " |"]
+        lines += [f"### {_markdown_text(ranking.kind)}", ""]
+        lines.append("| " + " | ".join(map(_markdown_text, [*gathered.keys, "runs", *names])) + " |")
         lines.append("|" + "---|" * (len(gathered.keys) + 1 + len(names)))
         for group in ranking.groups:
             cells = [*group.shown, str(len(group.runs)), *(_cell(group, n) for n in names)]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+            lines.append("| " + " | ".join(map(_markdown_text, cells)) + " |")
         lines.append("")
-    lines += [f"{sentence}\n" for sentence in found_by_search(gathered)]
-    lines += [f"- {run.state}: {run.folder.name} {run.label} {run.error or ''}".rstrip() for run in gathered.runs if not run.done]
+    lines += [f"{_markdown_text(sentence)}\n" for sentence in found_by_search(gathered)]
+    lines += [
+        _markdown_text(f"- {run.state}: {run.folder.name} {run.label} {run.error or ''}".rstrip())
+        for run in gathered.runs
+        if not run.done or run.error
+    ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_text(text: str) -> str:
+    """Text in which Markdown sees no columns, links or HTML."""
+    return html.escape(printable(text), quote=False).replace("|", "\\|").replace("](", "]\\(")
+
+
+def damage_lines(gathered: Gathered) -> list[str]:
+    """A sentence for each run of which a file is damaged."""
+    damaged = [run for run in gathered.runs if run.state == DAMAGED or (run.done and run.error)]
+    return [f"damaged {run.folder.name}: {run.error}" for run in damaged]
 
 
 def notes(found: Sequence[Ranking]) -> list[str]:

@@ -15,7 +15,7 @@ from vae_lightning.reports.sweep.image_strips import Strips, image_strips
 from vae_lightning.reports.sweep.page import page
 from vae_lightning.reports.sweep.ranking import Ranking, rankings
 from vae_lightning.reports.sweep.search_result import found_by_search
-from vae_lightning.reports.sweep.summary import heading, markdown, notes, summary_csv, terminal_table
+from vae_lightning.reports.sweep.summary import damage_lines, heading, markdown, notes, summary_csv, terminal_table
 from vae_lightning.runs.console import describe_paths
 
 STRIP_RUNS = 48
@@ -57,6 +57,8 @@ def write_report(
         console.print(terminal_table(ranking, gathered.keys))
     for sentence in found_by_search(gathered):
         console.print(escape(printable(sentence)), soft_wrap=True)
+    for line in damage_lines(gathered):
+        console.print(f"[yellow]{escape(printable(line))}[/yellow]", soft_wrap=True)
     into = into or gathered.sweeps[0].folder
     into.mkdir(parents=True, exist_ok=True)
     write_text(into / "summary.csv", summary_csv(gathered))
@@ -86,8 +88,11 @@ def charts_of_searches(gathered: Gathered) -> dict[str, str]:
     except ModuleNotFoundError:
         return {}
     several = len(searches) > 1
-    return {
-        (f"{sweep.folder.name}: {title}" if several else title): svg
-        for sweep in searches
-        for title, svg in search_charts(sweep).items()
-    }
+    found: dict[str, str] = {}
+    for sweep in searches:
+        try:
+            drawn = search_charts(sweep)
+        except Exception:  # Optuna reads the study, which may hold anything
+            drawn = {}
+        found |= {(f"{sweep.folder.name}: {title}" if several else title): svg for title, svg in drawn.items()}
+    return found

@@ -1,0 +1,165 @@
+"""What the JSON files of runs and sweeps hold: a file that does not match its schema is damaged. Imports no torch.
+
+Further keys are allowed everywhere, so that files of later versions can be read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from vae_lightning.errors import RunError
+from vae_lightning.evaluation.metrics import better_direction
+from vae_lightning.readers import JSON_LIMIT, TEXT_LIMIT, one_reason, read_bytes, read_json_as
+
+STATES = ("waiting", "running", "done", "failed", "pruned", "interrupted")
+LARGEST = 1e100  # a finite metric beyond this is none
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+
+
+class SearchFile(msgspec.Struct):
+    """`search` of sweep.json: the study of a search."""
+
+    study_name: str
+    storage: str | None
+    metrics: Annotated[list[str], msgspec.Meta(min_length=1)]
+    directions: list[Literal["minimize", "maximize"]]
+    pruned_by: str | None = None
+
+
+class TrialFile(msgspec.Struct):
+    """`trial` of a job in sweep.json: its trial in the study of a search."""
+
+    number: Count
+    id: Count
+    params: dict[str, bool | int | float | str | None]
+
+
+class JobFile(msgspec.Struct):
+    """An entry of `jobs` in sweep.json. The folder is a plain name, never a path."""
+
+    number: Count
+    overrides: list[str]
+    folder: Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{3,}_[0-9A-Za-z_-]{1,64}\Z")]
+    label: str
+    trial: TrialFile | None = None
+
+
+class SweepFile(msgspec.Struct):
+    """sweep.json."""
+
+    schema_version: int
+    started: str
+    directory: str
+    arguments: list[str]
+    search: SearchFile | None
+    jobs: list[JobFile]
+
+
+class SweepVersion(msgspec.Struct):
+    """The one key of sweep.json that says whether the others can be read."""
+
+    schema_version: int
+
+
+class JobStateFile(msgspec.Struct):
+    """jobs/NNN.json, written by the job itself."""
+
+    state: Literal["waiting", "running", "done", "failed", "pruned", "interrupted"] = "waiting"
+    error: str | None = None
+    traceback: str | None = None
+    pruned: bool | None = None
+    host: str = ""
+    pid: Count = 0
+    threads: Count | None = None
+    epoch: Count = 0
+    epochs: Count | None = None
+    trained_seconds: Seconds = 0.0
+    seconds: Seconds = 0.0
+    metrics: dict[str, dict[str, Number]] = {}
+
+
+class ResultsFile(msgspec.Struct):
+    """results.json of a run. `val` and `test` hold numbers, and lists and tables of them, by the name of the metric."""
+
+    val: dict[str, Any] | None = None
+    test: dict[str, Any] | None = None
+    train: dict[str, Any] | None = None
+    steps: Count | None = None
+    epochs: Count | None = None
+
+    def numbers(self, split: str) -> dict[str, float]:
+        """The metrics of `val` or `test` that are single numbers."""
+        values = (self.val if split == "val" else self.test) or {}
+        return {name: float(value) for name, value in values.items() if is_number(value)}
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number that a metric can have. A diverged run has infinite ones, or NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= LARGEST or (isinstance(value, float) and not math.isfinite(value))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that this package wrote, in which the metrics of a diverged run may be NaN.
+
+    Raises:
+        FileNotFoundError: there is none.
+        RunError: it is damaged.
+    """
+    content = read_bytes(path, JSON_LIMIT)
+    try:
+        return msgspec.convert(json.loads(content), dict[str, Any])  # msgspec's own reader refuses NaN
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
+
+
+def read_results(folder: Path) -> ResultsFile:
+    """The `results.json` of a run folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+        RunError: it is damaged.
+    """
+    path = folder / "results.json"
+    try:
+        results = msgspec.convert(read_object(path), ResultsFile)
+    except ValueError as error:
+        raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
+    for split, values in (("val", results.val), ("test", results.test)):
+        for name, value in (values or {}).items():
+            if not _is_metric(name, value):
+                raise RunError(f"{path} is damaged and cannot be read: {split}.{name} is no number, as this metric is.")
+    return results
+
+
+def _is_metric(name: str, value: Any) -> bool:
+    if name == "kl_per_dimension":
+        return value is None or (isinstance(value, list) and all(is_number(part) and math.isfinite(part) for part in value))
+    known = better_direction(name) is not None
+    if value is None or is_number(value):
+        return True
+    return not known and (isinstance(value, bool) or not isinstance(value, int | float))
+
+
+def read_job_state(path: Path) -> dict[str, Any]:
+    """jobs/NNN.json as plain data; empty where there is none. RunError where it is damaged."""
+    try:
+        return read_json_as(path, JobStateFile, TEXT_LIMIT)[1]
+    except FileNotFoundError:
+        return {}
+
+
+def check_search(sweep: SweepFile, path: Path) -> None:
+    """Raises RunError where what sweep.json says about a search, or about its jobs, contradicts itself."""
+    if any(job.number != place or int(job.folder.partition("_")[0]) != place for place, job in enumerate(sweep.jobs)):
+        raise RunError(f"{path} is damaged and cannot be read: its jobs are not numbered as their folders are.")
+    if sweep.search is not None and len(sweep.search.metrics) != len(sweep.search.directions):
+        raise RunError(f"{path} is damaged and cannot be read: its search has not one direction for each metric.")
