@@ -67,7 +67,7 @@ def tried(runner: Runner, command: str, arguments: tuple[str, ...], folder: Path
     runner.monkeypatch.chdir(here)
     before = tree(victim)
     given = [argument.replace("RUN", str(folder)) for argument in arguments]
-    with watching(folder, runner.cwd / "home") as witness:
+    with watching(folder, here, runner.cwd / "home") as witness:
         outcome = runner(command, *given)
     assert tree(victim) == before, outcome
     assert witness.seen == []
