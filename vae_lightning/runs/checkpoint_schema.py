@@ -31,7 +31,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 
 
-class Position(msgspec.Struct):
+class SavedPosition(msgspec.Struct):
     """How far the run is in its data."""
 
     epoch: Count
@@ -73,7 +73,7 @@ class Rank(msgspec.Struct):
     random: RandomStates
 
 
-class Group(msgspec.Struct):
+class ParameterGroup(msgspec.Struct):
     """One of the optimizer's groups of parameters."""
 
     lr: Any  # a number, or a tensor of one
@@ -84,7 +84,7 @@ class OptimizerState(msgspec.Struct):
     """The moments of each parameter, and the groups of parameters."""
 
     state: dict[Count, dict[str, Any]]
-    param_groups: Annotated[list[Group], msgspec.Meta(min_length=1)]
+    param_groups: Annotated[list[ParameterGroup], msgspec.Meta(min_length=1)]
 
 
 class Resumable(msgspec.Struct):
@@ -92,7 +92,7 @@ class Resumable(msgspec.Struct):
 
     epoch: Count
     global_step: Count
-    position: Position
+    position: SavedPosition
     recorder: Recorded
     images: Amount
     ranks: Annotated[list[Rank], msgspec.Meta(min_length=1)]
