@@ -94,7 +94,6 @@ WRONG = [
     ("beta=inf", 2, "beta=inf: must be a finite number"),
     ("model.hidden=${nope}", 2, "model: Interpolation key 'nope' not found."),
     ("beta=${oc.env:NOPE_NOT_SET}", 2, "beta: KeyError raised while resolving interpolation"),
-    ("output_dir=3", 2, "output_dir=3: must be a folder."),
     ("output_dir=/dev/null/x", 1, "cannot be created (Not a directory): set output_dir"),
     ("name=a/../../b", 2, "name=a/../../b: must be the name of a folder below output_dir."),
     ("name=/tmp/x", 2, "name=/tmp/x: must be"),
