@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from vae_lightning.errors import RunError
+from vae_lightning.evaluation.measures.base import ERROR_SUFFIX
 from vae_lightning.evaluation.metrics import better_direction
 from vae_lightning.readers import JSON_LIMIT, TEXT_LIMIT, one_reason, read_bytes, read_json_as
 
@@ -88,15 +89,15 @@ class JobStateFile(msgspec.Struct):
 class ResultsFile(msgspec.Struct):
     """results.json of a run. `val` and `test` hold numbers, and lists and tables of them, by the name of the metric."""
 
-    val: dict[str, Any] | None = None
-    test: dict[str, Any] | None = None
-    train: dict[str, Any] | None = None
+    val: dict[str, Any] = {}
+    test: dict[str, Any] = {}
+    train: dict[str, Any] = {}
     steps: Count | None = None
     epochs: Count | None = None
 
     def numbers(self, split: str) -> dict[str, float]:
         """The metrics of `val` or `test` that are single numbers."""
-        values = (self.val if split == "val" else self.test) or {}
+        values = self.val if split == "val" else self.test
         return {name: float(value) for name, value in values.items() if is_number(value)}
 
 
@@ -129,19 +130,28 @@ def read_results(folder: Path) -> ResultsFile:
         RunError: it is damaged.
     """
     path = folder / "results.json"
+    return check_results(path, read_object(path))
+
+
+def check_results(path: Path, content: dict[str, Any]) -> ResultsFile:
+    """The content of a `results.json` as its schema has it.
+
+    Raises:
+        RunError: it does not match the schema.
+    """
     try:
-        results = msgspec.convert(read_object(path), ResultsFile)
+        results = msgspec.convert(content, ResultsFile)
     except ValueError as error:
         raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
     for split, values in (("val", results.val), ("test", results.test)):
-        for name, value in (values or {}).items():
+        for name, value in values.items():
             if not _is_metric(name, value):
-                raise RunError(f"{path} is damaged and cannot be read: {split}.{name} is no number, as this metric is.")
+                raise RunError(f"{path} is damaged and cannot be read: {split}.{name} is not a number, as this metric is.")
     return results
 
 
 def _is_metric(name: str, value: Any) -> bool:
-    if name == "kl_per_dimension":
+    if name.removesuffix(ERROR_SUFFIX) == "kl_per_dimension":
         return value is None or (isinstance(value, list) and all(is_number(part) and math.isfinite(part) for part in value))
     known = better_direction(name) is not None
     if value is None or is_number(value):
