@@ -336,7 +336,7 @@ DATA_FILES: list[tuple[Any, str]] = [
     (lambda raw: (raw / IMAGES).unlink() or (raw / IMAGES).mkdir(), "cannot be read (Is a directory)"),
     (lambda raw: fifo(raw / IMAGES), "is a FIFO, a device or a socket, not an ordinary file"),
     (lambda raw: (raw / IMAGES).unlink() or (raw / IMAGES).symlink_to("/dev/zero"), "is a FIFO, a device or a socket"),
-    (lambda raw: bomb(raw / IMAGES, b"\0\0\x08\x03" + struct.pack(">3I", 40, 28, 28)), "31360 bytes of data and more are there"),
+    (lambda raw: bomb(raw / IMAGES, b"\0\0\x08\x03" + struct.pack(">3I", 40, 28, 28)), "31360 bytes, but more are present"),
     (lambda raw: bomb(raw / IMAGES, b"\0\0\x08\x03" + b"\xff" * 12), "more than the 1073741824 that are read: delete it"),
 ]  # fmt: skip
 

@@ -138,10 +138,10 @@ def test_default_settings_are_those_of_the_configuration() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("nll.samples", -1, "nll.samples=-1: must be an integer of at least 0, or null."),
+        ("nll.samples", -1, "nll.samples=-1: must be an integer of at least 0 and at most 1000000, or null."),
         ("latents.images", 1, "latents.images=1: must be an integer of at least 2, or null."),
         ("samples.cache", 3, "samples.cache=3: must be a folder, or null for the user's cache folder."),
-        ("ais.steps", None, "ais.steps=null: must be an integer of at least 1."),
+        ("ais.steps", None, "ais.steps=null: must be an integer of at least 1 and at most 100000."),
         ("ais.step", 3, "ais.step: unknown key. Did you mean 'steps'? Allowed: images, chains, steps, leapfrog, simulated."),
     ],
 )
