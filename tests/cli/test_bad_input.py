@@ -383,7 +383,7 @@ RUN_FILES: list[tuple[Any, list[str], int, str]] = [
     (text_of("config.yaml", ""), [], 2, "config.yaml is not the configuration of a run."),
     (text_of("config.yaml", "schema_version: 3"), [], 2, "schema_version=3, and this version of vae-lightning reads 2."),
     (text_of("config.yaml", "{"), [], 1, "config.yaml is damaged and cannot be read."),
-    (text_of("results.json", "{"), [], 1, "results.json is damaged and cannot be read: input data was truncated. Move it away"),
+    (text_of("results.json", "{"), [], 1, "results.json is damaged and cannot be read: expecting property name"),
     (text_of("results.json", "[" * 10**6), [], 1, "results.json is damaged and cannot be read"),
     (text_of("results.json", "[1]"), [], 1, "results.json is damaged and cannot be read: expected object, got array."),
     (text_of("results.json", '{"test": 3}'), [], 1, "cannot be read: test: expected object, got int."),

@@ -336,7 +336,7 @@ def test_only_what_was_overridden_and_is_a_number_is_read(tmp_path: Path) -> Non
         folder = sweep.folder / sweep.add(texts, "").folder
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(f"choices: {{model: {model}}}\nmodel: {{hidden: [3]}}\nbeta: {beta}\nname: null\n")
-        (folder / "results.json").write_text('{"test": {"elbo": -1, "is_best": true, "note": "x"}, "val": null}')
+        (folder / "results.json").write_text('{"test": {"elbo": -1, "is_best": true, "note": "x"}, "val": {}}')
         (folder / "metrics.csv").write_text("kind,epoch,step,elbo\nval,0,4,-9\ntrain,0,4,-7\nval,1,8,\n")
         sweep.set_state(sweep.jobs[-1], "done")
     sweep.save()
