@@ -55,15 +55,16 @@ class Runner:
 
 def run_script(script: str, arguments: Sequence[str], cwd: Path, **environment: str) -> Outcome:
     """Run `python <script> <arguments>` in a separate process."""
-    return _run([str(REPOSITORY / script), *arguments], cwd, environment)
+    return run_interpreter([str(REPOSITORY / script), *arguments], cwd, environment)
 
 
 def run_python(code: str, arguments: Sequence[str], cwd: Path) -> Outcome:
     """Run `python -c <code> <arguments>` in a separate process, which finds the package."""
-    return _run(["-c", code, *arguments], cwd, {"PYTHONPATH": str(REPOSITORY)})
+    return run_interpreter(["-c", code, *arguments], cwd, {"PYTHONPATH": str(REPOSITORY)})
 
 
-def _run(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Outcome:
+def run_interpreter(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Outcome:
+    """Runs `python <arguments>` in a separate process, with further environment variables."""
     import os
 
     done = subprocess.run(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.running import REPOSITORY
+from tests.running import REPOSITORY, Outcome, run_interpreter
 from vae_lightning.__main__ import COMMANDS, main
 
 
@@ -78,17 +76,9 @@ main()
 
 
 def test_a_wheel_trains_and_evaluates_from_any_folder(tmp_path: Path) -> None:
-    def python(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=cwd,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    def python(*arguments: str, cwd: Path, **environment: str) -> Outcome:
+        done = run_interpreter(arguments, cwd, environment)
+        assert done.status == 0, done.err
         return done
 
     python("-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist"), cwd=REPOSITORY)
@@ -97,10 +87,10 @@ def test_a_wheel_trains_and_evaluates_from_any_folder(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     given = {"cwd": elsewhere, "PYTHONPATH": str(tmp_path / "site")}
-    assert "generate" in python("-m", "vae_lightning", **given).stdout  # type: ignore[arg-type]
+    assert "generate" in python("-m", "vae_lightning", **given).out  # type: ignore[arg-type]
     assert (tmp_path / "site" / "vae_lightning" / "py.typed").exists()
     told = python("-c", TRAIN_AND_EVALUATE, **given)  # type: ignore[arg-type]
-    assert told.stdout.startswith(str(tmp_path / "site"))
-    assert told.stdout.count("\nelbo ") == 2
-    assert told.stderr == "", "libraries talk beside the run"
+    assert told.out.startswith(str(tmp_path / "site"))
+    assert told.out.count("\nelbo ") == 2
+    assert told.err == "", "libraries talk beside the run"
     assert [path.name for path in elsewhere.glob("outputs/w/*/results.json")] == ["results.json"]

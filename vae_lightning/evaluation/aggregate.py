@@ -65,12 +65,17 @@ def aggregate_metrics(vae: VAE, batches: Sequence[Batch], split: str, points: in
             found.add_mean("dimension_wise_kl", (log_q[:, 1:] - log_p[:, 1:]).sum(1))
     else:
         found.notes.append("No total correlation: this posterior has no density for each dimension.")
-    if math.log(size) - found.values["mutual_information"] < NEAR:
-        found.notes.append(
-            f"The mutual information is at its ceiling, log {size:,} = {math.log(size):.2f} nats: the posteriors of these images "
-            "hardly overlap, and total correlation and marginal KL depend on the number of images more than on the model."
-        )
+    found.notes += _ceiling_notes(found.values["mutual_information"], size)
     return found
+
+
+def _ceiling_notes(mutual_information: float, size: int) -> list[str]:
+    near = math.log(size) - mutual_information < NEAR
+    text = (
+        f"The mutual information is at its ceiling, log {size:,} = {math.log(size):.2f} nats: the posteriors of these images "
+        "hardly overlap, and total correlation and marginal KL depend on the number of images more than on the model."
+    )
+    return [text] if near else []
 
 
 def _points(vae: VAE, batches: Sequence[Batch], split: str, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
