@@ -73,14 +73,14 @@ def train(config: DictConfig) -> float:
     from vae_lightning.runs.folder import remove_folder, remove_if_never_trained
     from vae_lightning.sweeps.callbacks import sweep_job
     from vae_lightning.training.fit import fit  # imports Lightning
-    from vae_lightning.training.processes.relaunched import report_to_main_process
+    from vae_lightning.training.processes.relaunched import further_process
 
     config = complete(config)
     output_dir = Path(config.output_dir).expanduser().absolute()
     found = output_dir.exists()
     folder, owner = run_folder(config)
     try:
-        with nullcontext() if owner else report_to_main_process(folder):
+        with nullcontext() if owner else further_process(folder):
             if owner and was_interrupted(folder):
                 return continue_run(folder)
             return fit(config, folder, job=sweep_job(config, folder) if in_sweep() else None, parts=parts)
@@ -147,13 +147,13 @@ def resume_run(path: str, overrides: Sequence[str], trust_run_code: bool = False
         return None
     from vae_lightning.files import write_text
     from vae_lightning.training.fit import fit
-    from vae_lightning.training.processes.relaunched import report_to_main_process
+    from vae_lightning.training.processes.relaunched import further_process
 
     owner = RUN_FOLDER not in os.environ
     before = (start.folder / "config.yaml").read_text(encoding="utf-8")
     os.environ[RUN_FOLDER] = str(start.folder)
     try:
-        with nullcontext() if owner else report_to_main_process(start.folder):
+        with nullcontext() if owner else further_process(start.folder):
             return fit(start.config, start.folder, start)
     except UserError as error:
         if owner and error.status == 2:  # nothing was changed yet

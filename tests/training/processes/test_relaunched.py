@@ -14,11 +14,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.running import SHORT, run_script
+from tests.running import SHORT, run_python, run_script
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.training.processes import relaunched as relaunching
 from vae_lightning.training.processes.faults import ProcessLost
-from vae_lightning.training.processes.relaunched import ERROR_FILE, Relauncher, report_to_main_process
+from vae_lightning.training.processes.relaunched import ERROR_FILE, Relauncher, further_process
 
 DIES = "import os; os.kill(os.getpid(), 9)"
 WAITS = "import time; time.sleep(60)"
@@ -127,7 +127,7 @@ def test_a_further_process_leaves_its_sentence_to_the_first(tmp_path: Path, monk
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
     def fails(error: UserError, folder: Path = tmp_path) -> int:
-        with pytest.raises(SystemExit) as exit_, report_to_main_process(folder):
+        with pytest.raises(SystemExit) as exit_, further_process(folder):
             raise error
         assert isinstance(exit_.value.code, int)
         return exit_.value.code
@@ -135,8 +135,27 @@ def test_a_further_process_leaves_its_sentence_to_the_first(tmp_path: Path, monk
     assert (fails(ProcessLost("gone")), list(tmp_path.iterdir())) == (1, [])
     assert fails(UserError("wrong")) == 2
     assert json.loads((tmp_path / f"{ERROR_FILE}3").read_text()) == {"sentence": "wrong", "status": 2}
-    with pytest.raises(RunError, match="full"), report_to_main_process(tmp_path / "none"):
+    with pytest.raises(RunError, match="full"), further_process(tmp_path / "none"):
         raise RunError("full")
+
+
+ENDS = """
+import atexit, os, sys
+from pathlib import Path
+from torch import distributed as dist
+from vae_lightning.training.processes.relaunched import further_process
+
+atexit.register(os.abort)  # as a thread of torch may do during Python's shutdown
+dist.init_process_group("gloo", init_method=f"file://{os.getcwd()}/meet", rank=0, world_size=1)
+sys.stdout.write("trained")
+with further_process(Path.cwd()):
+    pass
+"""
+
+
+def test_a_further_process_ends_without_the_shutdown_of_python(tmp_path: Path) -> None:
+    ended = run_python(ENDS, [], tmp_path)
+    assert (ended.status, ended.out) == (0, "trained"), ended.err
 
 
 def test_a_process_whose_first_one_is_gone_does_not_begin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

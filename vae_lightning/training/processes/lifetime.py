@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+from typing import NoReturn
 
 FIRST = "VAE_LIGHTNING_FIRST_PROCESS"  # tells the further processes of plain DDP the id of the main process
 
@@ -34,3 +36,17 @@ def _is_alive(process: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def end_without_shutdown() -> NoReturn:
+    """Ends this process with status 0, as multiprocessing ends a worker: without Python's shutdown.
+
+    The C++ threads of torch may still run during that shutdown, which can abort the process with a message on the terminal.
+    """
+    from torch import distributed as dist
+
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -25,7 +25,7 @@ from vae_lightning.files import write_json
 from vae_lightning.runs.folder import remove_if_never_trained
 from vae_lightning.training.private_apis import ScriptLauncher
 from vae_lightning.training.processes.faults import ProcessLost, explain_faults, resume_hint
-from vae_lightning.training.processes.lifetime import FIRST
+from vae_lightning.training.processes.lifetime import FIRST, end_without_shutdown
 
 ERROR_FILE = ".error_of_process_"
 PATIENCE = 10.0  # seconds in which a failed process is expected to end, and the main process to notice
@@ -120,8 +120,11 @@ def _ending(status: int) -> str:
 
 
 @contextmanager
-def report_to_main_process(folder: Path) -> Iterator[None]:
-    """In a further process, of rank `LOCAL_RANK`: writes its error to a file for the main process, and raises it if it cannot."""
+def further_process(folder: Path) -> Iterator[None]:
+    """The part of a further process, of rank `LOCAL_RANK`, in a run. Ends the process when that is done.
+
+    Writes its error to a file for the main process, and raises it if it cannot.
+    """
     try:
         yield
     except ProcessLost:
@@ -134,3 +137,4 @@ def report_to_main_process(folder: Path) -> Iterator[None]:
         except OSError:
             raise error from None
         raise SystemExit(error.status) from None
+    end_without_shutdown()
