@@ -67,8 +67,8 @@ def format_value(value: object) -> str:
         text = "{" + ",".join(f"{key}:{format_value(part)}" for key, part in value.items()) + "}"
     elif isinstance(value, Sequence):
         text = "[" + ",".join(map(format_value, value)) + "]"
-    else:
-        text = str(value)
+    else:  # Python writes no integer of more than 4300 digits
+        text = hex(value) if isinstance(value, int) and value.bit_length() > 10_000 else str(value)
     return text if len(text) <= 200 else text[:200] + "…"
 
 

@@ -86,32 +86,6 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-# -------------------------------------------------------------------- reading
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty if there is no file.
-
-    Raises:
-        ValueError: the file holds something else.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no JSON object.")
-    return content
-
-
-def training_finished(folder: Path) -> bool:
-    """Whether training finished in this run folder; evaluate.py writes a `results.json` too, but without `steps`."""
-    try:
-        return "steps" in read_json(folder / "results.json")
-    except ValueError:  # damaged since then: whoever reads it will report it
-        return True
-
-
 # -------------------------------------------------------------------- locks
 
 

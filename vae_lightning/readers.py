@@ -6,10 +6,10 @@ device has no end), that it is no larger than such a file can be, and that it ma
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 T = TypeVar("T")
-_NUMPY_ERRORS = (OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError, RuntimeError)
 MB = 2**20
 TEXT_LIMIT = MB  # bytes of a configuration or of a job's state; real ones have some 10 kB
 JSON_LIMIT = 64 * MB  # bytes of results.json and sweep.json, which hold lists over latent dimensions and jobs
 ARRAYS_LIMIT = 1024 * MB  # bytes that the arrays of one file take in memory
 DEEPEST, MOST_NODES = 40, 20_000  # of a YAML file: levels, and keys and values in all
+MOST_BITS = 1024  # of an integer: no float is larger
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
@@ -107,15 +107,49 @@ def read_json_as(path: Path, schema: type[T], limit: int = JSON_LIMIT) -> tuple[
     content = read_bytes(path, limit)
     try:
         whole = msgspec.json.decode(content, type=dict[str, Any])
+        check_values(whole)
         return msgspec.convert(whole, schema), whole
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
+
+
+def read_json_with_nan(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
+    """The object in a JSON file that this package wrote, in which the metrics of a diverged run may be NaN.
+
+    Raises:
+        FileNotFoundError: there is none.
+        RunError: it is damaged.
+    """
+    content = read_bytes(path, limit)
+    try:
+        whole = msgspec.convert(json.loads(content), dict[str, Any])  # msgspec's own reader refuses NaN
+        check_values(whole)
+        return whole
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
+
+
+def check_values(content: Any) -> None:
+    """ValueError for what cannot be shown or computed with: an integer beyond all floats, or text that is no Unicode."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            check_values(key)
+            check_values(value)
+    elif isinstance(content, list):
+        for value in content:
+            check_values(value)
+    elif isinstance(content, str):
+        content.encode()  # UnicodeEncodeError, a ValueError, for half of a surrogate pair
+    elif isinstance(content, int) and content.bit_length() > MOST_BITS:
+        raise ValueError("it holds an integer that is too large")
 
 
 def one_reason(error: Exception) -> str:
     """msgspec's message in a sentence: `test.elbo: expected float, got str`."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
+    if isinstance(error, UnicodeEncodeError):
+        return "it holds text that is not Unicode"
     text, _, place = str(error).partition(" - at `$")
     text = printable(text.replace("`", "").rstrip("."))[:200]  # it may quote the file
     place = place.rstrip("`").lstrip(".")
@@ -139,8 +173,12 @@ def read_yaml(path: Path, limit: int = TEXT_LIMIT) -> Any:
                 raise RunError(
                     f"{path} holds YAML aliases, more than {DEEPEST} levels or more than {MOST_NODES:,} values, and is not read."
                 )
-        return yaml.load(text, loader)  # safe: the loader makes plain data only
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        content = yaml.load(text, loader)  # safe: the loader makes plain data only
+        check_values(content)
+        return content
+    except RunError:
+        raise
+    except Exception as error:  # for a wrong value of a tag such as !!bool PyYAML raises whatever its constructor met
         raise RunError(f"{path} is damaged and cannot be read: it is not YAML.") from error
 
 
@@ -164,5 +202,5 @@ def read_arrays(path: Path, limit: int = ARRAYS_LIMIT) -> dict[str, np.ndarray]:
             return dict(found)
     except (FileNotFoundError, RunError):
         raise
-    except (*_NUMPY_ERRORS, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # NumPy's parser of headers raises TokenError, IndentationError, TypeError, MemoryError …
         raise RunError(f"{path} is damaged and cannot be read.") from error

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.folders import PRECIOUS, RUNS, SWEEPS, slug
+from tests.hostile.changes import PRECIOUS, slug
+from tests.hostile.runs import RUNS
+from tests.hostile.sweeps import SWEEPS
 from tests.hostile.witness import tree, watching
 from tests.running import SHORT, Outcome, Runner, in_process, train_once
 from tests.sweeps.sweeping import TINY
@@ -111,6 +113,7 @@ def test_a_hostile_sweep_harms_nothing(
         assert "<script>alert" not in text
         assert "<script>document" not in text
         assert "<img src=x" not in text
+        assert str(tmp_path / "home") not in text, "a variable of the environment"
 
 
 def test_there_are_enough_of_them() -> None:

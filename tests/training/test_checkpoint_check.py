@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.folders import RUNS
+from tests.hostile.checkpoints import CHECKPOINTS
 from tests.running import SHORT, Runner, train_once
 from vae_lightning.errors import RunError
 from vae_lightning.runs.folder import find_run
@@ -51,7 +51,7 @@ def test_what_was_not_changed_is_resumed(runner: Runner, run: Path) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_was_changed_is_refused_before_the_run_is_touched(runner: Runner, run: Path, tmp_path: Path, name: str) -> None:
-    RUNS[f"checkpoint: {name}"](run, tmp_path / "victim")
+    CHECKPOINTS[name](run, tmp_path / "victim")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     outcome = runner("train", f"resume={run}", "trainer.max_epochs=2")
     assert outcome.status == 1, outcome
@@ -81,7 +81,7 @@ def test_a_metric_that_is_not_finite_is_not_written(run: Path) -> None:
 def test_weights_that_give_no_numbers_end_in_a_sentence(
     runner: Runner, run: Path, tmp_path: Path, command: str, more: tuple[str, ...], name: str
 ) -> None:
-    RUNS[f"checkpoint: {name}"](run, tmp_path / "victim")
+    CHECKPOINTS[name](run, tmp_path / "victim")
     before = (run / "results.json").read_text()
     outcome = runner(command, f"run={run}", *more)
     assert outcome.status == 1, outcome

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
 
 from vae_lightning.config.compose import Composer
 from vae_lightning.config.messages import one_sentence
 from vae_lightning.errors import UserError
+
+MOST_VALUES = 10_000  # of one swept key, and jobs of a sweep
 
 
 def parse(text: str, loader: ConfigLoader) -> Override:
@@ -24,6 +26,8 @@ def parse(text: str, loader: ConfigLoader) -> Override:
         # parse_override() would leave out the loader, which glob(…) needs to list the options
         (override,) = OverridesParser.create(config_loader=loader).parse_overrides([text])
         return override
+    except RecursionError as error:
+        raise UserError(f"{text[:60]}… cannot be read as an override: it is nested too deeply.") from error
     except ValueError as error:  # Python reads no number of more than 4300 digits
         raise UserError(f"{text[:60]}… cannot be read as an override: {one_sentence(error)}") from error
     except HydraException as error:
@@ -49,8 +53,10 @@ def swept_values(override: Override) -> list[str]:
     """The values that a sweep lists.
 
     Raises:
-        UserError: if there are none.
+        UserError: if there are none, or too many.
     """
+    if not is_countable(override):
+        raise UserError(f"{override.input_line}: a sweep lists at most {MOST_VALUES:,} values of a key.")
     try:
         values = list(override.sweep_string_iterator())
     except (ValueError, HydraException) as error:  # a step of 0
@@ -58,6 +64,16 @@ def swept_values(override: Override) -> list[str]:
     if not values:
         raise UserError(f"{override.input_line}: it has no values to sweep over.")
     return values
+
+
+def is_countable(override: Override) -> bool:
+    """Whether the values of this sweep over a list can be listed: `range(0,1000000000000)` is short to write."""
+    swept = override.value()
+    if not isinstance(swept, RangeSweep):
+        return True
+    if swept.start is None or swept.stop is None or not swept.step:
+        return True  # what reads it will say what is wrong
+    return bool(abs((swept.stop - swept.start) / swept.step) <= MOST_VALUES)
 
 
 def _as_list(text: str | None) -> str:

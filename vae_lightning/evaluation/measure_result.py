@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,8 +71,3 @@ def evenly_spaced(size: int, count: int | None) -> Tensor:
     if count is None or count >= size:
         return torch.arange(size)
     return torch.arange(count) * size // count
-
-
-def listing(words: Sequence[str]) -> str:
-    """Joins words as in `a, b and c`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -45,11 +45,6 @@ class NLL:
         return self.values.mean().item()
 
     @property
-    def standard_error(self) -> float:
-        """Standard error of that mean over images: how much another test set of this size would change it."""
-        return mean_error(self.values)
-
-    @property
     def monte_carlo_error(self) -> float:
         """Standard error over the noise: √Σ_i Var_i / N, with Var_i = 1/ESS_i − 1/k by the delta method for log (1/k) Σ w.
 

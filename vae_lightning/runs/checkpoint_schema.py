@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import zipfile
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_lightning.errors import RunError, format_value
+from vae_lightning.errors import RunError, format_value, is_finite
 from vae_lightning.readers import check_ordinary, one_reason
 
 GB = 2**30
@@ -228,7 +227,7 @@ def is_number(value: Any) -> bool:
     """Whether it is a finite number; a tensor of one counts, True does not."""
     if isinstance(value, Tensor):
         return value.numel() == 1 and value.is_floating_point() and bool(torch.isfinite(value).all())
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
 
 
 def path_in_folder(name: str) -> bool:

@@ -8,6 +8,7 @@ a value that the built-in configuration has there, and no interpolation at all.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,17 @@ def check_foreign(content: Any, path: Path) -> None:
                 f"{path} has an interpolation, {name}={format_value(value)}, which could read values from outside the run: "
                 f"add {OPTION} if you trust whoever made this run."
             )
+
+
+def value_at(config: Mapping[str, Any], key: str) -> Any:
+    """`config["a"]["b"]` for the key `a.b`, and an item of a list for a number; None if it does not exist."""
+    value: Any = config
+    for part in key.split("."):
+        if isinstance(value, list):
+            value = value[int(part)] if part.isdecimal() and int(part) < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def is_text(value: str) -> bool:

@@ -19,11 +19,12 @@ from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, format_value
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import StreamNoise
+from vae_lightning.readers import read_json_with_nan
 from vae_lightning.runs.checkpoint_files import is_intact
 from vae_lightning.runs.checkpoint_schema import check_data, check_file, check_finite, check_tensors
 from vae_lightning.runs.config_file import is_own_run, read_config
 from vae_lightning.runs.config_upgrade import SCHEMA_VERSION as SCHEMA_VERSION
-from vae_lightning.runs.schemas import check_results, read_object
+from vae_lightning.runs.schemas import check_results
 from vae_lightning.runs.trust import check_folder
 
 CHECKPOINTS = ("best", "last")
@@ -96,7 +97,7 @@ class Run:
         """The content of `results.json`; empty if there is none. RunError if it is damaged."""
         path = self.inside("results.json")
         try:
-            results = read_object(path)
+            results = read_json_with_nan(path)
             check_results(path, results)
         except FileNotFoundError:
             return {}

@@ -5,7 +5,6 @@ Further keys are allowed everywhere, so that files of later versions can be read
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +14,7 @@ import msgspec
 from vae_lightning.errors import RunError
 from vae_lightning.evaluation.measures.base import ERROR_SUFFIX
 from vae_lightning.evaluation.metrics import better_direction
-from vae_lightning.readers import JSON_LIMIT, TEXT_LIMIT, one_reason, read_bytes, read_json_as
+from vae_lightning.readers import TEXT_LIMIT, one_reason, read_json_as, read_json_with_nan
 
 STATES = ("waiting", "running", "done", "failed", "pruned", "interrupted")
 LARGEST = 1e100  # a finite metric beyond this is none
@@ -108,20 +107,6 @@ def is_number(value: object) -> bool:
     return abs(value) <= LARGEST or (isinstance(value, float) and not math.isfinite(value))
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file that this package wrote, in which the metrics of a diverged run may be NaN.
-
-    Raises:
-        FileNotFoundError: there is none.
-        RunError: it is damaged.
-    """
-    content = read_bytes(path, JSON_LIMIT)
-    try:
-        return msgspec.convert(json.loads(content), dict[str, Any])  # msgspec's own reader refuses NaN
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
-
-
 def read_results(folder: Path) -> ResultsFile:
     """The `results.json` of a run folder.
 
@@ -130,7 +115,7 @@ def read_results(folder: Path) -> ResultsFile:
         RunError: it is damaged.
     """
     path = folder / "results.json"
-    return check_results(path, read_object(path))
+    return check_results(path, read_json_with_nan(path))
 
 
 def check_results(path: Path, content: dict[str, Any]) -> ResultsFile:

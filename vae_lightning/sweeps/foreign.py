@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import Glob, Override
 
 from vae_lightning.config.builtin import PUBLISHED, conf_dir, is_special, walk_entries
 from vae_lightning.config.compose import Composer, hydra_composer
-from vae_lightning.config.overrides import group_of, is_group, parse, swept_values
+from vae_lightning.config.overrides import group_of, is_countable, is_group, parse, swept_values
 from vae_lightning.errors import RunError, UserError, format_value, printable
 from vae_lightning.runs.config_file import OPTION, is_text
 from vae_lightning.runs.sweep_record import Sweep
@@ -97,8 +97,9 @@ def _is_option(override: Override, composer: Composer) -> bool:
     if "@" in override.get_key_element() or (group.startswith("hydra/") and group not in HYDRA_GROUPS):
         return False
     allowed = SAFE_OPTIONS.get(group, composer.options(group))
-    chosen = swept_values(override) if override.is_sweep_override() else _as_list(override.value())
-    return all(str(value) in allowed for value in chosen)
+    if override.is_sweep_override():
+        return all(value in allowed for value in swept_values(override))
+    return all(str(value) in allowed for value in _as_list(override.value()))
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -117,7 +118,7 @@ def _is_setting(override: Override) -> bool:
         return key not in ONLY
     if isinstance(override.value(), Glob):
         return False
-    return all(_is_value(key, value) for value in override.sweep_iterator())
+    return is_countable(override) and all(_is_value(key, value) for value in override.sweep_iterator())
 
 
 def _is_key(key: str) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 from hydra.core.override_parser.types import Override
 
+from vae_lightning.config.overrides import MOST_VALUES, swept_values
+from vae_lightning.errors import UserError
 from vae_lightning.runs.sweep_record import FINISHED
 from vae_lightning.sweeps.sweeper import RecordedSweeper, check_swept, label_of
 
@@ -14,9 +17,12 @@ class GridSweeper(RecordedSweeper):
     """Runs every combination of lists, ranges, globs and choices; the last key changes fastest."""
 
     def check(self, overrides: dict[str, Override]) -> None:
-        """Also refuses intervals."""
+        """Also refuses intervals, and more jobs than anyone can run."""
         super().check(overrides)
         check_swept(overrides, Override.is_discrete_sweep, "an interval has no grid; search it with sweep=optuna.")
+        jobs = math.prod(len(texts) for texts in _texts(overrides))
+        if jobs > MOST_VALUES:
+            raise UserError(f"These lists make {jobs:,} combinations; a sweep has at most {MOST_VALUES:,} jobs.")
 
     def total(self, overrides: dict[str, Override]) -> int:
         """The number of combinations."""
@@ -33,10 +39,12 @@ class GridSweeper(RecordedSweeper):
 
 def combinations(overrides: dict[str, Override]) -> list[list[str]]:
     """The overrides of each job."""
-    return [list(line) for line in product(*(_texts(key, override) for key, override in overrides.items()))]
+    return [list(line) for line in product(*_texts(overrides))]
 
 
-def _texts(key: str, override: Override) -> list[str]:
-    if override.is_sweep_override():
-        return [f"{key}={value}" for value in override.sweep_string_iterator()]
-    return [override.input_line or ""]
+def _texts(overrides: dict[str, Override]) -> list[list[str]]:
+    """Every form of each override: `beta=1,2` has two."""
+    return [
+        [f"{key}={value}" for value in swept_values(override)] if override.is_sweep_override() else [override.input_line or ""]
+        for key, override in overrides.items()
+    ]

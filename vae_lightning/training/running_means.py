@@ -20,7 +20,7 @@ class NotFinite(NamedTuple):
 class Means:
     """Means of named scalars, weighted by the number of images. The names are those of the first values added.
 
-    `add` only keeps references to tensors on their device (logging a metric at each step costs a tenth of the step); `totals`
+    `add` only keeps references to tensors on their device (logging a metric at each step is slow); `totals`
     copies them to the host in one go. The float64 sums are added in the order of the steps, so that they do not depend on when
     or how often they are read. `totals` also sets `not_finite`.
     """

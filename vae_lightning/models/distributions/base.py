@@ -68,6 +68,12 @@ def exact_kl(q: LatentDistribution, p: LatentDistribution) -> Tensor | None:
         return None
 
 
+def kl_or_sample(q: LatentDistribution, p: LatentDistribution, z: Tensor) -> Tensor:
+    """KL(q ‖ p) by its formula, (*batch_shape,); without one, its estimate log q(z) − log p(z) by the draws z ~ q, in nats."""
+    exact = exact_kl(q, p)
+    return q.log_prob(z) - p.log_prob(z) if exact is None else exact
+
+
 def kl_per_dimension(q: object, p: object) -> Tensor | None:
     """KL(q_j ‖ p_j) of each latent dimension in nats, (batch, latent_dim); None if q or p does not factorise."""
     if not (isinstance(q, Independent) and isinstance(p, Independent)):

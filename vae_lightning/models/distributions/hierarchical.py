@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_lightning.models.distributions.affine import shift_and_scale
-from vae_lightning.models.distributions.base import LatentDistribution, exact_kl
+from vae_lightning.models.distributions.base import LatentDistribution, kl_or_sample
 from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.noise import Noise
 
@@ -125,12 +125,7 @@ def kl_per_layer(
     if not closed_form or q.upward != p.upward:
         return tuple(a - b for a, b in zip(q.log_prob_of_layers(z), p.log_prob_of_layers(z), strict=True))
     parts = z.split(q.sizes, -1)
-    return tuple(_kl(*given).expand(z.shape[:-1]) for given in zip(q.at(z), p.at(z), parts, strict=True))
-
-
-def _kl(q: LatentDistribution, p: LatentDistribution, z: Tensor) -> Tensor:
-    exact = exact_kl(q, p)
-    return q.log_prob(z) - p.log_prob(z) if exact is None else exact
+    return tuple(kl_or_sample(*given).expand(z.shape[:-1]) for given in zip(q.at(z), p.at(z), parts, strict=True))
 
 
 def concatenate(*parts: Tensor) -> Tensor:

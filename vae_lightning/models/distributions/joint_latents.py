@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence, register_kl
 
-from vae_lightning.models.distributions.base import LatentBase, LatentDistribution, exact_kl
+from vae_lightning.models.distributions.base import LatentBase, LatentDistribution, kl_or_sample
 from vae_lightning.noise import Noise
 
 
@@ -60,9 +60,4 @@ def kl_per_part(q: JointLatents, p: JointLatents, z: Tensor) -> dict[str, Tensor
         (batch,) for a part with a formula, else log q_part(z_part) − log p_part(z_part) of the draws, (..., batch).
     """
     pieces = dict(zip(q.parts, q.pieces(z), strict=True))
-    return {name: _kl(part, p.parts[name], pieces[name]) for name, part in q.parts.items()}
-
-
-def _kl(q: LatentDistribution, p: LatentDistribution, z: Tensor) -> Tensor:
-    exact = exact_kl(q, p)
-    return q.log_prob(z) - p.log_prob(z) if exact is None else exact
+    return {name: kl_or_sample(part, p.parts[name], pieces[name]) for name, part in q.parts.items()}

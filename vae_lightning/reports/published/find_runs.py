@@ -10,12 +10,12 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from vae_lightning.errors import RunError, UserError
+from vae_lightning.readers import read_json_with_nan
 from vae_lightning.reports.published.recipe_run import RecipeRun, number, read_run
-from vae_lightning.reports.published.recipe_settings import differences, recipe_settings, settings_of, value_at
+from vae_lightning.reports.published.recipe_settings import differences, recipe_settings, settings_of
 from vae_lightning.reports.published.recipes import Recipe
 from vae_lightning.reports.published.records import read_record
-from vae_lightning.runs.config_file import read_config
-from vae_lightning.runs.schemas import read_object
+from vae_lightning.runs.config_file import read_config, value_at
 
 RunsByRecipe = dict[str, list[RecipeRun]]
 
@@ -84,7 +84,7 @@ def _from_folders(folders: Iterable[Path], recipes: Mapping[str, Recipe], notes:
 def _read_finished(folder: Path, recipe: Recipe, config: Mapping[str, Any]) -> RecipeRun:
     """Raises ValueError with the reason if the run does not count."""
     try:
-        results = read_object(folder / "results.json")
+        results = read_json_with_nan(folder / "results.json")
     except FileNotFoundError:
         results = {}
     except RunError as error:

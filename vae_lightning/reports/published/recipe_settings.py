@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from vae_lightning.config.builtin import CONFIG_GROUPS, PUBLISHED
 from vae_lightning.config.compose import compose_config, hydra_composer
+from vae_lightning.runs.config_file import value_at
 
 NUMBERS = (
     "latent_dim", "beta", "callbacks.best", "callbacks.early_stopping", "trainer.max_epochs", "trainer.max_steps",
@@ -44,11 +45,3 @@ def recipe_config(name: str) -> dict[str, Any]:
 def differences(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
     """The keys in which two runs differ; a missing key counts as None."""
     return [key for key in dict.fromkeys((*others, *settings)) if settings.get(key) != others.get(key)]
-
-
-def value_at(config: Mapping[str, Any], key: str) -> Any:
-    """`config["a"]["b"]` for the key `a.b`; None if it does not exist."""
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value

@@ -14,9 +14,9 @@ import numpy as np
 
 from vae_lightning.errors import RunError
 from vae_lightning.files import atomic_write, write_json
+from vae_lightning.readers import read_json_with_nan
 from vae_lightning.reports.published.recipe_run import FILE_ERRORS, RecipeRun, number
 from vae_lightning.reports.published.recipes import Recipe
-from vae_lightning.runs.schemas import read_object
 
 NOT_IN_JSON = ("folder", "per_image", "stale")
 
@@ -47,7 +47,7 @@ def read_record(path: Path, known: Mapping[str, Recipe]) -> tuple[Recipe, Recipe
         ValueError: with the reason, when the record is damaged or its recipe is not one of `known`.
     """
     try:
-        content = read_object(path)
+        content = read_json_with_nan(path)
     except (OSError, RunError) as error:
         raise ValueError("it is damaged") from error
     recipe = known.get(str(content.pop("recipe", None)))

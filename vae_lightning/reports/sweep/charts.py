@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from vae_lightning.evaluation.metrics import unit_of
 from vae_lightning.reports.sweep.gather import RunRow
 from vae_lightning.reports.sweep.ranking import Group, groups_of
+from vae_lightning.reports.sweep.settings import is_plain_number
 from vae_lightning.reports.sweep.svg import MUTED, SERIES, apart, drawing, log_axis, near_limits, new_figure, spaced, to_svg
 
 MAP_ROWS = 40
@@ -85,7 +86,7 @@ def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], 
     names = list(dict.fromkeys(run.shown(key) for run in runs))
     if len(names) < 2:
         return None
-    numeric = all(isinstance(run.settings[key], int | float) and not isinstance(run.settings[key], bool) for run in runs)
+    numeric = all(is_plain_number(run.settings[key]) for run in runs)
 
     def position(run: RunRow) -> float:
         return float(run.settings[key]) if numeric else float(names.index(run.shown(key)))

@@ -179,9 +179,9 @@ def kind_of(config: dict[str, Any]) -> str:
 def _grey(config: dict[str, Any]) -> str:
     """Describes grey pixels, and says if the likelihood is not meant for them."""
     target = config.get("likelihood", {}).get("_target_")
-    if (("likelihood",), "_target_", target) not in special_entries():  # a user's own code, which a report does not run
-        return "grey pixels"
-    likelihood = get_class(str(target))
+    if not isinstance(target, str) or (("likelihood",), "_target_", target) not in special_entries():
+        return "grey pixels"  # a user's own code, which a report does not run
+    likelihood = get_class(target)
     return GREY if getattr(likelihood, "support", None) == "binary" else "grey pixels"
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from vae_lightning.reports.sweep.gather import RunRow
 from vae_lightning.reports.sweep.ranking import Group, Ranking, groups_of
+from vae_lightning.reports.sweep.settings import is_plain_number
 from vae_lightning.reports.sweep.svg import GRID, INK, MUTED, SERIES, drawing, near_limits, new_figure, to_svg
 
 
@@ -72,7 +73,7 @@ def _beta_curve(ax: Axes, family: Group, beta: str, split: str, colour: str, lab
     means = []
     for group in groups_of(family.runs, [beta], split):
         value = group.settings[beta]
-        if isinstance(value, int | float):
+        if is_plain_number(value):
             means.append((float(value), group.metrics["kl"].mean, group.metrics["reconstruction"].mean))
     means.sort()
     ax.plot([m[1] for m in means], [m[2] for m in means], "-o", color=colour, markersize=5, linewidth=1.6)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 
-from vae_lightning.errors import printable
+from vae_lightning.errors import is_finite, printable
+from vae_lightning.runs.config_file import value_at
 
 DIGITS = 4
 
@@ -20,7 +20,7 @@ def parsed(value: str) -> Any:
     """What Hydra parses the text after `key=` to."""
     try:
         return OverridesParser.create().parse_override(f"key={value}").value()
-    except HydraException:  # the job failed because of this value
+    except (HydraException, ValueError, RecursionError):  # the job failed because of this value
         return value
 
 
@@ -30,8 +30,12 @@ def value_of(config: dict[str, Any], key: str, given: Any) -> Any:
         return given
     if key in config["choices"]:
         return config["choices"][key]
-    found = OmegaConf.select(OmegaConf.create(config), key)
-    return OmegaConf.to_container(found) if OmegaConf.is_config(found) else found
+    return value_at(config, key)  # as plain data: an interpolation in a foreign run could name the user's environment
+
+
+def is_plain_number(value: object) -> TypeGuard[float]:
+    """Whether it is a finite number that can be an axis position; True is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
 
 
 def identity(value: object) -> str:
