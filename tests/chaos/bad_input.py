@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tests.running import REPOSITORY
 
 GOOD = "test_what_ships_passes"
-MODULES = ("tests/cli/test_bad_input.py", "tests/runs/test_config_file.py")
+MODULES = ("tests/cli/test_bad_input.py", "tests/runs/test_config_file.py", "tests/hostile/test_hostile.py")
 
 
 class Tried(NamedTuple):
@@ -26,7 +26,7 @@ class Tried(NamedTuple):
 def try_all(report: Path) -> list[Tried]:
     """Runs the tests of bad input, with a JUnit report; returns a row for each test that has several inputs."""
     command = [sys.executable, "-m", "pytest", "-q", *MODULES, f"--junitxml={report}"]
-    subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False, timeout=900)
+    subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False, timeout=7200)
     return tally(ET.parse(report).iter("testcase"))
 
 
