@@ -77,7 +77,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file atomically."""
+    """Writes a JSON file atomically.
+
+    NaN and infinities are written as Python's json does, and only `read_json_with_nan` reads them: they may be in results and
+    records, but not in `sweep.json` and the states of jobs.
+    """
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
