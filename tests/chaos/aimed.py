@@ -117,6 +117,10 @@ def only_sweep(home: Path) -> Path:
     return file.parent
 
 
+def prepare_sweep(work: Path) -> Once:
+    return Sweeps(work).once
+
+
 class Sweeps:
     """A small sweep that is killed and resumed until it has ended, and compared with an undisturbed one."""
 
@@ -186,5 +190,5 @@ AIMS = (
     ),
     Aim("`evaluate`", prepare_evaluate),
     Aim("`report`", prepare_report),
-    Aim("a sweep of 4 jobs", lambda work: Sweeps(work).once),
+    Aim("a sweep of 4 jobs", prepare_sweep),
 )

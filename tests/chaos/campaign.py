@@ -189,10 +189,9 @@ def main() -> None:
                 name = waiting[done]
                 if error := done.exception():
                     print(f"{name} could not be tried: {error}")
-                print(
-                    f"{record.elapsed():6.0f} s  {name}: {record.tallies().get(name) or record.of('fault').get(name)}", flush=True
-                )
-                write()
+                if outcome := record.tallies().get(name) or record.of("fault").get(name):
+                    print(f"{record.elapsed():6.0f} s  {name}: {outcome}", flush=True)
+                    write()
         finally:
             pool.shutdown(cancel_futures=True)
         if time.monotonic() < end and not record.of("cuts"):
@@ -203,7 +202,7 @@ def main() -> None:
         found = write()
     print(f"written: {options.out}")
     if found.missing:
-        print(f"not tried to the end: {', '.join(found.missing)}" + (", the same command continues" if options.state else ""))
+        print(f"not tried to the end: {'; '.join(found.missing)}" + ("; the same command continues" if options.state else ""))
     sys.exit(found.lost > 0)
 
 

@@ -80,7 +80,7 @@ def page(found: Found, seconds: float, command: str) -> str:
         f"{cuts['truncated checkpoints']} truncated checkpoints, {len(rows)} faults, "
         f"{sum(row.inputs for row in inputs)} bad inputs. Lost, or not as promised: {found.lost}.**",
         "",
-        *([f"Not tried, or not to the end, within the time given: {', '.join(found.missing)}.", ""] if found.missing else []),
+        *([f"Not tried, or not to the end, within the time given: {'; '.join(found.missing)}.", ""] if found.missing else []),
         "## Kills",
         "",
         "A run is killed at random moments, up to 20 times, and resumed each time with `python train.py resume=<run>`. Then it",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import time
 import xml.etree.ElementTree as ET
@@ -57,7 +58,7 @@ def test_aimed_kills_are_added_and_their_losses_shown(differences: list[str], lo
 
 def test_what_was_not_tried_is_named() -> None:
     assert "Not tried" not in page(Found(), 60.0, "make chaos")
-    assert "within the time given: conv, full disk." in page(Found(missing=["conv", "full disk"]), 60.0, "make chaos")
+    assert "within the time given: conv; full disk." in page(Found(missing=["conv", "full disk"]), 60.0, "make chaos")
 
 
 def test_a_stopped_campaign_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -90,6 +91,10 @@ def test_kills_are_gathered_until_there_are_enough(tmp_path: Path, kills: int, d
     assert record.tallies()["a setup"].kills == (kills if differences else 9)
     gather("another", 9, lambda work: once, record, 0, tmp_path, time.monotonic())
     assert "another" not in record.tallies(), "the time was over"
+
+
+def test_everything_that_is_killed_can_be_sent_to_another_process() -> None:
+    assert all(pickle.loads(pickle.dumps(tried.prepare)) for tried in (*campaign.SETUPS, *campaign.AIMS))
 
 
 def test_the_page_names_the_command_without_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
