@@ -125,8 +125,8 @@ def found_so_far(record: Record, wanted: dict[str, int]) -> Found:
         {aim.name: tallies[aim.name] for aim in AIMS if aim.name in tallies},
         Counter(cuts.get("", {})),
         [(name, *ended[name]) for name in faults.FAULTS if name in ended],
-        [Tried(*row) for row in tried.get("", [])],
-        missing + ["bad input"] * (not tried),
+        sorted((Tried(*row) for rows in tried.values() for row in rows), key=lambda row: -row.inputs),
+        missing + [f"bad input of {module}" for module in bad_input.MODULES if module not in tried],
     )
 
 
@@ -197,8 +197,10 @@ def main() -> None:
         if time.monotonic() < end and not record.of("cuts"):
             record.add("cuts", "", cut_checkpoint(work, options.cuts, random.Random(options.seed)))
             write()
-        if time.monotonic() < end and not record.of("inputs"):
-            record.add("inputs", "", bad_input.try_all(work / "bad_input.xml"))
+        for module in bad_input.MODULES:
+            if time.monotonic() < end and module not in record.of("inputs"):
+                record.add("inputs", module, bad_input.try_module(module, work / "bad_input.xml"))
+                write()
         found = write()
     print(f"written: {options.out}")
     if found.missing:

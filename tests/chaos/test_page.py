@@ -93,6 +93,21 @@ def test_kills_are_gathered_until_there_are_enough(tmp_path: Path, kills: int, d
     assert "another" not in record.tallies(), "the time was over"
 
 
+def test_what_is_left_to_do_follows_from_the_record(tmp_path: Path) -> None:
+    record, (first, second, *_) = Record(tmp_path / "state.jsonl"), campaign.SETUPS
+    record.add_tally(first.name, Tally(kills=9))
+    record.add_tally(second.name, Tally(kills=8))
+    record.add("cuts", "", {"truncated checkpoints": 5})
+    for name in campaign.faults.FAULTS:
+        record.add("fault", name, ("as promised", "said"))
+    one, *others = campaign.bad_input.MODULES
+    record.add("inputs", one, [Tried("wrong lines are named", 3, 1)])
+    found = campaign.found_so_far(record, {first.name: 9, second.name: 9, "`report`": 9})
+    assert found.missing == [second.name, "`report`", *(f"bad input of {module}" for module in others)]
+    assert (found.inputs, found.cuts["truncated checkpoints"], found.lost) == ([Tried("wrong lines are named", 3, 1)], 5, 1)
+    assert list(found.tallies) == [first.name, second.name]
+
+
 def test_everything_that_is_killed_can_be_sent_to_another_process() -> None:
     assert all(pickle.loads(pickle.dumps(tried.prepare)) for tried in (*campaign.SETUPS, *campaign.AIMS))
 
