@@ -6,7 +6,6 @@ import json
 import os
 import re
 import secrets
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -86,12 +85,12 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def _machine() -> str:
-    return "" if sys.platform == "win32" else f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+    return f"{zlib.crc32(os.uname().nodename.encode()):08x}" if hasattr(os, "uname") else ""
 
 
 def _delete_abandoned(path: Path) -> None:
     """Deletes temporary files of `path` whose process, on this machine, is gone."""
-    if sys.platform == "win32":  # no way to ask for a process without ending it
+    if not hasattr(os, "uname"):  # on Windows there is no way to ask for a process without ending it
         return
     name = re.compile(rf"\.{re.escape(path.name)}\.{_machine()}-([0-9]{{1,9}})-[0-9a-f]{{8}}\.tmp")
     with suppress(OSError):
