@@ -123,6 +123,15 @@ def check_int(name: str, value: object, minimum: int = 1, maximum: int | None = 
     return value  # type: ignore[return-value]
 
 
+def check_int_or_null(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> None:
+    """Raise InvalidValue unless `value` is null, or an integer in [`minimum`, `maximum`]."""
+    try:
+        if value is not None:
+            check_int(name, value, minimum, maximum)
+    except InvalidValue as error:
+        raise InvalidValue(name, value, f"{error.allowed}, or null") from None
+
+
 def check_seed(name: str, value: object) -> int:
     """Return `value` if it is an integer in [0, 2¹²⁸ − 1]; else raise InvalidValue."""
     try:
