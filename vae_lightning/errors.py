@@ -99,6 +99,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and of_torch)
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 epoch`, `2 epochs`, `1,000 steps`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def did_you_mean(word: str, known: Collection[str]) -> str:
     """` Did you mean 'conv'?`, with a leading space; empty if no known word is close."""
     match = get_close_matches(word, list(known), n=1)

@@ -36,6 +36,9 @@ def test_a_file_that_was_removed_or_cut_is_mentioned(logs: Path, name: str) -> N
 
 
 def test_nothing_is_deleted_without_a_word(logs: Path) -> None:
+    (logs / f"{EVENTS}.result").touch()
+    assert truncate_logs(logs, {"metrics.csv": 4, EVENTS: 10}, finished=True) == [], "what came last in a finished run"
+    assert not (logs / f"{EVENTS}.result").exists()
     (note,) = truncate_logs(logs, {})
     assert "metrics.csv" in note
     assert EVENTS in note

@@ -36,6 +36,7 @@ class ProgressDisplay:
         self.sweep, self.total, self.seconds = sweep, total, seconds
         self.console = console or Console(highlight=False)
         self._states: dict[int, JobState] = {}
+        self.printed: set[int] = set()  # the numbers of the jobs that were said to have failed
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sweep-progress", daemon=True)
         self._live = Live(console=self.console, auto_refresh=False, transient=True) if self.console.is_terminal else None
@@ -81,6 +82,8 @@ class ProgressDisplay:
         if state["state"] == "running" and self.console.is_terminal:
             return  # the table shows it
         self.console.print(self.line(job, state), soft_wrap=True)
+        if state["state"] == "failed":
+            self.printed.add(job.number)
 
     def line(self, job: Job, state: JobState) -> str:
         """`[3/12] 002 done  beta=4 seed=0  elbo -105.21  12 s`, and the time left for the whole sweep."""
