@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from vae_lightning.training.log_files import truncate_logs
+from vae_lightning.training.start import describe_progress
 
 EVENTS = "train/events.out.tfevents.1.host"
 
@@ -55,3 +58,12 @@ def test_only_log_files_in_the_folder_count(logs: Path, tmp_path: Path) -> None:
     truncate_logs(logs, sizes)
     truncate_logs(logs, {"other/events.out.tfevents.2.host": 0})
     assert outside.read_text() == (logs / "config.yaml").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "batch", "said"),
+    [(1, 0, "at step 63, after 1 epoch"), (2, 0, "at step 63, after 2 epochs"), (1, 2, "at step 63, in epoch 2")],
+)
+def test_a_resume_says_whether_an_epoch_is_complete(epoch: int, batch: int, said: str) -> None:
+    start: Any = SimpleNamespace(step=63, epoch=epoch, content={"position": {"batch": batch}})
+    assert describe_progress(start) == said

@@ -48,11 +48,12 @@ def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], obje
         described = help_text(sys.argv[1:], config_name)
         if described is not None:
             sys.stdout.write(described)
+            sys.stdout.flush()
             sys.exit(0)
         return check_command_line(sys.argv[1:], config_name)
 
-    command = with_messages(prepare)
     try:
+        command = with_messages(prepare)
         if command.config is not None:
             run_composed(task, command.config)
         else:
