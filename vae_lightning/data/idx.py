@@ -50,7 +50,7 @@ def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
                 )
             content = file.read(promised + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}): delete it and downdownload it again.") from error
+        raise UserError(f"{path} is damaged ({error}): delete it and download it again.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
     if len(content) != promised:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vae_lightning.errors import InvalidValue, UserError, check_int, did_you_mean, prefix_key
+from vae_lightning.errors import InvalidValue, UserError, did_you_mean, prefix_key
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,16 +32,3 @@ def build_settings(settings: type[SettingsT], key: str, values: Mapping[Any, Any
             raise UserError(f"{key}.{name}: unknown key.{did_you_mean(str(name), known)} Allowed: {', '.join(known)}.")
     with prefix_key(key):
         return settings(**{str(name): value for name, value in values.items()})
-
-
-def check_int_or_null(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> None:
-    """Checks for null, or an integer in [`minimum`, `maximum`].
-
-    Raises:
-        InvalidValue: any other value.
-    """
-    try:
-        if value is not None:
-            check_int(name, value, minimum, maximum)
-    except InvalidValue as error:
-        raise InvalidValue(name, value, f"{error.allowed}, or null") from None
