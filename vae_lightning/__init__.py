@@ -1,6 +1,6 @@
-"""Train, understand and measure Variational Auto-Encoders.
+"""Train, understand and measure Variational Auto-Encoders: `import vae_lightning as vl`, then `vl.train("beta=4")`.
 
-`from vae_lightning import load, VAE`: names are imported on first use, so that `--help` does not wait for torch.
+Names are imported on first use, so that `--help` does not wait for torch.
 """
 
 from __future__ import annotations
@@ -11,9 +11,25 @@ from vae_lightning.exports import lazy_exports
 from vae_lightning.version import __version__
 
 if TYPE_CHECKING:
+    from vae_lightning.api.compose import compose as compose
+    from vae_lightning.api.evaluate import evaluate as evaluate
+    from vae_lightning.api.sweep import sweep as sweep
+    from vae_lightning.api.train import train as train
+    from vae_lightning.errors import RunError as RunError
+    from vae_lightning.errors import UserError as UserError
     from vae_lightning.models.vae import VAE as VAE
+    from vae_lightning.runs.folder import Run as Run
     from vae_lightning.runs.folder import load as load
 
-__all__ = ["VAE", "__version__", "load"]
+_MODULES = {
+    "vae_lightning.api.compose": ("compose",),
+    "vae_lightning.api.evaluate": ("evaluate",),
+    "vae_lightning.api.sweep": ("sweep",),
+    "vae_lightning.api.train": ("train",),
+    "vae_lightning.errors": ("RunError", "UserError"),
+    "vae_lightning.models.vae": ("VAE",),
+    "vae_lightning.runs.folder": ("Run", "load"),
+}
+__all__ = ["VAE", "Run", "RunError", "UserError", "__version__", "compose", "evaluate", "load", "sweep", "train"]
 
-__getattr__ = lazy_exports(__name__, {"VAE": "vae_lightning.models.vae", "load": "vae_lightning.runs.folder"})
+__getattr__ = lazy_exports(__name__, {name: module for module, names in _MODULES.items() for name in names})

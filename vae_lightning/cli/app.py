@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging.config
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from hydra import main
@@ -16,17 +16,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.api.arguments import as_multirun, quote_paths
 from vae_lightning.cli.group_help import group_help
 from vae_lightning.cli.startup import allow_interrupts
 from vae_lightning.config.builtin import conf_dir
 from vae_lightning.config.command_line import CommandLine, check_command_line
-from vae_lightning.config.compose import VERSION_BASE, quote, without_hydra
+from vae_lightning.config.compose import VERSION_BASE, hydra_config, quote, without_hydra
 from vae_lightning.config.messages import with_messages
-from vae_lightning.errors import check_bool
-from vae_lightning.sweeps.resume import resumed_arguments
 
-QUOTES = "'\""
-PATH_KEYS = ("run", "runs", "page", "resume", "resume_sweep")  # their values are paths, taken as typed
 Task = Callable[[DictConfig], object]
 
 
@@ -62,15 +59,11 @@ def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], obje
 
 def run_composed(task: Task, composed: DictConfig) -> None:
     """Run `task` with a composed configuration, as Hydra's main would: `HydraConfig` holds its node `hydra` while it runs."""
-    config, hydra = without_hydra(composed), HydraConfig.instance()
-    before = hydra.cfg
-    hydra.set_config(composed)
-    try:
+    config = without_hydra(composed)
+    with hydra_config(composed):
         logging.config.dictConfig(OmegaConf.to_container(composed.hydra.job_logging, resolve=True))  # type: ignore[arg-type]
         allow_interrupts()
         with_messages(lambda: task(config))
-    finally:
-        hydra.cfg = before
 
 
 def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callable[[Task, DictConfig], object] | None) -> None:
@@ -105,49 +98,3 @@ def remove_unused_sweep(folder: Path) -> None:
             empty.rmdir()
         except OSError:
             return
-
-
-def as_multirun(arguments: Sequence[str]) -> list[str]:
-    """Add -m if `sweep=<option>` asks for a sweep; replace `resume_sweep=<folder>` by the command line of that sweep."""
-    resumed = resumed_arguments(arguments)
-    if resumed is not None:
-        return resumed
-    modes = ("-m", "--multirun", "-r", "--run", "-c", "--cfg", "-i", "--info", "-h", "--help")
-    chosen = any(a.startswith("sweep=") and a not in ("sweep=null", "sweep=") for a in arguments)
-    return ["--multirun", *arguments] if chosen and not any(a.split("=")[0] in modes for a in arguments) else list(arguments)
-
-
-def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote paths, so that Hydra can parse `run=outputs/beta=4`; under --multirun, each path of a comma-separated list."""
-    several = "-m" in arguments or "--multirun" in arguments
-
-    def with_quotes(argument: str) -> str:
-        key, equals, value = argument.partition("=")
-        if key not in PATH_KEYS or not equals or value in ("", "null") or is_quoted(value) or (several and value[0] in QUOTES):
-            return argument
-        parts = value.split(",") if several else [value]
-        return f"{key}=" + ",".join(quote(part) for part in parts)
-
-    return [with_quotes(argument) for argument in arguments]
-
-
-def is_quoted(text: str) -> bool:
-    """Whether the whole text is in quotes (`'a b'`), rather than containing one (`'90s/runs`)."""
-    return len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES
-
-
-def find_own_modules() -> None:
-    """Let a `_target_` name a module in the current folder.
-
-    Call it for a trusted configuration only: libraries try optional imports, and a file in that folder could match any of them.
-    """
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-
-
-def trusts_run_code(config: DictConfig) -> bool:
-    """Whether `trust_run_code=true` was given. If so, modules in the current folder can be imported too."""
-    trusted = check_bool("trust_run_code", config.trust_run_code)
-    if trusted:
-        find_own_modules()
-    return trusted

@@ -15,9 +15,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.version import VersionBase
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -80,6 +82,7 @@ def _refused_override(error: Exception) -> str:
 def hydra_composer(folders: Sequence[str] = ()) -> Iterator[Composer]:
     """Initialise Hydra with the shipped configuration and the user's `folders`; restore its former state at the end."""
     running, added = GlobalHydra.instance().hydra, UserFolders.folders
+    version = VersionBase.instance().version_base
     GlobalHydra.instance().clear()
     Plugins.instance().register(UserFolders)
     UserFolders.folders = tuple(folders)
@@ -91,6 +94,7 @@ def hydra_composer(folders: Sequence[str] = ()) -> Iterator[Composer]:
         GlobalHydra.instance().clear()
         if running is not None:
             GlobalHydra.instance().initialize(running)
+        VersionBase.instance().version_base = version
 
 
 def compose_config(config_name: str, overrides: Sequence[str]) -> DictConfig:
@@ -100,6 +104,18 @@ def compose_config(config_name: str, overrides: Sequence[str]) -> DictConfig:
         UserError: if Hydra cannot compose it.
     """
     return without_hydra(Composer(GlobalHydra.instance().config_loader()).compose(config_name, overrides))
+
+
+@contextmanager
+def hydra_config(composed: DictConfig) -> Iterator[None]:
+    """`HydraConfig` holds the node `hydra` of a composed configuration in this block, as while Hydra's main runs a job."""
+    hydra = HydraConfig.instance()
+    before = hydra.cfg
+    hydra.set_config(composed)
+    try:
+        yield
+    finally:
+        hydra.cfg = before
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
