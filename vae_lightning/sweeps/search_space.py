@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, QuotedString, RangeSweep, Transformer
@@ -22,7 +23,7 @@ def distribution(override: Override) -> BaseDistribution:
     As in Hydra's grammar, an interval is of real numbers unless written `int(interval(1,8))`, and a range excludes its end.
 
     Raises:
-        UserError: when the space is empty.
+        UserError: when the space is empty or endless.
     """
     value = override.value()
     try:
@@ -46,6 +47,8 @@ def _interval(value: IntervalSweep) -> BaseDistribution:
     start, end, log = value.start, value.end, "log" in value.tags
     assert start is not None
     assert end is not None
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise ValueError("both ends of an interval have to be finite.")
     if isinstance(start, int) and isinstance(end, int):
         return IntDistribution(start, end, log=log)
     return FloatDistribution(start, end, log=log)
@@ -63,7 +66,7 @@ def _range(value: RangeSweep) -> BaseDistribution:
 
 
 def _category(element: Any) -> bool | int | float | str:
-    """A category that a study can store: a number as such, anything else as the text of its override."""
-    if isinstance(element, bool | int | float):
+    """A category that a study and sweep.json can store: a finite number as such, anything else as the text of its override."""
+    if isinstance(element, bool | int | float) and math.isfinite(element):
         return element
     return element.with_quotes() if isinstance(element, QuotedString) else Transformer.str(element)

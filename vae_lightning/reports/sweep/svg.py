@@ -19,6 +19,7 @@ SERIES = tuple(f"#f0f0e{i}" for i in range(8))
 _VARIABLES = {INK: "--ink", GRID: "--grid", MUTED: "--muted"} | {colour: f"--c{i}" for i, colour in enumerate(SERIES)}
 STYLE = {
     "svg.fonttype": "none",
+    "svg.hashsalt": "vae_lightning",  # ids that are not random: the page of the same runs is the same
     "text.parse_math": False,  # a $ in a name is a dollar sign
     "font.size": 8.5,
     "axes.titlesize": 9.5,
