@@ -25,17 +25,19 @@ from vae_lightning.errors import InvalidValue, UserError, check_choice, check_in
 from vae_lightning.sweeps.job import job_folder, label_of, restrict_foreign
 
 if TYPE_CHECKING:
+    from vae_lightning.api.given_arrays import GivenArrays
     from vae_lightning.runs.folder import Run
 
 SHARED_NUMBERS = ("beta", "latent_dim")  # top-level keys that other keys refer to
 
 
-def train_new(config: DictConfig, requeues: bool = True) -> Run:
+def train_new(config: DictConfig, requeues: bool = True, arrays: GivenArrays | None = None) -> Run:
     """Train the run that `config` describes. `HydraConfig` holds the composition that it comes from.
 
     Args:
         config: the composed configuration.
         requeues: whether SLURM starts this command again after it was preempted, so that it continues the run.
+        arrays: images that the configuration has no files of yet.
 
     Returns:
         The run. That of `trainer.fast_dev_run` has no folder any more.
@@ -53,6 +55,11 @@ def train_new(config: DictConfig, requeues: bool = True) -> Run:
     again = requeued(config) if requeues else None
     if again is not None:
         return resume_run(str(again), [], trust_run_code=True)
+    with nullcontext() if arrays is None else arrays.stored(config):
+        return _train_new(config, requeues, arrays)
+
+
+def _train_new(config: DictConfig, requeues: bool, arrays: GivenArrays | None) -> Run:
     from vae_lightning.sweeps.resume import was_interrupted
     from vae_lightning.training.parts import build_parts
 
@@ -69,6 +76,8 @@ def train_new(config: DictConfig, requeues: bool = True) -> Run:
     with new_folder(config, noted=requeues) as (folder, owner), nullcontext() if owner else further_process(folder):
         if owner and was_interrupted(folder):
             return trained_run(folder, continue_run(folder))
+        if arrays is not None and parts is not None:
+            arrays.move(folder, config, parts.data)
         fit(config, folder, job=sweep_job(config, folder) if in_sweep() else None, parts=parts)
         return trained_run(folder, config)
 

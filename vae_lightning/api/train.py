@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from vae_lightning.runs.folder import Run
 
 
-def train(*overrides: str, data: str | None = None) -> Run:
+def train(*overrides: str, data: object = None, labels: object = None, targets: object = None) -> Run:
     """Train a VAE as `python train.py` does: the same run folder, checks and messages.
 
     Calls from several threads wait for each other. A requeued job of SLURM does not continue its run by itself, as that of the
@@ -25,7 +26,10 @@ def train(*overrides: str, data: str | None = None) -> Run:
 
     Args:
         overrides: as typed on the command line, such as `"model=conv"` and `"beta=4"`. `"resume=outputs/…"` continues that run.
-        data: the name of a data set, as in `data="mnist5k"`.
+        data: the name of a data set, as in `data="mnist5k"`; or images, as an array or a tensor: (N, H, W), (N, H, W, C) or
+            (N, C, H, W), uint8 or float, see docs/python.md. They are copied into the run folder, up to 1 GB.
+        labels: the class of each image, numbers or texts, (N,); −1 for an image without one.
+        targets: numbers that belong to the images, (N, D), read only by conditions.
 
     Returns:
         The run. That of `debug=fast_dev_run` has no folder, and so no results.
@@ -36,21 +40,48 @@ def train(*overrides: str, data: str | None = None) -> Run:
         KeyboardInterrupt: after Ctrl-C, when a checkpoint has been written.
 
     Example:
-        >>> run = vl.train("model=conv", "beta=4", "trainer.max_epochs=20")
+        >>> run = vl.train("model=conv", "beta=4", data=images, labels=labels)
         >>> run.results["test"]["elbo"]
         -121.3
     """
     texts = check_texts(overrides, "vl.train")
-    if data is not None:
-        texts.append(f"data={data}")
+    check_given(texts, data, labels, targets)
     with python_session():
         if resumes(texts):
             return resume(texts)
+        arrays = None
+        if isinstance(data, str):
+            texts.append(f"data={data}")
+        elif data is not None:
+            from vae_lightning.api.given_arrays import GivenArrays
+
+            arrays = GivenArrays(data, labels, targets)
+            texts = [*arrays.overrides(), *texts]
         composed = compose_run(texts, "vl.train")
         config = without_hydra(composed)
         prepare_strategy(config)
         with hydra_config(composed):
-            return train_new(config, requeues=False)
+            return train_new(config, requeues=False, arrays=arrays)
+
+
+def check_given(texts: Sequence[str], data: object, labels: object, targets: object) -> None:
+    """Check that data are given once, and labels with images.
+
+    Raises:
+        UserError: if not.
+    """
+    if data is not None:
+        for text in texts:
+            if text.startswith(("data=", "resume=")) and text != "resume=null":
+                key = text.partition("=")[0]
+                raise UserError(
+                    f"{text} cannot be combined with the argument data: leave one of them out."
+                    if key == "data"
+                    else f"{text} continues with the run's own data: leave the argument data out."
+                )
+    for name, value in {"labels": labels, "targets": targets}.items():
+        if value is not None and (data is None or isinstance(data, str)):
+            raise UserError(f"{name} belongs to images: give them as the argument data, an array or a tensor.")
 
 
 def prepare_strategy(config: DictConfig) -> None:
