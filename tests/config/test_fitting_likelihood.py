@@ -10,7 +10,7 @@ from vae_lightning.data.base import KINDS
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_auto_becomes_the_option_that_fits_the_data(kind: str) -> None:
-    made = OmegaConf.create({"likelihood": {"bias_from_data": True}, "choices": {"likelihood": "auto"}})
+    made = OmegaConf.create({"likelihood": {"_target_": None, "bias_from_data": True}, "choices": {"likelihood": "auto"}})
     resolve_likelihood(made, kind)
     option = FITTING[kind]
     expected = OmegaConf.load(conf_dir() / "likelihood" / f"{option}.yaml")

@@ -25,18 +25,19 @@ def resolve_likelihood(config: DictConfig, kind: str) -> None:
         kind: binary, grey, colour or real.
     """
     node = config.get("likelihood")
-    if not isinstance(node, DictConfig) or "_target_" in node:
+    if not isinstance(node, DictConfig) or node.get("_target_", "") is not None:
         return
-    config.likelihood = OmegaConf.merge(_node(FITTING[kind]), node)
+    settings = {name: value for name, value in node.items() if name != "_target_"}
+    config.likelihood = OmegaConf.merge(_node(FITTING[kind]), settings)
     if "choices" in config:
         config.choices.likelihood = FITTING[kind]
 
 
 def chosen_likelihood(choice: str, node: Mapping[str, Any]) -> str:
     """The option that `choice` stands for, now that its node is resolved."""
-    if choice != AUTO or "_target_" not in node:
+    if choice != AUTO:
         return choice
-    return next(option for option in FITTING.values() if _node(option)._target_ == node["_target_"])
+    return next((option for option in FITTING.values() if _node(option)._target_ == node["_target_"]), AUTO)
 
 
 def _node(option: str) -> DictConfig:
