@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.version import VersionBase
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
@@ -35,7 +36,7 @@ from vae_lightning.errors import is_out_of_memory
 @contextmanager
 def hydra_set_aside() -> Iterator[None]:
     """Clears Hydra's global state, so that it can be initialised in this block; restores it at the end."""
-    running = GlobalHydra.instance().hydra
+    running, version = GlobalHydra.instance().hydra, VersionBase.instance().version_base
     GlobalHydra.instance().clear()
     try:
         yield
@@ -43,6 +44,7 @@ def hydra_set_aside() -> Iterator[None]:
         GlobalHydra.instance().clear()  # another instance, if Hydra was initialised in between
         if running is not None:
             GlobalHydra.instance().initialize(running)
+        VersionBase.instance().version_base = version
 
 
 def config_loader() -> ConfigLoader:

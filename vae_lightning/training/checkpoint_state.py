@@ -91,6 +91,14 @@ class Resumed:
             self.random = None
 
 
+def has_trainer(module: VAEModule) -> bool:
+    """Whether a trainer trains this module; not where Lightning's `load_from_checkpoint` makes it."""
+    try:
+        return module.trainer is not None
+    except RuntimeError:
+        return False
+
+
 def random_states() -> dict[str, Any]:
     """The states of the generators of Python, NumPy, torch on the CPU, and torch on each CUDA device, if the process uses CUDA.
 
