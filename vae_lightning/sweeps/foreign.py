@@ -39,7 +39,14 @@ HYDRA_KEYS = (
 )  # fmt: skip
 LOGGER_KEYS = ("logger.tensorboard.projector_images", "logger.csv.flush_logs_every_n_steps")
 # shipped keys that name folders, dry runs that delete their sweep, and what takes or starts other things
-UNSAFE_KEYS = ("output_dir", "resume", PUBLISHED, "trainer.fast_dev_run", *(f"trainer.{name}" for name in IGNORED_TRAINER))
+UNSAFE_KEYS = (
+    "output_dir",
+    "resume",
+    "init_from",
+    PUBLISHED,
+    "trainer.fast_dev_run",
+    *(f"trainer.{name}" for name in IGNORED_TRAINER),
+)
 # keys that may be set to these values only
 ONLY: dict[str, tuple[Any, ...]] = {
     "data.download": (False,),

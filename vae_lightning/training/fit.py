@@ -75,7 +75,7 @@ def _fit(
     report: RunLog,
 ) -> float:
     began = time.perf_counter()
-    module, data = assemble(config, parts)
+    module, data = assemble(config, parts, resumed=start is not None)
     module.recorder.began = began
     start = start and reread_checkpoint(start)
     trainer = make_trainer(config, folder, start, job)  # refuses wrong settings before any file of a run is changed

@@ -76,8 +76,12 @@ def build_objective(config: DictConfig, vae: VAE) -> Objective:
     return objective
 
 
-def build_parts(config: DictConfig) -> RunParts:
+def build_parts(config: DictConfig, resumed: bool = False) -> RunParts:
     """Build everything that a run needs, apart from Lightning's objects.
+
+    Args:
+        config: the configuration of the run.
+        resumed: whether its weights come from its own checkpoint, and not from `init_from`.
 
     Raises:
         UserError: if a setting is wrong, or parts are incompatible.
@@ -88,6 +92,7 @@ def build_parts(config: DictConfig) -> RunParts:
 
     from vae_lightning.data.binarization import resolve_binarization
     from vae_lightning.noise import derive_seed
+    from vae_lightning.training.warm_start import freeze, start_from
 
     data = build_data(config)
     torch.manual_seed(derive_seed(config.seed, "weights"))
@@ -97,4 +102,9 @@ def build_parts(config: DictConfig) -> RunParts:
     except InvalidValue as error:
         raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
     vae.latent_prior.start(data.splits()["train"].images)
-    return RunParts(data, binarization, vae, build_objective(config, vae), recipe)
+    objective = build_objective(config, vae)
+    if config.get("init_from") is not None and not resumed:
+        note = start_from(vae, config.init_from)
+        data.notes = [*data.notes, *([] if note is None else [note])]
+    freeze(vae, config.get("freeze"))
+    return RunParts(data, binarization, vae, objective, recipe)
