@@ -57,7 +57,7 @@ def prefix_key(key: str) -> Iterator[None]:
 
 
 def format_value(value: object) -> str:
-    """A value as typed on the command line: null, true, [1,a], {a:1}. Control characters are escaped, long values cut."""
+    """Format a value as typed on the command line: null, true, [1,a], {a:1}. Escape control characters and cut long values."""
     if value is None or isinstance(value, bool):
         text = "null" if value is None else str(value).lower()
     elif isinstance(value, str):
@@ -67,13 +67,13 @@ def format_value(value: object) -> str:
         text = "{" + ",".join(f"{key}:{format_value(part)}" for key, part in value.items()) + "}"
     elif isinstance(value, Sequence):
         text = "[" + ",".join(map(format_value, value)) + "]"
-    else:  # Python writes no integer of more than 4300 digits
+    else:  # Python does not convert an integer of more than 4300 digits to text
         text = hex(value) if isinstance(value, int) and value.bit_length() > 10_000 else str(value)
     return text if len(text) <= 200 else text[:200] + "…"
 
 
 def printable(text: str) -> str:
-    """Text that is safe to print on a terminal: control characters escaped, such as \\x1b."""
+    """Make text safe to print on a terminal: control characters are escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
@@ -87,8 +87,8 @@ def _reads_otherwise(text: str) -> bool:
 
 
 OUT_OF_MEMORY_MESSAGE = (
-    "There is not enough memory: lower data.batch_size, and for validation and test data.eval_batch_size "
-    "(of evaluate.py: batch_size and nll.chunk)."
+    "There is not enough memory: lower data.batch_size, and data.eval_batch_size for validation and test "
+    "(in evaluate.py: batch_size and nll.chunk)."
 )
 
 
@@ -105,7 +105,7 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
-LARGEST_INT = 2**31 - 1  # of sizes and counts: libraries fail in many ways beyond 64 bits, and nothing real is this large
+LARGEST_INT = 2**31 - 1  # for sizes and counts: libraries fail in many ways beyond 64 bits, and nothing real is this large
 LARGEST_SEED = 2**128 - 1
 
 
@@ -143,7 +143,7 @@ def check_ints(name: str, values: Any, minimum: int = 1) -> tuple[int, ...]:
     return tuple(values)
 
 
-MOST_LAYERS = 1000  # of a network: blocks, steps, and the widths in a list
+MOST_LAYERS = 1000  # the most blocks, steps or listed widths of a network
 
 
 def is_finite(value: float) -> bool:

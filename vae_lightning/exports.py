@@ -7,7 +7,7 @@ from importlib import import_module
 
 
 def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], object]:
-    """A module-level `__getattr__` (PEP 562) for `package`.
+    """Return a module-level `__getattr__` (PEP 562) for `package`.
 
     Args:
         package: the package's `__name__`.
