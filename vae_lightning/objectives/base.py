@@ -30,8 +30,8 @@ class ObjectiveTerm(nn.Module):
         require(self, self.posterior_needs, vae.posterior)
 
     def set_train_size(self, train_size: int) -> None:
-        """Called once before training with the number of training images."""
+        """Take the number of training images, once before training."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Own parameters that need their own optimizer settings, in torch's form: [{params, lr}]."""
+        """Return own parameters that need their own optimizer settings, in torch's form: [{params, lr}]."""
         return []

@@ -37,7 +37,7 @@ class Bound(ObjectiveTerm):
         return False
 
     def report(self, loss: Tensor) -> dict[str, Tensor]:
-        """What is logged besides the ELBO's terms: `bound`, the k-sample bound that is trained."""
+        """Return what is logged besides the ELBO's terms: `bound`, the k-sample bound that is trained."""
         return {"bound": -loss}
 
 
@@ -55,7 +55,7 @@ class ELBO(Bound):
         return terms.mean_reconstruction + kl(terms, beta)
 
     def report(self, loss: Tensor) -> dict[str, Tensor]:
-        """Nothing: the ELBO's terms are always logged."""
+        """Report nothing: the ELBO's terms are always logged."""
         return {}
 
 
@@ -70,11 +70,11 @@ class ImportanceWeighted(Bound):
     two_bounds: ClassVar[bool] = False
 
     def value(self, log_w: Tensor) -> Tensor:
-        """The bound, (samples, batch) → (batch,); the decoder's if there are two."""
+        """Return the bound, (samples, batch) → (batch,); the decoder's if there are two."""
         raise NotImplementedError
 
     def weights(self, log_w: Tensor, power: int = 1) -> Tensor:
-        """The weight of each draw in the encoder's gradient, (samples, batch).
+        """Return the weight of each draw in the encoder's gradient, (samples, batch).
 
         Args:
             log_w: log w, (samples, batch).
@@ -84,11 +84,11 @@ class ImportanceWeighted(Bound):
         raise NotImplementedError
 
     def decoder_weights(self, log_w: Tensor) -> Tensor:
-        """The derivative of the decoder's bound by each log w_i, (samples, batch)."""
+        """Return the derivative of the decoder's bound by each log w_i, (samples, batch)."""
         return self.weights(log_w)
 
     def splits_gradient(self, gradient: GradientEstimator) -> bool:
-        """True if the encoder has its own bound, or the gradient estimator its own weights."""
+        """Whether the encoder has its own bound, or the gradient estimator its own weights."""
         return self.two_bounds or gradient.power != 1
 
     def forward(self, terms: ELBOTerms, kl: KLTerm, beta: float | Tensor, gradient: GradientEstimator) -> Tensor:
@@ -158,7 +158,7 @@ class MIWAE(ImportanceWeighted):
         return iwae_bound(self.grouped(log_w)).mean(0)
 
     def grouped(self, log_w: Tensor) -> Tensor:
-        """(samples, batch) → (K, M, batch)."""
+        """Split the draws into groups, (samples, batch) → (K, M, batch)."""
         return log_w.unflatten(0, (-1, self.groups))
 
 

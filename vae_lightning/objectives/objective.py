@@ -80,13 +80,13 @@ class Objective(nn.Module):
         return self.bound, self.gradient, self.kl, self.penalty
 
     def parts_in_words(self) -> str:
-        """The parts as on the command line: `bound=iwae gradient=dreg kl=plain penalty=none`."""
+        """Return the parts as on the command line: `bound=iwae gradient=dreg kl=plain penalty=none`."""
         return " ".join(part.option.removeprefix("objective/") for part in self.parts())
 
     def forward(
         self, vae: VAE, x: Tensor, beta: float | Tensor = 1.0, noise: Noise | None = None, c: Tensor | None = None
     ) -> Losses:
-        """The loss of a batch and the values to log.
+        """Return the loss of a batch and the values to log.
 
         Args:
             vae: the model.

@@ -40,7 +40,7 @@ class Weights:
 
 
 def layers(module: nn.Module, weights: Weights) -> list[Layer]:
-    """A decoder as a list of layers that the page can run; raises UserError for any other."""
+    """Return a decoder as a list of layers that the page can run; raise UserError for any other."""
     for kind, described in DESCRIBED.items():
         if type(module) is kind:
             return described(module, weights)
@@ -93,7 +93,7 @@ MEANS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "ident
 
 @torch.no_grad()
 def mean_of_parameters(vae: VAE, z: Tensor, c: Tensor | None) -> str:
-    """How E[x|z] follows from the decoder's first channels: `sigmoid` or `identity`; raises UserError if neither."""
+    """Return how E[x|z] follows from the decoder's first channels: `sigmoid` or `identity`; raise UserError if neither."""
     channels = vae.shape[0]
     parameters = vae.decoder(vae.condition.decoder_input(z[:, : vae.decoder_dim], c))[:, :channels]
     mean = vae.decode(z, c).mean
@@ -119,14 +119,14 @@ def choose_precision(vae: VAE, z: Tensor, c: Tensor | None) -> str:
 
 @torch.no_grad()
 def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence[float] | None, starts: int = 60) -> str:
-    """The page for a VAE on the CPU.
+    """Return the page for a VAE on the CPU.
 
     Args:
         vae: the model.
         name: its name, for the title.
         axes: a description of the run.
         x: images whose codes are shown, (N, C, H, W) in [0, 1].
-        labels: of these images, (N,).
+        labels: labels of these images, (N,).
         kl: nats of each latent dimension, or None.
         starts: how many of the images can be chosen as a starting point.
 
@@ -162,13 +162,13 @@ def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence
 
 
 def _given(vae: VAE) -> list[list[float]]:
-    """What the decoder sees besides z for each class."""
+    """Return what the decoder sees besides z for each class."""
     classes = torch.arange(vae.condition.classes)
     return _rounded(vae.condition.decoder_input(torch.zeros(len(classes), vae.decoder_dim), classes)[:, vae.decoder_dim :], 6)
 
 
 def _draws(vae: VAE, n: int = 200) -> list[list[float]]:
-    """Draws z ~ p(z), for the page's button."""
+    """Draw z ~ p(z), for the page's button."""
     from vae_lightning.noise import StreamNoise, derive_seed
 
     c = vae.condition.labels_for(None, n, torch.device("cpu"))

@@ -31,7 +31,7 @@ class PictureContext:
         split: the name of that split: "train", "val" or "test".
         load_kl: returns the KL of each latent dimension, in nats per image, or None if it does not split by dimension.
         active_units: number of active latent dimensions; None if undefined.
-        seed: of the samples.
+        seed: seed of the samples.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class PictureContext:
         return pixels(chosen.images), chosen.labels
 
     def first(self, count: int, start: int = 0) -> tuple[Tensor, Tensor]:
-        """`batch` of `count` images starting at index `start`; raises UserError if the split has too few."""
+        """Return `batch` for `count` images from index `start` on; raise UserError if the split has too few."""
         if start + count > len(self.images):
             images = f"{count} image{'s' if count > 1 else ''}"
             raise UserError(f"asked for {images} starting at index {start}, but {self.split} has only {len(self.images)}.")

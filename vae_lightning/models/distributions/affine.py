@@ -45,7 +45,7 @@ class AffineDistribution:
 
 @singledispatch
 def shift_and_scale(p: Any, shift: Tensor, scale: Tensor) -> LatentDistribution:
-    """The distribution of m + s·z₀, z₀ ~ p.
+    """Return the distribution of m + s·z₀, z₀ ~ p.
 
     If p's kind is closed under this map, the result is of the same kind, so that formulas for its KL still apply; register such
     kinds with `shift_and_scale.register`.

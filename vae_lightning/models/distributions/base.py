@@ -32,13 +32,13 @@ class LatentDistribution(Protocol):
         """E[z], (*batch_shape, latent_dim): the code that pictures and probes use; a typical z if E[z] has no formula."""
 
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
-        """Draws z, (*sample_shape, *batch_shape, latent_dim), with gradients to the parameters if there are any."""
+        """Draw z, (*sample_shape, *batch_shape, latent_dim), with gradients to the parameters if there are any."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """The log density of z in nats, (*sample_shape, *batch_shape)."""
+        """Return the log density of z in nats, (*sample_shape, *batch_shape)."""
 
     def detached(self) -> Self:
-        """The same distribution with constant parameters: gradients of its `log_prob` go to z alone."""
+        """Return the same distribution with constant parameters: gradients of its `log_prob` go to z alone."""
 
 
 class CachedIndependent(Independent):
@@ -56,12 +56,12 @@ class CachedIndependent(Independent):
         return self.make_base()
 
     def make_base(self) -> Distribution:
-        """The distribution of single numbers, with batch_shape `shape`."""
+        """Return the distribution of single numbers, with batch_shape `shape`."""
         raise NotImplementedError
 
 
 def exact_kl(q: LatentDistribution, p: LatentDistribution) -> Tensor | None:
-    """KL(q ‖ p) by its formula, in nats, (*batch_shape,); None where torch knows no formula for this pair."""
+    """KL(q ‖ p) by its formula, in nats, (*batch_shape,); None if torch knows no formula for this pair."""
     try:
         return kl_divergence(q, p)  # type: ignore[arg-type]
     except NotImplementedError:
@@ -85,7 +85,7 @@ def kl_per_dimension(q: object, p: object) -> Tensor | None:
 
 
 def log_prob_per_dimension(q: object, z: Tensor) -> Tensor:
-    """The log density of each latent dimension in nats, (..., batch, latent_dim), of a q that factorises."""
+    """Return the log density of each latent dimension in nats, (..., batch, latent_dim), of a q that factorises."""
     assert isinstance(q, Independent)
     return q.base_dist.log_prob(z)
 

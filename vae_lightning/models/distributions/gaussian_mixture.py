@@ -41,7 +41,7 @@ class Mixture(LatentBase):
         return (self.log_weights.exp().unsqueeze(-1) * self.components.mean).sum(0)
 
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
-        """Draws z, (*sample_shape, latent_dim): choose a component by inverting the cumulative weights, then draw from it.
+        """Draw z, (*sample_shape, latent_dim): choose a component by inverting the cumulative weights, then draw from it.
 
         Gradients go to the components, not to the weights.
         """
@@ -52,7 +52,7 @@ class Mixture(LatentBase):
         return self.select(index).rsample((), _ComponentNoise(noise, tuple(sample_shape))).view(*sample_shape, *self.event_shape)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """The log density log Σ_k exp(log w_k + log p_k(z)), (*z.shape[:-1])."""
+        """Return the log density log Σ_k exp(log w_k + log p_k(z)), (*z.shape[:-1])."""
         return torch.logsumexp(self.log_weights + log_prob_per_component(self.components, z), -1)
 
     def detached(self) -> Mixture:

@@ -32,12 +32,12 @@ class JointLatents(LatentBase):
         return self._last[0]
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """The sum of the parts' log densities (or masses), in nats."""
+        """Return the sum of the parts' log densities (or masses), in nats."""
         pieces = zip(self.parts.values(), self.pieces(z), strict=True)
         return torch.stack([part.log_prob(piece) for part, piece in pieces]).sum(0)
 
     def pieces(self, z: Tensor) -> list[Tensor]:
-        """Each part's numbers of z.
+        """Split z into the numbers of each part.
 
         For the last draw these are the very tensors that were drawn, at which a flow knows its density without an inverse.
         """

@@ -14,11 +14,11 @@ from vae_lightning.models.distributions.base import LatentBase
 from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.noise import Noise
 
-LARGEST_FLOW = 4096  # numbers and units of a masked network: its masks take minutes to make beyond
+LARGEST_FLOW = 4096  # the most inputs or units of a masked network: above this, its masks take minutes to make
 
 
 def check_flow_sizes(latent_dim: int, hidden: Sequence[int]) -> tuple[int, ...]:
-    """The widths of a flow's masked networks.
+    """Return the widths of a flow's masked networks.
 
     Raises:
         InvalidValue: `latent_dim` or one of the widths is above 4096.

@@ -29,7 +29,7 @@ class OneHots(LatentBase):
         return self.log_probs.exp().flatten(-2)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """The log probability Σ z·log π of the classes; for a relaxed z, the same function between the corners."""
+        """Return the log probability Σ z·log π of the classes; for a relaxed z, the same function between the corners."""
         return (z * self.log_probs.flatten(-2)).sum(-1)
 
     def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
@@ -56,7 +56,7 @@ class RelaxedOneHots(OneHots):
     the paper, not of the relaxed ones.
 
     Args:
-        log_probs: as in `OneHots`.
+        log_probs: log π, (*batch_shape, V, K), normalised over the last dimension.
         temperature: τ.
         hard: use the one-hot vector in the forward pass and the softmax's gradient in the backward pass (straight-through).
     """
@@ -83,5 +83,5 @@ def _kl_categoricals(q: OneHots, p: OneHots) -> Tensor:
 
 
 def space(variables: int, classes: int) -> str:
-    """The name of the space of these codes, which posterior and prior must share."""
+    """Return the name of the space of these codes, which posterior and prior must share."""
     return f"{variables} categorical of {classes} classes"

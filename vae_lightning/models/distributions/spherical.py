@@ -19,12 +19,12 @@ from vae_lightning.models.distributions.base import LatentBase
 from vae_lightning.models.distributions.cached import cached
 from vae_lightning.noise import GlobalNoise, Noise
 
-NODES = 96  # of the quadrature
+NODES = 96  # quadrature nodes
 ROUNDS = 24  # proposals of the rejection sampler
 
 
 def log_area(m: int) -> float:
-    """The log of the sphere's area, log |S^(m−1)| = log(2 π^(m/2) / Γ(m/2))."""
+    """Return the log of the sphere's area, log |S^(m−1)| = log(2 π^(m/2) / Γ(m/2))."""
     return math.log(2) + m / 2 * math.log(math.pi) - math.lgamma(m / 2)
 
 
@@ -87,7 +87,7 @@ class VonMisesFisher(LatentBase):
         return self._normaliser[1].to(self.loc.dtype)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """The log density log C_m(κ) + κ μᵀz, in nats."""
+        """Return the log density log C_m(κ) + κ μᵀz, in nats."""
         cosine = (z * self.loc).sum(-1)
         # κ·(μᵀz − 1) rather than κ·μᵀz, to avoid cancellation
         return self.concentration * (cosine - 1) - self._normaliser[0].to(z.dtype)
@@ -112,7 +112,7 @@ def _kl_von_mises_fisher_uniform(q: VonMisesFisher, p: HypersphericalUniform) ->
 
 
 def orthogonal_to_mean(direction: Tensor, loc: Tensor) -> Tensor:
-    """The unit vector along the component of `direction` orthogonal to μ.
+    """Return the unit vector along the component of `direction` orthogonal to μ.
 
     Projected twice: if `direction` is almost parallel to μ, rounding leaves a remainder after the first time.
     """
@@ -134,7 +134,7 @@ def quadrature_nodes(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normaliser(concentration: Tensor, m: int) -> tuple[Tensor, Tensor]:
-    """The integral log ∫ exp(κ(μᵀz − 1)) dz over the sphere, so that log C_m(κ) = −(that) − κ, and A_m(κ); both float64."""
+    """Return log ∫ exp(κ(μᵀz − 1)) dz over the sphere, so that log C_m(κ) = −(that) − κ, and A_m(κ); both float64."""
     kappa = concentration.double()
     with torch.no_grad():  # the bulk of the integrand: its mode, where κ sin²θ = (m − 2) cos θ, ± 12 times its width
         ratio = (m - 2) / (2 * kappa)

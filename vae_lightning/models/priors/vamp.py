@@ -27,8 +27,8 @@ class VampPrior(Prior):
 
     Args:
         numbers: how many numbers the posterior's code has.
-        shape: of the images, (channels, height, width).
-        mean: of all training pixels, in [0, 1].
+        shape: shape of the images, (channels, height, width).
+        mean: mean of all training pixels, in [0, 1].
         pseudo_inputs: K.
         starts_from: "noise", pixels spread about the data's mean as in the authors' code, or "data", random training images.
     """

@@ -67,7 +67,7 @@ class FactorVAEPenalty(Penalty):
 
 
 def discriminator(latent_dim: int, hidden: Sequence[int]) -> nn.Sequential:
-    """A network from z, (batch, latent_dim), to the logit of D(z), (batch,)."""
+    """Return a network from z, (batch, latent_dim), to the logit of D(z), (batch,)."""
     widths = [latent_dim, *hidden]
     layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
     return nn.Sequential(*layers, nn.Linear(widths[-1], 1), nn.Flatten(0))
