@@ -35,7 +35,7 @@ def with_messages(action: Callable[[], Result]) -> Result:
 
 
 def message_and_status(error: Exception) -> tuple[str | None, int]:
-    """The sentence and exit status for an error that the user can fix; (None, 1) for any other error."""
+    """Return the sentence and exit status for an error that the user can fix; (None, 1) for any other error."""
     if isinstance(error, UserError):
         return str(error), error.status
     if isinstance(error, MissingMandatoryValue):
@@ -56,7 +56,7 @@ def _is_missing(error: OmegaConfBaseException) -> bool:
 
 
 def one_sentence(error: BaseException) -> str:
-    """The message of the deepest cause, which is the most specific, on one line."""
+    """Return the message of the deepest cause, which is the most specific, on one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -68,7 +68,7 @@ def one_sentence(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of a library's error on one line, with its type if the message is a single word."""
+    """Return the message of a library's error on one line, with its type if the message is a single word."""
     lines = [line.strip() for line in str(error).splitlines()]
     text = " ".join(" ".join(line for line in lines if not line.startswith(_LOCATION_LINES)).split()).rstrip(".!")
     return f"{text}." if " " in text else f"{type(error).__name__} {text}".rstrip() + "."

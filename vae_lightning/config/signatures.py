@@ -1,6 +1,6 @@
 """Check the arguments of a constructor before it is called: names and types by its signature, ranges by `RANGES`.
 
-Our own classes check their arguments themselves. Those of torch and Lightning often notice a wrong one late, or not at all.
+Our own classes check their own arguments. Those of torch and Lightning often notice a wrong argument late, or not at all.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def check_arguments(
         given: the names of those that the program adds.
 
     Raises:
-        UserError: for an unknown or a missing argument; the message names the key.
-        InvalidValue: for an argument of a wrong type or out of its range.
+        UserError: an argument is unknown or missing; the message names the key.
+        InvalidValue: an argument has a wrong type or is out of its range.
     """
     try:
         parameters = inspect.signature(target).parameters
@@ -98,7 +98,7 @@ def fits_64_bits(value: object) -> bool:
 
 
 def _hints(target: Callable[..., object]) -> dict[str, Any]:
-    """The types of the arguments; none if the annotations cannot be evaluated."""
+    """Return the types of the arguments; none if the annotations cannot be evaluated."""
     try:
         return typing.get_type_hints(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
     except Exception:  # an annotation may hold any code
@@ -137,16 +137,16 @@ _WORDS: dict[Any, str] = {int: "an integer", float: "a finite number", str: "tex
 
 
 def describe_type(hint: Any) -> str:
-    """A description of a type: `an integer, a finite number or null`."""
+    """Return a description of a type: `an integer, a finite number or null`."""
     words = list(dict.fromkeys(_alternatives(hint))) or [getattr(hint, "__name__", str(hint))]
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def _alternatives(hint: Any) -> list[str]:
-    """The words for the types that can be typed on a command line, null last; none for other classes."""
+    """Return the words for the types that can be typed on a command line, null last; none for other classes."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        # typing caches a union in the order in which it was first written anywhere
+        # typing caches a union, in the order in which any code wrote it first
         order = [int, float, bool, str]
         ordered = sorted(inner, key=lambda part: (part is type(None), order.index(part) if part in order else len(order)))
         return [word for part in ordered for word in _alternatives(part)]
@@ -168,7 +168,7 @@ Check = Callable[[str, Any], object]
 
 
 def at_least(minimum: int, maximum: int | None = None) -> Check:
-    """A check that an integer is in [minimum, maximum]. Other types are left to the signature."""
+    """Return a check that an integer is in [minimum, maximum]. Other types are left to the signature."""
 
     def check(name: str, value: Any) -> None:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -220,7 +220,7 @@ def _duration(name: str, value: Any) -> None:
         )
     if not good:
         raise InvalidValue(
-            name, value, "text such as '00:00:10:00' (days:hours:minutes:seconds), a mapping as {hours:2}, or null"
+            name, value, "text such as '00:00:10:00' (days:hours:minutes:seconds), a mapping such as {hours:2}, or null"
         )
 
 
