@@ -188,7 +188,7 @@ def test_what_cannot_be_measured_is_left_out_with_a_sentence(runner: Runner) -> 
     folder = runner.trained(*SHORT, "logger=none")
     outcome = runner("evaluate", f"run={folder}", "split=train", "measures=[probes,samples,disentanglement]")
     assert outcome.status == 0, outcome.err
-    for sentence in ("No probes: they are fitted to", "No samples: they are compared", "No disentanglement: the factors"):
+    for sentence in ("Probes were not measured: they are", "Samples were not measured: they", "not measured: the factors"):
         assert sentence in outcome.out
     assert "linear_probe_accuracy" not in results(folder)["train"]
     assert runner("evaluate", f"run={folder}", "measures=reconstructions").status == 0

@@ -172,7 +172,10 @@ def test_factors_that_do_not_vary_are_left_out(factors: np.ndarray) -> None:
     assert all(found.values[f"{name}_standard_error"] < 0.1 for name in NAMES)
     v[:, 1:] = 0
     found = evaluate_disentanglement(z, v, QUANTITIES)
-    assert (found.values, found.notes[0]) == ({}, "No disentanglement: fewer than two factors vary in these images.")
+    assert (found.values, found.notes[0]) == (
+        {},
+        "Disentanglement was not measured: fewer than two factors vary in these images.",
+    )
     z[0, 0] = torch.nan
     assert evaluate_disentanglement(z, torch.from_numpy(factors[:300]), QUANTITIES).values == {}
 

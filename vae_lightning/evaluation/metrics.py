@@ -15,7 +15,7 @@ from vae_lightning.evaluation.measures.base import ERROR_SUFFIX, Direction, Metr
 
 PARTS = "kl_"  # an objective reports the KL of each part of a joint code, or layer of a hierarchy, as `kl_<part>`
 
-# measured on the validation split after each epoch, in the table that training ends with, and possible values of a `monitor`
+# measured on the validation split after each epoch; the table at the end of training shows them, and a `monitor` can be any
 VALIDATION = (
     Metric("elbo", "E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), at β = 1", "nats", "max", sweep_table=True, hparams=True),
     Metric("reconstruction", "−E_q[log p(x|z)]", "nats", "min", sweep_table=True, hparams=True),
@@ -64,26 +64,26 @@ HPARAMS_METRICS = tuple(name for name, metric in METRICS.items() if metric.hpara
 
 
 def find_metric(name: str) -> Metric | None:
-    """The metric of this name; None for one that is not in the table. `kl_<part>` is described as `kl` is."""
+    """Return the metric of this name; None for one that is not in the table. `kl_<part>` is described as `kl` is."""
     if name in METRICS:
         return METRICS[name]
     return Metric(name, f"KL of {name.removeprefix(PARTS)}", "nats", "min") if name.startswith(PARTS) else None
 
 
 def unit_of(name: str) -> str:
-    """`nats` (per image) or `bits` (per pixel and channel); empty where there is no unit, or the metric is not known."""
+    """Return `nats` (per image) or `bits` (per pixel and channel); empty if there is no unit, or the metric is unknown."""
     metric = find_metric(name)
     return metric.unit if metric else ""
 
 
 def better_direction(name: str) -> Direction | None:
-    """`max` where higher is better, `min` where lower is; None where neither is, or the metric is not known."""
+    """Return `max` if higher is better, `min` if lower is; None if neither is, or the metric is unknown."""
     metric = find_metric(name)
     return metric.better if metric else None
 
 
 def drop_outdated(earlier: Mapping[str, Any], new: Collection[str]) -> dict[str, Any]:
-    """The earlier values that still hold beside new values of the metrics `new`.
+    """Return the earlier values that remain valid once the metrics `new` have new values.
 
     A measure that is repeated replaces all of its values, and with them those of other measures that depend on it: the
     difference `ais_minus_nll` goes when `nll` is measured again.

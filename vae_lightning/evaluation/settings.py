@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def build_settings(settings: type[SettingsT], key: str, values: Mapping[Any, Any]) -> SettingsT:
-    """Builds the dataclass `settings` from the values below the configuration key `key`.
+    """Build the dataclass `settings` from the values below the configuration key `key`.
 
     Raises:
         UserError: a value that the dataclass has no field for.
@@ -35,7 +35,7 @@ def build_settings(settings: type[SettingsT], key: str, values: Mapping[Any, Any
 
 
 def check_int_or_null(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> None:
-    """Checks for null, or an integer in [`minimum`, `maximum`].
+    """Check that a value is null, or an integer in [`minimum`, `maximum`].
 
     Raises:
         InvalidValue: any other value.
