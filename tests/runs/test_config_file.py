@@ -183,7 +183,7 @@ def test_yaml_that_builds_objects_or_is_damaged_is_not_read(
         (b"- 1\n", "is not the configuration of a run"),
         (b"text", "is not the configuration of a run"),
         (b"\xff\xfe\xff", "is damaged and cannot be read"),
-        (b"schema_version: 3\n", "schema_version=3, and this version of vae-lightning reads 2"),
+        (b"schema_version: 3\n", "schema_version=3, but this version of vae-lightning reads 2"),
         (b"schema_version: 1\n", "is not the complete configuration of a run: data_spec.shape is missing"),
         (b"schema_version: 1\nmany: [" + 50 * b"[1], " + b"]\n", "is not the complete configuration of a run"),
     ],

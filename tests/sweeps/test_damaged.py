@@ -236,6 +236,6 @@ def test_a_job_outside_of_its_sweep_is_not_deleted(sweep: Sweep, tmp_path: Path)
     job = sweep.jobs[0]
     (sweep.folder / job.folder).rename(tmp_path / "moved")
     (sweep.folder / job.folder).symlink_to(tmp_path / "outside")
-    with pytest.raises(RunError, match="is a link, and is not deleted"):
+    with pytest.raises(RunError, match="is a link, so it is not deleted"):
         sweep.reset(job)
     assert (tmp_path / "outside").is_dir()

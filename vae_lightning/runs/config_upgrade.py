@@ -41,7 +41,7 @@ _MOVED: dict[tuple[str, str], dict[str, str]] = {
 
 
 def upgrade_config(content: dict[str, Any]) -> dict[str, Any]:
-    """A run's configuration with today's names; one that is not of schema version 1 is returned unchanged.
+    """Return a run's configuration with today's names; one with another schema version than 1 is returned unchanged.
 
     Class names (`_target_`) are translated, and `facts` becomes `data_spec`. Only names changed, so an old run evaluates to the
     same values and resumes bit for bit.

@@ -1,4 +1,4 @@
-"""What a command prints: first the composition, and last a table of results and the paths of what it wrote."""
+"""What a command prints: first the composition, and last a table of results and the paths of the files it wrote."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class RunLog:
             logging.getLogger(name).addHandler(self._handler)
 
     def say(self, renderable: RenderableType) -> None:
-        """Prints a text or a table."""
+        """Print a text or a table."""
         self.console.print(renderable, soft_wrap=isinstance(renderable, str))
         if self._file is not None:
             Console(file=self._file, width=120, highlight=False).print(renderable, soft_wrap=isinstance(renderable, str))
 
     def close(self) -> None:
-        """Closes `run.log`."""
+        """Close `run.log`."""
         if self._handler is not None:
             for name in ("py.warnings", "lightning.pytorch", "lightning.fabric"):
                 logging.getLogger(name).removeHandler(self._handler)
@@ -60,7 +60,7 @@ class RunLog:
 
 
 def describe_composition(config: DictConfig, vae: VAE, details: dict[str, str]) -> str:
-    """Describes a composition: a line for each config group with its option and arguments, then shapes, sizes and `details`.
+    """Describe a composition: a line for each config group with its option and arguments, then shapes, sizes and `details`.
 
     Args:
         config: the run's configuration.
@@ -85,7 +85,7 @@ def aligned(title: str, lines: Sequence[tuple[str, str, str]]) -> str:
 
 
 def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence[str]) -> Table:
-    """A table with one column per split and one row per metric, with its standard error, if there is one, and its unit.
+    """Return a table with one column per split and one row per metric, with its standard error, if there is one, and its unit.
 
     Args:
         title: above the table.
@@ -105,12 +105,12 @@ def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence
 
 
 def describe_paths(entries: Iterable[tuple[str, Path]]) -> str:
-    """Lists paths with their labels."""
+    """List paths with their labels."""
     return aligned("", [(label, relative_path(path), "") for label, path in entries])
 
 
 def relative_path(path: Path) -> str:
-    """The path relative to the current folder, if it is below it."""
+    """Return the path relative to the current folder, if it is below it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
@@ -118,7 +118,7 @@ def relative_path(path: Path) -> str:
 
 
 def format_metric(value: float | None, error: float | None = None) -> str:
-    """Formats a value as `-107.42`, or with its error as `0.948 ± 0.010`, to two digits of the error."""
+    """Format a value as `-107.42`, or with its error as `0.948 ± 0.010`, to two digits of the error."""
     if value is None:
         return ""
     if error is not None:
@@ -129,7 +129,7 @@ def format_metric(value: float | None, error: float | None = None) -> str:
 
 
 def _group(config: DictConfig, group: str) -> str:
-    """The arguments of a config group; for its own groups, such as objective/bound, the option and its arguments."""
+    """Return the arguments of a config group; for a subgroup such as objective/bound, its option and arguments."""
     parts = {str(key): config.choices.get(f"{group}/{key}") for key in config[group] if f"{group}/{key}" in config.choices}
     own = {key: value for key, value in config[group].items() if key not in parts}
     words = [_arguments(OmegaConf.create(own))]
@@ -140,14 +140,14 @@ def _group(config: DictConfig, group: str) -> str:
 
 
 def _trainer(node: DictConfig) -> str:
-    """Of the Trainer's many arguments: how long it trains, how often it logs, and what differs from trainer=auto."""
+    """Describe the Trainer: how long it trains, how often it logs, and what differs from trainer=auto."""
     auto: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "trainer" / "auto.yaml"))
     values: Any = OmegaConf.to_container(node, resolve=True)
     return _words({k: v for k, v in values.items() if k in _ALWAYS or k not in auto or v != auto[k]})
 
 
 def _arguments(node: DictConfig) -> str:
-    """The node's arguments, except those that are null or false."""
+    """Return the node's arguments, except those that are null or false."""
     values = OmegaConf.to_container(node, resolve=True)
     assert isinstance(values, dict)
     return _words({k: v for k, v in values.items() if not (v is None or v is False)})
@@ -158,7 +158,7 @@ def _words(values: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    """A value as it is typed on the command line; an object as `Linear(value=25.0 start=0.0 …)`."""
+    """Format a value as typed on the command line, and an object as `Linear(value=25.0 start=0.0 …)`."""
     if isinstance(value, dict) and "_target_" in value:
         return f"{str(value['_target_']).rpartition('.')[2]}({_arguments(OmegaConf.create(value))})"
     return format_value(value)

@@ -31,7 +31,7 @@ CHECKPOINTS = ("best", "last")
 
 
 def create_folder(parent: Path, prefix: str) -> Path:
-    """Creates a new folder `parent/<prefix>_<id>`, atomically, so that no two runs get the same one.
+    """Create a new folder `parent/<prefix>_<id>`, atomically, so that no two runs get the same one.
 
     Raises:
         RunError: it cannot be created.
@@ -51,7 +51,7 @@ def create_folder(parent: Path, prefix: str) -> Path:
 
 
 def empty_folder(folder: Path) -> None:
-    """Deletes what is in the folder, but not the folder itself."""
+    """Delete what is in the folder, but not the folder itself."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -60,13 +60,13 @@ def empty_folder(folder: Path) -> None:
 
 
 def remove_if_never_trained(folder: Path) -> None:
-    """Removes the folder of a run that wrote neither metrics nor checkpoints, and its parent if that is then empty."""
+    """Remove the folder of a run that wrote neither metrics nor checkpoints, and its parent if that is then empty."""
     if not any(os.path.exists(folder / name) for name in ("metrics.csv", "checkpoints")):
-        remove_folder(folder)  # which does nothing if the folder has become inaccessible
+        remove_folder(folder)  # does nothing if the folder has become inaccessible
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes the folder, and its parent if that is then empty."""
+    """Remove the folder, and its parent if that is then empty."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.parent.rmdir()
@@ -75,7 +75,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def timestamp() -> str:
-    """The local time, as in the names of run folders."""
+    """Return the local time, as in the names of run folders."""
     return time.strftime("%Y-%m-%d_%H-%M-%S")
 
 
@@ -90,11 +90,11 @@ class Run:
 
     @property
     def data_spec(self) -> DataSpec:
-        """What the data are like that the run was trained on."""
+        """What the model needs to know about the data that the run was trained on."""
         return DataSpec.from_dict(OmegaConf.to_container(self.config.data_spec))  # type: ignore[arg-type]
 
     def results(self) -> dict[str, Any]:
-        """The content of `results.json`; empty if there is none. RunError if it is damaged."""
+        """Return the content of `results.json`; empty if there is none. Raise RunError if it is damaged."""
         path = self.inside("results.json")
         try:
             results = read_json_with_nan(path)
@@ -102,14 +102,14 @@ class Run:
         except FileNotFoundError:
             return {}
         except RunError as error:
-            raise RunError(f"{error} Move it away, and a new one will be written.") from error
+            raise RunError(f"{error} Move it away; a new one will be written.") from error
         for name, value in results.items():
             if name.startswith(("train_", "val_", "test_")) and not isinstance(value, dict):
                 raise RunError(f"{path} is damaged and cannot be read: {name} is not a mapping; move it away.")
         return results
 
     def inside(self, name: str) -> Path:
-        """The path `name` in the run folder, for writing. UserError if it is a link to outside the run folder."""
+        """Return the path `name` in the run folder, for writing. Raise UserError if it is a link to outside the run folder."""
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise UserError(f"{path} is a link to outside the run folder, {path.resolve()}: remove the link to write there.")
@@ -117,7 +117,7 @@ class Run:
 
 
 def find_run(path: str | Path, checkpoint: str = "best", trust_run_code: bool = False) -> Run:
-    """Finds the run at `path`.
+    """Find the run at `path`.
 
     Args:
         path: the run folder, anything in it, or a checkpoint file.
@@ -142,7 +142,7 @@ def find_run(path: str | Path, checkpoint: str = "best", trust_run_code: bool = 
 
 
 def folder_of(path: str | Path, key: str = "run") -> Path:
-    """The run folder at `path` or around it. UserError, which names the argument `key`, if there is none."""
+    """Return the run folder at `path` or above it. Raise UserError, naming the argument `key`, if there is none."""
     if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
         raise InvalidValue(key, path, "the path of a run folder or of a checkpoint in it")
     given = Path(path).expanduser()
@@ -156,18 +156,18 @@ def folder_of(path: str | Path, key: str = "run") -> Path:
     folder = next((f for f in (start, *start.parents) if f.is_dir() and (f / "config.yaml").is_file()), None)
     if folder is None:
         if (start / "config.yaml").exists():
-            raise UserError(f"{start / 'config.yaml'} is not a file, but the configuration of a run is one.")
+            raise UserError(f"{start / 'config.yaml'} is not a file, as the configuration of a run must be.")
         raise UserError(f"{key}={path} is not a run folder: it has no config.yaml.{_runs_below(start)}")
     return folder
 
 
 def load(path: str | Path, checkpoint: str = "best", trust_run_code: bool = False) -> VAE:
-    """Loads the trained VAE of a run, on the CPU, in evaluation mode and without gradients.
+    """Load the trained VAE of a run, on the CPU, in evaluation mode and without gradients.
 
     Args:
         path: the run folder, or a checkpoint in it.
         checkpoint: `best` or `last`.
-        trust_run_code: whether the run's configuration may name code from outside this package.
+        trust_run_code: whether the run's configuration may name code outside this package.
 
     Raises:
         UserError: there is no run, or it names other code and is not trusted.
@@ -181,7 +181,7 @@ def load(path: str | Path, checkpoint: str = "best", trust_run_code: bool = Fals
 
 
 def load_vae(run: Run) -> VAE:
-    """Loads the VAE of a run; see `load`."""
+    """Load the VAE of a run; see `load`."""
     vae = build_vae(run.config, run.data_spec)
     weights = {
         k.removeprefix("vae."): v for k, v in read_checkpoint(run.checkpoint)["state_dict"].items() if k.startswith("vae.")
@@ -205,7 +205,7 @@ def gives_numbers(vae: VAE) -> bool:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint; it may hold only tensors and plain data, so that a downloaded one cannot run code.
+    """Read a checkpoint; it may hold only tensors and plain data, so that a downloaded one cannot run code.
 
     Raises:
         RunError: it is damaged, or holds anything else.
@@ -218,7 +218,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise RunError(f"{path} holds more than tensors and plain data (or is damaged), and is not read.") from error
     except Exception as error:  # random bytes can raise any exception in torch.load
-        raise RunError(f"{path} is damaged and cannot be read: try the other checkpoint beside it.") from error
+        raise RunError(f"{path} is damaged and cannot be read: try the other checkpoint in its folder.") from error
     check_data(path, content)
     weights = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in weights.items()):

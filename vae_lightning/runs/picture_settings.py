@@ -15,7 +15,7 @@ from vae_lightning.evaluation.settings import check_int_or_null
 if TYPE_CHECKING:
     from vae_lightning.runs.draw import DrawingContext
 
-MOST_IMAGES, MOST_IN_A_ROW = 100_000, 300  # of a picture
+MOST_IMAGES, MOST_IN_A_ROW = 100_000, 300  # limits for a picture
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class RunPicture:
     name: ClassVar[str]
 
     def save(self, context: DrawingContext, folder: Path) -> Path:
-        """Draws the picture and writes `<name>.png` to the folder; returns its path.
+        """Draw the picture and write `<name>.png` to the folder; return its path.
 
         Raises:
             UserError: there are not enough images.
@@ -40,13 +40,13 @@ class RunPicture:
         return save_png(to_array(PICTURES[self.name].draw(context.picture_context, **asdict(self))), folder / f"{self.name}.png")
 
     def check(self, context: DrawingContext) -> None:
-        """Raises UserError where this run cannot have the picture, or a setting does not suit the run."""
+        """Raise UserError if the picture, or one of its settings, does not apply to this run."""
         from vae_lightning.plots.registry import PICTURES
 
         PICTURES[self.name].check(self.name, context.vae)
 
     def applies_to(self, context: DrawingContext) -> bool:
-        """Whether the picture is drawn when generate.py is not told what to draw."""
+        """Whether generate.py draws the picture by default."""
         from vae_lightning.plots.registry import PICTURES
 
         return PICTURES[self.name].fits(context.vae)
@@ -99,7 +99,7 @@ class ReconstructionsPicture(RunPicture):
 
 @dataclass(frozen=True)
 class TraversalsPicture(RunPicture):
-    """One latent dimension moved at a time, those with the most KL first.
+    """One latent dimension moved at a time; those with the highest KL come first.
 
     Args:
         image: index in the split of the image that the traversals pass through.
@@ -179,7 +179,7 @@ class ManifoldPicture(RunPicture):
 
 @dataclass(frozen=True)
 class TrainingFilm(RunPicture):
-    """A GIF of reconstructions, samples and codes, epoch by epoch, of the frames that training kept in `film/`.
+    """A GIF of reconstructions, samples and codes, epoch by epoch, made of the frames that training saved in `film/`.
 
     Args:
         seconds: its length.
@@ -193,13 +193,13 @@ class TrainingFilm(RunPicture):
         check_number("seconds", self.seconds, 0, 3600, above=True)
 
     def check(self, context: DrawingContext) -> None:
-        """Nothing: `save` says what is missing."""
+        """Check nothing: `save` says what is missing."""
 
     def applies_to(self, context: DrawingContext) -> bool:
         return len(list((context.run.folder / "film").glob("[0-9]*.npz"))) > 1
 
     def save(self, context: DrawingContext, folder: Path) -> Path:
-        """Writes `training_film.gif`; RunError where there are not enough frames, or one is damaged."""
+        """Write `training_film.gif`; raise RunError if there are not enough frames, or one is damaged."""
         from vae_lightning.plots.film import read_frames, training_film
 
         return training_film(read_frames(context.run.folder), folder / f"{self.name}.gif", self.seconds)
