@@ -12,9 +12,9 @@ from tests.running import SHORT, Runner, metrics_rows
     [
         (
             ["objective=iwae", "beta=4"],
-            ["error: beta=4 would have", "objective=iwae", "nothing is weighted by it; leave it out."],
+            ["error: beta=4 would have", "objective=iwae", "β weights nothing; leave it out."],
         ),
-        (["objective=capacity", "beta=4"], ["beta=4", "objective=capacity", "nothing is weighted by it"]),
+        (["objective=capacity", "beta=4"], ["beta=4", "objective=capacity", "β weights nothing"]),
         (["objective=iwae", "beta_schedule=control"], ["beta_schedule=control", "no effect"]),
         (["beta_schedule=geco", "beta=4"], ["beta=4 would have no effect"]),
         (["beta_schedule=control", "beta=4"], ["beta=4 would have no effect"]),

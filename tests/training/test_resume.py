@@ -331,7 +331,7 @@ def test_a_run_resumed_from_an_earlier_checkpoint_deletes_the_later_ones(tmp_pat
         checkpoints = run / "checkpoints"
         content = (checkpoints / f"{name}.ckpt").read_bytes()
         notes = roll_back_to_checkpoint(find_resume_point(str(checkpoints / f"{name}.ckpt"), []))
-        assert all(note.startswith("Removed what was begun after the checkpoint") for note in notes)
+        assert all(note.startswith("Removed logs that were started after the checkpoint") for note in notes)
         assert (checkpoints / "last.ckpt").read_bytes() == content
         assert (checkpoints / "previous.ckpt").exists() is previous_stays
 

@@ -28,7 +28,7 @@ class MetricsCSV(Logger):
     `images_per_second` is left out, so that two runs of one seed write the same file.
     """
 
-    # the columns of every run; other metrics of its objective follow, in the order of the first row
+    # the columns of every run; other metrics of its objective follow in the order of the first row
     COLUMNS = ("kind", "epoch", "step", "elbo", "reconstruction", "kl", "loss", "beta", "lr", "active_units")
 
     def __init__(self, save_dir: str | Path) -> None:
@@ -44,11 +44,11 @@ class MetricsCSV(Logger):
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Writes nothing: `config.yaml` holds the hyperparameters."""
+        """Write nothing: `config.yaml` holds the hyperparameters."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Appends a row for each kind of metric: `train/elbo` goes to the column `elbo` of a row of kind `train`."""
+        """Append a row for each kind of metric: `train/elbo` goes to the column `elbo` of a row of kind `train`."""
         kinds = {name.partition("/")[0] for name in metrics if "/" in name} & {"train_step", "train", "val"}
         for kind in sorted(kinds):
             values = {name.partition("/")[2]: value for name, value in metrics.items() if name.startswith(f"{kind}/")}
@@ -56,7 +56,7 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def sizes(self) -> dict[str, int]:
-        """The size of the file in bytes, for the checkpoint."""
+        """Return the size of the file in bytes, for the checkpoint."""
         return {self.path.name: flushed_size(self.path)} if self.path.exists() else {}
 
     def _append(self, row: dict[str, Any]) -> None:

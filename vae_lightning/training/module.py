@@ -1,7 +1,7 @@
 """The `LightningModule`: one training step of a VAE, its optimizer, its validation, and what is logged and saved.
 
-`training_step` shows the step. Elsewhere in this room: what is written to `metrics.csv` (`recorder.py`, `metrics_csv.py`), what a
-checkpoint holds beside the weights (`checkpoint_state.py`), and the order of the data (`datamodule.py`, `data_position.py`).
+`training_step` shows the step. Other files show what is written to `metrics.csv` (`recorder.py`, `metrics_csv.py`), what a
+checkpoint holds besides the weights (`checkpoint_state.py`), and the order of the data (`datamodule.py`, `data_position.py`).
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class VAEModule(LightningModule):
 
     Args:
         vae: the model.
-        objective: gives the loss and its terms.
+        objective: computes the loss and its terms.
         beta_schedule: β at each optimizer step.
-        optimizer: makes a torch optimizer of parameter groups.
+        optimizer: makes a torch optimizer from parameter groups.
         lr_schedule: the learning rate at each optimizer step.
         dynamic: whether binary pixels are drawn anew at each step (dynamic binarisation).
-        seed: of the training noise, which is a pure function of (seed, rank, epoch, batch).
+        seed: seed of the training noise, which is a pure function of (seed, rank, epoch, batch).
         compile_mode: see `compile.py`.
     """
 
@@ -82,7 +82,7 @@ class VAEModule(LightningModule):
         self.validated_at: int | None = None  # the step of `val_sums`
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Sets a string or None without torch's search for parameters: Lightning sets the names of forty hooks at each step."""
+        """Set a string or None without torch's search for parameters: Lightning sets the names of forty hooks at each step."""
         if value.__class__ is str or (value is None and name in self.__dict__):
             object.__setattr__(self, name, value)
         else:
@@ -95,7 +95,7 @@ class VAEModule(LightningModule):
     # ---------------------------------------------------------------- training
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One mini-batch. Nothing here waits for the device."""
+        """Return the loss of a mini-batch. Nothing here waits for the device."""
         noise = self.training_noise(batch, batch_idx)
         x = self.training_pixels(batch, noise)
         beta = self.scheduled_beta(self.trainer.global_step)
@@ -105,11 +105,11 @@ class VAEModule(LightningModule):
         return losses["loss"]  # step 5: Lightning calls loss.backward() and optimizer.step()
 
     def training_noise(self, batch: Batch, batch_idx: int) -> Noise:
-        """ε of this batch: the same after a resume and for any number of data workers, and different in each process."""
+        """Return the ε of this batch: the same after a resume and with any number of data workers, different in each process."""
         return StreamNoise(self.generator, derive_seed(self.seed, "train", self.global_rank, self.current_epoch, batch_idx))
 
     def training_pixels(self, batch: Batch, noise: Noise) -> Tensor:
-        """The images as float32 in [0, 1]; with dynamic binarisation, binary pixels drawn from `noise`."""
+        """Return the images as float32 in [0, 1]; with dynamic binarisation, binary pixels drawn from `noise`."""
         if not self.dynamic:
             return pixels(batch.images)
         if isinstance(noise, StreamNoise):
@@ -118,7 +118,7 @@ class VAEModule(LightningModule):
         return (noise.uniform(grey) < grey).to(grey.dtype)
 
     def scheduled_beta(self, step: int) -> float | Tensor:
-        """β at this optimizer step; also sets the other scheduled values of model and objective."""
+        """Return β at this optimizer step, and set the other scheduled values of model and objective."""
         for value in self.scheduled.values():
             value.move(step)
         return self.beta_schedule(step)
@@ -129,7 +129,7 @@ class VAEModule(LightningModule):
         return self.compiled or self.objective
 
     def observe(self, losses: Losses, images: int) -> None:
-        """Hands the terms of a step to β's schedule, which may act on them, and to the recorder."""
+        """Hand the terms of a step to β's schedule, which may act on them, and to the recorder."""
         self.beta_schedule.observe(losses)
         self.recorder.step(losses, images)
 
@@ -147,13 +147,13 @@ class VAEModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The optimizer's parameter groups: first the model's, then those of the objective that have settings of their own."""
+        """Return the optimizer's parameter groups: the model's, then those of the objective that have their own settings."""
         groups = self.objective.parameter_groups()
         apart = {id(parameter) for group in groups for parameter in group["params"]}
         return [{"params": [parameter for parameter in self.parameters() if id(parameter) not in apart]}, *groups]
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
-        """Same as `optimizer.zero_grad()`, without its profiler record, which takes longer than the rest."""
+        """Do the same as `optimizer.zero_grad()`, without its profiler record, which takes longer than the rest."""
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
@@ -161,7 +161,7 @@ class VAEModule(LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clips gradients as Lightning does, and also in bfloat16 with a fused optimizer.
+        """Clip gradients as Lightning does, and also in bfloat16 with a fused optimizer.
 
         Lightning refuses fused optimizers in mixed precision, though only float16 scales gradients.
         """
@@ -177,7 +177,7 @@ class VAEModule(LightningModule):
 
     def run_length(self) -> RunLength:
         steps = total_steps(self.trainer)
-        if self.trainer.train_dataloader is None:  # without max_epochs Lightning has not counted the batches yet
+        if self.trainer.train_dataloader is None:  # without max_epochs, Lightning has not counted the batches yet
             count_batches(self.trainer)
         batches = self.trainer.num_training_batches
         return RunLength(steps, math.ceil(batches / self.trainer.accumulate_grad_batches) if batches < math.inf else math.inf)
@@ -245,5 +245,5 @@ class VAEModule(LightningModule):
             self.recorder.write("val", metrics, self.trainer.global_step)
 
 
-# Lightning looks at the signature at each step; Python computes it each time unless it is stored
+# Lightning inspects the signature at each step; unless it is stored, Python computes it each time
 VAEModule.training_step.__signature__ = inspect.signature(VAEModule.training_step)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from torch import distributed as dist
 
 
 def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
-    """The sum of a float64 tensor on the host over all processes of the run."""
+    """Sum a float64 tensor on the host over all processes of the run."""
     if not several_processes():
         return values
     summed = values.to(device)
@@ -20,7 +20,7 @@ def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
 
 
 def gather_over_ranks(value: Any) -> list[Any]:
-    """The values of all processes of the run, in the order of their ranks."""
+    """Return the values of all processes of the run, in the order of their ranks."""
     if not several_processes():
         return [value]
     values: list[Any] = [None] * dist.get_world_size()

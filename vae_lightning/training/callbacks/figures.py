@@ -53,10 +53,10 @@ class Pictures(Callback):
 
 
 def validation_sums(trainer: Trainer, module: VAEModule, split: Images) -> SplitSums:
-    """What the model in its present state measures on the validation images.
+    """Measure the model in its current state on the validation images.
 
-    These are the sums of the last validation if it was at this very step. After an earlier one they are measured again: its sums
-    would be of older weights, and a run that was resumed in between does not have them.
+    The sums of the last validation are used if it was at this very step. Otherwise they would be those of older weights, and a
+    run that was resumed in between would not have them.
     """
     if module.validated_at == trainer.global_step:
         return module.val_sums
@@ -69,7 +69,7 @@ def validation_sums(trainer: Trainer, module: VAEModule, split: Images) -> Split
 
 
 def split_sums(vae: VAE, split: Images, name: str, batch_size: int) -> SplitSums:
-    """What the model measures on all images of a split."""
+    """Measure the model on all images of a split."""
     device = next(vae.parameters()).device
     batches = (split[places].to(device) for places in OrderedBatches(len(split), batch_size))
     return evaluate_elbo(vae, batches, name)
@@ -77,7 +77,7 @@ def split_sums(vae: VAE, split: Images, name: str, batch_size: int) -> SplitSums
 
 @torch.no_grad()
 def draw_pictures(vae: VAE, split: Images, sums: SplitSums) -> dict[str, Figure]:
-    """Draws every picture of `plots.registry.PICTURES` that fits the model.
+    """Draw every picture of `plots.registry.PICTURES` that fits the model.
 
     Args:
         vae: the model.
@@ -100,7 +100,7 @@ def draw_pictures(vae: VAE, split: Images, sums: SplitSums) -> dict[str, Figure]
 
 
 def save_pictures(drawn: dict[str, Figure], folder: Path, loggers: Iterable[Logger], step: int) -> list[Path]:
-    """Writes each picture to `figures/<name>.png`, replacing the last one, and to TensorBoard; returns the paths."""
+    """Write each picture to `figures/<name>.png`, replacing the last one, and to TensorBoard; return the paths."""
     pictures = {name: to_array(figure) for name, figure in drawn.items()}
     for logger in loggers:
         if isinstance(logger, TensorBoard):

@@ -1,4 +1,4 @@
-"""Saves what the film of a training run is made from: a small file in `film/` after some of the epochs."""
+"""Saves the frames of the film of a training run: a small file in `film/` after some of the epochs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def due(epoch: int, frames_per_tenfold: int) -> bool:
-    """Whether a frame is saved after this many epochs: after each at first, then evenly on a logarithmic scale."""
+    """Whether a frame is saved after this many epochs: after every epoch at first, then evenly on a logarithmic scale."""
     ratio = 10 ** (1 / frames_per_tenfold)
     n = round(np.log(epoch) / np.log(ratio))
     return any(max(1, round(ratio**k)) == epoch for k in (n - 1, n, n + 1))
@@ -55,7 +55,7 @@ class Film(Callback):
 
     @torch.no_grad()
     def frame(self, vae: VAE, split: Images, device: torch.device) -> dict[str, np.ndarray]:
-        """One frame: x, reconstructions and samples (N, C, H, W) uint8; codes (N, latent_dim) float16; labels (N,) int16."""
+        """Make a frame: x, reconstructions and samples (N, C, H, W) uint8; codes (N, latent_dim) float16; labels (N,) int16."""
         x, c = pixels(split.images[: self.codes]).to(device), split.labels[: self.codes].to(device)
         noise = StreamNoise(torch.Generator(device), derive_seed(0, "film"))
         shown = split[split.evenly_spaced(self.images)].to(device)
@@ -69,7 +69,7 @@ class Film(Callback):
 
 
 def write_frame(path: Path, frame: dict[str, np.ndarray]) -> None:
-    """Writes the frame atomically."""
+    """Write the frame atomically."""
     path.parent.mkdir(exist_ok=True)
     with atomic_write(path) as file:
         np.savez_compressed(file, **frame)  # type: ignore[arg-type]

@@ -108,11 +108,11 @@ class TrainingProgress(ProgressBar):
 
 
 def _beta(module: VAEModule) -> float | None:
-    """The current β; None if the objective does not use it."""
+    """Return the current β; None if the objective does not use it."""
     return module.beta() if module.uses_beta else None
 
 
 def describe(metrics: dict[str, float], beta: float | None) -> str:
-    """`elbo −101.2  reconstruction 78.9  kl 22.3  β 1`: those of the terms that were measured, in nats per image."""
+    """Format the terms that were measured, in nats per image: `elbo −101.2  reconstruction 78.9  kl 22.3  β 1`."""
     parts = [f"{name} {metrics[name]:.2f}" for name in ("elbo", "reconstruction", "kl") if name in metrics]
     return "  ".join(parts if beta is None else [*parts, f"β {beta:.3g}"])
