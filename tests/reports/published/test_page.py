@@ -237,7 +237,7 @@ def test_seeds_evaluated_in_another_way_are_no_part_of_the_mean(tmp_path: Path) 
     part = run(tmp_path, STANDARD, 2, {**nll(70.0), "nll_images": 50})
     found, notes = find_runs(run_folders(tmp_path), KNOWN)
     assert row(page(KNOWN, found), STANDARD)[2:8:5] == ["nll, k = 5000, 10,000 images", "1"]
-    most = "and another seed has 10,000 images with k = 5000."
+    most = "but another seed has 10,000 images with k = 5000."
     assert notes == [
         f"{few.name} is left out: its nll is from 10,000 images with k = 100, {most}",
         f"{part.name} is left out: its nll is from 50 images with k = 5000, {most}",
@@ -320,7 +320,7 @@ def test_the_command_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert f"1 of {len(KNOWN)} recipes, 1 run\n" in capsys.readouterr().out
     assert row(target.read_text(), STANDARD)[5] == "84.40 ± 0.30"
     assert called(monkeypatch, f"runs={tmp_path / 'none'}", f"page={target}", records) == 2
-    assert capsys.readouterr().err == f"error: runs={tmp_path / 'none'}: there is no such folder.\n"
+    assert capsys.readouterr().err == f"error: runs={tmp_path / 'none'}: no such folder.\n"
     assert called(monkeypatch, f"runs={tmp_path}", f"page={tmp_path / 'no' / 'results.md'}", records) == 1
     assert "cannot be written" in capsys.readouterr().err
     assert called(monkeypatch, f"runs={tmp_path}", f"page={target}", "records=null") == 2

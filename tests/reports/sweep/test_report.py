@@ -118,7 +118,7 @@ def test_runs_without_the_metric_come_last_and_unfinished_ones_are_listed(tmp_pa
     assert "- failed:" in markdown(found, gathered)
     assert "; best elbo first." in markdown(found, gathered)
     (plain,) = rankings(gather([made_up(tmp_path / "t", [{"beta": 1, "elbo": None}, {"beta": 2, "elbo": None}])]))
-    assert notes([plain])[0].endswith("; no run has elbo, so the order is that of the jobs.")
+    assert notes([plain])[0].endswith("; no run has elbo, so they are in the order of the jobs.")
 
 
 def test_a_run_that_did_not_end_is_in_no_ranking(tmp_path: Path) -> None:
