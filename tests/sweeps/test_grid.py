@@ -192,7 +192,7 @@ def test_dry_sweeps_leave_nothing(sweeps: Sweeps) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("-m beta=interval(1,2)", "an interval has no grid; search it with sweep=optuna."),
+        ("-m beta=interval(1,2)", "an interval cannot be swept on a grid; search it with sweep=optuna."),
         ("-m seed=0,1 --cfg job", "--multirun and --cfg cannot be combined: leave out all but one."),
         ("-m likelihood=glob(gauss)", "likelihood=glob(gauss): it has no values to sweep over."),
         ("-m likelihood=glob(gaussian*) betta=1", "betta=1: unknown key 'betta'."),

@@ -1,4 +1,4 @@
-"""The undocumented parts of other libraries that the sweeps use. Keep them in this file only.
+"""All undocumented parts of other libraries that the sweeps use, kept in this file.
 
 Read in Hydra 1.3.8; `tests/sweeps/test_private_apis.py` fails when they change.
 """
@@ -13,7 +13,7 @@ from hydra.plugins.sweeper import Sweeper
 
 
 def add_plugin(target: str, make: Callable[..., Sweeper]) -> None:
-    """Makes a sweeper known to Hydra under the name `target`, which must start with `hydra_plugins.`.
+    """Make a sweeper known to Hydra under the name `target`, which must start with `hydra_plugins.`.
 
     Hydra looks up the `_target_` of a sweeper in `Plugins.class_name_to_class`. The documented `Plugins.register` takes the
     name from the class's module, and the module must lie in a package named hydra_plugins, which Hydra imports at the start of

@@ -17,12 +17,12 @@ from vae_lightning.errors import UserError
 
 
 def distribution(override: Override) -> BaseDistribution:
-    """The distribution of `key=interval(0.1,10)`, `tag(log,interval(1e-4,1e-2))`, `range(2,65,2)`, `choice(a,b)` or `a,b`.
+    """Return the distribution of `key=interval(0.1,10)`, `tag(log,interval(1e-4,1e-2))`, `range(2,65,2)`, `choice(a,b)` or `a,b`.
 
-    As in Hydra's grammar, an interval is of real numbers unless written `int(interval(1,8))`, and a range excludes its end.
+    As in Hydra's grammar, an interval holds real numbers unless written `int(interval(1,8))`, and a range excludes its end.
 
     Raises:
-        UserError: when the space is empty.
+        UserError: the space is empty.
     """
     value = override.value()
     try:
@@ -37,7 +37,7 @@ def distribution(override: Override) -> BaseDistribution:
 
 
 def as_override(override: Override, value: CategoricalChoiceType) -> str:
-    """The override that sets the key to a sampled value."""
+    """Return the override that sets the key to a sampled value."""
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value}"
     return f"{override.get_key_element()}={text}"
 
@@ -63,7 +63,7 @@ def _range(value: RangeSweep) -> BaseDistribution:
 
 
 def _category(element: Any) -> bool | int | float | str:
-    """A category that a study can store: a number as such, anything else as the text of its override."""
+    """Return a category that a study can store: a number as such, anything else as the text of its override."""
     if isinstance(element, bool | int | float):
         return element
     return element.with_quotes() if isinstance(element, QuotedString) else Transformer.str(element)
