@@ -31,7 +31,7 @@ Task = Callable[[DictConfig], object]
 
 
 def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], object] | None = None) -> None:
-    """Run `task` with the configuration that the command line composes to. Exits as `with_messages` says.
+    """Run `task` with the configuration that the command line composes. Errors end it as in `with_messages`.
 
     Args:
         task: the command, called with the configuration.
@@ -55,13 +55,13 @@ def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], obje
         else:
             run_by_hydra(task, command, config_name, job)
         sys.stdout.flush()
-    except BrokenPipeError:  # of `… --help | head`: the reader has gone
+    except BrokenPipeError:  # the reader has gone, as in `… --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 
 def run_composed(task: Task, composed: DictConfig) -> None:
-    """Run `task` with a composed configuration, as Hydra's main would: `HydraConfig` holds its node `hydra` while it runs."""
+    """Run `task` with a composed configuration, as Hydra's main would: meanwhile, `HydraConfig` holds its node `hydra`."""
     config, hydra = without_hydra(composed), HydraConfig.instance()
     before = hydra.cfg
     hydra.set_config(composed)
@@ -74,7 +74,7 @@ def run_composed(task: Task, composed: DictConfig) -> None:
 
 
 def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callable[[Task, DictConfig], object] | None) -> None:
-    """Let Hydra's own main run a sweep, print help or a configuration, or complete a line."""
+    """Let Hydra's own main run a sweep, print help or a configuration, or complete a command line."""
 
     def checked_task(config: DictConfig) -> None:
         allow_interrupts()

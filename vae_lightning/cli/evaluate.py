@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Runs the command."""
+    """Run the command."""
     run_app(evaluate, "evaluate")
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
-    """Measures the ELBO and what `config.measures` lists on one split, and writes the values to `results.json` and TensorBoard.
+    """Measure the ELBO and what `config.measures` lists on one split, and write the values to `results.json` and TensorBoard.
 
     Raises:
-        UserError: a setting is invalid, or the run is not there.
+        UserError: a setting is invalid, or the run does not exist.
         RunError: a file of the run is damaged or cannot be written.
     """
     measures = choose_measures(config, list(HydraConfig.get().overrides.task))
@@ -42,7 +42,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     from vae_lightning.runs.measure import prepare_evaluation, run_measures, save_evaluation
 
     run = find_run(config.run, config.checkpoint, trusted)
-    run.results()  # a damaged file is reported before the work, not after
+    run.results()  # report a damaged file before the work, not after it
     context = prepare_evaluation(run, config.split, config.data.root, config.batch_size, config.device)
     if config.measures is None:
         measures = [measure for measure in measures if measure.applies_to(context)]
@@ -68,12 +68,12 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
 
 def choose_measures(config: DictConfig, overrides: Sequence[str]) -> list[Measure]:
-    """The measures that `config.measures` lists, each with its settings; null: those that are measured by default.
+    """Return the measures that `config.measures` lists, each with its settings; null: those that are on by default.
 
-    Settings of all measures are checked, and one of a measure that is left out is an error.
+    The settings of all measures are checked, and setting one of a measure that is left out is an error.
 
     Raises:
-        UserError: an unknown measure, an invalid setting, or one that would have no effect.
+        UserError: a measure is unknown, or a setting is invalid or would have no effect.
     """
     names = [name for name, measure in MEASURES.items() if measure.by_default]
     if config.measures is not None:
@@ -91,7 +91,7 @@ def choose_measures(config: DictConfig, overrides: Sequence[str]) -> list[Measur
 
 
 def describe_convergence(values: Mapping[str, Any]) -> list[str]:
-    """The nll at the last few numbers of samples, which shows whether it has converged."""
+    """Give the nll at the last few numbers of samples, which shows whether it has converged."""
     curve = list(values.get("nll_by_samples", {}).items())[-4:]
     if len(curve) < 2:
         return []
@@ -100,7 +100,7 @@ def describe_convergence(values: Mapping[str, Any]) -> list[str]:
 
 
 def progress_bar(console: Console) -> Any:
-    """A progress bar for each measure, where the output is a terminal."""
+    """Return a progress bar for each measure, if the output is a terminal."""
     from rich.progress import Progress
 
     @contextmanager

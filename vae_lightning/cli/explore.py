@@ -10,16 +10,16 @@ from vae_lightning.cli.app import run_app, trusts_run_code
 from vae_lightning.cli.outputs import explain_write_errors, output_file
 from vae_lightning.errors import check_choice, check_int
 
-MOST_IMAGES, MOST_STARTS = 10_000, 1000  # that a page in a browser can hold
+MOST_IMAGES, MOST_STARTS = 10_000, 1000  # more would be too many for a page in a browser
 
 
 def main() -> None:
-    """Runs the command."""
+    """Run the command."""
     run_app(explore, "explore")
 
 
 def explore(config: DictConfig) -> Path:
-    """Writes the page and gives its path.
+    """Write the page and return its path.
 
     Raises:
         UserError: a setting is invalid, or this model cannot be explored.

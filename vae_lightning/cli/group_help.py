@@ -16,7 +16,7 @@ from vae_lightning.errors import UserError, did_you_mean
 
 
 def group_help(arguments: Sequence[str]) -> str | None:
-    """What `--help <group> …` prints; None if the command line asks for something else.
+    """Return what `--help <group> …` prints; None if the command line asks for something else.
 
     Raises:
         UserError: there is no such group.
@@ -40,7 +40,7 @@ def _describe(group: str, composer: Composer) -> str:
 
 
 def _line(group: str, option: str) -> str:
-    """The comment at the top of an option's file, or the first line of its class's docstring."""
+    """Return the comment at the top of an option's file, or the first line of its class's docstring."""
     path = conf_dir() / group / f"{option}.yaml"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     first = text.partition("\n")[0]
@@ -52,7 +52,7 @@ def _line(group: str, option: str) -> str:
 
 
 def _docstring(target: str) -> str:
-    """The first line of a class's docstring, read without importing it; the dotted name of another package's class."""
+    """Return the first line of a class's docstring without importing it, or the dotted name of another package's class."""
     package, _, name = target.rpartition(".")
     if not target.startswith("vae_lightning."):
         return target

@@ -1,4 +1,4 @@
-"""Where a command writes, as named on the command line, and what is said if it cannot write there."""
+"""Where a command writes, as named on the command line, and the error if it cannot write there."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vae_lightning.errors import InvalidValue, RunError, UserError, printable
 
 
 def _output_path(key: str, value: object) -> Path | None:
-    """The file or folder that the key names; None for null.
+    """Return the file or folder that the key names; None for null.
 
     Raises:
-        InvalidValue: it is no text, such as a number, or holds control characters.
+        InvalidValue: it is not text, or contains control characters.
     """
     if value is None:
         return None
@@ -27,28 +27,28 @@ def _output_path(key: str, value: object) -> Path | None:
 
 
 def output_file(key: str, value: object) -> Path | None:
-    """The file that the key names; None for null. InvalidValue if it is not a path, or is a folder."""
+    """Return the file that the key names; None for null. Raise InvalidValue if it is not a path, or is a folder."""
     path = _output_path(key, value)
     if path is not None and path.is_dir():
-        raise InvalidValue(key, value, "the path of a file, and this is a folder")
+        raise InvalidValue(key, value, "the path of a file, but this is a folder")
     return path
 
 
 def output_folder(key: str, value: object) -> Path | None:
-    """The folder that the key names; None for null. InvalidValue if it is not a path, or is a file."""
+    """Return the folder that the key names; None for null. Raise InvalidValue if it is not a path, or is a file."""
     path = _output_path(key, value)
     if path is not None and path.exists() and not path.is_dir():
-        raise InvalidValue(key, value, "the path of a folder, and this is a file")
+        raise InvalidValue(key, value, "the path of a folder, but this is a file")
     return path
 
 
 @contextmanager
 def explain_write_errors(path: Path, key: str | None = None) -> Iterator[None]:
-    """Turn an error of the disk in this block, where `path` is written, into a sentence.
+    """Turn a disk error while this block writes `path` into a sentence.
 
     Args:
         path: the file or folder that the block writes.
-        key: the key of the command line that can name another one.
+        key: the key on the command line that can name another place.
 
     Raises:
         RunError: the disk is full, the folder is read-only, or a file is in the way.
@@ -67,7 +67,7 @@ def explain_write_errors(path: Path, key: str | None = None) -> Iterator[None]:
 
 
 def disk_error(error: BaseException) -> OSError | None:
-    """The error of the disk that an exception is or was caused by; libraries in C++ and Rust only quote its number."""
+    """Return the disk error that an exception is or was caused by; libraries in C++ and Rust only give its number."""
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, OSError):

@@ -32,7 +32,7 @@ def report(config: DictConfig) -> object:
         The rankings.
 
     Raises:
-        UserError: if a setting is wrong, or a folder is not a sweep.
+        UserError: a setting is wrong, or a folder is not a sweep.
     """
     check_choice("split", config.split, ("val", "test"))
     check_int("images", config.images, 0)
@@ -53,7 +53,7 @@ def report(config: DictConfig) -> object:
 
 
 def folders_of(text: str) -> list[Path]:
-    """One folder, or several separated by commas."""
+    """Split one folder, or several separated by commas."""
     whole = Path(text).expanduser()
     return [whole] if whole.exists() else [Path(part).expanduser() for part in text.split(",")]
 

@@ -34,7 +34,7 @@ COMPILE_MODES = ("none", "default", "reduce-overhead")
 def main() -> None:
     """Train, resume (`resume=<run>`) or sweep (`-m`), as the command line says."""
     if RUN_FOLDER in os.environ:
-        end_with_parent()  # the process that started the run
+        end_with_parent()  # end together with the process that started the run
     if resumes(sys.argv[1:]):
         with_messages(lambda: resume(sys.argv[1:]))
         return
@@ -52,8 +52,8 @@ def train(config: DictConfig) -> float:
         The best validation ELBO.
 
     Raises:
-        UserError: if a setting is wrong.
-        RunError: if the machine or the training fails.
+        UserError: a setting is wrong.
+        RunError: the machine or the training fails.
     """
     if config.resume is not None:
         raise UserError(f"resume={config.resume}: can only be given on the command line.")
@@ -67,7 +67,7 @@ def train(config: DictConfig) -> float:
     from vae_lightning.sweeps.resume import continue_run, was_interrupted
     from vae_lightning.training.parts import build_parts
 
-    # an interrupted job continues with its own configuration; a process started by DDP reports its errors through the main one
+    # an interrupted job has its own configuration; a process started by DDP reports its errors through the main process
     elsewhere = RUN_FOLDER in os.environ or (in_sweep() and was_interrupted(job_folder()))
     parts = None if elsewhere else build_parts(config)
     from vae_lightning.runs.folder import remove_folder, remove_if_never_trained
@@ -93,7 +93,7 @@ def train(config: DictConfig) -> float:
 
 
 def requeued(config: DictConfig) -> Path | None:
-    """The run folder of this job, if SLURM has started it again after it was preempted or met its time limit."""
+    """Return the run folder of this job if SLURM has restarted it after it was preempted or reached its time limit."""
     from vae_lightning.training.processes.slurm import requeued_run
 
     if in_sweep() or RUN_FOLDER in os.environ:
@@ -107,7 +107,7 @@ def resumes(arguments: Sequence[str]) -> bool:
 
 
 def resume(arguments: Sequence[str]) -> float | None:
-    """`resume=<run> [overrides]`: continue a run in its folder, with its own configuration; None if it is finished."""
+    """Continue a run in its folder with its own configuration (`resume=<run> [overrides]`); return None if it is finished."""
     flags = [argument for argument in arguments if argument.startswith("-")]
     if flags:
         raise UserError(f"{flags[0]}: resume= takes overrides only; leave this flag out.")
@@ -123,7 +123,7 @@ def resume(arguments: Sequence[str]) -> float | None:
 
 
 def resume_run(path: str, overrides: Sequence[str], trust_run_code: bool = False) -> float | None:
-    """Continue the run at `path` with `overrides`; None if it is finished.
+    """Continue the run at `path` with `overrides`; return None if it is finished.
 
     Args:
         path: the run folder, or one of its checkpoints.
@@ -165,7 +165,7 @@ def resume_run(path: str, overrides: Sequence[str], trust_run_code: bool = False
 
 
 def check_changed(config: DictConfig) -> None:
-    """Check the overrides of a finished run, of which nothing would be built otherwise."""
+    """Check the overrides of a finished run, whose parts would otherwise not be built."""
     from vae_lightning.training import silence_warnings as quiet  # noqa: F401
     from vae_lightning.training.build import build_callbacks
 
@@ -183,7 +183,7 @@ def check_numbers(config: DictConfig) -> None:
         if isinstance(config[key], int | float):
             kind = "true or false" if isinstance(config[key], bool) else "a number"
             text = format_value(config[key])
-            raise UserError(f"{key}={text}: is read as {kind}, and must be text: quote it ({key}=\"'{text}'\").")
+            raise UserError(f"{key}={text}: is read as {kind}, but must be text: quote it ({key}=\"'{text}'\").")
     if config.name is not None and (not _is_path(config.name) or _leaves_folder(config.name)):
         raise InvalidValue("name", config.name, "the name of a folder below output_dir")
     if not _is_path(config.output_dir):
@@ -211,10 +211,10 @@ def refuse_unused_numbers(config: DictConfig, overrides: list[str]) -> None:
 
 
 def run_folder(config: DictConfig) -> tuple[Path, bool]:
-    """The folder of this run, and whether this process created it.
+    """Return the folder of this run and whether this process created it.
 
-    Processes started by DDP get the folder from the first one. Other tasks of SLURM or torchrun write nothing, into a temporary
-    folder.
+    Processes started by DDP get the folder from the first one. Other tasks of SLURM or torchrun get a temporary folder, and write
+    nothing to it.
     """
     from vae_lightning.runs.folder import create_folder, timestamp
     from vae_lightning.training.processes.slurm import note_job
@@ -242,7 +242,7 @@ def remove_if_empty(folder: Path) -> None:
 
 
 def given_overrides() -> list[str]:
-    """The overrides as typed, without those of `hydra`."""
+    """Return the overrides as typed, without those of `hydra`."""
     return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[return-value]
 
 
@@ -252,7 +252,7 @@ def in_sweep() -> bool:
 
 
 def complete(config: DictConfig) -> DictConfig:
-    """The configuration that a run keeps: interpolations resolved, with the chosen options, the overrides and the time."""
+    """Complete the configuration that a run saves: interpolations resolved, with the chosen options, overrides and time."""
     hydra = HydraConfig.get()
     whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     whole.pop(PUBLISHED, None)
@@ -269,7 +269,7 @@ def complete(config: DictConfig) -> DictConfig:
 
 
 def _in_force(override: str, whole: dict[str, Any]) -> str:
-    """An override as typed, but with interpolations resolved, because a run's configuration must not contain any."""
+    """Return an override as typed, but with interpolations resolved, because a run's configuration must not contain any."""
     key = override.lstrip("+").partition("=")[0]
     return override if "${" not in override else f"{key}={format_value(OmegaConf.select(OmegaConf.create(whole), key))}"
 
