@@ -131,7 +131,7 @@ WRONG = [
     ("hierarchy=ladder hierarchy.dims=[1000000000]", 1, "dims=[1000000000]"),
     ("trainer.accelerator=cpu trainer.devices=999", 2, "trainer.devices=999: must be at most"),
     ("trainer.num_nodes=3", 2, "was not started by SLURM or torchrun"),
-    # other objects than a run needs, options that are no options
+    # objects of the wrong kind, and options that do not exist
     *(
         (f"{key}._target_=builtins.dict", 2, f"{key}._target_=builtins.dict: must name a subclass of")
         for key in (
@@ -309,7 +309,7 @@ def fifo(path: Path) -> None:
 
 
 def bomb(path: Path, header: bytes) -> None:
-    """64 MB of zeros, which are 64 kB gzipped."""
+    """64 MB of zeros, 64 kB when gzipped."""
     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(header + bytes(2**26)))
     path.unlink()
 

@@ -52,7 +52,7 @@ def test_what_an_objective_reports_is_in_the_metrics(runner: Runner) -> None:
 
     folder = runner.trained(*SHORT, *more, "objective=capacity", "beta_schedule=constant")
     capacities = [float(row["capacity"]) for row in metrics_rows(folder) if row["kind"] == "train"]
-    # of steps 0 to 3 and 4 to 7, with 25 nats reached at step 2 of 8
+    # for steps 0 to 3 and 4 to 7, with 25 nats reached at step 2 of 8
     assert capacities == pytest.approx([(0 + 12.5 + 25 + 25) / 4, 25])
 
     folder = runner.trained(*SHORT, *more, "beta_schedule=geco", "objective=iwae", "objective/bound=elbo")

@@ -72,7 +72,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         ("## スイープ\n", ""),  # a section
         ("latent_dim=16 beta=4 beta_schedule", "latent_dim=16 beta_schedule"),  # a command
         ("`laplace`、", ""),  # an option
-        ("−107.8 ± 0.8", "−106.8 ± 0.8"),  # a figure
+        ("−107.8 ± 0.8", "−106.8 ± 0.8"),  # a number
         ("(docs/speed.md)", "(docs/reliability.md)"),  # a link
     ],
 )

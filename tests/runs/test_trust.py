@@ -1,4 +1,4 @@
-"""What a run from someone else may do, where `tests/hostile` does not look: what is left out of it, and said."""
+"""What a run from someone else may do, in addition to `tests/hostile`: what is ignored in it, and the message about that."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_what_is_left_out(run: Path, place: str, value: Any, left_out: list[str]
 
 
 def test_recorded_overrides_do_not_bring_it_back(run: Path) -> None:
-    """Choosing a group again keeps the run's own keys of it: those of a foreign run would be the stranger's."""
+    """Choosing a group again keeps the run's own keys of it, which in a foreign run would be a stranger's."""
     config = read_config(run / "config.yaml")
     config.overrides = ["beta=4", "logger.mlflow.tracking_uri=http://127.0.0.1", "+trainer.default_root_dir=/x", "seed=1"]
     assert list(restrict(config)[0].overrides) == ["beta=4", "seed=1"]

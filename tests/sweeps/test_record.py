@@ -75,7 +75,7 @@ def subdir(overrides: Sequence[str]) -> Any:
 
 
 class Breaking:
-    """A launcher that does jobs in order, and gives up as it is told: `dies` by number of job, leaving it running or waiting."""
+    """A launcher that runs jobs in order, and fails at the jobs in `dies`, leaving them running or waiting."""
 
     def __init__(self, sweep: Sweep, dies: dict[int, str]) -> None:
         self.sweep, self.dies, self.batches = sweep, dies, []  # type: ignore[var-annotated]
@@ -135,7 +135,7 @@ def test_a_job_killed_after_its_results_were_written_is_done(sweep: Sweep) -> No
 
 def test_a_job_that_still_runs_when_its_launcher_gave_up_is_waited_for(sweep: Sweep) -> None:
     class Leaving:
-        """Gives up for the first job while the second one runs, and has the others in its queue."""
+        """Fails for the first job while the second one runs and the others are in its queue."""
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> None:
             if initial_job_idx:

@@ -1,4 +1,4 @@
-"""A checkpoint is resumed as it was written, and refused by one sentence where anything in it was changed."""
+"""A checkpoint is resumed as it was written, and refused with one sentence if anything in it was changed."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ EVENTS = "train/events.out.tfevents.1.host"
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
-    """A run folder with a file of metrics and one of events, 10 bytes each."""
+    """A run folder with a metrics file and an event file of 10 bytes each."""
     run = tmp_path / "run"
     (run / "train").mkdir(parents=True)
     for name in ("metrics.csv", EVENTS):

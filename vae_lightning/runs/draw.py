@@ -74,7 +74,7 @@ def draw_run(
         what: the pictures, such as `[SamplesPicture(rows=4)]`; None: all that apply to this run.
         folder: where to write; None: `generated/` in the run folder.
         split: the split of the images to encode.
-        data_root: where the data are now; None: where the run had them.
+        data_root: folder of the data; None: the one that the run used.
         device: `auto`, `cpu` or `cuda`.
         seed: of samples.
 

@@ -118,7 +118,7 @@ def test_a_note_stands_below_how_it_was_made(tmp_path: Path) -> None:
 
 
 def test_the_page_that_ships_is_that_of_the_records_that_ship() -> None:
-    """A recipe that is added or a value that is changed asks for the page to be written anew; it is not edited by hand."""
+    """After a recipe is added or a value changed, the page must be generated again; it is not edited by hand."""
     docs = Path(__file__).parents[3] / "docs"
     found, notes = find_runs([], KNOWN, (docs / "results").glob("*.json"))
     assert (docs / "results.md").read_text(encoding="utf-8") == page(KNOWN, found)
