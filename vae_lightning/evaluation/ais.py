@@ -130,7 +130,16 @@ def tuned_path(vae: VAE, steps: int, leapfrog: int, seed: int = 0) -> Path:
 
 @torch.no_grad()
 def simulate(vae: VAE, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw z ~ p(z) and x ~ p(x|z), so that z is an exact posterior sample; torch's global generator is left as it was."""
+    """Draw z ~ p(z) and x ~ p(x|z), so that z is an exact posterior sample; torch's global generator is left as it was.
+
+    Args:
+        vae: the VAE.
+        count: number of images.
+        seed: seed of the draws.
+
+    Returns:
+        z (count, latent_dim) and x (count, channels, height, width).
+    """
     device = next(vae.parameters()).device
     z = _prior_sample(vae, count, ExampleNoise(torch.arange(count, device=device), seed))
     with torch.random.fork_rng([device] if device.type == "cuda" else []):

@@ -51,7 +51,13 @@ class Codes:
 
 @torch.no_grad()
 def encode_split(vae: VAE, batches: Iterable[Batch], split: str) -> Codes:
-    """Encode every image in float32, with noise keyed by example, exactly as validation during training does."""
+    """Encode every image in float32, with noise keyed by example, exactly as validation during training does.
+
+    Args:
+        vae: the VAE.
+        batches: the images.
+        split: the name of their split, which seeds the noise.
+    """
     parts = [_encode_batch(vae, batch, split) for batch in batches]
     return Codes(*(_joined([getattr(part, f.name) for part in parts]) for f in fields(Codes)))
 

@@ -48,7 +48,14 @@ def evaluate_disentanglement(codes: Tensor, factors: Tensor, categorical: Sequen
 
 
 def all_scores(z: np.ndarray, v: np.ndarray, categorical: Sequence[bool], seed: int = 0) -> dict[str, float]:
-    """Return every score by name, of codes z (N, latent_dim) and factors v (N, factors)."""
+    """Return every score by name, of codes z (N, latent_dim) and factors v (N, factors).
+
+    Args:
+        z: codes, (N, latent_dim).
+        v: factors, (N, factors).
+        categorical: whether each factor's values are categories rather than quantities.
+        seed: seed of the random parts of the scores.
+    """
     information, entropies = mutual_informations(z, v)
     return {
         "mig": mig(information, entropies),
@@ -122,6 +129,11 @@ def sap(z: np.ndarray, v: np.ndarray, categorical: Sequence[bool]) -> float:
     The mean over factors of the gap between the two dimensions that predict the factor best. A quantity is predicted by linear
     regression, measured by R²; a category by a Gaussian discriminant, measured by its accuracy above that of always guessing
     the most common value, as a share of the possible gain.
+
+    Args:
+        z: codes, (N, latent_dim).
+        v: factors, (N, factors).
+        categorical: whether each factor's values are categories rather than quantities.
     """
     quality = np.zeros((z.shape[1] + 1, v.shape[1]))  # plus a dimension that predicts nothing, in case there is only one
     for j, code in enumerate(z.T):
@@ -152,6 +164,14 @@ def dci(z: np.ndarray, v: np.ndarray, seed: int = 0) -> dict[str, float]:
     R over the factors, with dimensions weighted by their share of R. Completeness: 1 − entropy of a factor's R over the
     dimensions. Informativeness: the mean over factors of the accuracy above chance on the other half, as a share of the possible
     gain. A forest that is not better than chance (by four standard errors) has learned nothing, and all its R are set equal.
+
+    Args:
+        z: codes, (N, latent_dim).
+        v: factors, (N, factors).
+        seed: seed of the split into halves and of the forests.
+
+    Returns:
+        The three scores by name.
     """
     from sklearn.ensemble import RandomForestClassifier
 

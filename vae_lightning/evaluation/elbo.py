@@ -19,7 +19,13 @@ ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 4.1
 
 
 def evaluation_noise(batch: Batch, split: str, purpose: str = "elbo") -> ExampleNoise:
-    """Return noise that is the same for every run, whatever its seed, so that runs can be compared."""
+    """Return noise that is the same for every run, whatever its seed, so that runs can be compared.
+
+    Args:
+        batch: the images.
+        split: the name of their split.
+        purpose: what the noise is for.
+    """
     return ExampleNoise(batch.examples, derive_seed("evaluation", purpose, split))
 
 

@@ -25,6 +25,11 @@ def factor_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
     Each vote draws images, with repetition, that share one value of one factor, and takes the dimension with the least variance
     relative to its variance over all images. Dimensions of variance below 0.05 are dropped (0 if none is left). Chance is
     1/factors.
+
+    Args:
+        z: codes, (N, latent_dim).
+        v: factors, (N, factors).
+        seed: seed of the votes.
     """
     scaled = _scaled(z)
     if scaled.shape[1] == 0:
@@ -46,6 +51,11 @@ def beta_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
 
     Their section 3. In each example all pairs share the same factor, and each pair has its own value of it. Codes are scaled to
     variance 1, and those of variance below 0.05 are dropped. Chance is 1/factors.
+
+    Args:
+        z: codes, (N, latent_dim).
+        v: factors, (N, factors).
+        seed: seed of the pairs.
     """
     scaled = _scaled(z)
     if scaled.shape[1] == 0:

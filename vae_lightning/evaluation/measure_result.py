@@ -28,7 +28,13 @@ class MeasureResult:
     notes: list[str] = field(default_factory=list)
 
     def add(self, name: str, value: float, error: float | None = None) -> None:
-        """Add a value with its standard error, if that is known."""
+        """Add a value with its standard error, if that is known.
+
+        Args:
+            name: the metric.
+            value: its value.
+            error: its standard error; None if it is unknown.
+        """
         self.values[name] = value
         if error is not None and math.isfinite(error):
             self.values[name + ERROR_SUFFIX] = error
@@ -49,7 +55,14 @@ def mean_error(values: Tensor) -> float:
 
 
 def bootstrap_error(statistic: Callable[[np.ndarray], float], size: int, seed: int = 0, resamples: int = 200) -> float:
-    """Return the standard deviation of `statistic(indices)` over bootstrap resamples of `size` indices (Efron 1979)."""
+    """Return the standard deviation of `statistic(indices)` over bootstrap resamples of `size` indices (Efron 1979).
+
+    Args:
+        statistic: maps indices, (size,), to the value.
+        size: number of images.
+        seed: seed of the resamples.
+        resamples: number of resamples.
+    """
     rng = np.random.default_rng(derive_seed(seed, "bootstrap"))
     return float(np.std([statistic(rng.integers(0, size, size)) for _ in range(resamples)], ddof=1))
 
@@ -59,6 +72,11 @@ def group_error(statistic: Callable[[np.ndarray], dict[str, float]], size: int, 
 
     For statistics that are too expensive for the bootstrap, or that repeated images would change (distances, nearest
     neighbours). Empty if there are too few images.
+
+    Args:
+        statistic: maps indices to values by name.
+        size: number of images.
+        groups: number of groups.
     """
     if size < 2 * groups:
         return {}

@@ -126,6 +126,11 @@ def samples_within(vae: VAE, images: int, seconds: float) -> int:
     """Return the largest k among 10, 20, 50 … 5000 with which `images` images take about `seconds` on a CPU.
 
     Derived from the model's operation count, not from a stopwatch: the same run always gets the same k, and so the same values.
+
+    Args:
+        vae: the VAE.
+        images: number of images.
+        seconds: time budget.
     """
     affordable = seconds / (images * seconds_per_sample(vae))
     return max([k for k in sample_ladder(GPU_SAMPLES) if 10 <= k <= affordable], default=10)

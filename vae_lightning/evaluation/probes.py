@@ -95,6 +95,14 @@ def linear_classifier(x: np.ndarray, y: np.ndarray, penalty: float = 1.0) -> Any
 
     It is fitted to its unique optimum: with scikit-learn's default tolerance, codes that differ only by rounding (from another
     batch size) would give different predictions.
+
+    Args:
+        x: inputs, (N, columns).
+        y: labels, (N,).
+        penalty: C; larger values regularise less.
+
+    Returns:
+        The fitted classifier.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -20,7 +20,15 @@ _ROWS = 500  # rows of the distance matrix in memory at once
 
 @torch.no_grad()
 def draw_features(vae: VAE, features: Callable[[Tensor], Tensor], count: int, seed: int, batch_size: int) -> Tensor:
-    """Features (count, F) of images E[x|z], z ~ p(z), clipped to [0, 1]; each z depends only on `seed` and its index."""
+    """Features (count, F) of images E[x|z], z ~ p(z), clipped to [0, 1]; each z depends only on `seed` and its index.
+
+    Args:
+        vae: the VAE.
+        features: maps images (n, C, H, W) to features (n, F).
+        count: number of samples.
+        seed: seed of the samples.
+        batch_size: samples decoded at once.
+    """
     device = next(vae.parameters()).device
     parts = []
     for indices in torch.arange(count, device=device).split(batch_size):

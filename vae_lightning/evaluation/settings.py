@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 def build_settings(settings: type[SettingsT], key: str, values: Mapping[Any, Any]) -> SettingsT:
     """Build the dataclass `settings` from the values below the configuration key `key`.
 
+    Args:
+        settings: the dataclass.
+        key: the configuration key, for error messages.
+        values: its values by field.
+
     Raises:
         UserError: a value that the dataclass has no field for.
         InvalidValue: a value out of range, named by its full key such as `nll.samples`.
@@ -36,6 +41,12 @@ def build_settings(settings: type[SettingsT], key: str, values: Mapping[Any, Any
 
 def check_int_or_null(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> None:
     """Check that a value is null, or an integer in [`minimum`, `maximum`].
+
+    Args:
+        name: the setting, for the error message.
+        value: its value.
+        minimum: the smallest integer allowed.
+        maximum: the largest integer allowed; None for the limit of all integers.
 
     Raises:
         InvalidValue: any other value.

@@ -45,7 +45,16 @@ def exported_modules(vae: VAE) -> dict[str, tuple[nn.Module, str, str]]:
 
 
 def example_inputs(vae: VAE, name: str, batch: int) -> tuple[Tensor, ...]:
-    """Make example inputs: images or latents, and labels for a conditional VAE."""
+    """Make example inputs: images or latents, and labels for a conditional VAE.
+
+    Args:
+        vae: the model.
+        name: "encoder" or "decoder".
+        batch: number of examples.
+
+    Returns:
+        Images (batch, channels, height, width) or latents (batch, latent_dim), and labels (batch,) for a conditional VAE.
+    """
     generator = torch.Generator().manual_seed(batch)
     first = (
         torch.rand(batch, *vae.shape, generator=generator)

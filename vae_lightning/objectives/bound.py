@@ -29,7 +29,17 @@ class Bound(ObjectiveTerm):
         self.samples = check_int("samples", samples)
 
     def forward(self, terms: ELBOTerms, kl: KLTerm, beta: float | Tensor, gradient: GradientEstimator) -> Tensor:
-        """−bound, a scalar: the mean over the batch in nats per image. Bounds without a KL term ignore `kl` and `beta`."""
+        """−bound, a scalar: the mean over the batch in nats per image. Bounds without a KL term ignore `kl` and `beta`.
+
+        Args:
+            terms: the densities and draws of the batch.
+            kl: the KL term.
+            beta: β, the weight of the KL.
+            gradient: the gradient estimator.
+
+        Returns:
+            A scalar to minimise, in nats per image.
+        """
         raise NotImplementedError
 
     def splits_gradient(self, gradient: GradientEstimator) -> bool:

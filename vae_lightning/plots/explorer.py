@@ -36,6 +36,7 @@ class Weights:
         return [self.length - len(values), len(values)]
 
     def encoded(self, precision: str) -> str:
+        """Return all weights in `precision` ("float16" or "float32") as base64."""
         return base64.b64encode(np.concatenate(self.parts).astype(np.dtype(precision)).tobytes()).decode()
 
 
@@ -93,7 +94,13 @@ MEANS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "ident
 
 @torch.no_grad()
 def mean_of_parameters(vae: VAE, z: Tensor, c: Tensor | None) -> str:
-    """Return how E[x|z] follows from the decoder's first channels: `sigmoid` or `identity`; raise UserError if neither."""
+    """Return how E[x|z] follows from the decoder's first channels: `sigmoid` or `identity`; raise UserError if neither.
+
+    Args:
+        vae: the model.
+        z: latents to try it on, (n, latent_dim).
+        c: labels, (n,), of a conditional VAE.
+    """
     channels = vae.shape[0]
     parameters = vae.decoder(vae.condition.decoder_input(z[:, : vae.decoder_dim], c))[:, :channels]
     mean = vae.decode(z, c).mean
@@ -107,7 +114,13 @@ def mean_of_parameters(vae: VAE, z: Tensor, c: Tensor | None) -> str:
 
 @torch.no_grad()
 def choose_precision(vae: VAE, z: Tensor, c: Tensor | None) -> str:
-    """float16 if rounding the weights to it changes no pixel by more than a quarter of a grey level, else float32."""
+    """float16 if rounding the weights to it changes no pixel by more than a quarter of a grey level, else float32.
+
+    Args:
+        vae: the model.
+        z: latents to try it on, (n, latent_dim).
+        c: labels, (n,), of a conditional VAE.
+    """
     exact = vae.decode(z, c).mean
     kept = {name: weight.clone() for name, weight in vae.decoder.state_dict().items()}
     for weight in vae.decoder.state_dict().values():

@@ -159,6 +159,11 @@ def _is_ordinary(value: Tensor) -> bool:
 def check_tensors(path: Path, found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> None:
     """Compare weights and buffers with those that they are loaded into.
 
+    Args:
+        path: the checkpoint, for error messages.
+        found: its tensors by name.
+        expected: the model's tensors by name.
+
     Raises:
         RunError: one is missing or unknown, or has the wrong shape or type: torch would cast integers and complex numbers.
     """
@@ -170,7 +175,14 @@ def check_tensors(path: Path, found: Mapping[str, Any], expected: Mapping[str, T
 
 
 def check_tensor(path: Path, name: str, found: Any, expected: Tensor) -> None:
-    """Compare one tensor with the one that it is loaded into. Raise RunError if their shapes or types differ."""
+    """Compare one tensor with the one that it is loaded into. Raise RunError if their shapes or types differ.
+
+    Args:
+        path: the checkpoint, for error messages.
+        name: the name of the tensor.
+        found: the value in the checkpoint.
+        expected: the tensor that it is loaded into.
+    """
     if not isinstance(found, Tensor):
         raise damaged(path, f"{format_value(name)} is not a tensor")
     if found.shape != expected.shape:

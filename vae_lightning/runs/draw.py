@@ -111,6 +111,14 @@ def choose_pictures(context: DrawingContext, what: Sequence[RunPicture] | None) 
 def save_pictures_of(context: DrawingContext, pictures: Sequence[RunPicture], folder: Path | None = None) -> list[Path]:
     """Draw each picture and write it to the folder (by default `generated/` in the run folder).
 
+    Args:
+        context: the run to draw.
+        pictures: the pictures, with their settings.
+        folder: where to write; None for the default.
+
+    Returns:
+        The paths of the files.
+
     Raises:
         RunError: a file cannot be written.
     """

@@ -51,7 +51,14 @@ def load_split(run: Run, split: str, root: str | None = None, data: ImageData | 
 
 
 def iterate_batches(split: Images, batch_size: int, device: torch.device, images: int | None = None) -> Iterator[Batch]:
-    """Yield batches of the first `images` images of a split (None: all), in order, on the device."""
+    """Yield batches of the first `images` images of a split (None: all), in order, on the device.
+
+    Args:
+        split: the images.
+        batch_size: images in a batch.
+        device: where the batches go.
+        images: how many of the first images; None for all.
+    """
     count = len(split) if images is None else min(images, len(split))
     for indices in torch.arange(count).split(batch_size):
         yield split[indices].to(device)

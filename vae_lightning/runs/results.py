@@ -26,6 +26,14 @@ def write_results(folder: Path, results: dict[str, Any]) -> None:
 def add_to_results(run: Run, name: str, values: dict[str, Any]) -> Path:
     """Add values to the entry `name` (test, test_last …) of `results.json`, and remove earlier ones that they outdate.
 
+    Args:
+        run: the run.
+        name: the entry, such as `test` or `test_last`.
+        values: metrics by name.
+
+    Returns:
+        The path of the file.
+
     Raises:
         RunError: the file is damaged or cannot be written, or a value is not finite.
     """
@@ -97,6 +105,14 @@ def events_folder(run: Run) -> Path | None:
 
 def write_per_image(run: Run, name: str, arrays: dict[str, np.ndarray]) -> Path:
     """Write `per_image_<name>.npz`: arrays over images in the order of the split, for paired tests between runs.
+
+    Args:
+        run: the run.
+        name: the entry, such as `test` or `test_last`.
+        arrays: arrays over images by name.
+
+    Returns:
+        The path of the file.
 
     Raises:
         RunError: the file cannot be written.

@@ -114,7 +114,13 @@ class Sweep:
         os.environ[TRUSTED] = str(self.folder)
 
     def add(self, overrides: Sequence[str], label: str, trial: TrialRecord | None = None) -> Job:
-        """Add a job with the next number and a new folder name."""
+        """Add a job with the next number and a new folder name.
+
+        Args:
+            overrides: the overrides of the job.
+            label: those in which it differs from other jobs.
+            trial: its trial in the study of a search.
+        """
         number = len(self.jobs)
         job = Job(number, list(overrides), f"{number:03d}_{secrets.token_hex(2)}", label, trial)
         self.jobs.append(job)

@@ -83,9 +83,11 @@ class Schedule(ABC):
         """React to the losses of a step, on the device and without a sync; only schedules with feedback do."""
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the state that a checkpoint keeps."""
         return {"steps_per_unit": self.steps_per_unit}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the result of `state_dict`."""
         self.steps_per_unit = state["steps_per_unit"]
 
 
@@ -159,5 +161,17 @@ def check_no_feedback(name: str, schedule: Schedule) -> Schedule:
 
 
 def check_length(name: str, value: float, unit: str) -> float:
-    """Check a length of time: above 0, and at most 1 if it is a fraction of the run."""
+    """Check a length of time: above 0, and at most 1 if it is a fraction of the run.
+
+    Args:
+        name: the argument, for the error message.
+        value: the length, in units.
+        unit: "fraction", "epoch" or "step".
+
+    Returns:
+        The length.
+
+    Raises:
+        InvalidValue: it is not above 0, or is a fraction above 1.
+    """
     return check_number(name, value, 0, 1 if unit == "fraction" else math.inf, above=True)

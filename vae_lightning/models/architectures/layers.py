@@ -38,7 +38,13 @@ def pre_activation_width(name: str, width: int) -> int:
 
 
 def fully_connected(inputs: int, widths: Sequence[int], name: str) -> list[nn.Module]:
-    """Fully connected layers of the given widths, each followed by its activation."""
+    """Fully connected layers of the given widths, each followed by its activation.
+
+    Args:
+        inputs: width of the input.
+        widths: width of each layer.
+        name: name of the activation.
+    """
     layers: list[nn.Module] = []
     for width in widths:
         layers += [nn.Linear(inputs, pre_activation_width(name, width)), activation(name)]
@@ -76,7 +82,16 @@ def halved_sizes(height: int, width: int, times: int, kernel: int = 3) -> list[t
 
 
 def output_padding(small: tuple[int, int], large: tuple[int, int], kernel: int = 3) -> tuple[int, int]:
-    """Return the `output_padding` with which a transposed convolution undoes a halving: n → 2n − (kernel odd) + padding."""
+    """Return the `output_padding` with which a transposed convolution undoes a halving: n → 2n − (kernel odd) + padding.
+
+    Args:
+        small: (height, width) after the halving.
+        large: (height, width) before it.
+        kernel: kernel size.
+
+    Returns:
+        The padding along height and width.
+    """
     up = kernel % 2
     return large[0] - (2 * small[0] - up), large[1] - (2 * small[1] - up)
 

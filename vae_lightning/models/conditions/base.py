@@ -65,5 +65,14 @@ class Condition(nn.Module):
         return z
 
     def labels_for(self, c: Tensor | None, n: int, device: torch.device) -> Tensor | None:
-        """Return the labels of n samples on `device`: c, or the classes in turn if c is None; None for an unconditional VAE."""
+        """Return the labels of n samples on `device`: c, or the classes in turn if c is None; None for an unconditional VAE.
+
+        Args:
+            c: labels, (n,), or None.
+            n: number of samples.
+            device: where the labels go.
+
+        Returns:
+            Labels, int64 (n,), or None for an unconditional VAE.
+        """
         return torch.arange(n, device=device) % self.classes if self.classes else None

@@ -49,6 +49,11 @@ def shift_and_scale(p: Any, shift: Tensor, scale: Tensor) -> LatentDistribution:
 
     If p's kind is closed under this map, the result is of the same kind, so that formulas for its KL still apply; register such
     kinds with `shift_and_scale.register`.
+
+    Args:
+        p: the distribution of z₀.
+        shift: m, (*batch_shape, latent_dim).
+        scale: s > 0, (*batch_shape, latent_dim).
     """
     return AffineDistribution(p, shift, scale)
 

@@ -22,10 +22,12 @@ class LatentDistribution(Protocol):
     """
 
     @property
-    def batch_shape(self) -> torch.Size: ...
+    def batch_shape(self) -> torch.Size:
+        """The shape of a batch of distributions, () for a single one."""
 
     @property
-    def event_shape(self) -> torch.Size: ...
+    def event_shape(self) -> torch.Size:
+        """(latent_dim,)."""
 
     @property
     def mean(self) -> Tensor:
@@ -69,7 +71,16 @@ def exact_kl(q: LatentDistribution, p: LatentDistribution) -> Tensor | None:
 
 
 def kl_or_sample(q: LatentDistribution, p: LatentDistribution, z: Tensor) -> Tensor:
-    """KL(q ‖ p) by its formula, (*batch_shape,); without one, its estimate log q(z) − log p(z) by the draws z ~ q, in nats."""
+    """KL(q ‖ p) by its formula, (*batch_shape,); without one, its estimate log q(z) − log p(z) by the draws z ~ q, in nats.
+
+    Args:
+        q: q(z|x).
+        p: p(z).
+        z: draws from q, (..., batch, latent_dim).
+
+    Returns:
+        Nats, (*batch_shape,) by the formula, else (..., batch).
+    """
     exact = exact_kl(q, p)
     return q.log_prob(z) - p.log_prob(z) if exact is None else exact
 

@@ -148,7 +148,14 @@ def normaliser(concentration: Tensor, m: int) -> tuple[Tensor, Tensor]:
 
 
 def sample_cosine(kappa: Tensor, m: int, samples: tuple[int, ...], noise: Noise) -> Tensor:
-    """Draw ω = μᵀz, (*samples, *kappa.shape): the first accepted proposal (Wood 1994; Davidson et al. 2018, algorithm 1)."""
+    """Draw ω = μᵀz, (*samples, *kappa.shape): the first accepted proposal (Wood 1994; Davidson et al. 2018, algorithm 1).
+
+    Args:
+        kappa: κ, (batch,).
+        m: number of latent dimensions.
+        samples: leading dimensions of the draws.
+        noise: where random numbers come from.
+    """
     root = (4 * kappa.square() + (m - 1) ** 2).sqrt()
     b = (m - 1) / (2 * kappa + root)
     a = (m - 1 + 2 * kappa + root) / 4
@@ -187,6 +194,14 @@ def cosine_slope(omega: Tensor, concentration: Tensor, m: int) -> Tensor:
     """∂ω/∂κ = ∫_ω^1 (t − A) f(t) dt / f(ω) = ∫_{−1}^ω (A − t) f(t) dt / f(ω), f(t) = exp(κt)·(1 − t²)^((m−3)/2), float64.
 
     Integrates over the side on which nothing cancels: the first form for ω > A, else the second.
+
+    Args:
+        omega: ω, in [−1, 1].
+        concentration: κ, broadcast to ω.
+        m: number of latent dimensions.
+
+    Returns:
+        ∂ω/∂κ with the shape of ω.
     """
     omega, kappa = omega.double(), concentration.double().expand(omega.shape)
     mean = normaliser(concentration, m)[1]

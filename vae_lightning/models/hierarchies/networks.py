@@ -16,7 +16,14 @@ Network = Callable[[Tensor], Tensor]
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int, activation_name: str) -> nn.Sequential:
-    """Return a fully connected network (..., inputs) → hidden[0] → hidden[1] → … → (..., outputs)."""
+    """Return a fully connected network (..., inputs) → hidden[0] → hidden[1] → … → (..., outputs).
+
+    Args:
+        inputs: width of the input.
+        hidden: width of each hidden layer.
+        outputs: width of the output.
+        activation_name: name of the activation.
+    """
     layers: list[nn.Module] = []
     for width in hidden:
         layers += [nn.Linear(inputs, pre_activation_width(activation_name, width)), activation(activation_name, -1)]
