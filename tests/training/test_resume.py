@@ -53,7 +53,7 @@ def alone(folder: Path, *overrides: str) -> Path:
 
 
 def killed(folder: Path, *overrides: str, at: tuple[int | faults.Plant, ...]) -> Path:
-    """A run that is killed at each of these steps (or at the call that an entry plants), resumed each time, and finally finished."""
+    """A run that is killed at each of these steps (or at the call that an entry plants), resumed each time, and then finished."""
     folder.mkdir()
     arguments: tuple[str, ...] = (*SHORT, *overrides)
     for kill in at:
