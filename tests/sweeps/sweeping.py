@@ -14,6 +14,7 @@ import pytest
 
 from tests.running import Outcome, Runner
 from vae_lightning.runs import sweep_record as record
+from vae_lightning.runs.sweep_record import Sweep
 from vae_lightning.training import fit as run
 
 # such a job takes a third of a second
@@ -44,7 +45,7 @@ class Sweeps:
         return max((p.parent for p in self.runner.cwd.glob("outputs/sweeps/*/*/sweep.json")), key=lambda p: p.stat().st_mtime_ns)
 
     def states(self) -> list[str]:
-        """The jobs as recorded in `sweep.json`."""
+        """The states of the jobs as recorded in `sweep.json`."""
         return [job["state"] for job in json.loads((self.folder / "sweep.json").read_text())["jobs"]]
 
     def results(self) -> list[dict[str, Any]]:
@@ -71,3 +72,12 @@ def interrupted_after_training(number: int, signum: int = signal.SIGINT) -> Iter
 @pytest.fixture
 def sweeps(runner: Runner) -> Sweeps:
     return Sweeps(runner)
+
+
+def waiting_sweep(folder: Path) -> Sweep:
+    """A sweep of four jobs, none of which has started."""
+    made = Sweep(folder)
+    for beta in range(4):
+        made.add([f"beta={beta}"], f"beta={beta}")
+    made.save()
+    return made

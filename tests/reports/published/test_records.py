@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.reports.published.test_page import KNOWN, STANDARD, VAMP, called, nll, row, run
+from tests.reports.published.test_results_page import KNOWN, STANDARD, VAMP, called, nll, row, run
 from vae_lightning.reports.published.find_runs import find_runs, run_folders
 from vae_lightning.reports.published.records import write_record
 from vae_lightning.reports.published.results_page import page
