@@ -14,7 +14,7 @@ from pathlib import Path
 from hydra import main
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vae_lightning.cli.group_help import group_help
 from vae_lightning.cli.startup import allow_interrupts
@@ -22,6 +22,7 @@ from vae_lightning.config.builtin import conf_dir
 from vae_lightning.config.command_line import CommandLine, check_command_line
 from vae_lightning.config.compose import VERSION_BASE, quote, without_hydra
 from vae_lightning.config.messages import with_messages
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.errors import check_bool
 from vae_lightning.sweeps.resume import resumed_arguments
 
@@ -66,7 +67,7 @@ def run_composed(task: Task, composed: DictConfig) -> None:
     before = hydra.cfg
     hydra.set_config(composed)
     try:
-        logging.config.dictConfig(OmegaConf.to_container(composed.hydra.job_logging, resolve=True))  # type: ignore[arg-type]
+        logging.config.dictConfig(plain_dict(composed.hydra.job_logging))
         allow_interrupts()
         with_messages(lambda: task(config))
     finally:

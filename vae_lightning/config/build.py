@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import Container, DictConfig, OmegaConf
 
@@ -16,6 +16,7 @@ from vae_lightning.config.builtin import walk_entries
 from vae_lightning.config.instantiate import instantiate_node, looks_out_of_memory, name_config_key, sizes
 from vae_lightning.config.machine import check_memory, check_processes
 from vae_lightning.config.messages import one_line
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.errors import InvalidValue, RunError, UserError, format_value
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def build_data(config: DictConfig) -> ImageData:
         UserError: a setting is wrong, or its files cannot be read.
     """
     data: ImageData = instantiate_node(config, "data")
-    whole: dict[str, Any] = OmegaConf.to_container(config.data, resolve=True)  # type: ignore[assignment]
+    whole = plain_dict(config.data)
     arguments = str({name: value for name, value in whole.items() if name not in SERVING_KEYS})
     recipe = (type(data), arguments, str(Path.cwd()))  # relative paths depend on the current folder
     if recipe not in _LOADED:

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.config.kinds import check_kind, check_parts
 from vae_lightning.config.messages import one_line, one_sentence
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.config.signatures import check_arguments
 from vae_lightning.errors import InvalidValue, RunError, UserError, format_value
 
@@ -90,7 +91,7 @@ def known_arguments(node: DictConfig, known: Mapping[str, object]) -> dict[str, 
 def _check(config: DictConfig, key: str, node: DictConfig, target: Callable[..., object], given: Mapping[str, object]) -> None:
     """Raise UserError if an argument of the node is unknown, missing or of a wrong type."""
     try:
-        check_arguments(key, node._target_, target, OmegaConf.to_container(node, resolve=True), given)  # type: ignore[arg-type]
+        check_arguments(key, node._target_, target, plain_dict(node), given)
     except InvalidValue as error:
         raise name_config_key(config, key, error) from error
 
@@ -124,7 +125,7 @@ def source_key(config: DictConfig, key: str, name: str) -> str:
         return name if name in config else f"{key}.{name}"
     if not OmegaConf.is_interpolation(node, name):
         return f"{key}.{name}"
-    text = OmegaConf.to_container(node, resolve=False)[name]  # type: ignore[call-overload,index]
+    text = plain_dict(node, resolve=False)[name]
     return f"{key}.{name}" if ":" in text else text[2:-1]
 
 

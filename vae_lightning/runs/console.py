@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vae_lightning.config.builtin import CONFIG_GROUPS, conf_dir
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.errors import format_value
 from vae_lightning.evaluation.metrics import unit_of
 
@@ -141,23 +142,20 @@ def _group(config: DictConfig, group: str) -> str:
 
 def _trainer(node: DictConfig) -> str:
     """Describe the Trainer: how long it trains, how often it logs, and what differs from trainer=auto."""
-    auto: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "trainer" / "auto.yaml"))
-    values: Any = OmegaConf.to_container(node, resolve=True)
+    auto, values = plain_dict(OmegaConf.load(conf_dir() / "trainer" / "auto.yaml"), resolve=False), plain_dict(node)
     return _words({k: v for k, v in values.items() if k in _ALWAYS or k not in auto or v != auto[k]})
 
 
 def _arguments(node: DictConfig) -> str:
     """Return the node's arguments, except those that are null or false."""
-    values = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(values, dict)
-    return _words({k: v for k, v in values.items() if not (v is None or v is False)})
+    return _words({k: v for k, v in plain_dict(node).items() if not (v is None or v is False)})
 
 
-def _words(values: Any) -> str:
+def _words(values: Mapping[str, object]) -> str:
     return " ".join(f"{k!s}={_short(v)}" for k, v in values.items() if not str(k).startswith("_"))
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     """Format a value as typed on the command line, and an object as `Linear(value=25.0 start=0.0 …)`."""
     if isinstance(value, dict) and "_target_" in value:
         return f"{str(value['_target_']).rpartition('.')[2]}({_arguments(OmegaConf.create(value))})"

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vae_lightning.config.build import build_vae
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, format_value
 from vae_lightning.models.vae import VAE
@@ -91,7 +92,7 @@ class Run:
     @property
     def data_spec(self) -> DataSpec:
         """What the model needs to know about the data that the run was trained on."""
-        return DataSpec.from_dict(OmegaConf.to_container(self.config.data_spec))  # type: ignore[arg-type]
+        return DataSpec.from_dict(plain_dict(self.config.data_spec, resolve=False))
 
     def results(self) -> dict[str, Any]:
         """Return the content of `results.json`; empty if there is none. Raise RunError if it is damaged."""

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.readers import read_json_with_nan
 from vae_lightning.reports.published.recipe_run import RecipeRun, number, read_run
@@ -148,7 +147,7 @@ def has_larger_batches(results: Mapping[str, Any], config: Mapping[str, Any]) ->
 def _config(folder: Path) -> dict[str, Any]:
     """Return the configuration of a run; empty if the file is not one, or names code that does not ship."""
     try:
-        config: dict[str, Any] = OmegaConf.to_container(read_config(folder / "config.yaml"), resolve=False)  # type: ignore[assignment]
+        config = plain_dict(read_config(folder / "config.yaml"), resolve=False)
     except UserError:
         return {}
     return config if isinstance(config.get("seed"), int) else {}

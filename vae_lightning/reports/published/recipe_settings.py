@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from vae_lightning.config.builtin import CONFIG_GROUPS, PUBLISHED
 from vae_lightning.config.compose import compose_config, hydra_composer
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.runs.config_file import value_at
 
 NUMBERS = (
@@ -37,7 +36,7 @@ def recipe_settings(name: str) -> Mapping[str, Any]:
 def recipe_config(name: str) -> dict[str, Any]:
     """Return what the recipe composes to today, with every interpolation resolved and without its published value."""
     with hydra_composer([]):
-        config: dict[str, Any] = OmegaConf.to_container(compose_config("train", [f"experiment={name}"]), resolve=True)  # type: ignore[assignment]
+        config = plain_dict(compose_config("train", [f"experiment={name}"]))
     config.pop(PUBLISHED)
     return config
 
