@@ -166,7 +166,7 @@ def resume_run(path: str, overrides: Sequence[str], trust_run_code: bool = False
 
 def check_changed(config: DictConfig) -> None:
     """Check the overrides of a finished run, whose parts would otherwise not be built."""
-    from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+    from vae_lightning.training import silence_warnings  # noqa: F401  importing it silences them
     from vae_lightning.training.build import build_callbacks
 
     instantiate_node(config, "data")

@@ -20,7 +20,7 @@ from vae_lightning.evaluation.metrics import VALIDATION_METRICS
 from vae_lightning.models.vae import VAE
 from vae_lightning.objectives import Objective
 from vae_lightning.runs.config_upgrade import SCHEMA_VERSION
-from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+from vae_lightning.training import silence_warnings  # noqa: F401  importing it silences them
 from vae_lightning.training.callbacks.epoch_clock import EpochClock
 from vae_lightning.training.callbacks.step_limit import StepLimit
 from vae_lightning.training.checkpoint_io import AtomicCheckpointIO

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from vae_lightning.files import exclusive_folder
 from vae_lightning.runs.checkpoint_files import LAST
 from vae_lightning.runs.console import RunLog
-from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+from vae_lightning.training import silence_warnings  # noqa: F401  importing it silences them
 from vae_lightning.training.build import assemble, make_trainer
 from vae_lightning.training.checkpoint_check import check_fits, explain_restoring
 from vae_lightning.training.checkpoint_state import cuda_note

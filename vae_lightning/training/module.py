@@ -27,10 +27,11 @@ from vae_lightning.evaluation.elbo import SplitSums
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise, StreamNoise, derive_seed
 from vae_lightning.objectives import Losses, Objective
+from vae_lightning.objectives.base import OptimizerGroup
 from vae_lightning.schedules.beta import RunLength, Schedule
 from vae_lightning.schedules.learning_rate import LRSchedule
 from vae_lightning.schedules.scheduled_value import ScheduledValue
-from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+from vae_lightning.training import silence_warnings  # noqa: F401  importing it silences them
 from vae_lightning.training.callbacks.step_limit import total_steps
 from vae_lightning.training.checkpoint_state import Resumed, checkpoint_state
 from vae_lightning.training.compile import NOT_COMPILED, CompiledObjective
@@ -146,7 +147,7 @@ class VAEModule(LightningModule):
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[OptimizerGroup]:
         """Return the optimizer's parameter groups: the model's, then those of the objective that have their own settings."""
         groups = self.objective.parameter_groups()
         apart = {id(parameter) for group in groups for parameter in group["params"]}
