@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -133,10 +133,10 @@ def check_seed(name: str, value: object) -> int:
         raise InvalidValue(name, value, "an integer of at least 0") from None
 
 
-def check_ints(name: str, values: Any, minimum: int = 1) -> tuple[int, ...]:
+def check_ints(name: str, values: object, minimum: int = 1) -> tuple[int, ...]:
     """Return `values` if it is a non-empty list of integers of at least `minimum`; else raise InvalidValue."""
-    good = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
-    if not good or any(isinstance(v, bool) or not isinstance(v, int) or v < minimum for v in values):
+    whole = isinstance(values, Sequence) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+    if not isinstance(values, Sequence) or not whole or len(values) == 0 or min(values) < minimum:
         raise InvalidValue(name, values, f"a list of integers of at least {minimum}, such as [{minimum}]")
     if len(values) > MOST_LAYERS or max(values) > LARGEST_INT:
         raise InvalidValue(name, values, f"a list of at most {MOST_LAYERS} integers, each at most {LARGEST_INT}")
@@ -154,12 +154,13 @@ def is_finite(value: float) -> bool:
         return False
 
 
-def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> float:
+def check_number(name: str, value: object, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> float:
     """Return `value` if it is finite and in [low, high], or in (low, high] with `above`; else raise InvalidValue."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
-    if not good or value > high or value < low or (above and value == low):
-        raise InvalidValue(name, value, f"a finite number {interval_in_words(low, high, above)}".rstrip())
-    return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        inside = is_finite(value) and low <= value <= high and not (above and value == low)
+        if inside:
+            return float(value)
+    raise InvalidValue(name, value, f"a finite number {interval_in_words(low, high, above)}".rstrip())
 
 
 def check_choice(name: str, value: object, allowed: Collection[str]) -> str:

@@ -129,7 +129,7 @@ def read_json_with_nan(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
         raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
 
 
-def check_values(content: Any) -> None:
+def check_values(content: object) -> None:
     """Raise ValueError for an integer too large for a float, or text that is not Unicode: neither can be used."""
     if isinstance(content, dict):
         for key, value in content.items():

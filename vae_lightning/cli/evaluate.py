@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -99,7 +99,7 @@ def describe_convergence(values: Mapping[str, Any]) -> list[str]:
     return [f"nll with {', '.join(samples)} samples: {', '.join(f'{value:.2f}' for value in nll)}."]
 
 
-def progress_bar(console: Console) -> Any:
+def progress_bar(console: Console) -> Callable[[str], AbstractContextManager[Callable[[int, int], None]]]:
     """Return a progress bar for each measure, if the output is a terminal."""
     from rich.progress import Progress
 

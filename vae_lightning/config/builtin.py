@@ -24,7 +24,7 @@ def is_special(key: object) -> bool:
     return isinstance(key, str) and len(key) > 2 and key.startswith("_") and key.endswith("_")
 
 
-def walk_entries(content: Any, parents: KeyPath = ()) -> Iterator[tuple[KeyPath, Any, Any]]:
+def walk_entries(content: object, parents: KeyPath = ()) -> Iterator[tuple[KeyPath, Any, Any]]:
     """(parents, key, value) for every entry of nested mappings and lists; `parents` are the keys that lead to it."""
     pairs = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for key, value in pairs:

@@ -164,32 +164,32 @@ def _alternatives(hint: Any) -> list[str]:
     return [_WORDS[hint]] if hint in _WORDS else []
 
 
-Check = Callable[[str, Any], object]
+Check = Callable[[str, object], object]
 
 
 def at_least(minimum: int, maximum: int | None = None) -> Check:
     """Return a check that an integer is in [minimum, maximum]. Other types are left to the signature."""
 
-    def check(name: str, value: Any) -> None:
+    def check(name: str, value: object) -> None:
         if isinstance(value, int) and not isinstance(value, bool):
             check_int(name, value, minimum, maximum)
 
     return check
 
 
-def share_or_count(name: str, value: Any) -> None:
+def share_or_count(name: str, value: object) -> None:
     """Check a number of batches, or a share of them in [0, 1]."""
-    if value < 0 or (isinstance(value, float) and value > 1):
+    if isinstance(value, int | float) and (value < 0 or (isinstance(value, float) and value > 1)):
         raise InvalidValue(name, value, "a share from 0.0 to 1.0 of the batches, or a number of batches")
 
 
-def _some_batches(name: str, value: Any) -> None:
+def _some_batches(name: str, value: object) -> None:
     """Like `share_or_count`, but greater than 0: a schedule needs at least one step."""
     share_or_count(name, value)
     _above_zero(name, value)
 
 
-def _limit(name: str, value: Any) -> None:
+def _limit(name: str, value: object) -> None:
     if isinstance(value, int) and not isinstance(value, bool) and value != -1 and value < 1:
         raise InvalidValue(name, value, "an integer of at least 1, or -1 for no limit")
     at_least(-1)(name, value)
@@ -203,12 +203,12 @@ def _choice(*allowed: str) -> Check:
     return lambda name, value: check_choice(name, value, allowed)
 
 
-def _above_zero(name: str, value: Any) -> None:
+def _above_zero(name: str, value: object) -> None:
     if isinstance(value, int | float) and not value > 0:
         raise InvalidValue(name, value, "above 0: a share of an epoch, or a number of batches")
 
 
-def _duration(name: str, value: Any) -> None:
+def _duration(name: str, value: object) -> None:
     units = ("weeks", "days", "hours", "minutes", "seconds")
     if isinstance(value, str):
         good = bool(re.fullmatch(r"\d+(:\d+){3}", value.strip()))
@@ -224,12 +224,12 @@ def _duration(name: str, value: Any) -> None:
         )
 
 
-def _precision(name: str, value: Any) -> None:
+def _precision(name: str, value: object) -> None:
     # images are float32, and log-densities stay float32 under mixed precision
     check_choice(name, str(value), ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16"))
 
 
-def _accelerator(name: str, value: Any) -> None:
+def _accelerator(name: str, value: object) -> None:
     import torch
 
     if value == "mps" or (value in ("gpu", "cuda") and not torch.cuda.is_available()):

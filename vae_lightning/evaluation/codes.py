@@ -85,7 +85,7 @@ def _mean(q: LatentDistribution) -> Tensor | None:
     return mean if isinstance(mean, Tensor) and mean.ndim == 2 else None
 
 
-def _joined(parts: list[Tensor | None]) -> Any:
+def _joined(parts: list[Tensor | None]) -> Any:  # a tensor or None: `Codes` says which of its fields are optional
     return None if any(part is None for part in parts) else torch.cat([part for part in parts if part is not None])
 
 

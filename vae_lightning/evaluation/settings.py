@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     SettingsT = TypeVar("SettingsT", bound=DataclassInstance)
 
 
-def build_settings(settings: type[SettingsT], key: str, values: Mapping[Any, Any]) -> SettingsT:
+def build_settings(settings: type[SettingsT], key: str, values: Mapping[str, Any]) -> SettingsT:
     """Build the dataclass `settings` from the values below the configuration key `key`.
 
     Args:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from vae_lightning.capabilities import DENSITY
 from vae_lightning.errors import UserError
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise
-from vae_lightning.objectives.base import ObjectiveTerm
+from vae_lightning.objectives.base import ObjectiveTerm, OptimizerGroup
 from vae_lightning.objectives.bound import ELBO, Bound
 from vae_lightning.objectives.gradient import GradientEstimator, Reparameterised
 from vae_lightning.objectives.kl import KLTerm, PlainKL
@@ -71,7 +69,7 @@ class Objective(nn.Module):
         for part in self.parts():
             part.set_train_size(train_size)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[OptimizerGroup]:
         """Parameters of the parts that need their own optimizer settings, in torch's form."""
         return [group for part in self.parts() for group in part.parameter_groups()]
 

@@ -54,16 +54,16 @@ def _pointwise(kind: str) -> Callable[[nn.Module, Weights], list[Layer]]:
     return lambda module, weights: [{"kind": kind}]
 
 
-def _sequential(module: Any, weights: Weights) -> list[Layer]:
+def _sequential(module: nn.Sequential, weights: Weights) -> list[Layer]:
     return [layer for part in module for layer in layers(part, weights)]
 
 
-def _linear(module: Any, weights: Weights) -> list[Layer]:
+def _linear(module: nn.Linear, weights: Weights) -> list[Layer]:
     spans = {"weight": weights.add(module.weight, 0), "bias": weights.add(module.bias, module.out_features)}
     return [{"kind": "linear", "inputs": module.in_features, "outputs": module.out_features, **spans}]
 
 
-def _conv(module: Any, weights: Weights) -> list[Layer]:
+def _conv(module: nn.Conv2d | nn.ConvTranspose2d, weights: Weights) -> list[Layer]:
     spans = {"weight": weights.add(module.weight, 0), "bias": weights.add(module.bias, module.out_channels)}
     sizes = {"outputs": module.out_channels, "kernel": module.kernel_size[0]}
     steps = {"stride": module.stride[0], "padding": module.padding[0]}

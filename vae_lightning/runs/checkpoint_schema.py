@@ -127,7 +127,7 @@ def check_file(path: Path) -> None:
         raise damaged(path, "its parts overlap or are too many")
 
 
-def check_data(path: Path, content: Any) -> None:
+def check_data(path: Path, content: object) -> None:
     """Check every value in a checkpoint, at any level.
 
     Raises:
@@ -174,7 +174,7 @@ def check_tensors(path: Path, found: Mapping[str, Any], expected: Mapping[str, T
         check_tensor(path, name, found[name], expected[name])
 
 
-def check_tensor(path: Path, name: str, found: Any, expected: Tensor) -> None:
+def check_tensor(path: Path, name: str, found: object, expected: Tensor) -> None:
     """Compare one tensor with the one that it is loaded into. Raise RunError if their shapes or types differ.
 
     Args:
@@ -235,7 +235,7 @@ def check_resumable(path: Path, content: Mapping[str, Any]) -> None:
         raise damaged(path, f"it has no running means after {place.batch} batches")
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether a value is a finite number; a tensor of one number counts, True does not."""
     if isinstance(value, Tensor):
         return value.numel() == 1 and value.is_floating_point() and bool(torch.isfinite(value).all())

@@ -90,7 +90,7 @@ def _check_yaml(text: str, path: Path) -> None:
             )
 
 
-def check_foreign(content: Any, path: Path) -> None:
+def check_foreign(content: object, path: Path) -> None:
     """Raise UserError if `content`, read from `path`, could run code from outside this package or read values from elsewhere."""
     for parents, key, value in walk_entries(content):
         name = ".".join([*parents, str(key)])
@@ -124,7 +124,7 @@ def is_text(value: str) -> bool:
     return not any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in value)
 
 
-def _is_builtin(parents: tuple[str, ...], key: str, value: Any) -> bool:
+def _is_builtin(parents: tuple[str, ...], key: str, value: object) -> bool:
     return isinstance(value, str | bool) and (parents, key, value) in special_entries()
 
 

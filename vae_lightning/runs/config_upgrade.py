@@ -52,13 +52,13 @@ def upgrade_config(content: dict[str, Any]) -> dict[str, Any]:
     return {**renamed, "schema_version": SCHEMA_VERSION}
 
 
-def _upgraded(value: Any) -> Any:
+def _upgraded(value: object) -> object:
     if isinstance(value, dict):
         return {key: current_target(part) if key == "_target_" else _upgraded(part) for key, part in value.items()}
     return [_upgraded(part) for part in value] if isinstance(value, list) else value
 
 
-def current_target(target: Any) -> Any:
+def current_target(target: object) -> object:
     """Today's dotted name of a class that used to be called `target`; any other value is returned unchanged."""
     if not isinstance(target, str):
         return target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def add_to_results(run: Run, name: str, values: dict[str, Any]) -> Path:
     return path
 
 
-def all_finite(value: Any) -> bool:
+def all_finite(value: object) -> bool:
     """Whether no number in a value, also in nested lists and mappings, is NaN or infinite, which JSON cannot hold."""
     if isinstance(value, dict | list | tuple):
         return all(map(all_finite, value.values() if isinstance(value, dict) else value))
@@ -83,7 +83,7 @@ def add_to_tensorboard(run: Run, name: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def _curve(value: Any, step: int) -> list[tuple[int, float]]:
+def _curve(value: object, step: int) -> list[tuple[int, float]]:
     """Return (step, number) for each number in a value: a single one at `step`, those of a list at their index; else none."""
     if isinstance(value, dict):
         return [(int(k), number) for k, number in value.items() if str(k).isdecimal() and int(k) < 2**63 and _is_number(number)]
@@ -92,7 +92,7 @@ def _curve(value: Any, step: int) -> list[tuple[int, float]]:
     return [(step, value)] if _is_number(value) else []
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
 
 

@@ -135,7 +135,7 @@ def check_results(path: Path, content: dict[str, Any]) -> ResultsFile:
     return results
 
 
-def _is_metric(name: str, value: Any) -> bool:
+def _is_metric(name: str, value: object) -> bool:
     if name.removesuffix(ERROR_SUFFIX) == "kl_per_dimension":
         return value is None or (isinstance(value, list) and all(is_number(part) and math.isfinite(part) for part in value))
     known = better_direction(name) is not None

@@ -177,7 +177,7 @@ class Sweep:
             raise RunError(f"{path} is a link to outside the sweep's folder: remove the link.")
         return path
 
-    def set_state(self, job: Job, state: str, **more: Any) -> None:
+    def set_state(self, job: Job, state: str, **more: object) -> None:
         """Record a state for a job that is not running."""
         update_state(self.folder, job.number, state=state, **more)
 
@@ -259,7 +259,7 @@ def lock_path(sweep: Path, number: int) -> Path:
     return sweep / "jobs" / f"{number:03d}.lock"
 
 
-def update_state(sweep: Path, number: int, **values: Any) -> None:
+def update_state(sweep: Path, number: int, **values: object) -> None:
     """Merge values into a job's state. While the job runs, only its own process may do this."""
     path = state_path(sweep, number)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -102,7 +102,7 @@ def _is_option(override: Override, composer: Composer) -> bool:
     return all(str(value) in allowed for value in _as_list(override.value()))
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
@@ -131,7 +131,7 @@ def _is_key(key: str) -> bool:
     return key in shipped_keys() and not any(key == name or key.startswith(f"{name}.") for name in UNSAFE_KEYS)
 
 
-def _is_value(key: str, value: Any) -> bool:
+def _is_value(key: str, value: object) -> bool:
     """Whether a key may have this value: a mapping may only have shipped keys."""
     if isinstance(value, str) and value.lower() in ("true", "false", "null") and key in ONLY:
         value = {"true": True, "false": False, "null": None}[value.lower()]

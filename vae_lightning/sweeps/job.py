@@ -8,7 +8,6 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -36,7 +35,7 @@ def run(task: Callable[[DictConfig], object], config: DictConfig) -> None:
         cleared = {"error": None, "traceback": None, "pruned": None}
         update_state(sweep, number, state="running", **cleared, **this_process(), threads=share_threads())
 
-        def end(state: str, **more: Any) -> None:
+        def end(state: str, **more: object) -> None:
             update_state(sweep, number, state=state, seconds=round(time.perf_counter() - started, 2), **more)
 
         try:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, QuotedString, RangeSweep, Transformer
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Glob,
+    IntervalSweep,
+    Override,
+    ParsedElementType,
+    QuotedString,
+    RangeSweep,
+    Transformer,
+)
 from optuna.distributions import (
     BaseDistribution,
     CategoricalChoiceType,
@@ -62,7 +69,7 @@ def _range(value: RangeSweep) -> BaseDistribution:
     return FloatDistribution(float(low), float(high), step=abs(float(value.step)))
 
 
-def _category(element: Any) -> bool | int | float | str:
+def _category(element: ParsedElementType) -> bool | int | float | str:
     """Return a category that a study can store: a number as such, anything else as the text of its override."""
     if isinstance(element, bool | int | float):
         return element

@@ -132,7 +132,7 @@ def check_groups(path: Path, found: list[dict[str, Any]], expected: list[dict[st
                 )
 
 
-def same_setting(found: Any, own: Any) -> bool:
+def same_setting(found: object, own: object) -> bool:
     """Whether two settings are equal and have the same type; a list may equal a tuple."""
     if isinstance(found, list | tuple) and isinstance(own, list | tuple):
         return len(found) == len(own) and all(same_setting(a, b) for a, b in zip(found, own, strict=True))

@@ -87,7 +87,7 @@ class VAEDataModule(LightningDataModule):
         """Return the rank and the number of processes."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def _loader(self, split: str, sampler: Sampler[Tensor] | OrderedBatches) -> DataLoader[Any]:
+    def _loader(self, split: str, sampler: Sampler[Tensor] | OrderedBatches) -> DataLoader[Batch]:
         return DataLoader(
             self.splits[split],
             sampler=sampler,

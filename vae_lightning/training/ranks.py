@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar, cast
 
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch import distributed as dist
+
+T = TypeVar("T")
 
 
 def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
@@ -19,11 +21,11 @@ def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
     return summed.cpu()
 
 
-def gather_over_ranks(value: Any) -> list[Any]:
+def gather_over_ranks(value: T) -> list[T]:
     """Return the values of all processes of the run, in the order of their ranks."""
     if not several_processes():
         return [value]
-    values: list[Any] = [None] * dist.get_world_size()
+    values = cast(list[T], [None] * dist.get_world_size())
     dist.all_gather_object(values, value)
     return values
 

@@ -128,7 +128,7 @@ def change(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     return changed
 
 
-def _value(config: DictConfig, key: str) -> Any:
+def _value(config: DictConfig, key: str) -> object:
     return config.choices[key] if key in config.get("choices", {}) else OmegaConf.select(config, key)
 
 

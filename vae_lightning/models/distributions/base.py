@@ -5,6 +5,7 @@ The diagonal Gaussian, with the reparameterisation trick and its closed-form KL,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 import torch
@@ -33,7 +34,7 @@ class LatentDistribution(Protocol):
     def mean(self) -> Tensor:
         """E[z], (*batch_shape, latent_dim): the code that pictures and probes use; a typical z if E[z] has no formula."""
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         """Draw z, (*sample_shape, *batch_shape, latent_dim), with gradients to the parameters if there are any."""
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -107,5 +108,5 @@ class LatentBase(Distribution):
     arg_constraints: ClassVar[dict[str, Any]] = {}
     has_rsample = True
 
-    def __init__(self, batch_shape: Any, latent_dim: int) -> None:
+    def __init__(self, batch_shape: Sequence[int], latent_dim: int) -> None:
         super().__init__(torch.Size(batch_shape), torch.Size([latent_dim]), validate_args=False)

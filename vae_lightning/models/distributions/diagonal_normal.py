@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -38,11 +38,11 @@ class DiagonalNormal(CachedIndependent):
     def stddev(self) -> Tensor:
         return self.scale
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> DiagonalNormal:
+    def expand(self, batch_shape: Sequence[int], _instance: object = None) -> DiagonalNormal:
         shape = torch.Size([*batch_shape, *self.event_shape])
         return DiagonalNormal(self.mean.expand(shape), self.stddev.expand(shape))
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         """Draw z = μ + σ·ε, the reparameterisation trick: (*sample_shape, batch, latent_dim)."""
         if noise is None:  # the same formula, with ε from torch's global generator
             return super().rsample(torch.Size(sample_shape))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from vae_lightning.models.distributions.cached import cached
 from vae_lightning.models.distributions.diagonal_normal import log_prob_per_component
 from vae_lightning.noise import GlobalNoise, Noise
 
-Select = Callable[[Any], LatentDistribution]
+Select = Callable[[slice | Tensor], LatentDistribution]
 
 
 class Mixture(LatentBase):
@@ -40,7 +39,7 @@ class Mixture(LatentBase):
     def mean(self) -> Tensor:
         return (self.log_weights.exp().unsqueeze(-1) * self.components.mean).sum(0)
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         """Draw z, (*sample_shape, latent_dim): choose a component by inverting the cumulative weights, then draw from it.
 
         Gradients go to the components, not to the weights.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -53,7 +53,7 @@ class HierarchicalDistribution:
         """The distribution of z_L; if it is drawn last, given the means of the layers below."""
         return self._at_means()[-1] if self.upward else self.first
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         """z, (*sample_shape, *batch_shape, latent_dim)."""
         shape = tuple(sample_shape)
         given, drawn = [self.first], [self.first.rsample(shape, noise=noise)]

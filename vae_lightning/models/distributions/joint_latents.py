@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -26,7 +25,7 @@ class JointLatents(LatentBase):
     def mean(self) -> Tensor:
         return torch.cat([part.mean for part in self.parts.values()], -1)
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         pieces = [part.rsample(sample_shape, noise) for part in self.parts.values()]
         self._last = torch.cat(pieces, -1), pieces
         return self._last[0]

@@ -64,7 +64,7 @@ class FlowDistribution(LatentBase):
         """The image f(E[u]) of the base's mean: a typical z, since E[z] has no formula."""
         return self._map(self.base.mean)[0]
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         u = self.base.rsample(sample_shape, noise)
         z, log_det = self._map(u)
         self._last = z, self.base.log_prob(u) - log_det

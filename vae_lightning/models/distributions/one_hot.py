@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -32,14 +32,14 @@ class OneHots(LatentBase):
         """Return the log probability Σ z·log π of the classes; for a relaxed z, the same function between the corners."""
         return (z * self.log_probs.flatten(-2)).sum(-1)
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         """One-hot vectors argmax_k(log π_k + g_k), g ~ Gumbel(0, 1) (the Gumbel-max trick); no gradients."""
         return self._hard(self._gumbels(sample_shape, noise)).flatten(-2)
 
     def detached(self) -> OneHots:
         return OneHots(self.log_probs.detach())
 
-    def _gumbels(self, sample_shape: Any, noise: Noise | None) -> Tensor:
+    def _gumbels(self, sample_shape: Sequence[int], noise: Noise | None) -> Tensor:
         """Perturbed log probabilities log π + g, g ~ Gumbel(0, 1), (*sample_shape, *batch_shape, V, K)."""
         u = (noise or GlobalNoise()).uniform(self.log_probs.detach(), tuple(sample_shape))
         return self.log_probs - (-u.clamp_min(torch.finfo(u.dtype).tiny).log()).log()
@@ -65,7 +65,7 @@ class RelaxedOneHots(OneHots):
         super().__init__(log_probs)
         self.temperature, self.hard = temperature, hard
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         scores = self._gumbels(sample_shape, noise)
         z = (scores / self.temperature).softmax(-1)
         if self.hard:

@@ -7,6 +7,7 @@ The Bessel functions of the von Mises–Fisher distribution are ratios of ∫ ex
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class HypersphericalUniform(LatentBase):
         """E[z] = 0, which is not on the sphere."""
         return torch.zeros_like(self.like)
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         return normalize((noise or GlobalNoise()).normal(self.like, tuple(sample_shape)), dim=-1)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -92,7 +93,7 @@ class VonMisesFisher(LatentBase):
         # κ·(μᵀz − 1) rather than κ·μᵀz, to avoid cancellation
         return self.concentration * (cosine - 1) - self._normaliser[0].to(z.dtype)
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         noise = noise or GlobalNoise()
         shape, m = tuple(sample_shape), self.event_shape[0]
         cosine = sample_cosine(self.concentration.detach(), m, shape, noise)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +67,7 @@ class VampPrior(Prior):
             raise ValueError("A VampPrior is a mixture of posteriors: call it with encode, a function from images to q(z|x).")
         encoder, pseudo_inputs = encode, self.pseudo_inputs
 
-        def select(index: Any) -> LatentDistribution:
+        def select(index: slice | Tensor) -> LatentDistribution:
             return encoder(pseudo_inputs[index])
 
         count = len(pseudo_inputs)

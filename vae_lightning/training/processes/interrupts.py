@@ -28,9 +28,9 @@ class Interrupts:
     """The signal that was received, and whether it has to wait. There is one per process, like signal handlers."""
 
     received: int | None = None
-    requeue: Callable[[], Any] | None = None  # Lightning's handler for SLURM's signal, to be called between two steps
+    requeue: Callable[[], object] | None = None  # Lightning's handler for SLURM's signal, to be called between two steps
     _holding = False
-    _forward: Callable[[int], Any] | None = None
+    _forward: Callable[[int], object] | None = None
 
     @property
     def pending(self) -> bool:
