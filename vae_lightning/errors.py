@@ -116,11 +116,11 @@ def check_int(name: str, value: object, minimum: int = 1, maximum: int | None = 
     """
     whole = isinstance(value, int) and not isinstance(value, bool)
     most = LARGEST_INT if maximum is None else maximum
-    if not whole or not minimum <= value <= most:  # type: ignore[operator]
-        too_large = whole and value > most  # type: ignore[operator]
+    if not whole or not minimum <= value <= most:  # type: ignore[operator]  # `whole` implies it
+        too_large = whole and value > most  # type: ignore[operator]  # `whole` implies it
         limit = f" and at most {most}" if too_large or maximum is not None else ""
         raise InvalidValue(name, value, f"an integer of at least {minimum}{limit}")
-    return value  # type: ignore[return-value]
+    return value  # type: ignore[return-value]  # `whole` implies it
 
 
 def check_seed(name: str, value: object) -> int:

@@ -48,7 +48,7 @@ def check_arguments(
     partial = bool(values.get("_partial_"))
     values = {name: value for name, value in values.items() if not is_special(name)}
     _check_names(key, target, parameters, values, given, partial)
-    checks_itself = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
+    checks_itself = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]  # on purpose: its own __init__
     ours = str(getattr(checks_itself, "__module__", "")).startswith("vae_lightning.")
     hints = {} if ours else _hints(target)
     for name, value in values.items():

@@ -61,7 +61,7 @@ def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = 
         The classifier, on the CPU, and the SHA-256 of its weights.
     """
     path = cache_folder(cache) / f"classifier-{fingerprint(train, steps)}.pt"
-    model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]
+    model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]  # three numbers
     kept = _read(path)
     try:
         if kept is not None and kept["sha256"] == weights_hash(kept["weights"]):
@@ -79,7 +79,7 @@ def train_classifier(train: Images, steps: int) -> Classifier:
     """Train with Adam and a cosine schedule down to 0, on the cross-entropy of the labels; deterministic."""
     with torch.random.fork_rng([]):
         torch.manual_seed(derive_seed("classifier", VERSION))
-        model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]
+        model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]  # three numbers
     generator = torch.Generator().manual_seed(derive_seed("classifier", VERSION, "batches"))
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

@@ -50,7 +50,7 @@ def read_config(path: Path, trusted: bool = False) -> DictConfig:
         raise RunError(f"{path} is damaged and cannot be read.") from error
     if not isinstance(config, DictConfig) or "schema_version" not in config:
         raise UserError(f"{path} is not the configuration of a run.")
-    if content["schema_version"] != SCHEMA_VERSION:  # type: ignore[call-overload,index]
+    if content["schema_version"] != SCHEMA_VERSION:  # type: ignore[call-overload,index]  # checked above
         raise UserError(
             f"{path} has schema_version={format_value(content['schema_version'])}, "  # type: ignore[call-overload,index]
             f"but this version of vae-lightning reads {SCHEMA_VERSION}."

@@ -120,7 +120,7 @@ def write_per_image(run: Run, name: str, arrays: dict[str, np.ndarray]) -> Path:
     path = run.inside(f"per_image_{name}.npz")
     try:
         with atomic_write(path) as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # NumPy annotates **kwds as allow_pickle
     except OSError as error:
         raise RunError(
             f"{path} cannot be written ({getattr(error, 'strerror', None) or error}): free some space, or check its permissions."

@@ -167,7 +167,7 @@ def check_schedules(path: Path, found: Mapping[str, Any], module: VAEModule) -> 
 
 def check_callbacks(path: Path, found: Mapping[str, Any], trainer: Trainer) -> None:
     """Check the states of this package's callbacks and of Lightning's early stopping; a user's own may have any state."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # not annotated by Lightning
         state, own = found.get(callback.state_key), callback.state_dict()
         if state is not None and own and callback.__class__.__module__.startswith("vae_lightning."):
             check_kind(path, f"callbacks.{callback.__class__.__name__}", state, own)

@@ -49,7 +49,7 @@ class VAEDataModule(LightningDataModule):
         # on a resume, this is the checkpoint's position (`load_state_dict`): the trainer has not loaded its own progress yet
         start = max(self.start, Position(0 if self.trainer is None else position(self.trainer).epoch, 0))
         size, batch_size = len(self.splits["train"]), self.data.batch_size
-        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]  # not annotated by Lightning
             # the same batches in the same order in each epoch
             return self._loader("train", OrderedBatches(size, batch_size, rank, world, start.epoch, start.batch))
         sampler = ShuffledBatches(size, batch_size, self.seed, start.epoch, rank, world, self.data.drop_last, start.batch)
@@ -92,7 +92,7 @@ class VAEDataModule(LightningDataModule):
             self.splits[split],
             sampler=sampler,
             batch_size=None,
-            collate_fn=_as_it_is,  # type: ignore[arg-type]
+            collate_fn=_as_it_is,  # type: ignore[arg-type]  # a batch is not a list of samples
             num_workers=self.data.num_workers,
             persistent_workers=False,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",

@@ -25,9 +25,9 @@ try:
     from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
 except ImportError:  # another version of Lightning, in which no launcher is an instance of these
 
-    class _MultiProcessingLauncher: ...  # type: ignore[no-redef]
+    class _MultiProcessingLauncher: ...  # type: ignore[no-redef]  # a stand-in
 
-    class _SubprocessScriptLauncher: ...  # type: ignore[no-redef]
+    class _SubprocessScriptLauncher: ...  # type: ignore[no-redef]  # a stand-in
 
 
 # ---------------------------------------------------------------- launchers

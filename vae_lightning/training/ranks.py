@@ -36,4 +36,4 @@ def several_processes() -> bool:
 
 def is_first_process() -> bool:
     """Whether this is the main process, also before the processes have connected to each other."""
-    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # set by Lightning

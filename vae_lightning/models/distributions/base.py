@@ -66,7 +66,7 @@ class CachedIndependent(Independent):
 def exact_kl(q: LatentDistribution, p: LatentDistribution) -> Tensor | None:
     """KL(q ‖ p) by its formula, in nats, (*batch_shape,); None if torch knows no formula for this pair."""
     try:
-        return kl_divergence(q, p)  # type: ignore[arg-type]
+        return kl_divergence(q, p)  # type: ignore[arg-type]  # looked up by class
     except NotImplementedError:
         return None
 

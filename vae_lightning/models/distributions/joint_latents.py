@@ -53,7 +53,12 @@ def _kl_joint(q: JointLatents, p: JointLatents) -> Tensor:
 
 
 def kl_per_part(q: JointLatents, p: JointLatents, z: Tensor) -> dict[str, Tensor]:
-    """KL(q_part ‖ p_part) of each part by name, in nats.
+    """Return KL(q_part ‖ p_part) of each part by name, in nats.
+
+    Args:
+        q: q(z|x).
+        p: p(z).
+        z: draws from q, (..., batch, latent_dim).
 
     Returns:
         (batch,) for a part with a formula, else log q_part(z_part) − log p_part(z_part) of the draws, (..., batch).

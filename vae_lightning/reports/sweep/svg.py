@@ -54,7 +54,7 @@ def new_figure(width: float = 3.3, height: float = 2.5) -> Figure:
 
 def drawing() -> AbstractContextManager[None]:
     """Return a context with the style of the page's charts."""
-    return rc_context(STYLE)  # type: ignore[arg-type]
+    return rc_context(STYLE)  # type: ignore[arg-type]  # keys of rcParams
 
 
 def to_svg(figure: Figure, label: str) -> str:

@@ -113,7 +113,7 @@ class LastCheckpoint(RunCheckpoint):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: VAEModule,  # type: ignore[override]
+        pl_module: VAEModule,  # type: ignore[override]  # our module
         outputs: object,
         batch: object,
         batch_idx: int,

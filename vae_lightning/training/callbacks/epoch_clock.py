@@ -16,5 +16,5 @@ class EpochClock(Callback):
     It must be the first callback: Lightning calls callbacks in order, before the module.
     """
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
         pl_module.recorder.pause_clock()

@@ -45,9 +45,9 @@ class Pictures(Callback):
     def __init__(self, every_n_epochs: int | None = None) -> None:
         self.every_n_epochs = None if every_n_epochs is None else check_int("every_n_epochs", every_n_epochs)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
         if trainer.is_global_zero and due(trainer.current_epoch + 1, self.every_n_epochs) and trainer.limit_val_batches:
-            split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]
+            split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]  # not annotated by Lightning
             drawn = draw_pictures(pl_module.vae, split, validation_sums(trainer, pl_module, split))
             save_pictures(drawn, Path(trainer.default_root_dir), trainer.loggers, trainer.global_step)
 
@@ -60,7 +60,7 @@ def validation_sums(trainer: Trainer, module: VAEModule, split: Images) -> Split
     """
     if module.validated_at == trainer.global_step:
         return module.val_sums
-    size = trainer.datamodule.data.eval_batch_size  # type: ignore[attr-defined]
+    size = trainer.datamodule.data.eval_batch_size  # type: ignore[attr-defined]  # not annotated by Lightning
     module.vae.eval()
     try:
         return split_sums(module.vae, split, "val", size)

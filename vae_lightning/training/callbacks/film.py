@@ -44,10 +44,10 @@ class Film(Callback):
         self.codes = check_int("codes", codes, 2)
         self.frames_per_tenfold = check_int("frames_per_tenfold", frames_per_tenfold)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
         epoch = trainer.current_epoch + 1
         if trainer.is_global_zero and due(epoch, self.frames_per_tenfold) and not trainer.sanity_checking:
-            split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]
+            split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]  # not annotated by Lightning
             frame = self.frame(pl_module.vae.eval(), split, pl_module.device)
             pl_module.vae.train()
             elbo = pl_module.recorder.history.get("val", {}).get("elbo", float("nan"))
@@ -72,7 +72,7 @@ def write_frame(path: Path, frame: dict[str, np.ndarray]) -> None:
     """Write the frame atomically."""
     path.parent.mkdir(exist_ok=True)
     with atomic_write(path) as file:
-        np.savez_compressed(file, **frame)  # type: ignore[arg-type]
+        np.savez_compressed(file, **frame)  # type: ignore[arg-type]  # NumPy annotates **kwds as allow_pickle
 
 
 def _grey(images: Tensor) -> np.ndarray:

@@ -59,7 +59,7 @@ class TrainingProgress(ProgressBar):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: VAEModule,  # type: ignore[override]
+        pl_module: VAEModule,  # type: ignore[override]  # our module
         outputs: object,
         batch: object,
         batch_idx: int,
@@ -69,7 +69,7 @@ class TrainingProgress(ProgressBar):
             self._due = now + self.refresh
             self._draw(trainer, pl_module)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
         if self._progress is not None:
             self._draw(trainer, pl_module)
         elif self._enabled and trainer.is_global_zero:

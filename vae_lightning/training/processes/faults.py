@@ -26,7 +26,7 @@ def explain(error: BaseException, folder: Path) -> UserError | None:
     """Return the error to report for a fault of the machine; None for a bug in the program, which keeps its traceback."""
     while error.__class__ is RuntimeError and isinstance(error.__cause__ or error.__context__, OSError):
         # torch's zip writer hides the disk's error
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # never None here
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
         return RunError(f"{_disk(error, folder)}{resume_hint(folder)}")
     text = " ".join(str(error).split())
