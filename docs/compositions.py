@@ -49,7 +49,8 @@ BLOCK = re.compile(r"(<!-- compositions -->\n).*(?=<!-- end -->)", re.DOTALL)
 
 
 def options(group: str) -> list[str]:
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    """Options that can be combined; `auto` stands for one of the others."""
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml") if path.stem != "auto")
 
 
 def across(groups: Iterable[str], number: int = 2) -> Iterator[tuple[Choice, ...]]:

@@ -65,6 +65,24 @@ def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
     assert (target.read_text(), path.read_text(), path.is_symlink()) == ("mine", "new", False)
 
 
+def test_what_a_killed_writer_left_is_deleted_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    child = os.fork()
+    if child == 0:
+        with files.atomic_write(path) as file:
+            file.write(b"half")
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    (left,) = tmp_path.iterdir()
+    with files.atomic_write(path), files.atomic_write(tmp_path / "b.json"):
+        (tmp_path / ".a.json.other-1-00.tmp").touch()
+        files.write_text(path, "whole")
+        names = {p.name for p in tmp_path.iterdir()}
+        assert left.name not in names
+        assert sum(name.endswith(".tmp") for name in names) == 3, "those of a living process, and what is not ours, are kept"
+
+
 def test_a_durable_file_is_flushed_before_it_is_renamed_and_its_folder_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

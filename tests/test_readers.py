@@ -83,3 +83,12 @@ def test_a_damaged_header_of_an_array_ends_in_a_sentence(tmp_path: Path, header:
     path.write_bytes(archive(header))
     with pytest.raises(RunError, match=r"000001\.npz"):
         read_arrays(path)
+
+
+def test_an_archive_of_something_else_than_arrays_ends_in_a_sentence(tmp_path: Path) -> None:
+    """A checkpoint, for instance: NumPy gives the bytes of what it does not know."""
+    path = tmp_path / "000001.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", b"x")
+    with pytest.raises(RunError, match="something else than arrays"):
+        read_arrays(path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +26,8 @@ LOCK = ".lock"  # in a run folder while a process trains in it
 def atomic_path(path: Path, before_rename: Callable[[], None] | None = None) -> Iterator[Path]:
     """Yield the path of a temporary file in the same folder, and rename that file to `path` at the end of the block.
 
-    After an exception, `path` is as it was before. A link at `path` is replaced, never followed.
+    After an exception, `path` is as it was before. A link at `path` is replaced, never followed. What a process that was killed
+    here has left of the same file is deleted.
 
     Args:
         path: where the file belongs.
@@ -33,7 +36,8 @@ def atomic_path(path: Path, before_rename: Callable[[], None] | None = None) -> 
     Raises:
         OSError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    _delete_abandoned(path)
+    temporary = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         if before_rename is not None:
@@ -72,8 +76,31 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a JSON file atomically."""
+    """Write a JSON file atomically.
+
+    NaN and infinity are written as Python's json writes them, and only `read_json_with_nan` reads them: results and records may
+    contain them, but `sweep.json` and the states of jobs may not.
+    """
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(os.uname().nodename.encode()):08x}" if hasattr(os, "uname") else ""
+
+
+def _delete_abandoned(path: Path) -> None:
+    """Deletes temporary files of `path` whose process, on this machine, is gone."""
+    if not hasattr(os, "uname"):  # on Windows there is no way to ask for a process without ending it
+        return
+    name = re.compile(rf"\.{re.escape(path.name)}\.{_machine()}-([0-9]{{1,9}})-[0-9a-f]{{8}}\.tmp")
+    with suppress(OSError):
+        for found in filter(None, map(name.fullmatch, os.listdir(path.parent))):
+            try:
+                os.kill(int(found[1]), 0)
+            except ProcessLookupError:
+                path.with_name(found[0]).unlink(missing_ok=True)
+            except OSError:  # another user's process: it is alive
+                continue
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,7 +10,6 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -198,8 +197,10 @@ def read_arrays(path: Path, limit: int = ARRAYS_LIMIT) -> dict[str, np.ndarray]:
             if size > limit:
                 raise RunError(f"{path} holds arrays of {size / MB:,.0f} MB, more than {limit / MB:,.0f}: it is not read.")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found: Mapping[str, np.ndarray] = {name: arrays[name] for name in arrays.files}
-            return dict(found)
+            found = {name: arrays[name] for name in arrays.files}
+        if not all(isinstance(value, np.ndarray) for value in found.values()):  # NumPy gives the bytes of any other file
+            raise RunError(f"{path} is damaged and cannot be read: it holds something else than arrays.")
+        return found
     except (FileNotFoundError, RunError):
         raise
     except Exception as error:  # NumPy's parser of headers raises TokenError, IndentationError, TypeError, MemoryError …

@@ -6,50 +6,24 @@ import argparse
 import math
 import multiprocessing
 import random
-import shutil
+import shlex
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos import bad_input, compare, faults, forks
+from tests.chaos import bad_input, faults, forks
+from tests.chaos.aimed import AIMS, Aim
 from tests.chaos.bad_input import Tried
-from tests.chaos.page import Fault, Tally, page
+from tests.chaos.killing import COMMON, Setup, fresh, gather
+from tests.chaos.page import Found, page
+from tests.chaos.record import Record
 
-COMMON = (
-    "model.hidden=[32]", "latent_dim=3", "trainer.max_epochs=5", "trainer.limit_train_batches=50", "trainer.accelerator=cpu",
-    "trainer.log_every_n_steps=7", "data.val_size=100", "data.test_size=100",
-)  # fmt: skip
 MID_EPOCH = ("callbacks=minimal", "callbacks.last.every_n_steps=10")
-
-
-COMMAND, PROCESSES = ("command",), ("command", "group", "other")
-
-
-@dataclass(frozen=True)
-class Setup:
-    """A kind of run, and its share of the kills.
-
-    Args:
-        name: its name on the page.
-        overrides: of the command line.
-        share: its share of the kills, relative to the other setups.
-        start_up: kill while the run is being resumed.
-        in_training: kill mostly after the first step, for runs that take longer to start than to train.
-        whom: one of these is killed, chosen at random (see `forks.Child.kill`).
-    """
-
-    name: str
-    overrides: tuple[str, ...]
-    share: float
-    start_up: bool = False
-    in_training: bool = False
-    whom: tuple[str, ...] = COMMAND
-
+PROCESSES = ("command", "group", "other")
+AIMED = 0.2  # of all kills
 
 SETUPS = (
     Setup("a checkpoint each epoch", ("callbacks=minimal",), 1),
@@ -103,71 +77,6 @@ SETUPS = (
 )  # fmt: skip
 
 
-def kill_setup(setup: Setup, kills: int, seed: int, work: Path, end: float) -> Tally:
-    """Kills runs at random moments, `kills` times or until `end`, resumes them, and compares them with an uninterrupted run."""
-    tally, chance, began = Tally(), random.Random(seed), work / "began"
-    alone = fresh(work / "alone")
-    start = time.monotonic()
-    child = forks.start(alone, *COMMON, *setup.overrides, plant=faults.at_step(0, began.touch))
-    assert child.wait(300) == 0, child.out
-    duration, training = time.monotonic() - start, time.time() - began.stat().st_mtime
-    tally.steps = compare.last_step(forks.only_run(alone))
-    while tally.kills < kills and (time.monotonic() < end or not tally.runs):
-        folder, arguments = fresh(work / "killed"), [*COMMON, *setup.overrides]
-        quota = min(20, kills - tally.kills)
-        while True:
-            began.unlink(missing_ok=True)
-            child = forks.start(folder, *arguments, plant=faults.at_step(0, began.touch))
-            resumes, after = arguments[0].startswith("resume="), None
-            if setup.in_training and chance.random() < 0.8:
-                after, moment = began, chance.uniform(0.0, 0.7 * training)
-            elif setup.start_up:
-                moment = duration * (chance.uniform(0.0, 0.25) if resumes else chance.uniform(0.5, 0.9))
-            else:
-                moment = duration * chance.uniform(0.0, 0.7)
-            if quota and time.monotonic() < end and killed(child, moment, chance.choice(setup.whom), after):
-                tally.kills, quota = tally.kills + 1, quota - 1
-            else:
-                status = child.wait(300)
-                if status:
-                    tally.differences.append(f"status {status}: {child.out[-300:]}")
-                break
-            found = list(folder.glob("outputs/**/config.yaml"))
-            if found and any((found[0].parent / "checkpoints").glob("*.ckpt")):
-                arguments = [f"resume={found[0].parent}"]
-            else:
-                tally.early += 1
-                shutil.rmtree(folder / "outputs", ignore_errors=True)
-        tally.runs += 1
-        if not tally.differences:
-            tally.differences += compare.differences(forks.only_run(alone), forks.only_run(folder))
-        if tally.differences:
-            break
-    return tally
-
-
-def killed(child: forks.Child, delay: float, whom: str = "command", after: Path | None = None) -> bool:
-    """Kills it after `delay` seconds, counted from when the file `after` appears; False if it had ended by then."""
-    end = time.monotonic() + delay
-    while time.monotonic() < end or (after is not None and not after.exists()):
-        if child.ended():
-            return False
-        if after is not None and not after.exists():
-            end = time.monotonic() + delay
-        time.sleep(0.005)
-    if child.ended():
-        return False
-    child.kill(whom=whom)
-    child.wait()
-    return True
-
-
-def fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
 def cut_checkpoint(work: Path, cuts: int, chance: random.Random) -> Counter[str]:
     """Truncates last.ckpt at many places and flips bytes in it: each time the resume has to name it and offer an earlier one."""
     folder = fresh(work / "cut")
@@ -191,66 +100,112 @@ def cut_checkpoint(work: Path, cuts: int, chance: random.Random) -> Counter[str]
     return counted
 
 
-def inject(name: str, work: Path) -> tuple[str, str, str]:
-    """(name of the fault, whether status and message were as promised, the message)."""
+def inject(name: str, work: Path, record: Record, end: float) -> None:
+    """Records whether a fault ended with the status and the message that were promised, and the message."""
+    if time.monotonic() >= end:
+        return
     try:
-        return name, "as promised", faults.FAULTS[name](fresh(work)).replace(str(work), "…")
+        ended = ("as promised", faults.FAULTS[name](fresh(work)).replace(str(work), "…"))
     except (AssertionError, TimeoutError) as error:
-        return name, "NOT as promised", " ".join(str(error).split())[-300:].replace("|", "/")
+        ended = ("NOT as promised", " ".join(str(error).split())[-300:].replace("|", "/"))
+    record.add("fault", name, ended)
 
 
-def main(seconds: Callable[[], float] = time.monotonic) -> None:
+def found_so_far(record: Record, wanted: dict[str, int]) -> Found:
+    """What is in the record, and what is still to be done; `wanted` are the kills by name."""
+    tallies, cuts, ended, tried = record.tallies(), record.of("cuts"), record.of("fault"), record.of("inputs")
+    missing = [
+        name
+        for name, kills in wanted.items()
+        if name not in tallies or not (tallies[name].differences or tallies[name].kills >= kills)
+    ]
+    missing += ["damaged checkpoints"] * (not cuts) + [name for name in faults.FAULTS if name not in ended]
+    return Found(
+        {setup.name: tallies[setup.name] for setup in SETUPS if setup.name in tallies},
+        {aim.name: tallies[aim.name] for aim in AIMS if aim.name in tallies},
+        Counter(cuts.get("", {})),
+        [(name, *ended[name]) for name in faults.FAULTS if name in ended],
+        sorted((Tried(*row) for rows in tried.values() for row in rows), key=lambda row: -row.inputs),
+        missing + [f"bad input of {module}" for module in bad_input.MODULES if module not in tried],
+    )
+
+
+def command(options: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+    """The command for the page: what differs from the defaults and counts for the outcome, without folders of this machine."""
+    given = [
+        f"--{name} {shlex.quote(value.name if isinstance(value, Path) else str(value))}"
+        for name, value in vars(options).items()
+        if name not in ("out", "minutes") and value != parser.get_default(name)
+    ]
+    return f'make chaos ARGS="{" ".join(given)}"' if given else "make chaos"
+
+
+def parse() -> tuple[argparse.Namespace, str]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=250, help="number of kills in all setups together")
-    parser.add_argument("--minutes", type=float, default=30, help="stop killing after this time")
+    parser.add_argument("--minutes", type=float, default=30, help="begin nothing new after this time")
+    parser.add_argument("--state", type=Path, help="file that keeps what was found: the command continues where it was stopped")
     parser.add_argument("--cuts", type=int, default=100, help="truncations of a checkpoint, and as many changed bytes")
     parser.add_argument("--jobs", type=int, default=1, help="setups that run at the same time")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="only setups whose name contains this")
+    parser.add_argument("--only", default="", help="kill only in setups whose name contains this")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "docs" / "reliability.md")
     options = parser.parse_args()
-    began = seconds()
+    return options, command(options, parser)
+
+
+def main() -> None:
+    options, typed = parse()
     setups = [setup for setup in SETUPS if options.only in setup.name]
+    aims = [aim for aim in AIMS if options.only in aim.name]
     shares = sum(setup.share for setup in setups)
-    tallies: dict[str, Tally] = {}
-    arguments = " ".join(sys.argv[1:])
-
-    def write(cuts: Counter[str], rows: Sequence[Fault], inputs: Sequence[Tried] = ()) -> str:
-        """Writes the page with the results so far."""
-        command = f'make chaos ARGS="{arguments}"' if arguments else "make chaos"
-        done = {setup.name: tallies[setup.name] for setup in SETUPS if setup.name in tallies}
-        text = page(done, cuts, rows, inputs, seconds() - began, command)
-        options.out.write_text(text, encoding="utf-8")
-        return text
-
+    of_aims = AIMED * options.kills / len(AIMS)
+    wanted = {setup.name: math.ceil((1 - AIMED) * options.kills * setup.share / shares) for setup in setups}
+    wanted |= {aim.name: math.ceil(of_aims) for aim in aims}
     forks.warm_up()
-    # forked, so that imported modules are shared
-    pool = ProcessPoolExecutor(options.jobs, multiprocessing.get_context("fork"))
-    with tempfile.TemporaryDirectory() as folder, pool:
+    with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
+        record = Record(options.state or work / "state.jsonl")
         end = time.monotonic() + 60 * options.minutes
-        waiting = {}
-        for i, setup in sorted(enumerate(setups), key=lambda numbered: not numbered[1].in_training):  # the longest first
-            kills = math.ceil(options.kills * setup.share / shares)
-            arguments_of = (setup, kills, options.seed + i, work / f"kill{i}", end)
-            waiting[pool.submit(kill_setup, *arguments_of)] = setup.name
-        injected = [pool.submit(inject, name, work / f"fault{i}") for i, name in enumerate(faults.FAULTS)]
-        for done in as_completed(waiting):
-            tallies[waiting[done]] = done.result()
-            print(f"{seconds() - began:6.0f} s  {waiting[done]}: {done.result()}", flush=True)
-            write(Counter(), [])
-        cuts = cut_checkpoint(work, options.cuts, random.Random(options.seed))
-        print(dict(cuts), flush=True)
-        rows = []
-        for fault in injected:
-            rows.append(fault.result())
-            print(rows[-1], flush=True)
-            write(cuts, rows)
-        inputs = bad_input.try_all(work / "bad_input.xml")
-        print(*inputs, sep="\n", flush=True)
-        text = write(cuts, rows, inputs)
+
+        def write() -> Found:
+            """Writes the page with what was found so far."""
+            found = found_so_far(record, wanted)
+            options.out.write_text(page(found, record.seconds(), typed), encoding="utf-8")
+            return found
+
+        # forked, so that imported modules are shared
+        pool = ProcessPoolExecutor(options.jobs, multiprocessing.get_context("fork"))
+        try:
+            waiting = {}
+            order: list[Setup | Aim] = [*sorted(setups, key=lambda setup: not setup.in_training), *aims]  # the longest first
+            for i, tried in enumerate(order):
+                given = (tried.name, wanted[tried.name], tried.prepare, record, options.seed, work / f"kill{i}", end)
+                waiting[pool.submit(gather, *given)] = tried.name
+            for i, name in enumerate(faults.FAULTS):
+                if name not in record.of("fault"):
+                    waiting[pool.submit(inject, name, work / f"fault{i}", record, end)] = name
+            for done in as_completed(waiting):
+                name = waiting[done]
+                if error := done.exception():
+                    print(f"{name} could not be tried: {error}")
+                if outcome := record.tallies().get(name) or record.of("fault").get(name):
+                    print(f"{record.elapsed():6.0f} s  {name}: {outcome}", flush=True)
+                    write()
+        finally:
+            pool.shutdown(cancel_futures=True)
+        if time.monotonic() < end and not record.of("cuts"):
+            record.add("cuts", "", cut_checkpoint(work, options.cuts, random.Random(options.seed)))
+            write()
+        for module in bad_input.MODULES:
+            if time.monotonic() < end and module not in record.of("inputs"):
+                record.add("inputs", module, bad_input.try_module(module, work / "bad_input.xml"))
+                write()
+        found = write()
     print(f"written: {options.out}")
-    sys.exit("Lost, or not as promised: 0." not in text)
+    if found.missing:
+        print(f"not tried to the end: {'; '.join(found.missing)}" + ("; the same command continues" if options.state else ""))
+    sys.exit(found.lost > 0)
 
 
 if __name__ == "__main__":

@@ -22,33 +22,65 @@ class Tally:
     early: int = 0  # before the first checkpoint, so that the run started again
     runs: int = 0
     steps: int = 0
+    hits: int = 0  # kills that left a file half-written
     differences: list[str] = field(default_factory=list)
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.kills + other.kills, self.early + other.early, self.runs + other.runs, max(self.steps, other.steps),
+            self.hits + other.hits, self.differences + other.differences,
+        )  # fmt: skip
 
 
 Fault = tuple[str, str, str]  # its name, whether it ended as promised, the message
 
 
-def page(
-    tallies: dict[str, Tally], cuts: Counter[str], rows: Sequence[Fault], inputs: Sequence[Tried], seconds: float, command: str
-) -> str:
-    """The page as Markdown; `tallies` by the name of a setup."""
+@dataclass
+class Found:
+    """What the campaign has found.
+
+    Args:
+        tallies: of kills at random moments, by the name of a setup.
+        aimed: of kills aimed at something, by its name.
+        cuts: of damaged checkpoints.
+        faults: of faults that were injected.
+        inputs: of bad inputs.
+        missing: what has not been tried to the end.
+    """
+
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    aimed: dict[str, Tally] = field(default_factory=dict)
+    cuts: Counter[str] = field(default_factory=Counter)
+    faults: Sequence[Fault] = ()
+    inputs: Sequence[Tried] = ()
+    missing: Sequence[str] = ()
+
+    @property
+    def lost(self) -> int:
+        """How much was lost, or not as promised."""
+        tallies = (*self.tallies.values(), *self.aimed.values())
+        unnoticed = self.cuts["truncations not noticed"] + self.cuts["changed bytes that changed the content"]
+        not_as_promised = sum(end != "as promised" for _, end, _ in self.faults) + sum(row.failed for row in self.inputs)
+        return sum(bool(t.differences) for t in tallies) + unnoticed + not_as_promised
+
+
+def page(found: Found, seconds: float, command: str) -> str:
+    """The page as Markdown."""
+    tallies, aimed, cuts, rows, inputs = found.tallies, found.aimed, found.cuts, found.faults, found.inputs
     kills, early = sum(t.kills for t in tallies.values()), sum(t.early for t in tallies.values())
-    lost = (
-        sum(bool(t.differences) for t in tallies.values())
-        + cuts["truncations not noticed"]
-        + cuts["changed bytes that changed the content"]
-    )
-    lost += sum(end != "as promised" for _, end, _ in rows) + sum(row.failed for row in inputs)
+    aimed_kills = sum(t.kills for t in aimed.values())
     versions = f"Python {platform.python_version()}, torch {torch.__version__.partition('+')[0]}, {os.cpu_count()} CPU cores"
     lines = [
         "# Reliability: killed runs, broken disks, damaged checkpoints and bad input",
         "",
         f"Written by `{command}` on {time.strftime('%Y-%m-%d')} ({versions}), in {seconds / 60:.0f} minutes.",
         "",
-        f"**{kills} kills (SIGKILL), {kills - early} of them resumed from a checkpoint and {early} before there was one; "
+        f"**{kills + aimed_kills} kills (SIGKILL): {kills} of runs at random moments, {kills - early} of them resumed from a "
+        f"checkpoint and {early} before there was one, and {aimed_kills} aimed ones; "
         f"{cuts['truncated checkpoints']} truncated checkpoints, {len(rows)} faults, "
-        f"{sum(row.inputs for row in inputs)} bad inputs. Lost, or not as promised: {lost}.**",
+        f"{sum(row.inputs for row in inputs)} bad inputs. Lost, or not as promised: {found.lost}.**",
         "",
+        *([f"Not tried, or not to the end, within the time given: {'; '.join(found.missing)}.", ""] if found.missing else []),
         "## Kills",
         "",
         "A run is killed at random moments, up to 20 times, and resumed each time with `python train.py resume=<run>`. Then it",
@@ -61,10 +93,22 @@ def page(
         "| setup | steps | kills | before the first checkpoint | runs | differences |",
         "|---|---|---|---|---|---|",
     ]
-    for name, t in tallies.items():
-        found = "; ".join(t.differences[:2]).replace("|", "/").replace("\n", " ")[:200] if t.differences else "0"
-        lines.append(f"| {name} | {t.steps} | {t.kills} | {t.early} | {t.runs} | {found} |")
+    lines += [f"| {name} | {t.steps} | {t.kills} | {t.early} | {t.runs} | {_differences(t)} |" for name, t in tallies.items()]
     lines += [
+        "",
+        "## Aimed kills",
+        "",
+        "- While a checkpoint is written, within 6 milliseconds from when the file is opened. Every checkpoint in the folder has",
+        "  to be intact, and the resumed run equal to the one that was not interrupted, as above.",
+        "- `evaluate` and `report`, at any moment, just after they open one of their files, or just before they rename it. Each",
+        "  file has to be as before, or as the command leaves it when it is not killed, and all others as before. The command is",
+        "  then run again: every file has to be as if there had been no kill, and no temporary file left.",
+        "- A sweep, at the same kinds of moments, up to 4 times, resumed each time with `python train.py resume_sweep=<sweep>`.",
+        "  All jobs have to be done, and each equal to the same job of a sweep that was not interrupted, as above.",
+        "",
+        "| what is killed | kills | file half-written | lost |",
+        "|---|---|---|---|",
+        *(f"| {name} | {t.kills} | {t.hits} | {_differences(t)} |" for name, t in aimed.items()),
         "",
         "## Damaged checkpoints",
         "",
@@ -86,9 +130,9 @@ def page(
         "",
         "## Bad input",
         "",
-        "Wrong command lines, values, files, data, run folders and checkpoints, some of which try to run code, as tested in",
-        f"{' and '.join(f'`{module}`' for module in MODULES)}. What they are tested for is the",
-        "name of the test. Tests with a single input are not counted.",
+        "Wrong command lines, values, files, data, run folders and checkpoints, and hostile folders, some of which try to run",
+        f"code, as tested in {', '.join(f'`{module}`' for module in MODULES)}.",
+        "What they are tested for is the name of the test. Tests with a single input are not counted.",
         "",
         "| test | inputs | failed |",
         "|---|---|---|",
@@ -97,6 +141,11 @@ def page(
         LIMITS,
     ]
     return "\n".join(lines)
+
+
+def _differences(tally: Tally) -> str:
+    """The first differences, in a cell of a table; 0 without any."""
+    return "; ".join(tally.differences[:2]).replace("|", "/").replace("\n", " ")[:200] or "0"
 
 
 LIMITS = """## What is not promised

@@ -33,7 +33,9 @@ def test_a_run_folder_holds_what_the_design_says(runner: Runner) -> None:
     assert not list(folder.glob("**/.*")), "nothing half-written is left"
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert (config["schema_version"], config["beta"], config["choices"]["model"]) == (2, 2, "mlp")
-    assert config["data_spec"] == {"shape": [1, 28, 28], "mean": pytest.approx(0.13, abs=0.01), "train_size": 4000, "classes": 10}
+    mean = pytest.approx(0.13, abs=0.01)
+    size = {"shape": [1, 28, 28], "mean": mean, "train_size": 4000, "classes": 10}
+    assert config["data_spec"] == {**size, "kind": "binary", "class_names": None}
     assert config["overrides"] == [*SHORT, "name=mine", "beta=2"]
     assert "${" not in (folder / "config.yaml").read_text()
     found = results(folder)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae_lightning.data.base import Batch, DataSpec, ImageData, Images, images_from_arrays, stratified_split
+from vae_lightning.data.base import Batch, DataSpec, ImageData, Images, images_from_arrays, kind_of, mean_pixel, stratified_split
 from vae_lightning.errors import InvalidValue, UserError
 
 
@@ -38,11 +38,35 @@ def test_facts_are_those_of_the_training_images() -> None:
 
 
 def test_facts_survive_being_written_down() -> None:
-    data_spec = DataSpec((3, 32, 16), 0.25, 1234, 7)
-    assert data_spec.as_dict() == {"shape": [3, 32, 16], "mean": 0.25, "train_size": 1234, "classes": 7}
+    data_spec = DataSpec((3, 32, 16), 0.25, 1234, 2, "colour", ("cat", "dog"))
+    assert data_spec.as_dict() == {
+        "shape": [3, 32, 16], "mean": 0.25, "train_size": 1234, "classes": 2, "kind": "colour", "class_names": ["cat", "dog"],
+    }  # fmt: skip
     assert DataSpec.from_dict(data_spec.as_dict()) == data_spec
-    older = {key: value for key, value in data_spec.as_dict().items() if key != "classes"}
-    assert DataSpec.from_dict(older).classes is None
+    older = {key: value for key, value in data_spec.as_dict().items() if key not in ("classes", "kind", "class_names")}
+    assert DataSpec.from_dict(older) == DataSpec((3, 32, 16), 0.25, 1234)
+
+
+@pytest.mark.parametrize(
+    ("images", "kind", "mean"),
+    [
+        (torch.tensor([0, 255, 0, 255], dtype=torch.uint8).view(1, 1, 2, 2), "binary", 0.5),
+        (torch.tensor([0, 254, 0, 255], dtype=torch.uint8).view(1, 1, 2, 2), "grey", 509 / 1020),
+        (torch.zeros(5, 3, 2, 2, dtype=torch.uint8), "colour", 0.0),
+        (torch.tensor([[-1.5, 2.0]]).view(1, 1, 1, 2), "real", 0.25),
+    ],
+)
+def test_the_kind_of_data_shows_in_the_values(images: torch.Tensor, kind: str, mean: float) -> None:
+    assert kind_of(images) == kind
+    assert mean_pixel(images) == pytest.approx(mean)
+
+
+def test_kind_and_mean_of_many_images_are_found_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.full((10, 1, 2, 2), 255, dtype=torch.uint8)
+    images[9, 0, 1, 1] = 3
+    monkeypatch.setattr("vae_lightning.data.base.CHUNK", 3)
+    assert kind_of(images) == "grey"
+    assert mean_pixel(images) == pytest.approx((39 * 255 + 3) / 40 / 255)
 
 
 def test_classes_are_those_of_all_splits_and_none_where_an_image_has_no_label() -> None:

@@ -91,6 +91,19 @@ def chosen(command: str) -> list[str]:
     return [name for place, name in enumerate(names) if place * most // len(names) != (place - 1) * most // len(names)]
 
 
+def others(command: str) -> list[str]:
+    """The names of the hostile runs that `chosen` leaves out."""
+    return sorted(set(RUNS) - set(chosen(command)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "name"), [(c, n) for c in COMMANDS for n in others(c)], ids=slug)
+def test_a_hostile_run_harms_no_other_command(
+    runner: Runner, sent_run: Path, victim: Path, tmp_path: Path, command: str, name: str
+) -> None:
+    test_a_hostile_run_harms_nothing(runner, sent_run, victim, tmp_path, command, name)
+
+
 @pytest.mark.parametrize(("command", "name"), [(c, n) for c in COMMANDS for n in chosen(c)], ids=slug)
 def test_a_hostile_run_harms_nothing(
     runner: Runner, sent_run: Path, victim: Path, tmp_path: Path, command: str, name: str

@@ -39,11 +39,11 @@ def test_a_foreign_run_says_what_is_left_out_and_stays_foreign(
     assert not is_own_run(run)
     outcome = runner("train", f"resume={run}", "trainer.max_epochs=2")
     assert outcome.status == 0, outcome.err
-    assert "trainer.profiler of it is left out" in outcome.out
+    assert "so its trainer.profiler is ignored" in outcome.out
     assert not is_own_run(run)
     outcome = runner("train", f"resume={run}", "trainer.max_epochs=3", "trainer.profiler=simple")
     assert outcome.status == 0, outcome.err
-    assert "left out" not in outcome.out, "what is typed counts"
+    assert "is ignored" not in outcome.out, "what is typed counts"
 
 
 def test_what_is_trusted_is_taken_as_it_stands(
@@ -52,7 +52,7 @@ def test_what_is_trusted_is_taken_as_it_stands(
     monkeypatch.setenv("VAE_LIGHTNING_CONFIG", str(tmp_path / "theirs"))
     outcome = runner("train", f"resume={run}", "trainer.max_epochs=2", "trust_run_code=true")
     assert outcome.status == 0, outcome.err
-    assert "left out" not in outcome.out
+    assert "is ignored" not in outcome.out
     assert read_config(run / "config.yaml").trainer.profiler.filename == "profile"
     assert not is_own_run(run), "trusting a run does not make it one's own"
 

@@ -48,6 +48,7 @@ def parsed(text: str):
         ("k=1,2,4", CategoricalDistribution([1, 2, 4])),
         ("k=mlp,conv", CategoricalDistribution(["mlp", "conv"])),
         ("k=choice(true,false)", CategoricalDistribution([True, False])),
+        ("k=choice(inf,nan,1.5)", CategoricalDistribution(["inf", "nan", 1.5])),  # sweep.json cannot hold infinity
         ("k=[32],[32,16]", CategoricalDistribution(["[32]", "[32,16]"])),
         ("k='a b',{x:1}", CategoricalDistribution(["'a b'", "{x:1}"])),
     ],
@@ -74,8 +75,11 @@ def test_drawn_values_are_written_as_overrides() -> None:
     assert all(parsed(as_override(override, v)).value() is not None for v in drawn)
 
 
-@pytest.mark.parametrize("text", ["k=range(5,2)", "k=tag(log,interval(0,1))", "k=interval(3,1)"])
-def test_empty_spaces_are_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["k=range(5,2)", "k=tag(log,interval(0,1))", "k=interval(3,1)", "k=interval(0,inf)", "k=interval(nan,1)"],
+)
+def test_empty_and_endless_spaces_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="k="):
         distribution(parsed(text))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import Container, DictConfig, OmegaConf
 
 from vae_lightning.config.builtin import walk_entries
+from vae_lightning.config.fitting_likelihood import resolve_likelihood
 from vae_lightning.config.instantiate import instantiate_node, looks_out_of_memory, name_config_key, sizes
 from vae_lightning.config.machine import check_memory, check_processes
 from vae_lightning.config.messages import one_line
@@ -22,7 +23,7 @@ from vae_lightning.errors import InvalidValue, RunError, UserError, format_value
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-    from vae_lightning.data.base import DataSpec, ImageData, Images
+    from vae_lightning.data.base import DataSpec, ImageData
     from vae_lightning.models.architectures import Architecture
     from vae_lightning.models.vae import VAE
 
@@ -43,7 +44,7 @@ SIZED_GROUPS = (
 )  # their settings decide how many parameters a model has
 LARGE = 2048  # a model's memory is estimated only if one of its settings is larger: smaller ones fit on any machine
 SHARED_DATA_SETS = 2
-_LOADED: dict[tuple[type, str, str], dict[str, Images]] = {}
+_LOADED: dict[tuple[type, str, str], ImageData] = {}
 
 
 def check_combinations(config: DictConfig) -> None:
@@ -77,12 +78,12 @@ def build_data(config: DictConfig) -> ImageData:
     recipe = (type(data), arguments, str(Path.cwd()))  # relative paths depend on the current folder
     if recipe not in _LOADED:
         try:
-            images = data.splits()
+            data.splits()
         except InvalidValue as error:
             raise name_config_key(config, "data", error) from error
         while len(_LOADED) >= SHARED_DATA_SETS:
             _LOADED.pop(next(iter(_LOADED)))
-        _LOADED[recipe] = images
+        _LOADED[recipe] = data
     data.adopt(_LOADED[recipe])
     return data
 
@@ -96,7 +97,7 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
     """Build the VAE, for images as `data_spec` describes them. Imports torch, but not Lightning.
 
     Args:
-        config: the configuration of a run.
+        config: the configuration of a run; `likelihood=auto` in it is resolved.
         data_spec: the shape, mean and number of classes of the training images.
         model: the result of `build_model`, if it was called already.
 
@@ -104,6 +105,7 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
         UserError: a setting is wrong, or parts are incompatible.
         RunError: it does not fit into memory.
     """
+    resolve_likelihood(config, data_spec.kind or "grey")
     model = build_model(config) if model is None else model
 
     def described() -> str:

@@ -13,7 +13,9 @@ from torch import Tensor
 from vae_lightning.errors import InvalidValue, UserError, check_bool, check_choice, check_int, check_seed
 
 SPLITS = ("train", "val", "test")
+CHUNK = 4096  # images looked at together: a memory map may be larger than the memory
 MAX_WORKERS = 256  # each is a process: a typo must not start thousands
+KINDS = ("binary", "grey", "colour", "real")
 BINARIZE = ("auto", "dynamic", "static", "threshold", "none")
 
 
@@ -36,13 +38,14 @@ class Images(torch.utils.data.Dataset[Batch]):
     """One split; indexing it with a tensor of indices gives a whole batch in one operation.
 
     Args:
-        images: uint8, (N, C, H, W).
+        images: uint8, (N, C, H, W), in memory or in a memory map; real-valued data are float32, (N, 1, 1, D).
         labels: int64, (N,); −1 for an image without a label.
         factors: the ground-truth factors that the images were made from, if known: int64 (N, factors), each counted from 0.
+        targets: numbers that belong to the images, which only conditions read: float32 (N, D).
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, factors: Tensor | None = None) -> None:
-        self.images, self.labels, self.factors = images, labels, factors
+    def __init__(self, images: Tensor, labels: Tensor, factors: Tensor | None = None, targets: Tensor | None = None) -> None:
+        self.images, self.labels, self.factors, self.targets = images, labels, factors, targets
 
     def __len__(self) -> int:
         return len(self.images)
@@ -66,19 +69,32 @@ class DataSpec:
         mean: of all training pixels, in [0, 1].
         train_size: number of training images.
         classes: number of labels, 0 to classes − 1; None if some image has no label.
+        kind: binary, grey, colour or real; None in runs that were made before kinds were recorded.
+        class_names: the names of labels 0, 1 …; None if they have none.
     """
 
     shape: tuple[int, int, int]
     mean: float
     train_size: int
     classes: int | None = None
+    kind: str | None = None
+    class_names: tuple[str, ...] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "shape": list(self.shape)}
+        names = None if self.class_names is None else list(self.class_names)
+        return {**asdict(self), "shape": list(self.shape), "class_names": names}
 
     @classmethod
     def from_dict(cls, data_spec: dict[str, Any]) -> DataSpec:
-        return cls(tuple(data_spec["shape"]), float(data_spec["mean"]), int(data_spec["train_size"]), data_spec.get("classes"))
+        names = data_spec.get("class_names")
+        return cls(
+            tuple(data_spec["shape"]),
+            float(data_spec["mean"]),
+            int(data_spec["train_size"]),
+            data_spec.get("classes"),
+            data_spec.get("kind"),
+            None if names is None else tuple(map(str, names)),
+        )
 
 
 class ImageData(ABC):
@@ -86,6 +102,10 @@ class ImageData(ABC):
 
     Attributes:
         categorical_factors: for splits with `factors`: for each factor, whether its values are categories rather than quantities.
+        kind: binary (also of grey pixels that the literature reads as probabilities), grey, colour or real; None: as the
+            images show. The likelihood that is left at its default follows it.
+        class_names: the names of labels 0, 1 …, if they have any.
+        notes: what a person should know about how the data were read, one sentence each; printed when a run starts.
 
     Args:
         val_size: images held out for validation.
@@ -98,6 +118,8 @@ class ImageData(ABC):
     """
 
     categorical_factors: ClassVar[tuple[bool, ...]] = ()
+    kind: str | None = None
+    class_names: tuple[str, ...] | None = None
 
     def __init__(
         self,
@@ -116,6 +138,7 @@ class ImageData(ABC):
         self.eval_batch_size = check_int("eval_batch_size", eval_batch_size)
         self.num_workers = check_int("num_workers", num_workers, 0, MAX_WORKERS)
         self.drop_last = check_bool("drop_last", drop_last)
+        self.notes: list[str] = []
         self._splits: dict[str, Images] | None = None
 
     @abstractmethod
@@ -128,17 +151,40 @@ class ImageData(ABC):
             self._splits = _checked(self.load(), type(self).__name__)
         return self._splits
 
-    def adopt(self, splits: dict[str, Images]) -> None:
-        """Use splits that were loaded by a data set with the same arguments."""
-        self._splits = splits
+    def adopt(self, other: ImageData) -> None:
+        """Use what a data set with the same arguments has loaded."""
+        self._splits, self.kind, self.class_names, self.notes = other.splits(), other.kind, other.class_names, other.notes
 
     def spec(self) -> DataSpec:
         train = self.splits()["train"]
         labels = torch.cat([split.labels for split in self.splits().values()])
         classes = int(labels.max()) + 1 if labels.min() >= 0 else None
         channels, height, width = train.images.shape[1:]
-        total = int(train.images.numpy().sum(dtype=np.int64))  # exact, without a float32 copy
-        return DataSpec((channels, height, width), total / train.images.numel() / 255, len(train), classes)
+        return DataSpec(
+            (channels, height, width),
+            mean_pixel(train.images),
+            len(train),
+            classes,
+            self.kind or kind_of(train.images),
+            self.class_names,
+        )
+
+
+def kind_of(images: Tensor) -> str:
+    """What images (N, C, H, W) are: real (float32), colour (more than one channel), binary (pixels 0 and 255 only) or grey."""
+    if images.is_floating_point():
+        return "real"
+    if images.shape[1] > 1:
+        return "colour"
+    return "binary" if all(bool(((part == 0) | (part == 255)).all()) for part in images.split(CHUNK)) else "grey"
+
+
+def mean_pixel(images: Tensor) -> float:
+    """The mean of all pixels, uint8 as parts of 255. Summed in chunks, as integers: exact, and without a float32 copy."""
+    if images.is_floating_point():
+        return float(images.double().mean())
+    total = sum(int(part.numpy().sum(dtype=np.int64)) for part in images.split(CHUNK))
+    return total / images.numel() / 255
 
 
 def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:
@@ -203,5 +249,5 @@ def images_from_arrays(images: np.ndarray, labels: np.ndarray) -> Images:
 
 
 def pixels(images: Tensor) -> Tensor:
-    """Convert uint8 images to what the encoder takes: float32 in [0, 1]."""
-    return images.float() * (1 / 255)
+    """Convert images to what the encoder takes: uint8 to float32 in [0, 1]; float32, which real-valued data are, as they are."""
+    return images if images.is_floating_point() else images.float() * (1 / 255)

@@ -28,6 +28,7 @@ class MNIST(ImageData):
     """
 
     folder = "MNIST"
+    kind = "binary"
 
     def __init__(
         self,

@@ -21,6 +21,8 @@ class MNIST5k(ImageData):
     Stratified: by default 4,000 train, 500 val, 500 test. See `ImageData` for the other arguments.
     """
 
+    kind = "binary"
+
     def __init__(
         self,
         val_size: int = 500,

@@ -32,6 +32,7 @@ class Sprites(ImageData):
     See `ImageData` for the other arguments.
     """
 
+    kind = "binary"
     categorical_factors = tuple(name == "shape" for name in FACTORS)
 
     def __init__(

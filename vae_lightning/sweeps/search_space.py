@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hydra.core.override_parser.types import (
     ChoiceSweep,
     Glob,
@@ -29,7 +31,7 @@ def distribution(override: Override) -> BaseDistribution:
     As in Hydra's grammar, an interval holds real numbers unless written `int(interval(1,8))`, and a range excludes its end.
 
     Raises:
-        UserError: the space is empty.
+        UserError: the space is empty or endless.
     """
     value = override.value()
     try:
@@ -53,6 +55,8 @@ def _interval(value: IntervalSweep) -> BaseDistribution:
     start, end, log = value.start, value.end, "log" in value.tags
     assert start is not None
     assert end is not None
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise ValueError("both ends of an interval have to be finite.")
     if isinstance(start, int) and isinstance(end, int):
         return IntDistribution(start, end, log=log)
     return FloatDistribution(start, end, log=log)
@@ -70,7 +74,7 @@ def _range(value: RangeSweep) -> BaseDistribution:
 
 
 def _category(element: ParsedElementType) -> bool | int | float | str:
-    """Return a category that a study can store: a number as such, anything else as the text of its override."""
-    if isinstance(element, bool | int | float):
+    """Return a category that a study and sweep.json can store: a finite number as such, else the text of its override."""
+    if isinstance(element, bool | int | float) and math.isfinite(element):
         return element
     return element.with_quotes() if isinstance(element, QuotedString) else Transformer.str(element)

@@ -41,6 +41,7 @@ def circumstances(run: TrainingContext, start: ResumePoint | None) -> dict[str, 
     batch, world = data.batch_size, trainer.world_size
     return {
         "images": f"{sizes} ({pixel_words(run.data.mode, run.module)})",
+        **{f"data {i}" if i > 1 else "data": note for i, note in enumerate(data.notes, 1)},
         "batch": f"{batch}" if world == 1 else f"{batch} × {world} processes = {batch * world}",
         "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}" + compiled(config),
         "run": relative_path(run.folder) if not config.trainer.fast_dev_run else "fast_dev_run: nothing is saved",

@@ -52,7 +52,7 @@ def values(likelihood: Likelihood) -> tuple[Tensor, Tensor]:
 
 
 def test_every_option_is_here() -> None:
-    assert set(LIKELIHOODS) == {Path(p).stem for p in (REPOSITORY / "conf" / "likelihood").glob("*.yaml")}
+    assert {*LIKELIHOODS, "auto"} == {Path(p).stem for p in (REPOSITORY / "conf" / "likelihood").glob("*.yaml")}
 
 
 @every_likelihood

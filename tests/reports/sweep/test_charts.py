@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.reports.sweep.test_report import made_up
-from vae_lightning.reports.sweep import charts
+from vae_lightning.reports.sweep import charts, svg
 from vae_lightning.reports.sweep import rate_distortion as plane
 from vae_lightning.reports.sweep.gather import Gathered, gather
 from vae_lightning.reports.sweep.ranking import rankings
@@ -125,3 +126,15 @@ def test_no_curve_joins_runs_that_differ_by_more_than_beta(
     curves = [line for line in lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 2]
     assert [len(line.get_xdata()) for line in curves] == [2] * settings if settings <= 8 else not curves
     assert sum(len(line.get_xdata()) for line in lines if line.get_linestyle() == "None") == 2 * settings, "every run has a point"
+
+
+def test_the_same_chart_is_the_same_text_in_every_process() -> None:
+    """But for the prefix that keeps the ids of one page apart: Matplotlib's own ids are random."""
+
+    def drawn() -> str:
+        with svg.drawing():
+            figure = svg.new_figure()
+            figure.add_subplot().plot([0, 1], [1, 2], "o-")
+            return re.sub(r"\bd\d+-", "", svg.to_svg(figure, "a line"))
+
+    assert drawn() == drawn()

@@ -19,6 +19,7 @@ SERIES = tuple(f"#f0f0e{i}" for i in range(8))
 _VARIABLES = {INK: "--ink", GRID: "--grid", MUTED: "--muted"} | {colour: f"--c{i}" for i, colour in enumerate(SERIES)}
 STYLE = {
     "svg.fonttype": "none",
+    "svg.hashsalt": "vae_lightning",  # ids that are not random, so that the same runs give the same page
     "text.parse_math": False,  # a $ in a name is just a dollar sign
     "font.size": 8.5,
     "axes.titlesize": 9.5,
