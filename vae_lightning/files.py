@@ -89,8 +89,8 @@ def _machine() -> str:
 
 
 def _delete_abandoned(path: Path) -> None:
-    """Deletes temporary files of `path` whose process, on this machine, is gone."""
-    if not hasattr(os, "uname"):  # on Windows there is no way to ask for a process without ending it
+    """Delete temporary files for `path` that belong to a process on this machine that has ended."""
+    if not hasattr(os, "uname"):  # Windows has no way to look for a process without ending it
         return
     name = re.compile(rf"\.{re.escape(path.name)}\.{_machine()}-([0-9]{{1,9}})-[0-9a-f]{{8}}\.tmp")
     with suppress(OSError):
@@ -99,7 +99,7 @@ def _delete_abandoned(path: Path) -> None:
                 os.kill(int(found[1]), 0)
             except ProcessLookupError:
                 path.with_name(found[0]).unlink(missing_ok=True)
-            except OSError:  # another user's process: it is alive
+            except OSError:  # another user's process, which is alive
                 continue
 
 

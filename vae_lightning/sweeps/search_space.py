@@ -56,7 +56,7 @@ def _interval(value: IntervalSweep) -> BaseDistribution:
     assert start is not None
     assert end is not None
     if not (math.isfinite(start) and math.isfinite(end)):
-        raise ValueError("both ends of an interval have to be finite.")
+        raise ValueError("both ends of an interval must be finite.")
     if isinstance(start, int) and isinstance(end, int):
         return IntDistribution(start, end, log=log)
     return FloatDistribution(start, end, log=log)
