@@ -198,7 +198,7 @@ def read_arrays(path: Path, limit: int = ARRAYS_LIMIT) -> dict[str, np.ndarray]:
                 raise RunError(f"{path} holds arrays of {size / MB:,.0f} MB, more than {limit / MB:,.0f}: it is not read.")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-        if not all(isinstance(value, np.ndarray) for value in found.values()):  # of any other file in it, NumPy returns the bytes
+        if not all(isinstance(value, np.ndarray) for value in found.values()):  # NumPy returns bytes for other files in it
             raise RunError(f"{path} is damaged and cannot be read: it holds more than arrays.")
         return found
     except (FileNotFoundError, RunError):

@@ -76,7 +76,7 @@ def draw_run(
         split: the split of the images to encode.
         data_root: folder of the data; None: the one that the run used.
         device: `auto`, `cpu` or `cuda`.
-        seed: of samples.
+        seed: seed of the samples.
 
     Returns:
         The paths of the files.
