@@ -1,7 +1,8 @@
 """Fill the pages of docs/ with code from the source and with the output of docs/walkthrough.py: `make docs`.
 
 In a page, `<!-- code vae_lightning/models/vae.py VAE.encode -->`, `<!-- cell sample -->` and `<!-- output sample -->` precede a
-fenced block, which is replaced with that function, with that cell of docs/walkthrough.py, or with the output of that cell.
+fenced block, which is replaced with that function, with that cell of docs/walkthrough.py, or with the output of that cell. A link
+such as [`VAE.encode`](vae_lightning/models/vae.py#L80), in the READMEs, gets the number of the line where the name is defined.
 `--check` changes nothing and fails if a page is out of date (numbers in outputs may differ).
 """
 
@@ -19,16 +20,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 WALKTHROUGH = ROOT / "docs" / "walkthrough.py"
+LINE_LINK = re.compile(r"\[`([\w.]+)`\]\(([\w/]+\.py)#L\d+\)")
 BLOCK = re.compile(r"<!-- (code|cell|output) (.+?) -->\n```(\w+)\n.*?```\n", re.DOTALL)
+
+
+def definition(text: str, name: str) -> ast.FunctionDef | ast.ClassDef:
+    """The node of a function, class or method."""
+    node: ast.AST = ast.parse(text)
+    for part in name.split("."):
+        node = next(child for child in ast.iter_child_nodes(node) if getattr(child, "name", None) == part)
+    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    return node
 
 
 def function_source(path: str, name: str) -> str:
     """The source of a function, class or method, dedented."""
     text = (ROOT / path).read_text(encoding="utf-8")
-    node: ast.AST = ast.parse(text)
-    for part in name.split("."):
-        node = next(child for child in ast.iter_child_nodes(node) if getattr(child, "name", None) == part)
-    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    node = definition(text, name)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     return textwrap.dedent("\n".join(text.splitlines()[first - 1 : node.end_lineno])) + "\n"
 
@@ -66,6 +74,16 @@ def filled(text: str, output: Callable[[str], str]) -> str:
     return BLOCK.sub(block, text)
 
 
+def linked(text: str) -> str:
+    """The page with the line numbers in its links updated."""
+
+    def link(match: re.Match[str]) -> str:
+        name, path = match.groups()
+        return f"[`{name}`]({path}#L{definition((ROOT / path).read_text(encoding='utf-8'), name).lineno})"
+
+    return LINE_LINK.sub(link, text)
+
+
 def pages() -> list[Path]:
     """The pages that contain such blocks."""
     return [path for path in sorted((ROOT / "docs").glob("*.md")) if BLOCK.search(path.read_text(encoding="utf-8"))]
@@ -85,6 +103,12 @@ def main(check: bool) -> int:
             stale.append(path.name)
         elif not check:
             path.write_text(after, encoding="utf-8")
+    for path in (ROOT / "README.md", ROOT / "README.ja.md"):
+        before = path.read_text(encoding="utf-8")
+        if check and linked(before) != before:
+            stale.append(path.name)
+        elif not check:
+            path.write_text(linked(before), encoding="utf-8")
     if stale:
         sys.stderr.write(f"error: {', '.join(stale)}: out of date; run make docs.\n")
     return 1 if stale else 0

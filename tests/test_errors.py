@@ -18,6 +18,7 @@ from vae_lightning.errors import (
     check_number,
     did_you_mean,
     format_value,
+    plural,
 )
 
 
@@ -94,3 +95,7 @@ def test_only_a_close_word_is_suggested() -> None:
 )  # fmt: skip
 def test_values_are_shown_as_they_are_typed(value: Any, text: str) -> None:
     assert format_value(value) == text
+
+
+def test_one_is_singular() -> None:
+    assert [plural(count, "epoch") for count in (0, 1, 2, 1000)] == ["0 epochs", "1 epoch", "2 epochs", "1,000 epochs"]

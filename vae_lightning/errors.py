@@ -99,6 +99,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and of_torch)
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 epoch`, `2 epochs`, `1,000 steps`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def did_you_mean(word: str, known: Collection[str]) -> str:
     """` Did you mean 'conv'?`, with a leading space; empty if no known word is close."""
     match = get_close_matches(word, list(known), n=1)
@@ -121,6 +126,15 @@ def check_int(name: str, value: object, minimum: int = 1, maximum: int | None = 
         limit = f" and at most {most}" if too_large or maximum is not None else ""
         raise InvalidValue(name, value, f"an integer of at least {minimum}{limit}")
     return value  # type: ignore[return-value]  # `whole` implies it
+
+
+def check_int_or_null(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> None:
+    """Raise InvalidValue unless `value` is null, or an integer in [`minimum`, `maximum`]."""
+    try:
+        if value is not None:
+            check_int(name, value, minimum, maximum)
+    except InvalidValue as error:
+        raise InvalidValue(name, value, f"{error.allowed}, or null") from None
 
 
 def check_seed(name: str, value: object) -> int:

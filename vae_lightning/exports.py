@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from typing import TypeVar
+
+ClassT = TypeVar("ClassT")
 
 
 def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], object]:
@@ -23,3 +26,14 @@ def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], ob
         return getattr(import_module(modules[name]), name)
 
     return look_up
+
+
+def classes_in(package: str, modules: Iterable[str], base: type[ClassT]) -> list[type[ClassT]]:
+    """Return the subclass of `base` that each of the modules of `package` defines, in the order of the modules."""
+    found = []
+    for name in modules:
+        module = import_module(f"{package}.{name}")
+        defined = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__]
+        (only,) = [value for value in defined if issubclass(value, base)]
+        found.append(only)
+    return found

@@ -13,6 +13,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from tests.running import REPOSITORY, SHORT, Runner, metrics_rows
+from vae_lightning.plots.pictures import PICTURES
 from vae_lightning.runs.console import format_metric
 
 
@@ -25,9 +26,8 @@ def test_a_run_folder_holds_what_the_design_says(runner: Runner) -> None:
     assert folder.parent == runner.cwd / "outputs" / "mine"
     assert (folder / "run.log").read_text().startswith("mine\n")
     assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
-    assert {p.stem for p in (folder / "figures").glob("*.png")} == {
-        "reconstructions", "samples", "traversals", "latent_scatter", "kl_per_dimension",
-    }  # fmt: skip
+    in_training = {name for name, picture in PICTURES.items() if picture.in_training}
+    assert {p.stem for p in (folder / "figures").glob("*.png")} == in_training - {"manifold"}, "of more than two dimensions"
     assert list(folder.glob("events.out.tfevents*"))
     assert (folder / "projector_config.pbtxt").exists()
     assert not list(folder.glob("**/.*")), "nothing half-written is left"
@@ -145,7 +145,7 @@ def test_generate_draws_what_is_asked_for(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "latent_dim=2")
     assert runner("generate", f"run={folder}").status == 0
     made = {p.stem for p in (folder / "generated").iterdir()}
-    assert made == {"samples", "reconstructions", "traversals", "interpolations", "latent_scatter", "manifold"}
+    assert made == {name for name, picture in PICTURES.items() if picture.in_generate} - {"training_film"}
     outcome = runner("generate", f"run={folder}", "what=[samples,manifold]", "folder=here", "samples.rows=2", "manifold.side=5")
     assert outcome.status == 0, outcome.err
     assert {p.stem for p in (runner.cwd / "here").iterdir()} == {"samples", "manifold"}

@@ -22,7 +22,7 @@ from vae_lightning.evaluation.measures.base import ERROR_SUFFIX
 from vae_lightning.evaluation.metrics import EVALUATION_TABLE
 from vae_lightning.evaluation.probes import evaluate_probes
 from vae_lightning.evaluation.samples import frechet_distance
-from vae_lightning.runs.console import format_metric
+from vae_lightning.runs.console import format_metric, results_table
 from vae_lightning.runs.folder import Run, find_run, load_vae
 from vae_lightning.runs.load_images import load_data, load_split
 from vae_lightning.runs.results import add_to_results, write_results
@@ -62,12 +62,17 @@ def without_error(figures: dict[str, Any]) -> set[str]:
         (744.7, 43.9, "744.7 ± 43.9"),
         (0.9481, 0.0102, "0.948 ± 0.010"),
         (0.9481, 0.0000102, "0.9481 ± 0.0000"),
-        (16, 0.0, "16 ± 0.00"),
+        (16, 0.0, "16 ± 0"),
         (None, None, ""),
     ],
 )
 def test_the_error_decides_how_many_decimals_are_shown(value: float | None, error: float | None, shown: str) -> None:
     assert format_metric(value, error) == shown
+
+
+def test_the_metric_decides_how_many_decimals_are_shown_without_an_error() -> None:
+    table = results_table("results", {"test": {"elbo": -99.4439, "mse": 0.4439}}, ("elbo", "mse"))
+    assert list(table.columns[1].cells) == ["-99.44", "0.4439"]
 
 
 def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -> None:

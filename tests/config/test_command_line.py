@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from vae_lightning.config.command_line import JOB_SETTINGS, check_command_line, 
 from vae_lightning.config.compose import compose_config, hydra_composer
 from vae_lightning.config.fitting_likelihood import resolve_likelihood
 from vae_lightning.config.messages import one_line
+from vae_lightning.errors import UserError
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def compositions(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         ("evaluate", "run=nowhere", 1),
         ("generate", "run=nowhere what=[samples]", 1),
         ("report", "sweep=nowhere", 1),
-        ("train", "hydra.job.chdir=false beta=-1", 3),  # Hydra's own main runs it
+        ("train", "+hydra.job.env_set.A=b beta=-1", 3),  # Hydra's own main runs it
         ("train", "--cfg job", 2),
         ("train", "latnt_dim=3", 2),  # once with the key, which is refused, and once without it, to name the key
     ],
@@ -117,12 +119,7 @@ def parser_words(usage: str) -> list[str]:
 def test_a_job_that_uses_settings_of_hydra_is_left_to_hydra() -> None:
     assert check_command_line(["beta=2"], "train").config is not None
     for line in (
-        "hydra.job.chdir=true",
-        "hydra.run.dir=x",
-        "hydra.verbose=true",
         "+hydra.job.env_set.A=b",
-        "hydra.output_subdir=x",
-        "hydra.mode=MULTIRUN",
         "hydra/job_logging=default",
         "+hydra.callbacks.a._target_=x",
     ):
@@ -130,6 +127,41 @@ def test_a_job_that_uses_settings_of_hydra_is_left_to_hydra() -> None:
     with hydra_composer() as composer:
         hydra = composer.compose("train", []).hydra
     assert all(OmegaConf.select(hydra, key) == value for key, value in JOB_SETTINGS.items())
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "reason"),
+    [
+        (
+            "train",
+            "hydra.run.dir=/tmp/x",
+            "a run goes where output_dir and name say, and other commands write where their own keys",
+        ),
+        ("train", "-m beta=1,2 hydra.run.dir=/tmp/x", "a run goes where"),
+        ("evaluate", "run=x hydra.run.dir=/tmp/x", "a run goes where"),
+        ("train", "hydra.job.chdir=true", "a run goes where"),
+        ("train", "hydra.output_subdir=x", "the run folder has config.yaml"),
+        ("train", "hydra.verbose=true", "Hydra's logging is off"),
+        ("train", "hydra.mode=MULTIRUN", "it is a setting of a sweep, which -m or sweep=<option> starts"),
+        ("train", "hydra.sweep.dir=x", "it is a setting of a sweep"),
+        ("train", "hydra/sweeper=optuna", "it is a setting of a sweep"),
+        ("train", "hydra/launcher=basic", "it is a setting of a sweep"),
+        ("train", "hydra.sweeper.report=false", "it is a setting of a sweep"),
+    ],
+)
+def test_a_setting_of_hydra_that_nothing_acts_on_is_refused(
+    command: str, line: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = line.split()[-1]
+    with pytest.raises(UserError, match=re.escape(f"{setting} would have no effect: {reason}")):
+        check_command_line(line.split(), command)
+    monkeypatch.setenv("LOCAL_RANK", "1")  # Lightning itself adds such settings
+    check_command_line(line.split(), command)
+
+
+def test_a_sweep_may_have_its_settings(tmp_path: Path) -> None:
+    for setting in ("hydra.sweep.dir=x", "hydra/launcher=basic", "hydra.sweeper.report=false", "hydra.output_subdir=x"):
+        check_command_line(["-m", "beta=1,2", setting], "train")
 
 
 def test_a_composer_leaves_hydra_as_it_was() -> None:

@@ -13,7 +13,6 @@ from vae_lightning.config.instantiate import (
     instantiate_list,
     instantiate_node,
     known_arguments,
-    looks_out_of_memory,
     source_key,
 )
 from vae_lightning.config.messages import one_line
@@ -266,14 +265,3 @@ def test_a_list_of_objects_is_one(nodes: Any) -> None:
 )
 def test_errors_of_libraries_are_one_line(error: Exception, line: str) -> None:
     assert one_line(error) == line
-
-
-def test_errors_of_memory_are_told_from_others() -> None:
-    big = [
-        MemoryError(),
-        OverflowError("x"),
-        RuntimeError("DefaultCPUAllocator: not enough memory"),
-        RuntimeError("Storage size calculation overflowed"),
-    ]
-    assert all(map(looks_out_of_memory, big))
-    assert not any(map(looks_out_of_memory, [RuntimeError("shapes"), ValueError("x")]))

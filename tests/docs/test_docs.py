@@ -60,7 +60,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
         assert target.exists(), f"{page.name} links to {link}"
-        assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
+        a_line = target.suffix == ".py" and anchor.startswith("L")  # see test_readme.py
+        assert not anchor or a_line or anchor in anchors(target), f"{page.name} links to {link}"
 
 
 def test_both_languages_show_the_same() -> None:

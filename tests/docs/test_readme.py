@@ -60,10 +60,20 @@ def test_each_language_leads_to_the_other() -> None:
 
 @pytest.mark.parametrize("page", [ENGLISH, JAPANESE], ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
     assert len(links) > 15
     for link in links:
         assert (REPOSITORY / link).exists(), link
+
+
+@pytest.mark.parametrize("page", [ENGLISH, JAPANESE], ids=lambda page: page.name)
+def test_a_link_to_a_line_leads_to_the_name_spoken_of(page: Path) -> None:
+    links = re.findall(r"\[`([\w.]+)`\]\(([^)#]+)#L(\d+)\)", page.read_text(encoding="utf-8"))
+    assert len(links) == len(re.findall(r"#L\d", page.read_text(encoding="utf-8"))) > 5
+    for name, path, number in links:
+        line = (REPOSITORY / path).read_text(encoding="utf-8").splitlines()[int(number) - 1]
+        defines = re.search(rf"\b(def|class) {name.rpartition('.')[2]}\b", line)
+        assert defines, f"{name}: {path}#L{number} is {line!r}; run make docs"
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,9 @@ def test_active_units_have_the_spread_of_a_bootstrap_and_a_sentence_where_some_c
     clear = unit_metrics(planted(rng.normal(size=(400, 4)) * [1, 1, 0.01, 0.01]))
     assert (clear.values["active_units"], clear.values["active_units_standard_error"]) == (2, 0)
     assert clear.notes[0].startswith("2 of 4 latent dimensions are inactive: the variance of their mean code")
-    clear.update(MeasureResult({"kl": 1.0}, [*clear.notes, "Another."]))  # as evaluate.py does with the result of the latents
+    one = unit_metrics(planted(rng.normal(size=(400, 2)) * [1, 0.01]))
+    assert one.notes[0].startswith("1 of 2 latent dimensions is inactive: the variance of its mean code")
+    clear.update(MeasureResult({"kl": 1.0}, [*clear.notes, "Another."]))  # as evaluate.py does with that of the latents
     assert [note[:7] for note in clear.notes] == ["2 of 4 ", "Another"]
     all_active = unit_metrics(planted(rng.normal(size=(400, 4))))
     assert (all_active.values["active_units"], all_active.notes) == (4, [])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,14 +19,8 @@ from vae_lightning.config.instantiate import instantiate_node
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.evaluation.elbo import SplitSums
 from vae_lightning.evaluation.measures import MEASURES
-from vae_lightning.evaluation.measures.ais_measure import AISMeasure
-from vae_lightning.evaluation.measures.base import ERROR_SUFFIX, Measure, Metric
-from vae_lightning.evaluation.measures.disentanglement_measure import DisentanglementMeasure
-from vae_lightning.evaluation.measures.latents_measure import LatentsMeasure
-from vae_lightning.evaluation.measures.nll_measure import NLLMeasure
-from vae_lightning.evaluation.measures.probes_measure import ProbesMeasure
+from vae_lightning.evaluation.measures.base import ERROR_SUFFIX, Metric
 from vae_lightning.evaluation.measures.reconstructions_measure import ReconstructionsMeasure
-from vae_lightning.evaluation.measures.samples_measure import SamplesMeasure
 from vae_lightning.evaluation.metrics import (
     METRICS,
     PARTS,
@@ -40,6 +36,17 @@ from vae_lightning.runs.folder import find_run
 from vae_lightning.runs.measure import default_measures, evaluate_run, prepare_evaluation
 
 SPRITES = ("data=sprites", "data.images=1200", "data.size=32", "data.val_size=150", "data.test_size=300", "data.binarize=none")
+# quick values of settings, by name
+SMALL: dict[str, Any] = {
+    "images": 100,
+    "samples": 3,
+    "points": 20,
+    "chains": 1,
+    "steps": 2,
+    "leapfrog": 1,
+    "simulated": 4,
+    "classifier_steps": 2,
+}
 OBJECTIVES = sorted(
     f"objective/{part}={path.stem}" for part in ("bound", "kl", "penalty") for path in REPOSITORY.glob(f"conf/objective/{part}/*")
 )
@@ -63,17 +70,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def measured(run: Path) -> dict[str, object]:
-    cache = str(run / "cache")
-    measures: list[Measure] = [
-        NLLMeasure(samples=3, images=20),
-        LatentsMeasure(images=50, points=20),
-        ReconstructionsMeasure(),
-        ProbesMeasure(images=100),
-        DisentanglementMeasure(images=100),
-        AISMeasure(images=4, chains=1, steps=2, leapfrog=1, simulated=4),
-        SamplesMeasure(images=100, classifier_steps=2, cache=cache),
+    small = {**SMALL, "cache": str(run / "cache")}
+    measures = [
+        measure(**{field.name: small[field.name] for field in fields(measure) if field.name in small})
+        for measure in MEASURES.values()
     ]
-    assert {measure.name for measure in measures} == set(MEASURES)
     return evaluate_run(find_run(run), "test", measures).values
 
 
@@ -132,7 +133,7 @@ def test_default_settings_are_those_of_the_configuration() -> None:
     config = OmegaConf.load(REPOSITORY / "conf" / "evaluate.yaml")
     assert isinstance(config, DictConfig)
     for name, measure in MEASURES.items():
-        assert build_settings(measure, name, config.get(name, {})) == measure(), name
+        assert build_settings(measure, name, config[name]) == measure(), name
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from tests.running import REPOSITORY, SHORT, train_once
 from vae_lightning.errors import UserError
 from vae_lightning.evaluation.settings import build_settings
+from vae_lightning.plots.pictures import PICTURES
+from vae_lightning.plots.pictures.manifold_picture import ManifoldPicture
+from vae_lightning.plots.pictures.reconstructions_picture import ReconstructionsPicture
+from vae_lightning.plots.pictures.samples_picture import SamplesPicture
 from vae_lightning.runs.draw import draw_run
 from vae_lightning.runs.folder import find_run
-from vae_lightning.runs.picture_settings import PICTURE_SETTINGS, ManifoldPicture, ReconstructionsPicture, SamplesPicture
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_default_settings_are_those_of_the_configuration() -> None:
     config = OmegaConf.load(REPOSITORY / "conf" / "generate.yaml")
     assert isinstance(config, DictConfig)
-    for name, picture in PICTURE_SETTINGS.items():
+    offered = {name: picture for name, picture in PICTURES.items() if picture.in_generate}
+    for name, picture in offered.items():
         assert build_settings(picture, name, config[name]) == picture(), name
 
 
@@ -35,7 +39,10 @@ def test_a_run_is_drawn_from_python(run: Path, tmp_path: Path) -> None:
 
 def test_by_default_everything_is_drawn_that_the_run_can_have(run: Path) -> None:
     made = draw_run(find_run(run))
-    assert {path.stem for path in made} == set(PICTURE_SETTINGS) - {"manifold", "training_film"}
+    assert {path.stem for path in made} == {name for name, picture in PICTURES.items() if picture.in_generate} - {
+        "manifold",
+        "training_film",
+    }
     assert {path.parent for path in made} == {run / "generated"}
 
 

@@ -24,7 +24,7 @@ from vae_lightning.runs.sweep_record import Sweep
 from vae_lightning.sweeps import callbacks as ddp
 from vae_lightning.sweeps import job
 from vae_lightning.sweeps.launch import LOST, failures, launch, refuse_if_running
-from vae_lightning.sweeps.progress_display import ProgressDisplay, duration, failure_lines
+from vae_lightning.sweeps.progress_display import ProgressDisplay, duration, failure_lines, score_text
 
 
 @pytest.fixture
@@ -164,6 +164,12 @@ def test_the_display_shows_a_table_on_a_terminal(sweep: Sweep) -> None:
     with ProgressDisplay(sweep, 4, console, seconds=60) as display:
         console.print(display.table())
     assert all(word in out.getvalue() for word in ("beta=2", "5/10", "-99.50", "50 s", "0 of 4 jobs"))
+
+
+def test_a_model_without_an_elbo_is_shown_by_its_reconstruction() -> None:
+    assert score_text({"metrics": {"val": {"kl": 1.0, "reconstruction": 78.9}}}) == "reconstruction 78.90"
+    assert score_text({"metrics": {"val": {"reconstruction": 78.9, "elbo": -101.0}}}) == "elbo -101.00"
+    assert score_text({}) == ""
 
 
 def test_control_characters_reach_no_terminal(sweep: Sweep) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from vae_lightning.training.log_files import truncate_logs
+from vae_lightning.training.start import describe_progress
 
 EVENTS = "train/events.out.tfevents.1.host"
 
@@ -36,6 +39,9 @@ def test_a_file_that_was_removed_or_cut_is_mentioned(logs: Path, name: str) -> N
 
 
 def test_nothing_is_deleted_without_a_word(logs: Path) -> None:
+    (logs / f"{EVENTS}.result").touch()
+    assert truncate_logs(logs, {"metrics.csv": 4, EVENTS: 10}, finished=True) == [], "what came last in a finished run"
+    assert not (logs / f"{EVENTS}.result").exists()
     (note,) = truncate_logs(logs, {})
     assert "metrics.csv" in note
     assert EVENTS in note
@@ -52,3 +58,12 @@ def test_only_log_files_in_the_folder_count(logs: Path, tmp_path: Path) -> None:
     truncate_logs(logs, sizes)
     truncate_logs(logs, {"other/events.out.tfevents.2.host": 0})
     assert outside.read_text() == (logs / "config.yaml").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "batch", "said"),
+    [(1, 0, "at step 63, after 1 epoch"), (2, 0, "at step 63, after 2 epochs"), (1, 2, "at step 63, in epoch 2")],
+)
+def test_a_resume_says_whether_an_epoch_is_complete(epoch: int, batch: int, said: str) -> None:
+    start: Any = SimpleNamespace(step=63, epoch=epoch, content={"position": {"batch": batch}})
+    assert describe_progress(start) == said

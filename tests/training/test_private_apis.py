@@ -26,6 +26,8 @@ from vae_lightning.training import private_apis
 
 PACKAGE = Path(vae_lightning.__file__).parent
 OURS = ("vae_lightning.", "_typeshed.")  # the latter is the documented stub package of type checkers
+# names without an underscore that are not documented either
+UNDOCUMENTED = {"fit_loop", "epoch_loop", "GlobalHydra", "HydraConfig.instance", "class_name_to_class", "co_filename"}
 DOCUMENTED = {"os._exit", "_asdict", "_make", "_replace"}  # the last three are of named tuples
 SOURCES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "private_apis.py"]
 
@@ -58,6 +60,9 @@ def private_uses(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             found += [name for name in names if any(map(is_private, name.split("."))) and not name.startswith(OURS)]
+            found += [name for name in names if UNDOCUMENTED & {name.rpartition(".")[2]}]
+        elif isinstance(node, ast.Attribute) and UNDOCUMENTED & {node.attr, ast.unparse(node)}:
+            found.append(ast.unparse(node))
         elif isinstance(node, ast.Attribute) and is_private(node.attr):
             of_super = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "super"
             written_elsewhere = isinstance(node.ctx, ast.Store) and ast.unparse(node.value) not in ("self", "cls", "new")
@@ -77,6 +82,9 @@ def private_uses(source: str) -> list[str]:
         ("strategy._launcher = 1", ["strategy._launcher"]),
         ("class A:\n    def f(self): self._a = 1; return self._a", []),
         ("os._exit(1)", []),
+        ("from hydra.core.global_hydra import GlobalHydra", ["hydra.core.global_hydra.GlobalHydra"]),
+        ("HydraConfig.instance().cfg", ["HydraConfig.instance"]),
+        ("trainer.fit_loop.state_dict()", ["trainer.fit_loop"]),
     ],
 )
 def test_private_uses_are_found(source: str, found: list[str]) -> None:
@@ -85,6 +93,39 @@ def test_private_uses_are_found(source: str, found: list[str]) -> None:
 
 def test_no_other_file_uses_private_parts_of_a_library() -> None:
     found = {str(path.relative_to(PACKAGE)): private_uses(path.read_text(encoding="utf-8")) for path in SOURCES}
+    assert {path: uses for path, uses in found.items() if uses} == {}
+
+
+def matched_messages(source: str) -> list[str]:
+    """Where a file looks for a text in the message of an error: `"…" in str(error)`, `re.search(…, str(error))`."""
+
+    def is_message(node: ast.AST) -> bool:
+        return ast.unparse(node).startswith(("str(error)", "str(cause)", "str(e)"))
+
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare) and any(map(is_message, node.comparators)):
+            found.append(ast.unparse(node))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".startswith", ".match", ".search")):
+            found += [ast.unparse(node)] if any(map(is_message, [node.func, *node.args])) else []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('"memory" in str(error)', ["'memory' in str(error)"]),
+        ('str(error).startswith("x")', ["str(error).startswith('x')"]),
+        ('re.search("x", str(error))', ["re.search('x', str(error))"]),
+        ("print(str(error))", []),
+    ],
+)
+def test_matched_messages_are_found(source: str, found: list[str]) -> None:
+    assert matched_messages(source) == found
+
+
+def test_no_other_file_matches_the_text_of_an_error() -> None:
+    found = {str(path.relative_to(PACKAGE)): matched_messages(path.read_text(encoding="utf-8")) for path in SOURCES}
     assert {path: uses for path, uses in found.items() if uses} == {}
 
 
@@ -164,6 +205,26 @@ def test_the_loops_count_as_they_did() -> None:
     trainer.fit(module, torch.utils.data.DataLoader([1.0, 1.0, 1.0]))  # type: ignore[arg-type]
     assert module.seen == [(0, 1, 1, False), (0, 2, 2, False), (0, 3, 3, True), (1, 1, 4, False), (1, 2, 5, False)]
     assert trainer.global_step == 5, "the limit that was set"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_error_while_lightning_restores_is_told_from_one_of_training(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "max_epochs": 2}
+    trainer = Trainer(default_root_dir=tmp_path, **options)
+    loader: Any = torch.utils.data.DataLoader([1.0, 1.0, 1.0])  # type: ignore[arg-type]
+    trainer.fit(Counting(), loader)
+    assert private_apis.loop_state(trainer)["epoch_progress"]["current"]["processed"] == 2
+    path = tmp_path / "bad.ckpt"
+    trainer.save_checkpoint(path)
+    content = torch.load(path)
+    content["optimizer_states"] = [{"wrong": 1}]
+    torch.save(content, path)
+    with pytest.raises(KeyError) as raised:
+        Trainer(**options, enable_checkpointing=False).fit(Counting(), loader, ckpt_path=str(path))
+    assert private_apis.raised_while_restoring(raised.value)
+    with pytest.raises(TypeError) as raised_in_training:
+        Trainer(**options, enable_checkpointing=False).fit(Counting(), torch.utils.data.DataLoader(["x"] * 3))  # type: ignore[arg-type]
+    assert not private_apis.raised_while_restoring(raised_in_training.value)
 
 
 def test_the_compilers_options_and_errors_are_known() -> None:

@@ -16,18 +16,20 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vae_lightning.cli.group_help import group_help
+from vae_lightning.cli.help import help_text
 from vae_lightning.cli.startup import allow_interrupts
 from vae_lightning.config.builtin import conf_dir
 from vae_lightning.config.command_line import CommandLine, check_command_line
 from vae_lightning.config.compose import VERSION_BASE, quote, without_hydra
 from vae_lightning.config.messages import with_messages
 from vae_lightning.config.plain import plain_dict
+from vae_lightning.config.private_apis import as_hydra_config
 from vae_lightning.errors import check_bool
 from vae_lightning.sweeps.resume import resumed_arguments
 
 QUOTES = "'\""
 PATH_KEYS = ("run", "runs", "page", "resume", "resume_sweep")  # their values are paths, taken as typed
+SWITCHES = ("-m", "--multirun", "-r", "--run", "-h", "--help", "--hydra-help", "--version", "--resolve")
 Task = Callable[[DictConfig], object]
 
 
@@ -41,16 +43,18 @@ def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], obje
     """
 
     def prepare() -> CommandLine:
-        arguments = as_multirun(sys.argv[1:]) if job is not None else sys.argv[1:]
+        typed = flags_first(sys.argv[1:])
+        arguments = as_multirun(typed) if job is not None else typed
         sys.argv[1:] = quote_paths(arguments)
-        described = group_help(sys.argv[1:])
+        described = help_text(sys.argv[1:], config_name)
         if described is not None:
             sys.stdout.write(described)
+            sys.stdout.flush()
             sys.exit(0)
         return check_command_line(sys.argv[1:], config_name)
 
-    command = with_messages(prepare)
     try:
+        command = with_messages(prepare)
         if command.config is not None:
             run_composed(task, command.config)
         else:
@@ -62,16 +66,12 @@ def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], obje
 
 
 def run_composed(task: Task, composed: DictConfig) -> None:
-    """Run `task` with a composed configuration, as Hydra's main would: meanwhile, `HydraConfig` holds its node `hydra`."""
-    config, hydra = without_hydra(composed), HydraConfig.instance()
-    before = hydra.cfg
-    hydra.set_config(composed)
-    try:
+    """Run `task` with a composed configuration, as Hydra's main would: `HydraConfig` holds its node `hydra` while it runs."""
+    config = without_hydra(composed)
+    with as_hydra_config(composed):
         logging.config.dictConfig(plain_dict(composed.hydra.job_logging))
         allow_interrupts()
         with_messages(lambda: task(config))
-    finally:
-        hydra.cfg = before
 
 
 def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callable[[Task, DictConfig], object] | None) -> None:
@@ -106,6 +106,11 @@ def remove_unused_sweep(folder: Path) -> None:
             empty.rmdir()
         except OSError:
             return
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Return the flags without a value before everything else: argparse takes overrides on one side of a flag only."""
+    return sorted(arguments, key=lambda argument: argument not in SWITCHES)
 
 
 def as_multirun(arguments: Sequence[str]) -> list[str]:

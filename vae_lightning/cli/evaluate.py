@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -58,7 +58,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         if announcement is not None:
             report.say(announcement)
     found = run_measures(context, measures, progress_bar(report.console))
-    for note in [*found.notes, *describe_convergence(found.values)]:
+    for note in found.notes:
         report.say(note)
     report.say(results_table("results", {config.split: found.values}, EVALUATION_TABLE))
     with explain_write_errors(run.folder):
@@ -90,17 +90,8 @@ def choose_measures(config: DictConfig, overrides: Sequence[str]) -> list[Measur
     return [measures[name] for name in MEASURES if name in names]
 
 
-def describe_convergence(values: Mapping[str, Any]) -> list[str]:
-    """Give the nll at the last few numbers of samples, which shows whether it has converged."""
-    curve = list(values.get("nll_by_samples", {}).items())[-4:]
-    if len(curve) < 2:
-        return []
-    samples, nll = zip(*curve, strict=True)
-    return [f"nll with {', '.join(samples)} samples: {', '.join(f'{value:.2f}' for value in nll)}."]
-
-
-def progress_bar(console: Console) -> Callable[[str], AbstractContextManager[Callable[[int, int], None]]]:
-    """Return a progress bar for each measure, if the output is a terminal."""
+def progress_bar(console: Console) -> Any:
+    """Return a progress bar for each measure, where the output is a terminal."""
     from rich.progress import Progress
 
     @contextmanager

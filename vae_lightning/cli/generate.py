@@ -12,7 +12,9 @@ from vae_lightning.cli.app import run_app, trusts_run_code
 from vae_lightning.cli.outputs import explain_write_errors, output_folder
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_seed, did_you_mean
 from vae_lightning.evaluation.settings import build_settings
-from vae_lightning.runs.picture_settings import PICTURE_SETTINGS, RunPicture
+from vae_lightning.plots.pictures import PICTURES, Picture
+
+OFFERED = {name: picture for name, picture in PICTURES.items() if picture.in_generate}
 
 
 def main() -> None:
@@ -31,7 +33,7 @@ def generate(config: DictConfig) -> list[Path]:
         RunError: a file of the run is damaged, or a picture cannot be written.
     """
     names = picture_names(config)
-    pictures = {name: build_settings(picture, name, config.get(name, {})) for name, picture in PICTURE_SETTINGS.items()}
+    pictures = {name: build_settings(picture, name, config.get(name, {})) for name, picture in OFFERED.items()}
     check_used(names, list(HydraConfig.get().overrides.task))
     check_seed("seed", config.seed)
     check_choice("split", config.split, ("train", "val", "test"))
@@ -43,9 +45,9 @@ def generate(config: DictConfig) -> list[Path]:
 
     run = find_run(config.run, config.checkpoint, trusted)
     context = prepare_drawing(run, config.split, config.data.root, config.device, config.seed)
-    chosen: list[RunPicture] = [pictures[name] for name in names]
+    chosen: list[Picture] = [pictures[name] for name in names]
     if config.what is None:
-        chosen = [picture for picture in chosen if picture.applies_to(context)]
+        chosen = [picture for picture in chosen if picture.applies_to(context.picture_context)]
     chosen = list(choose_pictures(context, chosen))
     report = RunLog()
     details = {"device": context.device.type, "checkpoint": relative_path(run.checkpoint)}
@@ -63,14 +65,14 @@ def picture_names(config: DictConfig) -> list[str]:
         UserError: a picture is unknown, or the list is empty.
     """
     if config.what is None:
-        return list(PICTURE_SETTINGS)
+        return list(OFFERED)
     names = list(config.what) if isinstance(config.what, ListConfig) else [config.what]
     if not names:
-        raise InvalidValue("what", config.what, f"null or a list of {', '.join(PICTURE_SETTINGS)}")
+        raise InvalidValue("what", config.what, f"null or a list of {', '.join(OFFERED)}")
     for name in names:
-        if name not in PICTURE_SETTINGS:
-            allowed = ", ".join(PICTURE_SETTINGS)
-            raise UserError(f"what={name}: unknown picture.{did_you_mean(str(name), PICTURE_SETTINGS)} Allowed: {allowed}.")
+        if name not in OFFERED:
+            allowed = ", ".join(OFFERED)
+            raise UserError(f"what={name}: unknown picture.{did_you_mean(str(name), OFFERED)} Allowed: {allowed}.")
     return names
 
 
@@ -78,7 +80,7 @@ def check_used(names: Sequence[str], overrides: Sequence[str]) -> None:
     """Raise UserError if a setting is given for a picture that is not drawn."""
     for override in overrides:
         name = override.lstrip("+").partition(".")[0]
-        if name in PICTURE_SETTINGS and name not in names:
+        if name in OFFERED and name not in names:
             raise UserError(f"{override} would have no effect: what={','.join(names)} leaves {name} out.")
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vae_lightning.config.private_apis import quoted_disk_error
 from vae_lightning.errors import InvalidValue, RunError, UserError, printable
 
 
@@ -73,8 +72,4 @@ def disk_error(error: BaseException) -> OSError | None:
         if isinstance(found, OSError):
             return found
         found = found.__cause__ or found.__context__
-    number = re.search(r"os error (\d+)|[Ee]rrno (\d+)", str(error))
-    if number is None:
-        return None
-    code = int(number[1] or number[2])
-    return OSError(code, os.strerror(code))
+    return quoted_disk_error(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.cli.app import run_app
 from vae_lightning.config.compose import quote
@@ -34,6 +34,8 @@ def report(config: DictConfig) -> object:
     Raises:
         UserError: a setting is wrong, or a folder is not a sweep.
     """
+    if OmegaConf.is_missing(config, "sweeps"):
+        raise UserError("sweep is not set: add sweep=<folder>; --help lists the keys.")
     check_choice("split", config.split, ("val", "test"))
     check_int("images", config.images, 0)
     if config.direction is not None:

@@ -14,10 +14,11 @@ from omegaconf import Container, DictConfig, OmegaConf
 
 from vae_lightning.config.builtin import walk_entries
 from vae_lightning.config.fitting_likelihood import resolve_likelihood
-from vae_lightning.config.instantiate import instantiate_node, looks_out_of_memory, name_config_key, sizes
+from vae_lightning.config.instantiate import instantiate_node, name_config_key, sizes
 from vae_lightning.config.machine import check_memory, check_processes
 from vae_lightning.config.messages import one_line
 from vae_lightning.config.plain import plain_dict
+from vae_lightning.config.private_apis import is_too_large
 from vae_lightning.errors import InvalidValue, RunError, UserError, format_value
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture) -> 
     try:
         return VAE(model, posterior, prior, likelihood, condition)
     except (RuntimeError, MemoryError, OverflowError) as error:
-        if not looks_out_of_memory(error):
+        if not is_too_large(error):
             raise
         raise RunError(f"model does not fit into memory: make it smaller ({sizes(config.model)}).") from error
 

@@ -21,8 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from vae_lightning.config.compose import Composer, hydra_composer, without_hydra
 from vae_lightning.config.overrides import is_group, is_plain, parse, refuse_sweeps, sweep_variants
 from vae_lightning.config.plugins import check_sweeper
-from vae_lightning.config.unknown_keys import check_keys, check_option, keys, refuse_unused
-from vae_lightning.errors import UserError
+from vae_lightning.config.unknown_keys import check_keys, check_option, keys, refuse_ignored, refuse_unused
+from vae_lightning.errors import UserError, is_main_process
 
 # the settings of `hydra` that Hydra's own main acts on when it runs a job, with the values that make it do nothing
 JOB_SETTINGS: dict[str, Any] = {
@@ -53,7 +53,8 @@ class CommandLine(NamedTuple):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; --help lists the flags.")
+        order = "; put flags such as --config-dir before the overrides" if message.startswith("unrecognized arguments") else ""
+        raise UserError(f"{message}{order}; --help lists what there is.")
 
 
 def flag_parser() -> argparse.ArgumentParser:
@@ -91,10 +92,6 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLin
         UserError: an option or key is unknown, or an override does not parse: mistakes that Hydra would report at length.
     """
     flags = parse_flags(arguments)
-    if flags.help and flags.overrides:
-        with hydra_composer(user_folders(flags)) as composer:
-            for text in flags.overrides:
-                check_option(parse(text, composer.loader), composer)
     if flags.help or flags.hydra_help or flags.shell_completion or flags.version:
         return CommandLine(list(arguments))
     modes = [f"--{mode}" for mode in ("run", "multirun", "cfg", "info") if getattr(flags, mode) not in (None, False)]
@@ -107,6 +104,8 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLin
             refuse_sweeps(overrides)
         for override in overrides:
             check_option(override, composer)
+        if is_main_process() and not (flags.cfg or flags.info):  # Lightning adds hydra.run.dir to the further processes of DDP
+            refuse_ignored(overrides, flags.multirun)
         if flags.multirun:
             return _check_sweep(list(arguments), name, overrides, composer, in_folder=config_name == "train")
         config = _compose(name, _texts(overrides, composer), overrides, composer)

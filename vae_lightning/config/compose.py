@@ -5,7 +5,6 @@ Hydra takes about 0.2 s for each composition, so a command that runs once compos
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import ClassVar
 from hydra import compose, initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -24,6 +22,7 @@ from yaml import YAMLError
 
 from vae_lightning.config.builtin import conf_dir
 from vae_lightning.config.messages import one_sentence
+from vae_lightning.config.private_apis import MAPPING_FOR_LIST, config_loader, hydra_set_aside, refused_override
 from vae_lightning.errors import UserError
 
 VERSION_BASE = "1.3"
@@ -62,35 +61,24 @@ class Composer:
         try:
             return compose(config_name, overrides=list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
-            sentence = f"{_refused_override(error)}{one_sentence(error)}"
-            raise UserError(
-                sentence.replace("Cannot merge DictConfig with ListConfig", "must be a list, not a mapping")
-            ) from error
+            override = refused_override(error)  # the deeper error may not name it
+            sentence = one_sentence(error) if override is None else f"{override}: {one_sentence(error)}"
+            raise UserError(sentence.replace(MAPPING_FOR_LIST, "must be a list, not a mapping")) from error
         except ValueError as error:  # an option that is a number, such as `objective=3`
             raise UserError(one_sentence(error)) from error
-
-
-def _refused_override(error: Exception) -> str:
-    """Return `model.hidden={a:3}: ` if Hydra rejected that override and the deeper error does not name it; else empty."""
-    found = re.match(r"Error merging override (.*)", str(error).partition("\n")[0])
-    return f"{found[1]}: " if found else ""
 
 
 @contextmanager
 def hydra_composer(folders: Sequence[str] = ()) -> Iterator[Composer]:
     """Initialise Hydra with the shipped configuration and the user's `folders`; restore its former state at the end."""
-    running, added = GlobalHydra.instance().hydra, UserFolders.folders
-    GlobalHydra.instance().clear()
+    added = UserFolders.folders
     Plugins.instance().register(UserFolders)
     UserFolders.folders = tuple(folders)
     try:
-        with initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
-            yield Composer(GlobalHydra.instance().config_loader())
+        with hydra_set_aside(), initialize_config_dir(str(conf_dir()), version_base=VERSION_BASE):
+            yield Composer(config_loader())
     finally:
         UserFolders.folders = added
-        GlobalHydra.instance().clear()
-        if running is not None:
-            GlobalHydra.instance().initialize(running)
 
 
 def compose_config(config_name: str, overrides: Sequence[str]) -> DictConfig:
@@ -99,7 +87,7 @@ def compose_config(config_name: str, overrides: Sequence[str]) -> DictConfig:
     Raises:
         UserError: Hydra cannot compose it.
     """
-    return without_hydra(Composer(GlobalHydra.instance().config_loader()).compose(config_name, overrides))
+    return without_hydra(Composer(config_loader()).compose(config_name, overrides))
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

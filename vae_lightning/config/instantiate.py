@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vae_lightning.config.kinds import check_kind, check_parts
 from vae_lightning.config.messages import one_line, one_sentence
 from vae_lightning.config.plain import plain_dict
+from vae_lightning.config.private_apis import is_too_large
 from vae_lightning.config.signatures import check_arguments
 from vae_lightning.errors import InvalidValue, RunError, UserError, format_value
 
@@ -57,7 +58,7 @@ def instantiate_node(config: DictConfig, key: str, known: Mapping[str, object] |
             raise cause from error
         if isinstance(cause, ModuleNotFoundError):
             raise UserError(f"{key} needs a package that is not installed: {_install(key, cause)}.") from error
-        if isinstance(cause, Exception) and looks_out_of_memory(cause):
+        if isinstance(cause, Exception) and is_too_large(cause):
             raise RunError(f"{key} does not fit into memory: make it smaller ({sizes(node)}).") from error
         raise UserError(f"{key}: {one_line(cause or error)}") from error
 
@@ -148,13 +149,6 @@ def _target(key: str, node: object) -> tuple[str, Callable[..., object]]:
             f"{key}._target_={format_value(path)}: must be the dotted name of a class, not of a {type(target).__name__}."
         )
     return path, target
-
-
-def looks_out_of_memory(error: BaseException) -> bool:
-    """Whether an error while building an object means that it is too large for the memory."""
-    return (
-        isinstance(error, MemoryError) or "memory" in str(error) or "Overflow" in type(error).__name__ or "overflow" in str(error)
-    )
 
 
 def sizes(node: DictConfig) -> str:

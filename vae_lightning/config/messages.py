@@ -10,11 +10,10 @@ from typing import TypeVar
 from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from vae_lightning.config.private_apis import is_missing_key, message_of
 from vae_lightning.errors import OUT_OF_MEMORY_MESSAGE, UserError, did_you_mean, exit_interrupted, is_out_of_memory
 
 Result = TypeVar("Result")
-# OmegaConf and Hydra add lines about where an error happened to its message; no attribute holds the message alone
-_LOCATION_LINES = ("full_key:", "object_type=", "reference_type=")
 
 
 def with_messages(action: Callable[[], Result]) -> Result:
@@ -40,7 +39,7 @@ def message_and_status(error: Exception) -> tuple[str | None, int]:
         return str(error), error.status
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is not set: add {error.full_key}=…; --help lists the keys.", 2
-    if isinstance(error, ConfigKeyError | ConfigAttributeError) and _is_missing(error):
+    if isinstance(error, ConfigKeyError | ConfigAttributeError) and is_missing_key(error):
         key = error.full_key or str(error.key)
         return f"{key} is not set, and this command needs it: set it with {key}=…, and leave ~{key} out.", 2
     if isinstance(error, OmegaConfBaseException):
@@ -48,11 +47,6 @@ def message_and_status(error: Exception) -> tuple[str | None, int]:
     if type(error).__name__ == "MisconfigurationException":  # Lightning's, recognised by name so as not to import Lightning
         return f"trainer: {one_sentence(error)}", 2
     return (OUT_OF_MEMORY_MESSAGE, 1) if is_out_of_memory(error) else (None, 1)
-
-
-def _is_missing(error: OmegaConfBaseException) -> bool:
-    """Whether the program asked for a key that the configuration lacks."""
-    return str(error).startswith("Missing key") or "is not in struct" in str(error)
 
 
 def one_sentence(error: BaseException) -> str:
@@ -69,6 +63,5 @@ def one_sentence(error: BaseException) -> str:
 
 def one_line(error: BaseException) -> str:
     """Return the message of a library's error on one line, with its type if the message is a single word."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    text = " ".join(" ".join(line for line in lines if not line.startswith(_LOCATION_LINES)).split()).rstrip(".!")
+    text = " ".join(message_of(error).split()).rstrip(".!")
     return f"{text}." if " " in text else f"{type(error).__name__} {text}".rstrip() + "."

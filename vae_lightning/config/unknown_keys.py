@@ -19,6 +19,18 @@ from vae_lightning.config.overrides import group_of, is_group, swept_values
 from vae_lightning.config.plugins import check_launcher
 from vae_lightning.errors import UserError, did_you_mean, format_value
 
+_SWEEP = "it is a setting of a sweep, which -m or sweep=<option> starts"
+_FOLDER = "a run goes where output_dir and name say, and other commands write where their own keys say"
+# settings of `hydra` that neither this program nor Hydra acts on in a single run
+_IGNORED = {
+    "hydra.run": _FOLDER,
+    "hydra.job.chdir": _FOLDER,
+    "hydra.output_subdir": "the run folder has config.yaml, and --cfg hydra prints Hydra's own settings",
+    "hydra.verbose": "Hydra's logging is off",
+    "hydra.mode": _SWEEP,
+    **dict.fromkeys(("hydra.sweep", "hydra.sweeper", "hydra.launcher", "hydra/sweeper", "hydra/launcher"), _SWEEP),
+}
+
 
 def check_option(override: Override, composer: Composer) -> None:
     """Refuse an unknown option of a group, such as `model=cnn`, and any override of published values (UserError)."""
@@ -40,6 +52,15 @@ def check_option(override: Override, composer: Composer) -> None:
                 raise UserError(f"{group}=null: unknown option (~{group} leaves {group} out). Allowed: {', '.join(options)}.")
             if text not in options:
                 raise UserError(f"{group}={text}: unknown option.{did_you_mean(text, options)} Allowed: {', '.join(options)}.")
+
+
+def refuse_ignored(overrides: Sequence[Override], sweep: bool) -> None:
+    """Refuse a setting of Hydra that nothing would act on (UserError): of a single run most, of a sweep those of a single run."""
+    for override in overrides:
+        for key, reason in _IGNORED.items():
+            ignored = override.key_or_group == key or override.key_or_group.startswith((f"{key}.", f"{key}/"))
+            if ignored and (not sweep or key == "hydra.run"):
+                raise UserError(f"{override.input_line} would have no effect: {reason}.")
 
 
 def check_keys(config: DictConfig, overrides: Sequence[Override], groups: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vae_lightning.capabilities import REAL_SPACE
 from vae_lightning.data.base import Batch
+from vae_lightning.errors import plural
 from vae_lightning.evaluation.aggregate import aggregate_metrics
 from vae_lightning.evaluation.codes import Codes
 from vae_lightning.evaluation.elbo import ACTIVE_VARIANCE
@@ -67,9 +68,11 @@ def unit_metrics(codes: Codes, real: bool = True) -> MeasureResult:
     found.values["active_units"] = count
     found.values["active_units" + ERROR_SUFFIX] = bootstrap_error(active, len(mean))
     if count < dimensions:
+        inactive = dimensions - count
+        verb, whose = ("is", "its") if inactive == 1 else ("are", "their")
         found.notes.append(
-            f"{dimensions - count} of {dimensions} latent dimensions are inactive: the variance of their mean code over images "
-            f"is at most {ACTIVE_VARIANCE:g}."
+            f"{inactive} of {plural(dimensions, 'latent dimension')} {verb} inactive: the variance of {whose} mean code over "
+            f"images is at most {ACTIVE_VARIANCE:g}."
         )
     return found
 

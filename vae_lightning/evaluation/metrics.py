@@ -15,12 +15,30 @@ from vae_lightning.evaluation.measures.base import ERROR_SUFFIX, Direction, Metr
 
 PARTS = "kl_"  # an objective reports the KL of each part of a joint code, or layer of a hierarchy, as `kl_<part>`
 
-# measured on the validation split after each epoch; the table at the end of training shows them, and a `monitor` can be any
+# Measured on the validation split after each epoch, columns of every `metrics.csv`, in the table that training ends with, and
+# possible values of a `monitor`. The first that a model has is its score.
 VALIDATION = (
-    Metric("elbo", "E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), at β = 1", "nats", "max", sweep_table=True, hparams=True),
-    Metric("reconstruction", "−E_q[log p(x|z)]", "nats", "min", sweep_table=True, hparams=True),
-    Metric("kl", "KL(q(z|x) ‖ p(z))", "nats", "min", sweep_table=True, hparams=True),
-    Metric("active_units", "latent dimensions with Var_x(E[z_j|x]) > 0.01", better="max", sweep_table=True, hparams=True),
+    Metric(
+        "elbo",
+        "E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), at β = 1",
+        "nats",
+        "max",
+        needs_density=True,
+        sweep_table=True,
+        hparams=True,
+        progress_bar=True,
+    ),
+    Metric("reconstruction", "−E_q[log p(x|z)]", "nats", "min", sweep_table=True, hparams=True, progress_bar=True),
+    Metric("kl", "KL(q(z|x) ‖ p(z))", "nats", "min", needs_density=True, sweep_table=True, hparams=True, progress_bar=True),
+    Metric(
+        "active_units",
+        "latent dimensions with Var_x(E[z_j|x]) > 0.01",
+        better="max",
+        digits=1,
+        sweep_table=True,
+        hparams=True,
+        learning_curve=False,
+    ),
 )
 
 # evaluate.py always adds these
@@ -35,10 +53,11 @@ ALWAYS = (
 
 # written during training only; an objective may also report `mutual_information` and `total_correlation`
 TRAINING = (
-    Metric("loss", "what is minimised", "nats", "min"),
-    Metric("beta", "weight of the KL term"),
-    Metric("lr", "learning rate"),
-    Metric("images_per_second", "training speed", better="max"),
+    Metric("loss", "what is minimised", "nats", "min", metrics_csv="always"),
+    Metric("beta", "weight of the KL term", metrics_csv="always"),
+    Metric("lr", "learning rate", metrics_csv="always", train_results=False),
+    # never in metrics.csv, so that two runs of one seed write the same file
+    Metric("images_per_second", "training speed", better="max", digits=0, metrics_csv="never", train_results=False),
     Metric("bound", "the k-sample bound that is trained", "nats", "max", sweep_table=True),
     Metric("capacity", "capacity that the KL is pulled to", "nats"),
     Metric("capacity_discrete", "capacity of the discrete part", "nats"),
@@ -61,6 +80,9 @@ VALIDATION_METRICS = tuple(metric.name for metric in VALIDATION)
 EVALUATION_TABLE = tuple(name for name, metric in METRICS.items() if metric.evaluation_table and _WRITER[name] != "training")
 SWEEP_TABLE = tuple(name for name, metric in METRICS.items() if metric.sweep_table)
 HPARAMS_METRICS = tuple(name for name, metric in METRICS.items() if metric.hparams)
+PROGRESS_METRICS = tuple(name for name, metric in METRICS.items() if metric.progress_bar)
+CSV_METRICS = (*VALIDATION_METRICS, *(metric.name for metric in TRAINING if metric.metrics_csv == "always"))
+NOT_IN_CSV = frozenset(name for name, metric in METRICS.items() if metric.metrics_csv == "never")
 
 
 def find_metric(name: str) -> Metric | None:
@@ -74,6 +96,18 @@ def unit_of(name: str) -> str:
     """Return `nats` (per image) or `bits` (per pixel and channel); empty if there is no unit, or the metric is unknown."""
     metric = find_metric(name)
     return metric.unit if metric else ""
+
+
+def digits_of(name: str) -> int:
+    """Return the decimals that tables show of a metric."""
+    metric = find_metric(name)
+    digits = metric.digits if metric else None
+    return digits if digits is not None else 2 if unit_of(name) == "nats" else 4
+
+
+def score_metric(values: Collection[str]) -> str | None:
+    """Return the name of the validation metric that a run is judged by: of `VALIDATION`, the first that is among `values`."""
+    return next((name for name in VALIDATION_METRICS if name in values), None)
 
 
 def better_direction(name: str) -> Direction | None:

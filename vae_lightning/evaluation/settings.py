@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vae_lightning.errors import InvalidValue, UserError, check_int, did_you_mean, prefix_key
+from vae_lightning.errors import InvalidValue, UserError, did_you_mean, prefix_key
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -37,22 +37,3 @@ def build_settings(settings: type[SettingsT], key: str, values: Mapping[str, Any
             raise UserError(f"{key}.{name}: unknown key.{did_you_mean(str(name), known)} Allowed: {', '.join(known)}.")
     with prefix_key(key):
         return settings(**{str(name): value for name, value in values.items()})
-
-
-def check_int_or_null(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> None:
-    """Check that a value is null, or an integer in [`minimum`, `maximum`].
-
-    Args:
-        name: the setting, for the error message.
-        value: its value.
-        minimum: the smallest integer allowed.
-        maximum: the largest integer allowed; None for the limit of all integers.
-
-    Raises:
-        InvalidValue: any other value.
-    """
-    try:
-        if value is not None:
-            check_int(name, value, minimum, maximum)
-    except InvalidValue as error:
-        raise InvalidValue(name, value, f"{error.allowed}, or null") from None

@@ -16,7 +16,8 @@ from rich.table import Table
 from vae_lightning.config.builtin import CONFIG_GROUPS, conf_dir
 from vae_lightning.config.plain import plain_dict
 from vae_lightning.errors import format_value
-from vae_lightning.evaluation.metrics import unit_of
+from vae_lightning.evaluation.measures.base import ERROR_SUFFIX
+from vae_lightning.evaluation.metrics import digits_of, unit_of
 
 if TYPE_CHECKING:
     from vae_lightning.models.vae import VAE
@@ -100,8 +101,8 @@ def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence
     table.add_column("unit", style="dim")
     for row in rows:
         if any(row in values for values in columns.values()):
-            cells = (format_metric(values.get(row), values.get(f"{row}_standard_error")) for values in columns.values())
-            table.add_row(row, *cells, unit_of(row))
+            both = ((values.get(row), values.get(f"{row}{ERROR_SUFFIX}")) for values in columns.values())
+            table.add_row(row, *(format_metric(*pair, digits_of(row)) for pair in both), unit_of(row))
     return table
 
 
@@ -118,15 +119,17 @@ def relative_path(path: Path) -> str:
         return str(path)
 
 
-def format_metric(value: float | None, error: float | None = None) -> str:
-    """Format a value as `-107.42`, or with its error as `0.948 ± 0.010`, to two digits of the error."""
+def format_metric(value: float | None, error: float | None = None, digits: int = 2) -> str:
+    """Format a value as `-107.42`, or with its error as `0.948 ± 0.010`, to two digits of the error; a count as `15 ± 0`."""
     if value is None:
         return ""
+    if error == 0 and not isinstance(value, float):
+        return f"{value} ± 0"
     if error is not None:
-        decimals = min(4, max(1, 1 - math.floor(math.log10(error)))) if error > 0 else 2
+        decimals = min(4, max(1, 1 - math.floor(math.log10(error)))) if error > 0 else digits
         shown = f"{value:.{decimals}f}" if isinstance(value, float) else f"{value}"
         return f"{shown} ± {error:.{decimals}f}"
-    return f"{value:.2f}" if isinstance(value, float) else f"{value}"
+    return f"{value:.{digits}f}" if isinstance(value, float) else f"{value}"
 
 
 def _group(config: DictConfig, group: str) -> str:

@@ -13,10 +13,10 @@ from vae_lightning.data.base import Images
 from vae_lightning.errors import RunError
 from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.models.vae import VAE
-from vae_lightning.plots.registry import PictureContext
+from vae_lightning.plots.context import PictureContext
+from vae_lightning.plots.pictures import PICTURES, Picture
 from vae_lightning.runs.folder import Run, load_vae
 from vae_lightning.runs.load_images import choose_device, iterate_batches, load_split
-from vae_lightning.runs.picture_settings import PICTURE_SETTINGS, RunPicture
 
 KL_IMAGES = 2000  # images whose KL sorts the latent dimensions
 
@@ -48,8 +48,15 @@ class DrawingContext:
 
     @cached_property
     def picture_context(self) -> PictureContext:
-        """What `plots.registry` draws from; images and KL are loaded when a picture first needs them."""
-        return PictureContext(self.vae, lambda: self.split, self.split_name, load_kl=self.kl_per_dimension, seed=self.seed)
+        """What pictures are drawn from; images and KL are loaded when a picture first needs them."""
+        return PictureContext(
+            self.vae,
+            lambda: self.split,
+            self.split_name,
+            load_kl=self.kl_per_dimension,
+            seed=self.seed,
+            folder=self.run.folder,
+        )
 
     def kl_per_dimension(self) -> list[float] | None:
         """Return the nats in each latent dimension, over the first images; None if q or p does not factorise."""
@@ -59,7 +66,7 @@ class DrawingContext:
 
 def draw_run(
     run: Run,
-    what: Sequence[RunPicture] | None = None,
+    what: Sequence[Picture] | None = None,
     folder: Path | None = None,
     *,
     split: str = "test",
@@ -95,29 +102,22 @@ def prepare_drawing(run: Run, split: str, data_root: str | None, device: str, se
     return DrawingContext(run, load_vae(run).to(torch_device), torch_device, split, data_root, seed)
 
 
-def choose_pictures(context: DrawingContext, what: Sequence[RunPicture] | None) -> Sequence[RunPicture]:
+def choose_pictures(context: DrawingContext, what: Sequence[Picture] | None) -> Sequence[Picture]:
     """Return `what` if it applies to this run; None: every picture that applies, with default settings.
 
     Raises:
         UserError: one of the pictures does not apply to the run.
     """
     if what is None:
-        return [picture for picture in (make() for make in PICTURE_SETTINGS.values()) if picture.applies_to(context)]
+        made = [make() for make in PICTURES.values() if make.in_generate]
+        return [picture for picture in made if picture.applies_to(context.picture_context)]
     for picture in what:
-        picture.check(context)
+        picture.check(context.vae)
     return what
 
 
-def save_pictures_of(context: DrawingContext, pictures: Sequence[RunPicture], folder: Path | None = None) -> list[Path]:
+def save_pictures_of(context: DrawingContext, pictures: Sequence[Picture], folder: Path | None = None) -> list[Path]:
     """Draw each picture and write it to the folder (by default `generated/` in the run folder).
-
-    Args:
-        context: the run to draw.
-        pictures: the pictures, with their settings.
-        folder: where to write; None for the default.
-
-    Returns:
-        The paths of the files.
 
     Raises:
         RunError: a file cannot be written.
@@ -126,7 +126,7 @@ def save_pictures_of(context: DrawingContext, pictures: Sequence[RunPicture], fo
     paths = []
     for picture in pictures:
         try:
-            paths.append(picture.save(context, into))
+            paths.append(picture.save(context.picture_context, into))
         except OSError as error:
             path = into / picture.name
             raise RunError(f"{path} cannot be written ({error.strerror}): set folder to a writable one.") from error

@@ -75,6 +75,7 @@ class JobStateFile(msgspec.Struct):
     error: str | None = None
     traceback: str | None = None
     pruned: bool | None = None
+    misconfigured: bool | None = None
     host: str = ""
     pid: Count = 0
     threads: Count | None = None

@@ -62,6 +62,7 @@ class JobState(TypedDict, total=False):
     error: str | None
     traceback: str | None
     pruned: bool | None
+    misconfigured: bool | None
     host: str
     pid: int
     threads: int | None

@@ -32,7 +32,7 @@ def run(task: Callable[[DictConfig], object], config: DictConfig) -> None:
         if not free or read_job_state(state_path(sweep, number)).get("state") in FINISHED:
             return  # another process is running or has run this job: a launcher that failed may still have it in its queue
         started = time.perf_counter()
-        cleared = {"error": None, "traceback": None, "pruned": None}
+        cleared = {"error": None, "traceback": None, "pruned": None, "misconfigured": None}
         update_state(sweep, number, state="running", **cleared, **this_process(), threads=share_threads())
 
         def end(state: str, **more: object) -> None:
@@ -48,7 +48,8 @@ def run(task: Callable[[DictConfig], object], config: DictConfig) -> None:
             if read_job_state(state_path(sweep, number)).get("pruned"):
                 end("pruned")
             else:
-                end("failed", error=error_sentence(error), traceback=_traceback(error))
+                misconfigured = isinstance(error, UserError) and not isinstance(error, RunError)
+                end("failed", error=error_sentence(error), traceback=_traceback(error), misconfigured=misconfigured)
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()  # Hydra created it, and the run never started
         else:

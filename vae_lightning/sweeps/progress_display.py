@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vae_lightning.errors import printable
+from vae_lightning.evaluation.metrics import digits_of, score_metric
 from vae_lightning.runs.sweep_record import ENDED, Job, JobState, Sweep
 
 COLOURS = {"done": "green", "failed": "red", "pruned": "yellow", "interrupted": "yellow", "running": "cyan", "waiting": "dim"}
@@ -35,6 +36,7 @@ class ProgressDisplay:
         self.sweep, self.total, self.seconds = sweep, total, seconds
         self.console = console or Console(highlight=False)
         self._states: dict[int, JobState] = {}
+        self.printed: set[int] = set()  # the numbers of the jobs that were said to have failed
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sweep-progress", daemon=True)
         self._live = Live(console=self.console, auto_refresh=False, transient=True) if self.console.is_terminal else None
@@ -80,6 +82,8 @@ class ProgressDisplay:
         if state["state"] == "running" and self.console.is_terminal:
             return  # the table shows it
         self.console.print(self.line(job, state), soft_wrap=True)
+        if state["state"] == "failed":
+            self.printed.add(job.number)
 
     def line(self, job: Job, state: JobState) -> str:
         """Describe a job, `[3/12] 002 done  beta=4 seed=0  elbo -105.21  12 s`, and the time left for the whole sweep."""
@@ -87,7 +91,7 @@ class ProgressDisplay:
         counter = f"[dim]\\[{self.ended()}/{self.total}][/dim]"
         parts = [f"{counter} {job.number:03d} [{colour}]{name}[/{colour}]", escape(printable(job.label))]
         if state["state"] in ENDED:
-            parts += [elbo_text(state), f"{state.get('seconds', 0):.0f} s"]
+            parts += [score_text(state), f"{state.get('seconds', 0):.0f} s"]
             left = self.seconds_left()
             parts += [f"[dim]{duration(left)} left[/dim]"] if left else []
         if state.get("error"):
@@ -97,15 +101,15 @@ class ProgressDisplay:
     def table(self) -> Group:
         """Return the running jobs, as many as fit on the terminal, and a progress bar for the whole sweep."""
         grid = Table(box=None, pad_edge=False, show_header=True, header_style="dim")
-        for name in ("job", "state", "overrides", "epoch", "elbo", "left"):
+        for name in ("job", "state", "overrides", "epoch", "score", "left"):
             grid.add_column(name, overflow="ellipsis", no_wrap=True)
         rows = max(3, self.console.size.height - 6)
         running = [job for job in self.sweep.jobs if self._states.get(job.number, {}).get("state") == "running"]
         for job in running[:rows]:
             state = self._states[job.number]
             epoch = f"{state.get('epoch', 0)}/{state.get('epochs') or '?'}"
-            elbo, label = elbo_text(state).removeprefix("elbo "), Text(printable(job.label))
-            grid.add_row(f"{job.number:03d}", Text("running", "cyan"), label, epoch, elbo, duration(job_left(state)))
+            label = Text(printable(job.label))
+            grid.add_row(f"{job.number:03d}", Text("running", "cyan"), label, epoch, score_text(state), duration(job_left(state)))
         bar = Table.grid(padding=(0, 2))
         failed = sum(state["state"] == "failed" for state in self._states.values())
         words = f"{self.ended()} of {self.total} jobs" + (f", {failed} failed" if failed else "")
@@ -141,10 +145,11 @@ def job_left(state: JobState) -> float | None:
     return None if done == 0 else state.get("trained_seconds", 0.0) * (1 - done) / done
 
 
-def elbo_text(state: JobState) -> str:
-    """Format the latest validation ELBO in nats per image as `elbo -105.21`; empty if there is none."""
-    value = state.get("metrics", {}).get("val", {}).get("elbo")
-    return "" if value is None else f"elbo {value:.2f}"
+def score_text(state: JobState) -> str:
+    """`elbo -105.21`: the latest validation ELBO, or what a model without one is judged by; empty if there is none."""
+    values = state.get("metrics", {}).get("val", {})
+    name = score_metric(values)
+    return "" if name is None or values[name] is None else f"{name} {values[name]:.{digits_of(name)}f}"
 
 
 def duration(seconds: float | None) -> str:

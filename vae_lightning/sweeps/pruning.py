@@ -7,6 +7,7 @@ from pathlib import Path
 import optuna
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Callback, LightningModule, Trainer
+from omegaconf import OmegaConf
 
 from vae_lightning.config.instantiate import instantiate_node
 from vae_lightning.errors import UserError
@@ -37,7 +38,7 @@ class Pruning(Callback):
     def trial(self) -> optuna.Trial:
         """Return the job's trial in the study."""
         if self._trial is None:
-            pruner = instantiate_node(HydraConfig.instance().cfg, "hydra.sweeper.pruner")  # type: ignore[arg-type]
+            pruner = instantiate_node(OmegaConf.create({"hydra": HydraConfig.get()}), "hydra.sweeper.pruner")
             storage = open_storage(study_address(self.sweep, self.search))
             study = optuna.load_study(study_name=self.search["study_name"], storage=storage, pruner=pruner)
             self._trial = optuna.Trial(study, self.trial_id)

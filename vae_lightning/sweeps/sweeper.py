@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from vae_lightning.config.command_line import config_flags
-from vae_lightning.errors import RunError, UserError, check_bool, printable
+from vae_lightning.errors import RunError, UserError, check_bool, plural, printable
 from vae_lightning.files import try_lock
 from vae_lightning.runs.sweep_record import DAMAGED, Job, Sweep, is_sweep, load
 from vae_lightning.runs.trust import check_folder
@@ -74,13 +74,13 @@ class RecordedSweeper(Sweeper):
                 console.print(escape(printable(note)), soft_wrap=True)
             console.print(f"sweep {escape(printable(os.path.relpath(folder)))}", soft_wrap=True)
             try:
-                with terminable(), ProgressDisplay(self.record, self.total(overrides), console):
+                with terminable(), ProgressDisplay(self.record, self.total(overrides), console) as display:
                     self.run(overrides)
             except KeyboardInterrupt as interruption:
                 command = f"python train.py {resume_argument(folder)}"
                 console.print(f"interrupted; resume with: {escape(printable(command))}", soft_wrap=True)
                 sys.exit(exit_status(interruption))
-        self.close(console)
+        self.close(console, display.printed)
 
     def open(self, folder: Path) -> None:
         """Start a new record, or reopen the one that this same command line started.
@@ -153,8 +153,8 @@ class RecordedSweeper(Sweeper):
                 ready.append(job)
         launch(self.launcher, self.record, ready)
 
-    def close(self, console: Console) -> None:
-        """Print the summary and the failures. A sweep of dry runs leaves no files.
+    def close(self, console: Console, printed: Collection[int] = ()) -> None:
+        """Print the summary and the failures that were not `printed` yet, by number. A sweep of dry runs leaves no files.
 
         Raises:
             RunError: jobs failed.
@@ -170,11 +170,17 @@ class RecordedSweeper(Sweeper):
 
             write_report([self.record.folder], console)
 
-        for line in failure_lines(failed):
+        if not failed:
+            return
+        for line in failure_lines([(job, state) for job, state in failed if job.number not in printed]):
             console.print(line, soft_wrap=True)
-        if failed:
-            again = resume_argument(self.record.folder)
-            raise RunError(f"{len(failed)} of {len(self.record.jobs)} jobs failed; run them again with {again}.")
+        counted = f"{len(failed)} of {plural(len(self.record.jobs), 'job')} failed"
+        again = f"run them again with {resume_argument(self.record.folder)}"
+        if all(state.get("misconfigured") for _, state in failed):
+            raise RunError(
+                f"{counted} because of their settings or data: start a new sweep, or if only data were missing, {again}."
+            )
+        raise RunError(f"{counted}; {again}.")
 
 
 def without_launch_settings(arguments: Sequence[str]) -> list[str]:

@@ -25,7 +25,7 @@ from vae_lightning.errors import UserError, format_value
 from vae_lightning.runs.checkpoint_schema import check_finite, check_tensor, check_tensors, damaged, is_number
 from vae_lightning.schedules.beta import RunLength
 from vae_lightning.training.module import VAEModule
-from vae_lightning.training.private_apis import saved_progress
+from vae_lightning.training.private_apis import loop_state, raised_while_restoring, saved_progress
 
 CHANGING = ("params", "lr", "initial_lr")  # entries of a parameter group that may differ from the configuration
 
@@ -176,7 +176,7 @@ def check_callbacks(path: Path, found: Mapping[str, Any], trainer: Trainer) -> N
 def check_progress(path: Path, content: Mapping[str, Any], trainer: Trainer) -> None:
     """Check that the counters of Lightning's own progress agree with the position."""
     loops, place = content["loops"], content["position"]
-    check_kind(path, "loops.fit_loop", loops.get("fit_loop"), trainer.fit_loop.state_dict(), least=0)
+    check_kind(path, "loops.fit_loop", loops.get("fit_loop"), loop_state(trainer), least=0)
     progress = saved_progress(loops)
     if (progress.epochs, progress.steps) != (place["epoch"], content["global_step"]):
         raise damaged(path, "loops, position and global_step contradict each other")
@@ -235,9 +235,6 @@ def explain_restoring(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        trace = error.__traceback__
-        while trace is not None:
-            if Path(trace.tb_frame.f_code.co_filename).name == "checkpoint_connector.py":
-                raise damaged(path, f"it cannot be restored ({error.__class__.__name__})") from error
-            trace = trace.tb_next
+        if raised_while_restoring(error):
+            raise damaged(path, f"it cannot be restored ({error.__class__.__name__})") from error
         raise

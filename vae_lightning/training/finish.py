@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 
 from vae_lightning.evaluation.elbo import SplitSums
-from vae_lightning.evaluation.metrics import VALIDATION_METRICS
+from vae_lightning.evaluation.metrics import VALIDATION_METRICS, better_direction, find_metric, score_metric
 from vae_lightning.plots.projector import write_projection
 from vae_lightning.runs.checkpoint_files import LAST
 from vae_lightning.runs.checkpoint_schema import check_tensors
@@ -62,7 +62,9 @@ def finish(run: TrainingContext) -> float:
 
 def score(metrics: dict[str, Any]) -> float:
     """Return the score that a search maximises: the ELBO, or −reconstruction if the model has no ELBO."""
-    return float(metrics["elbo"] if "elbo" in metrics else -metrics["reconstruction"])
+    name = score_metric(metrics)
+    assert name is not None  # every model has a reconstruction
+    return float(metrics[name] if better_direction(name) == "max" else -metrics[name])
 
 
 def end_of_training(folder: Path, module: VAEModule, trainer: Trainer) -> dict[str, int]:
@@ -88,12 +90,13 @@ def collect_results(run: TrainingContext, sums: dict[str, SplitSums], progress: 
     """Return the content of `results.json`."""
     config, recorder, trainer = run.config, run.module.recorder, run.trainer
     train = recorder.history.get("train", {})
+    kept = {name: value for name, value in train.items() if (metric := find_metric(name)) is None or metric.train_results}
     splits = {name: {**s.metrics(), "kl_per_dimension": s.kl_per_dimension()} for name, s in sums.items()}
     return {
         "schema_version": RESULTS_SCHEMA_VERSION,
         "name": config.name,
         **splits,
-        "train": {k: v for k, v in train.items() if k not in ("images_per_second", "lr")},
+        "train": kept,
         "beta": recorder.shown.get("beta"),
         "binarization": config.binarization,
         "seed": config.seed,

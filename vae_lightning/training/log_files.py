@@ -20,10 +20,15 @@ def flushed_size(path: Path) -> int:
     return path.stat().st_size
 
 
-def truncate_logs(folder: Path, sizes: dict[str, int]) -> list[str]:
+def truncate_logs(folder: Path, sizes: dict[str, int], finished: bool = False) -> list[str]:
     """Cut the log files back to their sizes at a checkpoint, since the rest will be written again.
 
     Files that were created later are deleted. Only log files in `folder` are touched, whatever `sizes` names.
+
+    Args:
+        folder: the run folder.
+        sizes: of each file in bytes, by its path in the folder.
+        finished: whether the run had finished; then what came after its last checkpoint is its results, which come again.
 
     Returns:
         Messages for the user: which files are missing or shorter than they were at the checkpoint, and which were deleted.
@@ -41,8 +46,8 @@ def truncate_logs(folder: Path, sizes: dict[str, int]) -> list[str]:
         else:
             os.truncate(path, sizes[name])
     missing = [name for name in sizes if name not in logs and is_log(name)]
-    notes += [f"{name} is missing: its content up to the checkpoint is lost." for name in missing]
-    if later:
+    notes += [f"{name} is missing: what it held until the checkpoint is lost." for name in missing]
+    if later and not finished:
         shown = ", ".join(later[:3]) + (f" and {len(later) - 3} more" if len(later) > 3 else "")
         notes.append(f"Removed logs that were started after the checkpoint and will be written again: {shown}.")
     return notes

@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from vae_lightning.errors import check_int
-from vae_lightning.evaluation.metrics import HPARAMS_METRICS
+from vae_lightning.evaluation.metrics import HPARAMS_METRICS, METRICS
 from vae_lightning.training.log_files import event_files, flushed_size
 
 ROOT = ""  # the writer for pictures, HParams and test metrics; there are two more, for `train` and `val`
@@ -90,15 +90,15 @@ class TensorBoard(TensorBoardLogger):
         self.experiment.add_image(name, picture, step, dataformats="HWC")
 
     @rank_zero_only
-    def log_hparams(self, params: dict[str, Any], has_elbo: bool = True, first: Collection[str] = ()) -> None:
+    def log_hparams(self, params: dict[str, Any], has_density: bool = True, first: Collection[str] = ()) -> None:
         """Add this run to the HParams tab; `log_results` adds its metrics later.
 
         Args:
             params: the hyperparameters.
-            has_elbo: whether the model has an ELBO and a KL.
+            has_density: whether the posterior has a density, without which there is no ELBO and no KL.
             first: hyperparameters to show before the others; the tab hides most columns at first.
         """
-        names = [name for name in HPARAMS_METRICS if has_elbo or name not in ("elbo", "kl")]
+        names = [name for name in HPARAMS_METRICS if has_density or not METRICS[name].needs_density]
         metrics = {f"hp/{name}": float("nan") for name in names}
         columns = hparams(params, metrics)[0]
         put_first(columns.value[0].metadata.plugin_data, first)

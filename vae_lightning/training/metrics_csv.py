@@ -12,6 +12,8 @@ The columns are `kind`, `epoch`, `step` and the metrics, in nats per image. `kin
 from __future__ import annotations
 
 import csv
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +21,24 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from vae_lightning.errors import RunError
+from vae_lightning.evaluation.metrics import CSV_METRICS, NOT_IN_CSV
 from vae_lightning.training.log_files import flushed_size
 
 
 class MetricsCSV(Logger):
-    """Appends rows to `metrics.csv` and flushes at once; the header is fixed by the first row.
+    """Appends rows to `metrics.csv` and flushes at once; the header is fixed by the first row, also when a run is resumed.
 
-    `images_per_second` is left out, so that two runs of one seed write the same file.
+    A metric that first appears in a later row and has no column is named in a warning, once.
     """
 
-    # the columns of every run; other metrics of its objective follow in the order of the first row
-    COLUMNS = ("kind", "epoch", "step", "elbo", "reconstruction", "kl", "loss", "beta", "lr", "active_units")
+    # the columns of every run; other metrics of its objective follow, in the order in which it reports them
+    COLUMNS = ("kind", "epoch", "step", *CSV_METRICS)
 
     def __init__(self, save_dir: str | Path) -> None:
         super().__init__()
         self.path = Path(save_dir) / "metrics.csv"
+        self._expected: tuple[str, ...] = ()
+        self._without_column: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -45,6 +50,10 @@ class MetricsCSV(Logger):
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Write nothing: `config.yaml` holds the hyperparameters."""
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Return metrics that later rows will have a column, if the header is not written yet."""
+        self._expected = tuple(names)
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -60,15 +69,21 @@ class MetricsCSV(Logger):
         return {self.path.name: flushed_size(self.path)} if self.path.exists() else {}
 
     def _append(self, row: dict[str, Any]) -> None:
-        more = [name for name in row if name not in (*self.COLUMNS, "images_per_second")]
+        row = {name: value for name, value in row.items() if name not in NOT_IN_CSV}
         with self.path.open("a+", newline="") as file:
             file.seek(0)
             try:
                 header = file.readline().split()
             except UnicodeDecodeError as error:
                 raise RunError(f"{self.path} is damaged (it is not UTF-8 text): move it away, and resume again.") from error
-            columns = header[0].split(",") if header else [*self.COLUMNS, *more]
+            columns = header[0].split(",") if header else list(dict.fromkeys((*self.COLUMNS, *self._expected, *row)))
             writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
             if not header:
                 writer.writeheader()
             writer.writerow(row)
+        self._warn_of_lost(sorted(row.keys() - set(columns) - self._without_column))
+
+    def _warn_of_lost(self, names: list[str]) -> None:
+        if names:
+            self._without_column.update(names)
+            warnings.warn(f"{self.path} has no column for {', '.join(names)}: its first row did not have it.", stacklevel=2)

@@ -6,6 +6,7 @@ changes or when another file reaches into a library.
 | part | what it is for | without it |
 |---|---|---|
 | Lightning's launchers | report a worker process's failure as a one-sentence error | Lightning's own launcher and traceback |
+| the file in which Lightning restores | report a damaged checkpoint as a one-sentence error | the library's traceback |
 | a trainer's loops | the position in the data, `trainer.max_steps` on a resume | nothing: exact resume depends on it |
 | `torch._dynamo.exc` | report that torch cannot compile a step as a one-sentence error | torch's traceback |
 | TensorBoard's writer thread | not to print a write error twice | a second traceback |
@@ -15,6 +16,7 @@ changes or when another file reaches into a library.
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from lightning.pytorch import Trainer
@@ -86,6 +88,11 @@ def batches_done(trainer: Trainer) -> int:
     return batches.processed if epochs.ready > epochs.processed else 0
 
 
+def loop_state(trainer: Trainer) -> dict[str, Any]:
+    """Return what Lightning would save of the training loop now."""
+    return trainer.fit_loop.state_dict()
+
+
 class SavedProgress(NamedTuple):
     """The numbers of epochs and optimizer steps that were done."""
 
@@ -126,6 +133,19 @@ def set_step_limit(trainer: Trainer, steps: int) -> None:
 def count_batches(trainer: Trainer) -> None:
     """Set `trainer.num_training_batches` before training has begun."""
     trainer.fit_loop.setup_data()
+
+
+# ---------------------------------------------------------------- restoring a checkpoint
+
+
+def raised_while_restoring(error: BaseException) -> bool:
+    """Whether an error was raised while Lightning restored a checkpoint: it has no class of its own for that."""
+    trace = error.__traceback__
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename).name == "checkpoint_connector.py":
+            return True
+        trace = trace.tb_next
+    return False
 
 
 # ---------------------------------------------------------------- torch's compiler

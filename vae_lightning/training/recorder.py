@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from vae_lightning.errors import RunError
+from vae_lightning.evaluation.metrics import PROGRESS_METRICS
+from vae_lightning.training.metrics_csv import MetricsCSV
 from vae_lightning.training.ranks import gather_over_ranks, sum_over_ranks
 from vae_lightning.training.running_means import Means, NotFinite
 
@@ -118,9 +120,11 @@ class Recorder:
             self._fail(self._message(NotFinite(step, bad), kind))
         epoch = self.module.current_epoch
         self.history[kind] = {**metrics, "step": step, "epoch": epoch}
-        self.shown = {name: metrics[name] for name in ("elbo", "reconstruction", "kl") if name in metrics} | self._beta()
+        self.shown = {name: metrics[name] for name in PROGRESS_METRICS if name in metrics} | self._beta()
         named = {f"{kind}/{name}": value for name, value in metrics.items()}
         for logger in self.module.loggers:
+            if isinstance(logger, MetricsCSV):
+                logger.expect(self.means.names)  # validation may write the first row
             logger.log_metrics({**named, "epoch": epoch}, step)
 
     def totals(self) -> Tensor:

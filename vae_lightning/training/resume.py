@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.config.run_overrides import with_overrides
-from vae_lightning.errors import RunError, UserError
+from vae_lightning.errors import RunError, UserError, plural
 from vae_lightning.runs import folder as runs
 from vae_lightning.runs.checkpoint_files import BEST, LAST, PREVIOUS, is_intact, link_or_copy
 from vae_lightning.runs.checkpoint_schema import check_resumable
@@ -139,7 +139,7 @@ def already_finished(start: ResumePoint) -> str | None:
     if reached["batch"] or results.get("steps") != start.step:  # written after the last step
         return None
     epochs, steps = trainer.max_epochs, trainer.max_steps
-    done = f"{start.folder} is finished ({start.epoch} epochs, {start.step} steps)"
+    done = f"{start.folder} is finished ({plural(start.epoch, 'epoch')}, {plural(start.step, 'step')})"
     if early_stopped(start):
         return f"{done}: early stopping ended it; raise callbacks.early_stopping.patience to continue."
     if epochs is not None and 0 <= epochs <= start.epoch:
@@ -210,7 +210,7 @@ def roll_back_to_checkpoint(start: ResumePoint) -> list[str]:
     )
     config.resumes = history
     write_config(start.folder, config, sign=start.own)
-    notes = [*start.notes, *truncate_logs(start.folder, start.content["files"])]
+    notes = [*start.notes, *truncate_logs(start.folder, start.content["files"], (start.folder / "results.json").exists())]
     if "trainer" in {text.partition(".")[0] for text in start.overrides} and lr_is_zero(start):
         notes.append(f"{lr_is_zero(start)}: to train longer, start a new run.")
     return notes

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.capabilities import DENSITY
 from vae_lightning.config.builtin import CONFIG_GROUPS
+from vae_lightning.errors import plural
 from vae_lightning.runs.config_file import write_config
 from vae_lightning.runs.console import describe_composition, relative_path
 from vae_lightning.training.compile import NOT_COMPILED
@@ -45,8 +46,14 @@ def circumstances(run: TrainingContext, start: ResumePoint | None) -> dict[str, 
         "batch": f"{batch}" if world == 1 else f"{batch} × {world} processes = {batch * world}",
         "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}" + compiled(config),
         "run": relative_path(run.folder) if not config.trainer.fast_dev_run else "fast_dev_run: nothing is saved",
-        **({} if start is None else {"resumes": f"at step {start.step}, after {start.epoch} epochs"}),
+        **({} if start is None else {"resumes": describe_progress(start)}),
     }
+
+
+def describe_progress(start: ResumePoint) -> str:
+    """`at step 80, after 2 epochs`, or `at step 90, in epoch 3` in the middle of one."""
+    whole = not start.content["position"]["batch"]
+    return f"at step {start.step:,}, " + (f"after {plural(start.epoch, 'epoch')}" if whole else f"in epoch {start.epoch + 1}")
 
 
 def compiled(config: DictConfig) -> str:

@@ -83,6 +83,34 @@ def test_lower_is_better_where_it_is_and_unknown_metrics_need_a_direction(tmp_pa
         rankings(gathered, "new_metric")
 
 
+def test_units_and_decimals_are_those_of_the_metric(tmp_path: Path) -> None:
+    """nll is in nats; a metric that the table does not have is shown with more decimals and not called nats."""
+    gathered = gather([made_up(tmp_path / "s", [{"seed": seed, "elbo": -100.0} for seed in range(2)])])
+    for run in gathered.runs:
+        run.metrics["test"] |= {"new_metric": 0.4439, "active_units": 15, "bits_per_dim": 0.2}
+    found = rankings(gathered)
+    assert notes(found)[0].startswith(
+        "Mean ± standard deviation over seeds, test split, in nats per image (bits_per_dim in bits per pixel and channel; "
+        "new_metric, active_units without a unit); the ELBO"
+    )
+    shown = {name: summary.text() for name, summary in found[0].groups[0].metrics.items()}
+    assert shown["new_metric"] == "0.4439 ± 0.0000"
+    assert (shown["active_units"], shown["elbo"], shown["bits_per_dim"]) == ("15.0 ± 0.0", "−100.00 ± 0.00", "0.2000 ± 0.0000")
+
+
+def test_every_metric_of_an_epoch_has_a_learning_curve_unless_the_table_says_no(tmp_path: Path) -> None:
+    folder = made_up(tmp_path / "s", [{"beta": 1, "elbo": -100.0}])
+    names = ["elbo", *(f"new_{i}" for i in range(6)), "active_units"]
+    for path in folder.glob("*/results.json"):
+        path.write_text(json.dumps({"test": dict.fromkeys(names, 1.0), "val": {}}))
+        rows = [",".join(["val", str(epoch), *["1"] * len(names)]) for epoch in range(2)]
+        (path.parent / "metrics.csv").write_text("\n".join([",".join(["kind", "epoch", *names]), *rows, ""]))
+    gathered = gather([folder])
+    text = page(gathered, rankings(gathered), {}, {})
+    drawn = [name for name in names if f"{name} by epoch" in text]
+    assert drawn == names[:-1]
+
+
 def test_metrics_of_different_kinds_are_never_in_one_ranking(tmp_path: Path) -> None:
     runs: list[dict] = [
         {"likelihood": "bernoulli", "seed": 0, "elbo": -100.0},
@@ -376,7 +404,7 @@ def test_tables_hold_what_is_looked_at_first(tmp_path: Path) -> None:
     (other,) = rankings(gathered, "new_metric", direction="max")
     assert [column.header for column in terminal_table(other, gathered.keys).columns][2:4] == ["runs", "new_metric"]
     text = markdown([ranking], gathered)
-    assert "| 1 | a\\|b | 1 | −1.00 | 0.00 | 3.00 | – |" in text
+    assert "| 1 | a\\|b | 1 | −1.00 | 0.00 | 3.0000 | – |" in text
     assert "cannot be compared" not in text
     row = next(csv.DictReader(summary_csv(gathered).splitlines()))
     assert (row["test/elbo"], row["comparable"], row["error"]) == ("-1.0", "mnist5k, bernoulli, dynamic binarisation", "")

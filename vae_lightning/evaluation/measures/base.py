@@ -24,9 +24,15 @@ class Metric:
         meaning: what it is, in a few words.
         unit: `nats` (per image), `bits` (per pixel and channel), or empty.
         better: `max` if higher is better, `min` if lower is better, None if neither.
+        digits: decimals that tables show; None: 2 for nats, 4 for any other unit.
+        needs_density: whether it is undefined for a posterior without a density.
         evaluation_table: whether evaluate.py prints it.
         sweep_table: whether the terminal's table of a sweep shows it.
         hparams: whether TensorBoard's HParams tab has a column for it.
+        progress_bar: whether the progress bar of training shows it.
+        learning_curve: whether the page of a sweep draws it by epoch, if it is measured each epoch.
+        metrics_csv: whether `metrics.csv` has a column for it: in every run, if the first row has it, or never.
+        train_results: whether `results.json` has the value of the last training epoch.
         invalidated_by: measures, besides its own, whose new values make an earlier value meaningless.
     """
 
@@ -34,9 +40,15 @@ class Metric:
     meaning: str
     unit: str = ""
     better: Direction | None = None
+    digits: int | None = None
+    needs_density: bool = False
     evaluation_table: bool = True
     sweep_table: bool = False
     hparams: bool = False
+    progress_bar: bool = False
+    learning_curve: bool = True
+    metrics_csv: Literal["always", "if reported", "never"] = "if reported"
+    train_results: bool = True
     invalidated_by: tuple[str, ...] = ()
 
 
@@ -44,8 +56,8 @@ class Metric:
 class Measure(ABC):
     """One group of metrics of a trained VAE. A subclass is a dataclass whose fields are its settings.
 
-    A new measure is a subclass in its own file, one line in `evaluation/measures/__init__.py`, and its settings with their
-    defaults in `conf/evaluate.yaml`.
+    A new measure is a subclass in its own file, `<name>_measure.py`, one line in `evaluation/measures/__init__.py`, and an
+    entry in `conf/evaluate.yaml` with the defaults of its settings.
     """
 
     name: ClassVar[str]

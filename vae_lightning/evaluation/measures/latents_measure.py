@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vae_lightning.capabilities import DENSITY_ANYWHERE
-from vae_lightning.errors import check_int
+from vae_lightning.errors import check_int, check_int_or_null
 from vae_lightning.evaluation.measures.base import Measure, Metric, details
-from vae_lightning.evaluation.settings import check_int_or_null
 
 if TYPE_CHECKING:
     from vae_lightning.evaluation.context import EvaluationContext
@@ -32,7 +31,14 @@ class LatentsMeasure(Measure):
 
     name = "latents"
     metrics = (
-        Metric("mutual_information", "I(x;z), a lower bound; objectives may report theirs too", "nats", "max", hparams=True),
+        Metric(
+            "mutual_information",
+            "I(x;z), a lower bound; objectives may report theirs too",
+            "nats",
+            "max",
+            needs_density=True,
+            hparams=True,
+        ),
         Metric("mutual_information_upper", "I(x;z), an upper bound", "nats"),
         Metric("marginal_kl", "KL(q(z) ‖ p(z))", "nats", "min"),
         Metric("total_correlation", "KL(q(z) ‖ Π_j q(z_j)); objectives may report theirs too", "nats", "min"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vae_lightning.capabilities import DENSITY
-from vae_lightning.errors import check_int, check_number
+from vae_lightning.errors import check_int, check_int_or_null, check_number
 from vae_lightning.evaluation.measures.base import Measure, Metric, details
-from vae_lightning.evaluation.settings import check_int_or_null
 
 if TYPE_CHECKING:
     from vae_lightning.evaluation.context import EvaluationContext
@@ -37,10 +37,10 @@ class NLLMeasure(Measure):
 
     name = "nll"
     metrics = (
-        Metric("nll", "−log p(x) by importance sampling", "nats", "min", sweep_table=True, hparams=True),
-        Metric("nll_samples", "importance samples per image"),
-        Metric("nll_effective_samples", "effective sample size (Σw)²/Σw², mean over images"),
-        Metric("bits_per_dim", "nll per pixel and channel", "bits", "min", hparams=True),
+        Metric("nll", "−log p(x) by importance sampling", "nats", "min", needs_density=True, sweep_table=True, hparams=True),
+        Metric("nll_samples", "importance samples per image", digits=0),
+        Metric("nll_effective_samples", "effective sample size (Σw)²/Σw², mean over images", digits=1),
+        Metric("bits_per_dim", "nll per pixel and channel", "bits", "min", needs_density=True, hparams=True),
         *details(
             ("nll_effective_samples_lowest", "effective sample size of the worst image"),
             ("nll_monte_carlo_error", "standard error of nll over the noise, in nats"),
@@ -94,6 +94,14 @@ class NLLMeasure(Measure):
         context.nll = torch.full((len(context.split),), torch.nan, dtype=torch.float64)
         context.nll[evenly_spaced(len(context.split), count)] = result.values
         found = result.metrics()
+        found.notes += describe_convergence(found.values["nll_by_samples"])
         found.values["nll_images"] = count
         add_bits_per_dim(found, vae)
         return found
+
+
+def describe_convergence(nll_by_samples: Mapping[str, float]) -> list[str]:
+    """Return the nll at the last few numbers of samples, which shows whether it has converged."""
+    curve = list(nll_by_samples.items())[-4:]
+    samples, values = ", ".join(k for k, _ in curve), ", ".join(f"{value:.2f}" for _, value in curve)
+    return [f"nll with {samples} samples: {values}."] if len(curve) > 1 else []

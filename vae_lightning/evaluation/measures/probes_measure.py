@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vae_lightning.errors import check_int_or_null
 from vae_lightning.evaluation.measures.base import Measure, Metric
-from vae_lightning.evaluation.settings import check_int_or_null
 
 if TYPE_CHECKING:
     from vae_lightning.evaluation.context import EvaluationContext

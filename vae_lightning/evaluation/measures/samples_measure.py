@@ -39,8 +39,8 @@ class SamplesMeasure(Measure):
     name = "samples"
     by_default = False
     metrics = (
-        Metric("frechet_distance", "Fréchet distance of samples and real images (Heusel et al. 2017)", better="min"),
-        Metric("frechet_distance_floor", "the same of training images instead of the samples"),
+        Metric("frechet_distance", "Fréchet distance of samples and real images (Heusel et al. 2017)", better="min", digits=2),
+        Metric("frechet_distance_floor", "the same of training images instead of the samples", digits=2),
         Metric("precision", "share of samples that lie among real images (Kynkäänniemi et al. 2019)", better="max"),
         Metric("precision_floor", "the same of training images instead of the samples"),
         Metric("recall", "share of real images that lie among samples (Kynkäänniemi et al. 2019)", better="max"),

@@ -17,6 +17,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from vae_lightning.errors import printable
+from vae_lightning.evaluation.metrics import find_metric
 from vae_lightning.reports.sweep import charts
 from vae_lightning.reports.sweep.gather import Gathered, RunRow
 from vae_lightning.reports.sweep.image_strips import Strips
@@ -27,7 +28,6 @@ from vae_lightning.reports.sweep.settings import show
 from vae_lightning.reports.sweep.summary import notes
 from vae_lightning.reports.sweep.svg import SERIES
 
-CURVE_METRICS = 4
 Drawings = list[tuple[str, str]]
 
 
@@ -172,7 +172,7 @@ def _sort_value(value: object) -> str:
 
 
 def _curves(ranking: Ranking) -> Drawings:
-    names = [name for name in columns(ranking) if name != "active_units"][:CURVE_METRICS]
+    names = [name for name in columns(ranking) if (metric := find_metric(name)) is None or metric.learning_curve]
     drawn = [charts.learning_curves(ranking.groups, "val", name) for name in names]
     drawn.append(charts.learning_curves(ranking.groups, "train", ranking.metric))
     return [("", svg) for svg in drawn if svg]

@@ -9,25 +9,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_lightning.errors import UserError
-from vae_lightning.evaluation.metrics import better_direction
+from vae_lightning.evaluation.metrics import VALIDATION_METRICS, better_direction, digits_of
 from vae_lightning.reports.sweep.gather import Gathered, RunRow
 from vae_lightning.reports.sweep.settings import identity
 
-DEFAULT = "elbo"
+DEFAULT = VALIDATION_METRICS[0]
 
 
 @dataclass
 class MetricSummary:
-    """Mean, sample standard deviation (NaN for one run) and number of runs."""
+    """Mean, sample standard deviation (NaN for one run) and number of runs; `digits` decimals are shown."""
 
     mean: float
     deviation: float
     count: int
+    digits: int = 2
 
-    def text(self, digits: int = 2) -> str:
+    def text(self) -> str:
         """`−101.23 ± 0.45`."""
-        spread = "" if math.isnan(self.deviation) else f" ± {self.deviation:.{digits}f}"
-        return f"{self.mean:.{digits}f}{spread}".replace("-", "−")
+        spread = "" if math.isnan(self.deviation) else f" ± {self.deviation:.{self.digits}f}"
+        return f"{self.mean:.{self.digits}f}{spread}".replace("-", "−")
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Ranking:
     repeats: int = 0
 
 
-def rankings(gathered: Gathered, metric: str = "elbo", split: str = "test", direction: str | None = None) -> list[Ranking]:
+def rankings(gathered: Gathered, metric: str = DEFAULT, split: str = "test", direction: str | None = None) -> list[Ranking]:
     """One ranking for each kind of runs: metrics of different data, likelihoods or binarisations are never mixed.
 
     Groups without the metric (a plain autoencoder has no elbo) come last, and so do groups whose mean is not finite.
@@ -113,14 +114,15 @@ def _summaries(runs: Sequence[RunRow], split: str) -> dict[str, MetricSummary]:
     found = {}
     for name in names:
         values = [run.metrics[split][name] for run in runs if name in run.metrics.get(split, {})]
-        found[name] = _mean(values)
+        found[name] = _mean(values, digits_of(name))
     return found
 
 
-def _mean(values: Sequence[float]) -> MetricSummary:
+def _mean(values: Sequence[float], digits: int) -> MetricSummary:
     if not all(math.isfinite(value) for value in values):  # `statistics` raises
-        return MetricSummary(sum(values) / len(values), math.nan, len(values))
-    return MetricSummary(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan, len(values))
+        return MetricSummary(sum(values) / len(values), math.nan, len(values), digits)
+    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
+    return MetricSummary(statistics.fmean(values), deviation, len(values), digits)
 
 
 def _sign(metric: str, direction: str | None) -> int:

@@ -11,13 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from vae_lightning.errors import printable
-from vae_lightning.evaluation.metrics import SWEEP_TABLE
+from vae_lightning.evaluation.metrics import SWEEP_TABLE, unit_of
 from vae_lightning.reports.sweep.gather import Gathered
 from vae_lightning.reports.sweep.ranking import Group, Ranking, columns
 from vae_lightning.reports.sweep.search_result import found_by_search
 from vae_lightning.runs.sweep_record import DAMAGED
 
 MAX_GROUPS = 20
+_OTHER_UNITS = {"bits": "in bits per pixel and channel", "": "without a unit"}
 
 
 def summary_csv(gathered: Gathered) -> str:
@@ -83,7 +84,7 @@ def notes(found: Sequence[Ranking]) -> list[str]:
     if not found:
         return ["No run has finished yet."]
     said = [
-        f"Mean ± standard deviation over seeds, {found[0].split} split, nats per image; the ELBO is at β = 1, whatever β the run "
+        f"Mean ± standard deviation over seeds, {found[0].split} split{_units(found)}; the ELBO is at β = 1, whatever β the run "
         f"was trained with; {_order(found)}."
     ]
     if len(found) > 1:
@@ -92,6 +93,17 @@ def notes(found: Sequence[Ranking]) -> list[str]:
     if repeats:
         said.append(f"Left out, because they repeat the settings and seed of an earlier run: {repeats}.")
     return said
+
+
+def _units(found: Sequence[Ranking]) -> str:
+    """`, in nats per image`; names the metrics that have another unit or none, if there are any."""
+    names = dict.fromkeys(name for ranking in found for name in columns(ranking))
+    units: dict[str, list[str]] = {}
+    for name in names:
+        units.setdefault(unit_of(name), []).append(name)
+    others = [f"{', '.join(units[unit])} {words}" for unit, words in _OTHER_UNITS.items() if unit in units]
+    nats = ", in nats per image" if "nats" in units else ""
+    return nats + (f" ({'; '.join(others)})" if others else "")
 
 
 def _order(found: Sequence[Ranking]) -> str:

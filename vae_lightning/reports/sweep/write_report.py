@@ -13,7 +13,7 @@ from vae_lightning.files import write_text
 from vae_lightning.reports.sweep.gather import Gathered, gather
 from vae_lightning.reports.sweep.image_strips import Strips, image_strips
 from vae_lightning.reports.sweep.page import page
-from vae_lightning.reports.sweep.ranking import Ranking, rankings
+from vae_lightning.reports.sweep.ranking import DEFAULT, Ranking, rankings
 from vae_lightning.reports.sweep.search_result import found_by_search
 from vae_lightning.reports.sweep.summary import damage_lines, heading, markdown, notes, summary_csv, terminal_table
 from vae_lightning.runs.console import describe_paths
@@ -25,7 +25,7 @@ def write_report(
     folders: Sequence[Path],
     console: Console,
     into: Path | None = None,
-    metric: str = "elbo",
+    metric: str = DEFAULT,
     split: str = "test",
     direction: str | None = None,
     images: int = 8,

@@ -16,8 +16,9 @@ from vae_lightning.data.sampler import OrderedBatches
 from vae_lightning.errors import check_int
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo
 from vae_lightning.models.vae import VAE
+from vae_lightning.plots.context import PictureContext
 from vae_lightning.plots.images import save_png, to_array
-from vae_lightning.plots.registry import PICTURES, PictureContext
+from vae_lightning.plots.pictures import PICTURES
 from vae_lightning.training.loggers import TensorBoard
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def due(epoch: int, every_n_epochs: int | None) -> bool:
 
 
 class Pictures(Callback):
-    """Draws reconstructions, samples, traversals, the latent scatter, KL per dimension and, in two dimensions, the manifold.
+    """Draws every picture of `plots/pictures` that is drawn in training and fits the model.
 
     The last pictures of a run are drawn when it ends, from its best checkpoint.
 
@@ -77,7 +78,7 @@ def split_sums(vae: VAE, split: Images, name: str, batch_size: int) -> SplitSums
 
 @torch.no_grad()
 def draw_pictures(vae: VAE, split: Images, sums: SplitSums) -> dict[str, Figure]:
-    """Draw every picture of `plots.registry.PICTURES` that fits the model.
+    """Draw every picture of `plots.pictures.PICTURES` that fits the model.
 
     Args:
         vae: the model.
@@ -89,11 +90,15 @@ def draw_pictures(vae: VAE, split: Images, sums: SplitSums) -> dict[str, Figure]
     """
     active = sums.metrics().get("active_units")
     context = PictureContext(
-        vae, lambda: split, "val", load_kl=sums.kl_per_dimension, active_units=None if active is None else int(active)
+        vae,
+        lambda: split,
+        "val",
+        load_kl=sums.kl_per_dimension,
+        active_units=None if active is None else int(active),
+        evenly_spaced=True,
     )
-    settings = {"reconstructions": {"evenly_spaced": True}}
     return {
-        name: picture.draw(context, **settings.get(name, {}))
+        name: picture().draw(context)
         for name, picture in PICTURES.items()
         if picture.in_training and picture.fits(vae) and not (picture.needs_kl and context.kl is None)
     }

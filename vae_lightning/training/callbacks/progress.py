@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from vae_lightning.errors import check_number
+from vae_lightning.evaluation.metrics import PROGRESS_METRICS, digits_of
 from vae_lightning.training.callbacks.step_limit import total_steps
 from vae_lightning.training.private_apis import batches_of_all_epochs
 
@@ -113,6 +114,6 @@ def _beta(module: VAEModule) -> float | None:
 
 
 def describe(metrics: dict[str, float], beta: float | None) -> str:
-    """Format the terms that were measured, in nats per image: `elbo −101.2  reconstruction 78.9  kl 22.3  β 1`."""
-    parts = [f"{name} {metrics[name]:.2f}" for name in ("elbo", "reconstruction", "kl") if name in metrics]
+    """`elbo −101.2  reconstruction 78.9  kl 22.3  β 1`: those of the terms that were measured, in nats per image."""
+    parts = [f"{name} {metrics[name]:.{digits_of(name)}f}" for name in PROGRESS_METRICS if name in metrics]
     return "  ".join(parts if beta is None else [*parts, f"β {beta:.3g}"])

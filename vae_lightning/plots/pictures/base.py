@@ -1,0 +1,81 @@
+"""What a picture is. Imports no torch, so that a bad setting is reported at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from vae_lightning.capabilities import REAL_SPACE
+from vae_lightning.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from vae_lightning.models.vae import VAE
+    from vae_lightning.plots.context import PictureContext
+
+MOST_IMAGES, MOST_IN_A_ROW = 100_000, 300  # of a picture
+
+
+@dataclass(frozen=True)
+class Picture(ABC):
+    """A picture of a VAE. A subclass is a dataclass whose fields are its settings.
+
+    Attributes:
+        name: its name, of its file too, and the key of its settings in `conf/generate.yaml`.
+        needs_real_space: whether it moves along straight lines, which latents on a sphere or one-hot vectors do not allow.
+        needs_two_dimensions: whether it shows a two-dimensional latent space.
+        needs_kl: whether it shows the KL of each dimension.
+        in_training: whether it is drawn during training.
+        in_generate: whether `generate.py` can draw it.
+    """
+
+    name: ClassVar[str]
+    needs_real_space: ClassVar[bool] = False
+    needs_two_dimensions: ClassVar[bool] = False
+    needs_kl: ClassVar[bool] = False
+    in_training: ClassVar[bool] = True
+    in_generate: ClassVar[bool] = True
+
+    @abstractmethod
+    def draw(self, context: PictureContext) -> Figure:
+        """Draw the picture.
+
+        Raises:
+            UserError: there are not enough images.
+        """
+
+    def save(self, context: PictureContext, folder: Path) -> Path:
+        """Draw the picture, write `<name>.png` to the folder and return its path; raise what `draw` raises."""
+        from vae_lightning.plots.images import save_png, to_array
+
+        return save_png(to_array(self.draw(context)), folder / f"{self.name}.png")
+
+    @classmethod
+    def fits(cls, vae: VAE) -> bool:
+        """Whether the picture can be drawn of this VAE."""
+        real = REAL_SPACE in vae.posterior.capabilities
+        return (real or not cls.needs_real_space) and (vae.latent_prior.top_dim == 2 or not cls.needs_two_dimensions)
+
+    def applies_to(self, context: PictureContext) -> bool:
+        """Whether the picture is drawn when generate.py is not told what to draw."""
+        return self.fits(context.vae)
+
+    def check(self, vae: VAE) -> None:
+        """Raise UserError, naming what is missing, unless the picture with these settings can be drawn of this VAE."""
+        if self.needs_real_space and REAL_SPACE not in vae.posterior.capabilities:
+            raise UserError(f"what={self.name} is incompatible with {vae.posterior.option}: it needs {REAL_SPACE}.")
+        if self.needs_two_dimensions and vae.latent_prior.top_dim != 2:
+            dim = vae.latent_prior.top_dim
+            raise UserError(f"what={self.name} draws a two-dimensional latent space, and this run has latent_dim={dim}.")
+
+
+def check_label(name: str, label: int | None, vae: VAE) -> None:
+    """Raise UserError unless the VAE's condition has this label; None is always allowed."""
+    condition = vae.condition
+    if label is not None and not condition.classes:
+        raise UserError(f"{name}.label={label} would have no effect: this run has {condition.option}; leave it out.")
+    if label is not None and label >= condition.classes:
+        raise UserError(f"{name}.label={label}: must be one of the classes 0 to {condition.classes - 1}.")
