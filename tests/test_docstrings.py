@@ -11,7 +11,7 @@ from types import FunctionType, ModuleType
 
 from vae_lightning.models.distributions.base import LatentDistribution
 
-ROOMS = ("schedules", "models", "objectives", "plots", "evaluation", "runs")
+ROOMS = ("schedules", "models", "objectives", "plots", "evaluation", "runs", "api")
 # methods of a protocol, which its implementations do not inherit
 PROTOCOL = {name for name, member in vars(LatentDistribution).items() if inspect.getdoc(member)} | {"detached"}
 

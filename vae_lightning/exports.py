@@ -14,7 +14,7 @@ def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], ob
 
     Args:
         package: the package's `__name__`.
-        modules: for each public name, the dotted path of the module that defines it.
+        modules: for each public name, the dotted path of the module that defines it; for a module, its own path.
 
     Returns:
         A function from a name to the object; it raises AttributeError for any other name.
@@ -23,7 +23,8 @@ def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], ob
     def look_up(name: str) -> object:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(modules[name]), name)
+        module = import_module(modules[name])
+        return module if modules[name] == f"{package}.{name}" else getattr(module, name)
 
     return look_up
 

@@ -252,7 +252,7 @@ def unwritable_output(folder: Path) -> str:
     target = folder / "closed"
     target.mkdir()
     _let_in(folder)
-    said = failed(folder, f"output_dir={target}", plant=closed_before("vae_lightning.cli.train", "run_folder", target))
+    said = failed(folder, f"output_dir={target}", plant=closed_before("vae_lightning.api.new_run", "run_folder", target))
     assert str(target) in said, said
     assert "Permission denied" in said, said
     assert "output_dir" in said, said

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import REPOSITORY, SHORT, Runner, run_script
-from vae_lightning.cli.app import quote_paths
+from vae_lightning.api.arguments import quote_paths
 from vae_lightning.config.command_line import check_command_line
 
 HERE = {

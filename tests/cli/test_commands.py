@@ -349,10 +349,21 @@ def test_readme_examples_run(runner: Runner) -> None:
     folder = runner.trained(*SHORT)
     outcome = runner("evaluate", f"run={folder}", "measures=[nll]", "nll.samples=2", "per_image=true")
     assert outcome.status == 0, outcome.err
-    difference, reuse, plain_torch = readme_blocks()
+    difference, from_python, reuse, plain_torch = readme_blocks()
     names: dict = {}
     exec(difference.replace("outputs/…", str(folder)), names)  # safe, since the README is ours
     assert np.array_equal(names["gap"], np.zeros(500))  # the difference of a run from itself
+    smaller = {
+        '"model=conv"': "*SHORT",
+        '"beta=1,2,4", "seed=0,1"': '*SHORT, "beta=1,2"',
+        '["nll"]': '["nll"], nll={"samples": 2}',
+    }
+    for ours, small in smaller.items():
+        assert ours in from_python
+        from_python = from_python.replace(ours, small)
+    names = {"SHORT": SHORT}
+    exec(from_python, names)
+    assert [run.config.beta for run in [names["run"], *names["runs"]]] == [4, 1, 2]
     names = {}
     exec(reuse.replace("outputs/mnist5k-mlp/…", str(folder)), names)
     assert names["x_hat"].shape == names["x"].shape

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 
 from tests.chaos import compare, faults, forks
 from tests.chaos.faults import SHORT, at_call, at_step, in_validation, kill_self
-from vae_lightning.cli import train
+from vae_lightning.api import new_run, resumed_run
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.runs.folder import create_folder
@@ -360,12 +360,12 @@ def test_a_run_is_trained_by_one_command_at_a_time(tmp_path: Path) -> None:
 def test_the_first_of_several_slurm_tasks_has_the_folder(rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only this task also records the folder, in case the job is restarted."""
     monkeypatch.setenv("SLURM_JOB_ID", "44")
-    monkeypatch.delenv(train.RUN_FOLDER, raising=False)
+    monkeypatch.delenv(resumed_run.RUN_FOLDER, raising=False)
     monkeypatch.setattr(rank_zero_only, "rank", rank)
-    monkeypatch.setattr(train, "in_sweep", lambda: False)
+    monkeypatch.setattr(new_run, "in_sweep", lambda: False)
     config = OmegaConf.create({"trainer": {"fast_dev_run": False}, "output_dir": str(tmp_path / "outputs"), "name": "a"})
-    folder, owner = train.run_folder(config)
-    del os.environ[train.RUN_FOLDER]  # set by run_folder
+    folder, owner = new_run.run_folder(config)
+    del os.environ[resumed_run.RUN_FOLDER]  # set by run_folder
     found = list(tmp_path.glob("outputs/a/*"))
     if rank == 0:
         assert (found, (tmp_path / "outputs/.slurm/44").read_text()) == ([folder], f"{folder}\n")

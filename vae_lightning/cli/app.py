@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from vae_lightning.api.arguments import as_multirun, quote_paths
 from vae_lightning.cli.help import help_text
 from vae_lightning.cli.startup import allow_interrupts
 from vae_lightning.config.builtin import conf_dir
@@ -24,11 +25,7 @@ from vae_lightning.config.compose import VERSION_BASE, quote, without_hydra
 from vae_lightning.config.messages import with_messages
 from vae_lightning.config.plain import plain_dict
 from vae_lightning.config.private_apis import as_hydra_config
-from vae_lightning.errors import check_bool
-from vae_lightning.sweeps.resume import resumed_arguments
 
-QUOTES = "'\""
-PATH_KEYS = ("run", "runs", "page", "resume", "resume_sweep")  # their values are paths, taken as typed
 SWITCHES = ("-m", "--multirun", "-r", "--run", "-h", "--help", "--hydra-help", "--version", "--resolve")
 Task = Callable[[DictConfig], object]
 
@@ -111,49 +108,3 @@ def remove_unused_sweep(folder: Path) -> None:
 def flags_first(arguments: Sequence[str]) -> list[str]:
     """Return the flags without a value before everything else: argparse takes overrides on one side of a flag only."""
     return sorted(arguments, key=lambda argument: argument not in SWITCHES)
-
-
-def as_multirun(arguments: Sequence[str]) -> list[str]:
-    """Add -m if `sweep=<option>` asks for a sweep; replace `resume_sweep=<folder>` by the command line of that sweep."""
-    resumed = resumed_arguments(arguments)
-    if resumed is not None:
-        return resumed
-    modes = ("-m", "--multirun", "-r", "--run", "-c", "--cfg", "-i", "--info", "-h", "--help")
-    chosen = any(a.startswith("sweep=") and a not in ("sweep=null", "sweep=") for a in arguments)
-    return ["--multirun", *arguments] if chosen and not any(a.split("=")[0] in modes for a in arguments) else list(arguments)
-
-
-def quote_paths(arguments: Sequence[str]) -> list[str]:
-    """Quote paths, so that Hydra can parse `run=outputs/beta=4`; under --multirun, each path of a comma-separated list."""
-    several = "-m" in arguments or "--multirun" in arguments
-
-    def with_quotes(argument: str) -> str:
-        key, equals, value = argument.partition("=")
-        if key not in PATH_KEYS or not equals or value in ("", "null") or is_quoted(value) or (several and value[0] in QUOTES):
-            return argument
-        parts = value.split(",") if several else [value]
-        return f"{key}=" + ",".join(quote(part) for part in parts)
-
-    return [with_quotes(argument) for argument in arguments]
-
-
-def is_quoted(text: str) -> bool:
-    """Whether the whole text is in quotes (`'a b'`), rather than containing one (`'90s/runs`)."""
-    return len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES
-
-
-def find_own_modules() -> None:
-    """Let a `_target_` name a module in the current folder.
-
-    Call it for a trusted configuration only: libraries try optional imports, and a file in that folder could match any of them.
-    """
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-
-
-def trusts_run_code(config: DictConfig) -> bool:
-    """Whether `trust_run_code=true` was given. If so, modules in the current folder can be imported too."""
-    trusted = check_bool("trust_run_code", config.trust_run_code)
-    if trusted:
-        find_own_modules()
-    return trusted

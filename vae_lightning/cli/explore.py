@@ -6,9 +6,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from vae_lightning.cli.app import run_app, trusts_run_code
-from vae_lightning.cli.outputs import explain_write_errors, output_file
+from vae_lightning.api.own_code import trusts_run_code
+from vae_lightning.cli.app import run_app
+from vae_lightning.cli.outputs import output_file
 from vae_lightning.errors import check_choice, check_int
+from vae_lightning.runs.write_errors import explain_write_errors
 
 MOST_IMAGES, MOST_STARTS = 10_000, 1000  # more would be too many for a page in a browser
 

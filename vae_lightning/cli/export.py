@@ -7,9 +7,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from vae_lightning.cli.app import run_app, trusts_run_code
-from vae_lightning.cli.outputs import explain_write_errors, output_folder
+from vae_lightning.api.own_code import trusts_run_code
+from vae_lightning.cli.app import run_app
+from vae_lightning.cli.outputs import output_folder
 from vae_lightning.errors import InvalidValue, UserError, did_you_mean, format_value
+from vae_lightning.runs.write_errors import explain_write_errors
 
 FORMATS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors",)}  # with the packages that each needs
 

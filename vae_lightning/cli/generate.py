@@ -8,11 +8,13 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from vae_lightning.cli.app import run_app, trusts_run_code
-from vae_lightning.cli.outputs import explain_write_errors, output_folder
+from vae_lightning.api.own_code import trusts_run_code
+from vae_lightning.cli.app import run_app
+from vae_lightning.cli.outputs import output_folder
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_seed, did_you_mean
 from vae_lightning.evaluation.settings import build_settings
 from vae_lightning.plots.pictures import PICTURES, Picture
+from vae_lightning.runs.write_errors import explain_write_errors
 
 OFFERED = {name: picture for name, picture in PICTURES.items() if picture.in_generate}
 

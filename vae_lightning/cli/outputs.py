@@ -1,14 +1,10 @@
-"""Where a command writes, as named on the command line, and the error if it cannot write there."""
+"""Where a command writes, as named on the command line."""
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from vae_lightning.config.private_apis import quoted_disk_error
-from vae_lightning.errors import InvalidValue, RunError, UserError, printable
+from vae_lightning.errors import InvalidValue, printable
 
 
 def _output_path(key: str, value: object) -> Path | None:
@@ -39,37 +35,3 @@ def output_folder(key: str, value: object) -> Path | None:
     if path is not None and path.exists() and not path.is_dir():
         raise InvalidValue(key, value, "the path of a folder, but this is a file")
     return path
-
-
-@contextmanager
-def explain_write_errors(path: Path, key: str | None = None) -> Iterator[None]:
-    """Turn a disk error while this block writes `path` into a sentence.
-
-    Args:
-        path: the file or folder that the block writes.
-        key: the key on the command line that can name another place.
-
-    Raises:
-        RunError: the disk is full, the folder is read-only, or a file is in the way.
-    """
-    try:
-        yield
-    except Exception as error:
-        cause = None if isinstance(error, UserError) else disk_error(error)
-        if cause is None:
-            raise
-        where = Path(str(cause.filename)) if cause.filename and not str(cause.filename).endswith(".tmp") else path
-        full = cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = "free some space on that disk" if full else "check its permissions and its folder"
-        elsewhere = f", or set {key} to another place" if key else ""
-        raise RunError(f"{where} cannot be written ({cause.strerror or type(cause).__name__}): {remedy}{elsewhere}.") from error
-
-
-def disk_error(error: BaseException) -> OSError | None:
-    """Return the disk error that an exception is or was caused by; libraries in C++ and Rust only give its number."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, OSError):
-            return found
-        found = found.__cause__ or found.__context__
-    return quoted_disk_error(error)

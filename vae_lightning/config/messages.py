@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from vae_lightning.config.private_apis import is_missing_key, message_of
-from vae_lightning.errors import OUT_OF_MEMORY_MESSAGE, UserError, did_you_mean, exit_interrupted, is_out_of_memory
+from vae_lightning.errors import OUT_OF_MEMORY_MESSAGE, RunError, UserError, did_you_mean, exit_interrupted, is_out_of_memory
 
 Result = TypeVar("Result")
 
@@ -31,6 +32,20 @@ def with_messages(action: Callable[[], Result]) -> Result:
             raise
         sys.stderr.write(f"error: {sentence}\n")
         sys.exit(status)
+
+
+@contextmanager
+def as_user_errors() -> Iterator[None]:
+    """Turn each error in this block that a command would explain in one sentence into a UserError or a RunError."""
+    try:
+        yield
+    except UserError:  # a RunError is one
+        raise
+    except Exception as error:
+        sentence, status = message_and_status(error)
+        if sentence is None:
+            raise
+        raise (RunError(sentence) if status == 1 else UserError(sentence)) from error
 
 
 def message_and_status(error: Exception) -> tuple[str | None, int]:

@@ -1,4 +1,4 @@
-"""A node of the configuration as plain data, with its type. Imports no torch."""
+"""Nodes of the configuration as plain data, with their types. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def plain_dict(node: object, *, resolve: bool = True) -> dict[str, Any]:
         resolve: whether to resolve interpolations.
     """
     return cast(dict[str, Any], OmegaConf.to_container(cast(Any, node), resolve=resolve))
+
+
+def plain_texts(node: object) -> list[str]:
+    """Return a list of texts of the configuration, such as overrides, with interpolations as typed."""
+    return cast(list[str], OmegaConf.to_container(cast(Any, node), resolve=False))

@@ -1,12 +1,12 @@
-"""The undocumented parts of Hydra and OmegaConf, and the texts of libraries' errors, that configuration and commands rely on.
+"""The undocumented parts of Hydra and OmegaConf, and the texts of libraries' errors, that configuration and commands use.
 
-Read in Hydra 1.3.8, OmegaConf 2.3.1, torch 2.15.0 and safetensors 0.8.0. `tests/config/test_private_apis.py` raises each error
-for real and fails when its text changes.
+They are those of Hydra 1.3.8, OmegaConf 2.3.1, torch 2.15.0 and safetensors 0.8.0. `tests/config/test_private_apis.py` raises
+each error and fails when its text has changed.
 
-| part | what it is for | without it |
+| part | what it is used for | without it |
 |---|---|---|
-| Hydra's global state | compose before Hydra's own main has run, and again inside a job | one composition more for each command |
-| `HydraConfig.cfg` | run a command as Hydra's main would, and leave no trace | `hydra.main`, which composes again |
+| Hydra's global state | compose before Hydra's own main has run, and again inside a job | one more composition for each command |
+| `HydraConfig.cfg` | run a command as Hydra's main would, and restore the state afterwards | `hydra.main`, which composes again |
 | lines that OmegaConf adds to a message | an error on one line | more lines |
 | messages of Hydra, OmegaConf | name the key or the override | a message without it |
 | torch's "too large" messages | say which part does not fit into memory | torch's message |
@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.version import VersionBase
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
@@ -35,7 +36,7 @@ from vae_lightning.errors import is_out_of_memory
 @contextmanager
 def hydra_set_aside() -> Iterator[None]:
     """Clear Hydra's global state, so that it can be initialised in this block; restore it at the end."""
-    running = GlobalHydra.instance().hydra
+    running, version = GlobalHydra.instance().hydra, VersionBase.instance().version_base
     GlobalHydra.instance().clear()
     try:
         yield
@@ -43,6 +44,7 @@ def hydra_set_aside() -> Iterator[None]:
         GlobalHydra.instance().clear()  # another instance, if Hydra was initialised in between
         if running is not None:
             GlobalHydra.instance().initialize(running)
+        VersionBase.instance().version_base = version
 
 
 def config_loader() -> ConfigLoader:
@@ -52,7 +54,7 @@ def config_loader() -> ConfigLoader:
 
 @contextmanager
 def as_hydra_config(composed: DictConfig) -> Iterator[None]:
-    """`HydraConfig` holds the node `hydra` of this configuration in this block, and what it held before at the end."""
+    """Set `HydraConfig` to the node `hydra` of this configuration in this block; restore it at the end."""
     state = HydraConfig.instance()
     before = state.cfg
     state.set_config(composed)
@@ -68,13 +70,13 @@ _LOCATION_LINES = ("full_key:", "object_type=", "reference_type=")  # OmegaConf;
 
 
 def message_of(error: BaseException) -> str:
-    """Return the message of an error, without the lines in which OmegaConf says where it happened."""
+    """Return the message of an error, without the lines in which OmegaConf says where it occurred."""
     lines = (line.strip() for line in str(error).splitlines())
     return " ".join(line for line in lines if not line.startswith(_LOCATION_LINES))
 
 
 def is_missing_key(error: BaseException) -> bool:
-    """Whether a key was read that the configuration lacks. OmegaConf has one class for that and for keys of a wrong type."""
+    """Whether a missing key of the configuration was read. OmegaConf uses the same class for keys of a wrong type."""
     text = str(error)
     return isinstance(error, ConfigKeyError | ConfigAttributeError) and (
         text.startswith("Missing key") or "is not in struct" in text
@@ -87,8 +89,8 @@ def refused_override(error: BaseException) -> str | None:
     return found[1] if found else None
 
 
-MAPPING_FOR_LIST = "Cannot merge DictConfig with ListConfig"  # OmegaConf: a mapping where a list is
-_TOO_LARGE = (  # torch: RuntimeError or TypeError for a tensor of more bytes, or a longer side, than there are or can be counted
+MAPPING_FOR_LIST = "Cannot merge DictConfig with ListConfig"  # OmegaConf: a mapping was given where a list is expected
+_TOO_LARGE = (  # torch: RuntimeError or TypeError for a tensor with more bytes, or a longer side, than there can be
     "DefaultCPUAllocator",
     "Storage size calculation overflowed",
     "Overflow when unpacking",
@@ -104,7 +106,7 @@ def is_too_large(error: BaseException) -> bool:
 
 
 def quoted_disk_error(error: BaseException) -> OSError | None:
-    """Return the disk error whose number a library in C++ or Rust quotes in its own message; None if it quotes none."""
+    """Return the disk error whose number a library in C++ or Rust gives in its own message; None if it gives none."""
     number = re.search(r"os error (\d+)|[Ee]rrno (\d+)", str(error))
     code = int(number[1] or number[2]) if number else 0
     return OSError(code, os.strerror(code)) if code in errno.errorcode else None

@@ -45,7 +45,23 @@ def _prepare_split(split: Images, mode: str, seed: int, name: str) -> Images:
         return split
     if mode == "threshold":
         return Images((split.images >= 128).to(torch.uint8) * 255, split.labels, split.factors)
-    return Images(_binarize_once(split.images, derive_seed(seed, "binarize", SPLITS.index(name))), split.labels, split.factors)
+    return Images(_binarize_once(split.images, _split_seed(seed, name)), split.labels, split.factors)
+
+
+def binarize_batch(images: Tensor, examples: Tensor, split: str, seed: int = 0) -> Tensor:
+    """Pixels 0 and 255 of a batch of val or test, drawn as `prepare_splits` draws those of the whole split.
+
+    Args:
+        images: uint8, (batch, …).
+        examples: the index of each image in the split, (batch,).
+        split: its name.
+        seed: the `split_seed` of the data set.
+    """
+    return _binarize_chunk(images, examples, _split_seed(seed, split))
+
+
+def _split_seed(seed: int, name: str) -> int:
+    return derive_seed(seed, "binarize", SPLITS.index(name))
 
 
 class BernoulliPixels:
@@ -85,13 +101,12 @@ def bernoulli_pixels(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _binarize_once(images: Tensor, seed: int) -> Tensor:
-    chunks = []
-    for first in range(0, len(images), _CHUNK):
-        part = images[first : first + _CHUNK]
-        if ((part == 0) | (part == 255)).all():  # nothing to draw
-            chunks.append(part)
-            continue
-        grey = part.float() / 255
-        examples = torch.arange(first, first + len(grey))
-        chunks.append((ExampleNoise(examples, seed).uniform(grey) < grey).to(torch.uint8) * 255)
-    return torch.cat(chunks)
+    parts = images.split(_CHUNK)
+    return torch.cat([_binarize_chunk(p, torch.arange(n * _CHUNK, n * _CHUNK + len(p)), seed) for n, p in enumerate(parts)])
+
+
+def _binarize_chunk(images: Tensor, examples: Tensor, seed: int) -> Tensor:
+    if ((images == 0) | (images == 255)).all():  # nothing to draw
+        return images
+    grey = images.float() / 255
+    return (ExampleNoise(examples, seed).uniform(grey) < grey).to(torch.uint8) * 255

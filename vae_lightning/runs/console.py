@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -39,22 +40,40 @@ class RunLog:
         self._file = path.open("a", encoding="utf-8")
         self._handler = logging.StreamHandler(self._file)
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logging.captureWarnings(True)
+        self._showwarning, warnings.showwarning = warnings.showwarning, self._log_warning
         for name in ("py.warnings", "lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).addHandler(self._handler)
+
+    def _log_warning(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Log a warning, as `logging.captureWarnings` does; a program that uses that itself could not get it back as it was."""
+        if file is not None:
+            self._showwarning(message, category, filename, lineno, file, line)
+        else:
+            logging.getLogger("py.warnings").warning("%s", warnings.formatwarning(message, category, filename, lineno, line))
 
     def say(self, renderable: RenderableType) -> None:
         """Print a text or a table."""
         self.console.print(renderable, soft_wrap=isinstance(renderable, str))
         if self._file is not None:
-            Console(file=self._file, width=120, highlight=False).print(renderable, soft_wrap=isinstance(renderable, str))
+            # without `force_jupyter=False`, rich would show it in a notebook once more and write nothing to the file
+            file = Console(file=self._file, width=120, highlight=False, force_jupyter=False)
+            file.print(renderable, soft_wrap=isinstance(renderable, str))
 
     def close(self) -> None:
         """Close `run.log`."""
         if self._handler is not None:
             for name in ("py.warnings", "lightning.pytorch", "lightning.fabric"):
                 logging.getLogger(name).removeHandler(self._handler)
-            logging.captureWarnings(False)
+            if warnings.showwarning == self._log_warning:
+                warnings.showwarning = self._showwarning
             self._handler = None
         if self._file is not None:
             self._file.close()

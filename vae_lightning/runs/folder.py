@@ -8,8 +8,9 @@ import secrets
 import shutil
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig
@@ -27,6 +28,9 @@ from vae_lightning.runs.config_file import is_own_run, read_config
 from vae_lightning.runs.config_upgrade import SCHEMA_VERSION as SCHEMA_VERSION
 from vae_lightning.runs.schemas import check_results
 from vae_lightning.runs.trust import check_folder
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 CHECKPOINTS = ("best", "last")
 
@@ -80,20 +84,66 @@ def timestamp() -> str:
     return time.strftime("%Y-%m-%d_%H-%M-%S")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """A run folder, its configuration, and the checkpoint to use."""
+    """A run, as `vl.train` returns it and `find_run` finds it. A notebook shows its results and pictures.
+
+    Args:
+        folder: the run folder.
+        config: its complete configuration.
+        checkpoint: the checkpoint file to use.
+        own: whether the configuration bears the user's signature, see `runs.signature`.
+    """
 
     folder: Path
     config: DictConfig
     checkpoint: Path
-    own: bool = False  # whether the configuration bears the user's signature, see `runs.signature`
+    own: bool = False
+
+    @cached_property
+    def vae(self) -> VAE:
+        """The trained VAE, loaded when first asked for: on the CPU, in evaluation mode and without gradients.
+
+        Raises:
+            UserError: there is no checkpoint.
+            RunError: the checkpoint is damaged or does not match the configuration.
+        """
+        if not self.checkpoint.is_file():
+            raise UserError(f"{self.folder} has no checkpoint to load the VAE from: none was written, or it was removed.")
+        return load_vae(self)
+
+    def figure(self, name: str, **settings: Any) -> Image.Image:
+        """Return a picture of the run.
+
+        Args:
+            name: the name of a file in `figures/`, such as `samples` or `reconstructions`; or a picture of generate.py, such as
+                `interpolations`, which is then drawn.
+            settings: the settings of this picture in generate.py, such as `rows=2`; with any of them, the picture is drawn anew.
+
+        Raises:
+            UserError: there is no such picture, the run cannot have it, or a setting is wrong.
+            RunError: a file of the run is damaged.
+        """
+        from vae_lightning.runs.show import figure
+
+        return figure(self, name, settings)
+
+    def __repr__(self) -> str:
+        from vae_lightning.runs.show import in_one_line
+
+        return in_one_line(self)
+
+    def _repr_html_(self) -> str:
+        from vae_lightning.runs.show import as_html
+
+        return as_html(self)
 
     @property
     def data_spec(self) -> DataSpec:
         """What the model needs to know about the data that the run was trained on."""
         return DataSpec.from_dict(plain_dict(self.config.data_spec, resolve=False))
 
+    @property
     def results(self) -> dict[str, Any]:
         """Return the content of `results.json`; empty if there is none. Raise RunError if it is damaged."""
         path = self.inside("results.json")
@@ -115,6 +165,13 @@ class Run:
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise UserError(f"{path} is a link to outside the run folder, {path.resolve()}: remove the link to write there.")
         return path
+
+
+def trained_run(folder: Path, config: DictConfig) -> Run:
+    """Return the run that this process trained in a folder, with best.ckpt, else last.ckpt, else one that does not exist."""
+    files = [folder / "checkpoints" / f"{name}.ckpt" for name in CHECKPOINTS]
+    own = (folder / "config.yaml").is_file() and is_own_run(folder)
+    return Run(folder, config, next((file for file in files if file.is_file()), files[0]), own)
 
 
 def find_run(path: str | Path, checkpoint: str = "best", trust_run_code: bool = False) -> Run:

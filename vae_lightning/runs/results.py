@@ -41,7 +41,7 @@ def add_to_results(run: Run, name: str, values: dict[str, Any]) -> Path:
     if bad := [metric for metric, value in values.items() if not all_finite(value)]:
         raise RunError(f"{run.checkpoint} gives NaN or infinity in {', '.join(bad[:5])}: nothing is written to results.json.")
     try:
-        results = run.results()
+        results = run.results
         write_json(path, {**results, name: {**drop_outdated(results.get(name, {}), values), **values}})
     except (OSError, ValueError) as error:
         raise RunError(
@@ -70,7 +70,7 @@ def add_to_tensorboard(run: Run, name: str) -> None:
 
     suffix = f".evaluate-{name}"
     earlier = list(folder.glob(f"events.out.tfevents*{suffix}"))
-    results = run.results()
+    results = run.results
     step = results.get("steps") or 0
     writer = SummaryWriter(str(folder), filename_suffix=suffix)
     for metric, value in results[name].items():

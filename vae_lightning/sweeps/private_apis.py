@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hydra._internal.callbacks import Callbacks
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 
 def add_plugin(target: str, make: Callable[..., Sweeper]) -> None:
@@ -21,3 +25,15 @@ def add_plugin(target: str, make: Callable[..., Sweeper]) -> None:
     """
     registry: dict[str, Any] = Plugins.instance().class_name_to_class
     registry[target] = make
+
+
+def make_sweeper(config: DictConfig, loader: ConfigLoader, task: TaskFunction) -> Sweeper:
+    """Make the sweeper that a composed configuration names, as Hydra's main does.
+
+    Args:
+        config: the configuration of the whole sweep.
+        loader: the loader that composes the configurations of the jobs.
+        task: the function that is called with the configuration of each job.
+    """
+    context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
+    return Plugins.instance().instantiate_sweeper(config=config, hydra_context=context, task_function=task)

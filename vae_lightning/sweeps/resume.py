@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from vae_lightning.config.compose import quote
 from vae_lightning.errors import UserError, check_choice
 from vae_lightning.runs.checkpoint_files import LAST, PREVIOUS, is_intact
@@ -52,8 +54,8 @@ def was_interrupted(folder: Path) -> bool:
     return (folder / "config.yaml").exists() and not is_finished(folder)
 
 
-def continue_run(folder: Path) -> float:
-    """Continue the interrupted run of `folder` in place and return its best validation metric (see `finish.score`).
+def continue_run(folder: Path) -> DictConfig:
+    """Continue the interrupted run of `folder` in place and return its configuration.
 
     It resumes bit for bit from the last intact checkpoint; without a checkpoint it starts again with its own configuration.
     """
@@ -69,9 +71,11 @@ def continue_run(folder: Path) -> float:
     checkpoint = next((path for name in (LAST, PREVIOUS) if is_intact(path := folder / "checkpoints" / name)), None)
     if checkpoint is not None:
         start = resume.find_resume_point(str(checkpoint), [], trust_run_code=trusted)
-        return fit(start.config, folder, start, sweep_job(start.config, folder))
+        fit(start.config, folder, start, sweep_job(start.config, folder))
+        return start.config
     config = read_config(folder / "config.yaml", trusted=trusted)
     if not trusted:
         config, _ = restrict(config)
     empty_folder(folder)
-    return fit(config, folder, job=sweep_job(config, folder))
+    fit(config, folder, job=sweep_job(config, folder))
+    return config

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -33,6 +34,17 @@ from vae_lightning.sweeps.launch import failures, launch, refuse_if_running
 from vae_lightning.sweeps.progress_display import ProgressDisplay, failure_lines
 
 LOCK = "sweep.lock"
+NOT_RECORDED = ("hydra.sweep.dir=", "hydra.mode=", "hydra/job_logging=", "hydra/hydra_logging=")
+
+
+class JobsFailed(RunError):
+    """Some jobs of a sweep failed; the others have run. `vl.sweep` sets `runs` to the runs that were trained."""
+
+    runs: Sequence[Any] = ()
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended a sweep, after its record was written."""
 
 
 class RecordedSweeper(Sweeper):
@@ -55,12 +67,29 @@ class RecordedSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the sweep that the overrides of the command line describe; Hydra calls this."""
+        """Run the sweep that the overrides of the command line describe; Hydra calls this. It exits as `with_messages` does."""
         from vae_lightning.config.messages import with_messages
 
-        with_messages(lambda: self._sweep(arguments))
+        def run() -> None:
+            try:
+                self.run_sweep(arguments, config_flags(sys.argv[1:]))
+            except SweepInterrupted as interruption:
+                sys.exit(exit_status(interruption))
 
-    def _sweep(self, arguments: list[str]) -> None:
+        with_messages(run)
+
+    def run_sweep(self, arguments: list[str], flags: Sequence[str] = ()) -> None:
+        """Run the sweep.
+
+        Args:
+            arguments: the overrides.
+            flags: the flags that say where the configuration is, see `config_flags`.
+
+        Raises:
+            UserError: these overrides cannot be swept.
+            JobsFailed: some jobs failed; all have run.
+            SweepInterrupted: after Ctrl-C or SIGTERM.
+        """
         overrides = self.overrides(arguments)
         self.check(overrides)
         folder = Path(self.composed.hydra.sweep.dir).absolute()
@@ -69,7 +98,7 @@ class RecordedSweeper(Sweeper):
         with try_lock(folder / LOCK) as free:
             if not free:
                 raise RunError(f"The sweep {folder} is already running in another process.")
-            self.open(folder)
+            self.open(folder, flags)
             for note in self.notes:
                 console.print(escape(printable(note)), soft_wrap=True)
             console.print(f"sweep {escape(printable(os.path.relpath(folder)))}", soft_wrap=True)
@@ -79,10 +108,10 @@ class RecordedSweeper(Sweeper):
             except KeyboardInterrupt as interruption:
                 command = f"python train.py {resume_argument(folder)}"
                 console.print(f"interrupted; resume with: {escape(printable(command))}", soft_wrap=True)
-                sys.exit(exit_status(interruption))
+                raise SweepInterrupted from interruption
         self.close(console, display.printed)
 
-    def open(self, folder: Path) -> None:
+    def open(self, folder: Path, flags: Sequence[str]) -> None:
         """Start a new record, or reopen the one that this same command line started.
 
         Raises:
@@ -90,7 +119,7 @@ class RecordedSweeper(Sweeper):
             RunError: its jobs are still running.
         """
         given = [*self.composed.hydra.overrides.hydra, *self.composed.hydra.overrides.task]
-        arguments = [*config_flags(sys.argv[1:]), *(a for a in given if not a.startswith(("hydra.sweep.dir=", "hydra.mode=")))]
+        arguments = [*flags, *(a for a in given if not a.startswith(NOT_RECORDED))]
         if is_sweep(folder):
             self.record = load(folder, "hydra.sweep.dir")
             check_foreign_sweep(self.record, "hydra.sweep.dir")
@@ -157,7 +186,7 @@ class RecordedSweeper(Sweeper):
         """Print the summary and the failures that were not `printed` yet, by number. A sweep of dry runs leaves no files.
 
         Raises:
-            RunError: jobs failed.
+            JobsFailed: some jobs failed.
         """
         self.record.save()
         failed = failures(self.record)
@@ -177,10 +206,10 @@ class RecordedSweeper(Sweeper):
         counted = f"{len(failed)} of {plural(len(self.record.jobs), 'job')} failed"
         again = f"run them again with {resume_argument(self.record.folder)}"
         if all(state.get("misconfigured") for _, state in failed):
-            raise RunError(
+            raise JobsFailed(
                 f"{counted} because of their settings or data: start a new sweep, or if only data were missing, {again}."
             )
-        raise RunError(f"{counted}; {again}.")
+        raise JobsFailed(f"{counted}; {again}.")
 
 
 def without_launch_settings(arguments: Sequence[str]) -> list[str]:

@@ -91,6 +91,14 @@ class Resumed:
             self.random = None
 
 
+def has_trainer(module: VAEModule) -> bool:
+    """Whether the module has a trainer; it has none in Lightning's `load_from_checkpoint`."""
+    try:
+        return module.trainer is not None
+    except RuntimeError:
+        return False
+
+
 def random_states() -> dict[str, Any]:
     """Return the states of the generators of Python, NumPy, torch on the CPU, and on each CUDA device if the process uses CUDA.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from vae_lightning.data.base import Batch, ImageData, Images
-from vae_lightning.data.binarization import prepare_splits
+from vae_lightning.data.binarization import prepare_splits, resolve_binarization
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
 from vae_lightning.errors import InvalidValue
 from vae_lightning.noise import derive_seed
@@ -26,17 +26,25 @@ class VAEDataModule(LightningDataModule):
 
     Args:
         data: the images.
-        mode: how pixels are binarised, see `data.binarization.resolve_binarization`.
+        mode: how pixels are binarised, see `data.binarization.resolve_binarization`; None: as the data set says, and the
+            likelihood of the module that is trained.
         seed: the run's seed, which determines the order of the training batches.
+
+    Example:
+        >>> Trainer(max_epochs=10).fit(VAEModule(vae), DataModule(MNIST5k(batch_size=64)))
     """
 
-    def __init__(self, data: ImageData, mode: str, seed: int) -> None:
+    def __init__(self, data: ImageData, mode: str | None = None, seed: int = 0) -> None:
         super().__init__()
-        self.data, self.mode, self.seed = data, mode, seed
+        self.data, self.seed = data, seed
+        self.mode = data.binarize if mode is None else mode
         self.splits: dict[str, Images] = {}
         self.start = Position(0, 0)
 
     def setup(self, stage: str) -> None:
+        if self.mode == "auto":
+            module: Any = None if self.trainer is None else self.trainer.lightning_module
+            self.mode = resolve_binarization("auto", module is None or module.vae.likelihood.support == "binary")
         if not self.splits:
             self.splits = prepare_splits(self.data.splits(), self.mode, self.data.split_seed, training=True)
 
@@ -83,6 +91,11 @@ class VAEDataModule(LightningDataModule):
         rank, world = self._rank()
         return self._loader("val", OrderedBatches(len(self.splits["val"]), self.data.eval_batch_size, rank, world))
 
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Return the loader of test batches, for `trainer.test`; a run measures its test images itself, see `finish.py`."""
+        rank, world = self._rank()
+        return self._loader("test", OrderedBatches(len(self.splits["test"]), self.data.eval_batch_size, rank, world))
+
     def _rank(self) -> tuple[int, int]:
         """Return the rank and the number of processes."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
@@ -99,6 +112,9 @@ class VAEDataModule(LightningDataModule):
             # its own generator, so that starting an epoch does not advance torch's global one
             generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader")),
         )
+
+
+DataModule = VAEDataModule  # the name in `import vae_lightning as vl`
 
 
 def _as_it_is(batch: Batch) -> Batch:

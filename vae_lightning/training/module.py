@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import math
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Sized
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
 
+from vae_lightning.capabilities import require
 from vae_lightning.data.base import Batch, pixels
 from vae_lightning.data.binarization import BernoulliPixels
 from vae_lightning.errors import prefix_key
@@ -28,13 +30,14 @@ from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise, StreamNoise, derive_seed
 from vae_lightning.objectives import Losses, Objective
 from vae_lightning.objectives.base import OptimizerGroup
-from vae_lightning.schedules.beta import RunLength, Schedule
-from vae_lightning.schedules.learning_rate import LRSchedule
+from vae_lightning.schedules.beta import Constant, RunLength, Schedule
+from vae_lightning.schedules.learning_rate import LRSchedule, NoLRSchedule
 from vae_lightning.schedules.scheduled_value import ScheduledValue
 from vae_lightning.training import silence_warnings  # noqa: F401  importing it silences them
 from vae_lightning.training.callbacks.step_limit import total_steps
-from vae_lightning.training.checkpoint_state import Resumed, checkpoint_state
+from vae_lightning.training.checkpoint_state import Resumed, checkpoint_state, has_trainer
 from vae_lightning.training.compile import NOT_COMPILED, CompiledObjective
+from vae_lightning.training.plain_batches import convert
 from vae_lightning.training.private_apis import count_batches
 from vae_lightning.training.processes.lifetime import end_with_parent
 from vae_lightning.training.ranks import sum_over_ranks
@@ -45,37 +48,51 @@ class VAEModule(LightningModule):
     """Trains a `VAE` by minimising an objective whose β follows a schedule.
 
     Metrics go to the trainer's loggers as `train_step/…` every `log_every_n_steps`, and as `train/…` and `val/…` each epoch, in
-    nats per image.
+    nats per image. The batches come from a run's `DataModule`, or from an ordinary DataLoader; `plain_batches.as_batch` converts
+    those of the latter.
 
     Args:
         vae: the model.
-        objective: computes the loss and its terms.
-        beta_schedule: β at each optimizer step.
-        optimizer: makes a torch optimizer from parameter groups.
-        lr_schedule: the learning rate at each optimizer step.
-        dynamic: whether binary pixels are drawn anew at each step (dynamic binarisation).
+        objective: computes the loss and its terms; None for the ELBO.
+        beta_schedule: β at each optimizer step, or a number.
+        optimizer: makes a torch optimizer from parameter groups; None for Adam with a learning rate of 0.002.
+        lr_schedule: the learning rate at each optimizer step; None for a constant one.
+        dynamic: whether binary pixels are drawn anew at each step (dynamic binarisation); None: if the likelihood is binary.
         seed: seed of the training noise, which is a pure function of (seed, rank, epoch, batch).
         compile_mode: see `compile.py`.
+
+    Raises:
+        UserError: the objective or the schedule does not suit the model.
+
+    Example:
+        >>> vae = VAE(MLP(), Diagonal(20), StandardNormal(20), Bernoulli((1, 28, 28)))
+        >>> Trainer(max_epochs=10).fit(VAEModule(vae), DataLoader(images, batch_size=64, shuffle=True))
     """
 
     def __init__(
         self,
         vae: VAE,
-        objective: Objective,
-        beta_schedule: Schedule,
-        optimizer: Callable[..., Optimizer],
-        lr_schedule: LRSchedule,
-        dynamic: bool,
-        seed: int,
+        objective: Objective | None = None,
+        beta_schedule: Schedule | float = 1.0,
+        optimizer: Callable[..., Optimizer] | None = None,
+        lr_schedule: LRSchedule | None = None,
+        dynamic: bool | None = None,
+        seed: int = 0,
         compile_mode: str = NOT_COMPILED,
     ) -> None:
         super().__init__()
-        self.vae, self.objective, self.beta_schedule = vae, objective, beta_schedule
-        self.make_optimizer, self.lr_schedule = optimizer, lr_schedule
-        self.dynamic, self.seed, self.compile_mode = dynamic, seed, compile_mode
+        self.vae, self.objective = vae, Objective() if objective is None else objective
+        self.beta_schedule = beta_schedule if isinstance(beta_schedule, Schedule) else Constant(beta_schedule)
+        self.objective.check(vae)
+        require(self.beta_schedule, self.beta_schedule.needs, vae.posterior)
+        self.make_optimizer = partial(torch.optim.Adam, lr=0.002) if optimizer is None else optimizer
+        self.lr_schedule = NoLRSchedule() if lr_schedule is None else lr_schedule
+        self.dynamic = vae.likelihood.support == "binary" if dynamic is None else dynamic
+        self.seed, self.compile_mode = seed, compile_mode
+        self.plain_images = 0  # how many of an ordinary DataLoader were seen in this epoch of validation or test
         self.compiled: CompiledObjective | None = None
         self.bernoulli_pixels = BernoulliPixels()
-        self.uses_beta = objective.uses_beta(vae)
+        self.uses_beta = self.objective.uses_beta(vae)
         self.scheduled = {name: part for name, part in self.named_modules() if isinstance(part, ScheduledValue)}
         self.recorder = Recorder(self)
         self.resumed = Resumed()
@@ -92,6 +109,14 @@ class VAEModule(LightningModule):
     def setup(self, stage: str) -> None:
         if multiprocessing.parent_process() is not None:
             end_with_parent()
+
+    # ---------------------------------------------------------------- batches of an ordinary DataLoader
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
+        """Convert a batch of an ordinary DataLoader; return one of a run's own data as it is."""
+        if isinstance(batch, Batch):
+            return batch
+        return convert(self, batch)
 
     # ---------------------------------------------------------------- training
 
@@ -188,6 +213,8 @@ class VAEModule(LightningModule):
         return {"beta": self.beta_schedule} | {name: value.schedule for name, value in self.scheduled.items()}
 
     def on_fit_start(self) -> None:
+        if isinstance(dataset := getattr(self.trainer.train_dataloader, "dataset", None), Sized):
+            self.objective.set_train_size(len(dataset))  # a run has set it already
         for name, schedule in self.schedules().items():
             with prefix_key("beta_schedule" if schedule is self.beta_schedule else name.removeprefix("vae.")):
                 schedule.begin(self.run_length())
@@ -226,12 +253,13 @@ class VAEModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name, schedule in self.schedules().items():
             schedule.load_state_dict(checkpoint["schedules"][name])
-        self.resumed = Resumed.of(self, checkpoint)
+        if has_trainer(self):  # there is none in `VAEModule.load_from_checkpoint`, which only loads weights
+            self.resumed = Resumed.of(self, checkpoint)
 
-    # ---------------------------------------------------------------- validation
+    # ---------------------------------------------------------------- validation, test and codes
 
     def on_validation_epoch_start(self) -> None:
-        self.val_sums = SplitSums(self.vae.latent_dim, "val")
+        self.val_sums, self.plain_images = SplitSums(self.vae.latent_dim, "val"), 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.val_sums.add(self.vae, batch)
@@ -240,10 +268,29 @@ class VAEModule(LightningModule):
         self.val_sums.sums = sum_over_ranks(self.val_sums.sums, self.device)
         metrics = self.val_sums.metrics()
         # for checkpoints and early stopping, which read the trainer's metrics
-        self.log_dict({f"val/{name}": float(value) for name, value in metrics.items()}, logger=False)
-        if not self.trainer.sanity_checking:
+        training = self.trainer.state.fn == "fit"  # else it is `trainer.validate`, which returns what is logged
+        self.log_dict({f"val/{name}": float(value) for name, value in metrics.items()}, logger=False if training else None)
+        if training and not self.trainer.sanity_checking:
             self.validated_at = self.trainer.global_step
             self.recorder.write("val", metrics, self.trainer.global_step)
+
+    def on_test_epoch_start(self) -> None:
+        self.test_sums, self.plain_images = SplitSums(self.vae.latent_dim, "test"), 0
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the sums of `trainer.test`; a run measures its test images itself, see `finish.py`."""
+        self.test_sums.add(self.vae, batch)
+
+    def on_test_epoch_end(self) -> None:
+        self.test_sums.sums = sum_over_ranks(self.test_sums.sums, self.device)
+        self.log_dict({f"test/{name}": float(value) for name, value in self.test_sums.metrics().items()})
+
+    def on_predict_epoch_start(self) -> None:
+        self.plain_images = 0
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the codes of the images for `trainer.predict`: means of q(z|x), (batch, latent_dim)."""
+        return self.vae.encode(pixels(batch.images), batch.labels).mean
 
 
 # Lightning inspects the signature at each step; unless it is stored, Python computes it each time

@@ -135,7 +135,7 @@ def _value(config: DictConfig, key: str) -> object:
 def already_finished(start: ResumePoint) -> str | None:
     """Return a message that the run is finished; None if there is something left to do."""
     trainer, reached = start.config.trainer, start.content["position"]
-    results = runs.Run(start.folder, start.config, start.checkpoint).results()
+    results = runs.Run(start.folder, start.config, start.checkpoint).results
     if reached["batch"] or results.get("steps") != start.step:  # written after the last step
         return None
     epochs, steps = trainer.max_epochs, trainer.max_steps

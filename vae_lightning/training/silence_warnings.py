@@ -24,6 +24,7 @@ for _message in (
     ".*sync_dist=True.*",  # logged values have been summed over the processes
     ".*your dataloader is not resumable.*",  # its sampler skips the batches of an interrupted epoch
     ".*GPU available but not used.*",  # trainer=cpu is a choice, and Apple's GPUs are not used on purpose
+    ".*overridden `on_before_batch_transfer` in `LightningModule` but.*",  # it passes our own batches as they are
     ".*LeafSpec.*is deprecated.*",  # Lightning 2.6 under torch 2.15
     "The .grad attribute of a Tensor that is not a leaf.*",  # from torch's compiler itself, when it compiles in pieces
 ):

@@ -1,9 +1,12 @@
-"""The progress bar: epoch, ELBO, reconstruction, KL and β; one line per epoch if the output is not a terminal."""
+"""The progress bar: epoch, ELBO, reconstruction, KL and β; one line per epoch if the output is not a terminal.
+
+In a notebook it is one line of text, shown by IPython and replaced in place, which needs no extension of the notebook.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -30,6 +33,7 @@ class TrainingProgress(ProgressBar):
         super().__init__()
         self.refresh = check_number("refresh", refresh, 0, above=True)
         self._progress: Progress | None = None
+        self._notebook: NotebookLine | None = None
         self._due = 0.0
         self._enabled = True
 
@@ -41,7 +45,11 @@ class TrainingProgress(ProgressBar):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         console = Console(stderr=True)
-        if not (self._enabled and console.is_terminal and trainer.is_global_zero):
+        if not (self._enabled and trainer.is_global_zero):
+            return
+        if console.is_jupyter:
+            self._notebook = NotebookLine()
+        if not console.is_terminal:
             return
         self._progress = Progress(
             SpinnerColumn(),
@@ -66,12 +74,12 @@ class TrainingProgress(ProgressBar):
         batch_idx: int,
     ) -> None:
         now = time.monotonic()
-        if self._progress is not None and now >= self._due:
+        if now >= self._due and (self._progress is not None or self._notebook is not None):
             self._due = now + self.refresh
             self._draw(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
-        if self._progress is not None:
+        if self._progress is not None or self._notebook is not None:
             self._draw(trainer, pl_module)
         elif self._enabled and trainer.is_global_zero:
             recorder = pl_module.recorder
@@ -85,10 +93,13 @@ class TrainingProgress(ProgressBar):
         self._stop()
 
     def _draw(self, trainer: Trainer, pl_module: VAEModule) -> None:
-        assert self._progress is not None
         done = batches_of_all_epochs(trainer)
         shown = pl_module.recorder.shown
         metrics = describe(shown, _beta(pl_module)) if shown else ""
+        if self._notebook is not None:
+            self._notebook.show(self._epoch(trainer), done, self._total(trainer), metrics)
+        if self._progress is None:
+            return
         self._progress.update(self._task, completed=done, epoch=self._epoch(trainer), metrics=metrics)
         self._progress.refresh()
 
@@ -96,6 +107,7 @@ class TrainingProgress(ProgressBar):
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+        self._notebook = None
 
     @staticmethod
     def _epoch(trainer: Trainer) -> str:
@@ -106,6 +118,27 @@ class TrainingProgress(ProgressBar):
     def _total(trainer: Trainer) -> float | None:
         steps = total_steps(trainer) * trainer.accumulate_grad_batches
         return None if steps == float("inf") else steps
+
+
+class NotebookLine:
+    """The output `epoch 3/50  12%  elbo −101.2 …` in a notebook's cell, replaced in place; its last state stays."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._handle: Any = display({"text/plain": "training …"}, raw=True, display_id=True)
+
+    def show(self, epoch: str, done: int, total: float | None, metrics: str) -> None:
+        """Replace the line.
+
+        Args:
+            epoch: such as `3/50`.
+            done: the number of batches so far.
+            total: the number of batches of the whole run; None if it is unknown.
+            metrics: the metrics that were measured last.
+        """
+        share = f"{done / total:.0%}  " if total else ""
+        self._handle.update({"text/plain": f"epoch {epoch}  {share}{metrics}".rstrip()}, raw=True)
 
 
 def _beta(module: VAEModule) -> float | None:
