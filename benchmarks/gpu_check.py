@@ -1,8 +1,8 @@
-"""What a machine with a GPU has to show, in one table: `make gpu-check` (under 8 minutes on one GPU).
+"""Checks that everything works on a machine with a GPU, in one table: `make gpu-check` (under 8 minutes on one GPU).
 
-Each row is a command as a user types it, in a process of its own, on the bundled digits: training in each precision, compiled
-with CUDA graphs, by DDP with one device, measuring, drawing, and a run that is killed and resumed, which has to end bit for bit
-where the one left alone does (with `trainer.deterministic=true`). Exit status 1 where a row fails, 2 where there is no GPU.
+Each row is a command as a user types it, in its own process, on the bundled digits: training in each precision, compiled with
+CUDA graphs, and by DDP with one device; measuring; drawing; and a run that is killed and resumed, which must end bit for bit like
+an uninterrupted one (with `trainer.deterministic=true`). The exit status is 1 if a row fails, 2 if there is no GPU.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LIMIT = 150  # seconds for one command
 
 @dataclass
 class Row:
-    """What was tried, whether it held, images/s of the last epoch, seconds of the whole command, and what was said."""
+    """What was tried, whether it worked, images/s of the last epoch, seconds of the whole command, and a note."""
 
     name: str
     held: bool
@@ -58,7 +58,7 @@ def trained(cwd: Path, *arguments: str) -> tuple[Path | None, str]:
 
 
 def training(*arguments: str) -> Callable[[Path], Row]:
-    """A row: a training run ends, on the GPU, with a finite test ELBO."""
+    """Make a row: a training run ends, on the GPU, with a finite test ELBO."""
 
     def row(cwd: Path) -> Row:
         began = time.perf_counter()
@@ -76,7 +76,7 @@ def training(*arguments: str) -> Callable[[Path], Row]:
 
 
 def on_run(script: str, *arguments: str) -> Callable[[Path], Row]:
-    """A row: a command on a run that was just trained."""
+    """Make a row: a command on a run that was just trained."""
 
     def row(cwd: Path) -> Row:
         folder, error = trained(cwd, *SMALL)
@@ -91,7 +91,7 @@ def on_run(script: str, *arguments: str) -> Callable[[Path], Row]:
 
 
 def killed_and_resumed(*arguments: str) -> Callable[[Path], Row]:
-    """A row: SIGKILL in mid-training, then `resume=`; weights and optimizer are those of a run that was left alone."""
+    """Make a row: SIGKILL during training, then `resume=`; weights and optimizer equal those of an uninterrupted run."""
 
     def row(cwd: Path) -> Row:
         began = time.perf_counter()
@@ -133,7 +133,7 @@ def killed_and_resumed(*arguments: str) -> Callable[[Path], Row]:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """The names of weights and moments that two checkpoints do not have alike."""
+    """Return the names of weights and moments that differ between two checkpoints."""
     a, b = (torch.load(path, map_location="cpu", weights_only=True) for path in (one, other))
     found = [name for name, value in a["state_dict"].items() if not torch.equal(value, b["state_dict"][name])]
     for mine, theirs in zip(a["optimizer_states"], b["optimizer_states"], strict=True):
@@ -166,8 +166,8 @@ ROWS: dict[str, Callable[[Path], Row]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--only", nargs="+", metavar="WORDS", help="the rows whose name holds one of these")
-    parser.add_argument("--seconds", type=float, default=480, help="no row begins after that many (default: %(default)s)")
+    parser.add_argument("--only", nargs="+", metavar="WORDS", help="run only the rows whose names contain one of these")
+    parser.add_argument("--seconds", type=float, default=480, help="start no row after this many seconds (default: %(default)s)")
     given = parser.parse_args(arguments)
     if not torch.cuda.is_available():
         sys.stderr.write("error: this machine has no GPU that torch can use, so there is nothing to check.\n")

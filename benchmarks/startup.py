@@ -1,6 +1,6 @@
 """Seconds from a command to its first training step, or to its error message: `python benchmarks/startup.py --repetitions 5`.
 
-Each command runs in its own process, and once before it counts (Python writes bytecode if it may, and the disk cache fills). The
+Each command runs in its own process, once uncounted at first (to write bytecode, if Python may, and to fill the disk cache). The
 first step begins when Lightning calls the hook before it; the rest of the run is not counted.
 """
 

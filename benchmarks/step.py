@@ -1,7 +1,7 @@
 """Where the time of a training step goes, in microseconds: `python benchmarks/step.py --data ../shared/data`.
 
-Runs the bare loop and the framework of `throughput.py` in turn. For each round it takes the medians over the steps of the second
-epoch, and of the rounds the fastest, since another program can only slow a step down.
+Runs the bare loop and the framework of `throughput.py` in turn. Each round gives the medians over the steps of the second epoch.
+The fastest round counts, since another program can only slow a step down.
 
 - batch: up to the pixels as floats;
 - forward: from the pixels to the loss;
@@ -119,7 +119,7 @@ def framework(root: Path, images: int, precision: str) -> dict[str, float]:
 
 
 def measure(root: Path, images: int, rounds: int, precision: str) -> dict[str, dict[str, float]]:
-    """The fastest of the rounds, by contestant and part."""
+    """Return the times of the fastest round, by contestant and part."""
     found: dict[str, list[dict[str, float]]] = {"bare": [], "framework": []}
     for number in range(rounds + 1):  # the first one warms up
         for name, contestant in (("bare", bare), ("framework", framework)):

@@ -172,9 +172,9 @@ CONTESTANTS: dict[str, Callable[[Path, int, str], float]] = {
 
 
 def quietly(contestant: Callable[[], T]) -> T:
-    """Runs a contestant without its output, and without the slow search for GPUs that importing Lightning switches on.
+    """Runs a contestant without its output, and without the slow search for GPUs that importing Lightning turns on.
 
-    A plain loop would not have that search, and the framework switches it off for its own training.
+    A plain loop would not have that search, and the framework turns it off for its own training.
     """
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -241,7 +241,7 @@ def parser_of(description: str | None, rounds: int) -> argparse.ArgumentParser:
 
 def main() -> None:
     parser = parser_of(__doc__, rounds=7)
-    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), help="beside the framework")
+    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), help="in addition to the framework")
     parser.add_argument("--json", type=Path, help="write the medians to this file")
     arguments = parser.parse_args()
     console = Console()

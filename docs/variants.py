@@ -23,7 +23,7 @@ DOCS = Path(__file__).parent
 FIGURES, PAGE = DOCS / "variants.json", DOCS / "variants.md"
 TABLE = re.compile(r"<!-- table (\w+) -->\n(?:\|.*\n)*")
 ENTRY = "test_last"  # the last weights, trained with β; the best checkpoint is chosen by the ELBO, at β = 1
-Figures = dict[str, dict[str, list[float]]]  # of one study: setting → metric → its value for each seed
+Figures = dict[str, dict[str, list[float]]]  # for one study: setting → metric → its value for each seed
 
 
 def command(name: str, *arguments: str) -> None:

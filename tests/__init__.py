@@ -1,4 +1,4 @@
-"""The tests. Where the environment forbids bytecode, each process that a test starts would compile torch anew; so it is kept."""
+"""The tests. They allow Python to write bytecode, without which each process that a test starts would compile torch again."""
 
 import os
 import sys

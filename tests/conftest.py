@@ -1,4 +1,4 @@
-"""What several tests need: the seed, the data that ship with the project, and the real MNIST files where they are."""
+"""What several tests need: the seed, the bundled data, and the real MNIST files if they are present."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.running import Runner
 from vae_lightning.data.base import Images
 from vae_lightning.data.mnist5k import MNIST5k
 
-torch.set_num_threads(1)  # the tensors here are small, and threads that wait for each other cost ten times the work
+torch.set_num_threads(1)  # the tensors here are small, and threads that wait for each other take ten times as long as the work
 DATA_ROOT = Path(os.environ.get("VAE_DATA") or Path(__file__).parents[1] / "../shared/data")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Runs of tests are signed by a key of the tests, not by the user's."""
+    """Sign the runs of tests with a key of their own, not the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VAE_LIGHTNING_CONFIG", str(tmp_path_factory.mktemp("config")))
         yield
@@ -32,7 +32,7 @@ def _seeded() -> None:
 
 @pytest.fixture(autouse=True)
 def _not_collected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Collecting garbage before each of hundreds of short runs takes a third of a second, in a process as large as the tests'."""
+    """Skip garbage collection before each short run: in a process as large as the tests', it takes a third of a second."""
     monkeypatch.setattr("vae_lightning.training.overhead.collect", lambda: 0)
 
 

@@ -35,7 +35,7 @@ class Linear:
 
 
 class LinearGaussian:
-    """`vae`, whose q is the exact posterior, or one beside it (`exact=False`), and what is known of it in float64."""
+    """`vae`, whose q is the exact posterior, or another one (`exact=False`), and its known values in float64."""
 
     def __init__(self, exact: bool = True, sigma: float = 0.4) -> None:
         self.vae = VAE(Linear(), Diagonal(2), StandardNormal(2), Gaussian(SHAPE, sigma))
@@ -95,7 +95,7 @@ class LinearGaussianLayers:
             q.up[0] = linear((gain, -(w**2) * gain @ self.a), (torch.zeros(2, 3), of_z2.log()))
         elif kind == "top_down":
             encoder = linear(*z2, seen)
-            precision = 1 / tau**2 + w**2 / sigma**2  # of z1 given x and z2
+            precision = 1 / tau**2 + w**2 / sigma**2  # precision of z1 given x and z2
             rows = torch.cat([torch.eye(3) / sigma**2, self.A / tau**2], 1) / precision
             q.activation = nn.Identity()
             q.network = linear((rows, self.a / tau**2 / precision), (torch.zeros(3, 5), zeros - math.log(precision)))

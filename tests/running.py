@@ -47,7 +47,7 @@ class Runner:
         return sorted((path.parent for path in self.cwd.glob("outputs/**/config.yaml")), key=lambda p: p.stat().st_mtime_ns)
 
     def trained(self, *arguments: str) -> Path:
-        """Train a run that must succeed; its folder."""
+        """Train a run that must succeed; return its folder."""
         outcome = self("train", *arguments)
         assert outcome.status == 0, outcome.err
         return self.runs()[-1]
@@ -64,7 +64,7 @@ def run_python(code: str, arguments: Sequence[str], cwd: Path) -> Outcome:
 
 
 def run_interpreter(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Outcome:
-    """Runs `python <arguments>` in a separate process, with further environment variables."""
+    """Run `python <arguments>` in a separate process, with additional environment variables."""
     import os
 
     done = subprocess.run(
@@ -97,7 +97,7 @@ def metrics_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def in_process(cwd: Path, command: str, *arguments: str) -> Outcome:
-    """Run a command like `Runner`, for use outside of a test function."""
+    """Run a command like `Runner`, for use outside a test function."""
     import contextlib
     import io
     from importlib import import_module
@@ -114,7 +114,7 @@ def in_process(cwd: Path, command: str, *arguments: str) -> Outcome:
 
 
 def train_once(cwd: Path, *arguments: str) -> Path:
-    """Train a run that a module of tests shares, in `cwd`; its folder."""
+    """Train a run in `cwd` that a module of tests shares; return its folder."""
     outcome = in_process(cwd, "train", *arguments)
     assert outcome.status == 0, outcome.err
     return next(cwd.glob("outputs/*/*/config.yaml")).parent

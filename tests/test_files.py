@@ -27,7 +27,7 @@ with exclusive_folder(Path(sys.argv[1]), patience=float(sys.argv[2])):
 
 
 def hold(folder: Path, patience: float, seconds: float) -> subprocess.Popen[str]:
-    """A process that takes the folder, says so, and keeps it for some seconds."""
+    """A process that locks the folder, says so, and keeps it for some seconds."""
     return subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder), str(patience), str(seconds)],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
@@ -107,7 +107,7 @@ def test_a_second_process_is_refused_and_a_killed_one_holds_nothing(tmp_path: Pa
 
 
 def test_a_process_that_waits_gets_the_folder_and_a_third_does_not(tmp_path: Path) -> None:
-    """Although the lock file that it waits for is deleted when the first one ends."""
+    """Although the lock file is deleted when the first process ends."""
     with files.exclusive_folder(tmp_path):
         second = hold(tmp_path, 20, 60)
         time.sleep(1.5)

@@ -1,4 +1,4 @@
-"""Nothing needs a POSIX system: the package is imported and a run is trained and measured without what Windows lacks."""
+"""Nothing needs a POSIX system: importing, training and measuring work without the modules that Windows lacks."""
 
 from __future__ import annotations
 

@@ -86,9 +86,9 @@ def test_a_damaged_header_of_an_array_ends_in_a_sentence(tmp_path: Path, header:
 
 
 def test_an_archive_of_something_else_than_arrays_ends_in_a_sentence(tmp_path: Path) -> None:
-    """A checkpoint, for instance: NumPy gives the bytes of what it does not know."""
+    """A checkpoint, for example: NumPy returns the bytes of files that it does not know."""
     path = tmp_path / "000001.npz"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("archive/data.pkl", b"x")
-    with pytest.raises(RunError, match="something else than arrays"):
+    with pytest.raises(RunError, match="it holds more than arrays"):
         read_arrays(path)

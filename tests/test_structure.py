@@ -1,4 +1,4 @@
-"""The package is laid out so that a name says where a thing is: no name stands for two things."""
+"""The package is laid out so that a name tells where a thing is: no name stands for two things."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def _usage() -> str:
 
 
 def _complete_command() -> str:
-    """The command on the line to complete, removed from it for Hydra. If there is none yet, print the commands and exit."""
+    """Return the command on the line to complete and remove it there for Hydra; without one, print the commands and exit."""
     line = os.environ.get("COMP_LINE", "")
     words = line.split(maxsplit=2)
     if len(words) < 2 or (len(words) == 2 and not line.endswith(" ")):

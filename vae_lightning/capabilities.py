@@ -1,4 +1,4 @@
-"""What a pair of posterior and prior can do, in the words of the error messages; parts of an objective need some of it.
+"""What a posterior and a prior can do together, in the words of the error messages, and what parts of an objective need.
 
 A posterior and a prior list in `capabilities` what they can do; together they can do what both can. Each part of an objective
 lists in `needs` what it cannot do without. So no shared code has to ask which option it is dealing with.

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -57,7 +57,7 @@ def prefix_key(key: str) -> Iterator[None]:
 
 
 def format_value(value: object) -> str:
-    """A value as typed on the command line: null, true, [1,a], {a:1}. Control characters are escaped, long values cut."""
+    """Format a value as typed on the command line: null, true, [1,a], {a:1}. Escape control characters and cut long values."""
     if value is None or isinstance(value, bool):
         text = "null" if value is None else str(value).lower()
     elif isinstance(value, str):
@@ -67,13 +67,13 @@ def format_value(value: object) -> str:
         text = "{" + ",".join(f"{key}:{format_value(part)}" for key, part in value.items()) + "}"
     elif isinstance(value, Sequence):
         text = "[" + ",".join(map(format_value, value)) + "]"
-    else:  # Python writes no integer of more than 4300 digits
+    else:  # Python does not convert an integer of more than 4300 digits to text
         text = hex(value) if isinstance(value, int) and value.bit_length() > 10_000 else str(value)
     return text if len(text) <= 200 else text[:200] + "…"
 
 
 def printable(text: str) -> str:
-    """Text that is safe to print on a terminal: control characters escaped, such as \\x1b."""
+    """Make text safe to print on a terminal: control characters are escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
@@ -87,8 +87,8 @@ def _reads_otherwise(text: str) -> bool:
 
 
 OUT_OF_MEMORY_MESSAGE = (
-    "There is not enough memory: lower data.batch_size, and for validation and test data.eval_batch_size "
-    "(of evaluate.py: batch_size and nll.chunk)."
+    "There is not enough memory: lower data.batch_size, and data.eval_batch_size for validation and test "
+    "(in evaluate.py: batch_size and nll.chunk)."
 )
 
 
@@ -110,7 +110,7 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
     return f" Did you mean {match[0]!r}?" if match else ""
 
 
-LARGEST_INT = 2**31 - 1  # of sizes and counts: libraries fail in many ways beyond 64 bits, and nothing real is this large
+LARGEST_INT = 2**31 - 1  # for sizes and counts: libraries fail in many ways beyond 64 bits, and nothing real is this large
 LARGEST_SEED = 2**128 - 1
 
 
@@ -121,11 +121,11 @@ def check_int(name: str, value: object, minimum: int = 1, maximum: int | None = 
     """
     whole = isinstance(value, int) and not isinstance(value, bool)
     most = LARGEST_INT if maximum is None else maximum
-    if not whole or not minimum <= value <= most:  # type: ignore[operator]
-        too_large = whole and value > most  # type: ignore[operator]
+    if not whole or not minimum <= value <= most:  # type: ignore[operator]  # `whole` implies it
+        too_large = whole and value > most  # type: ignore[operator]  # `whole` implies it
         limit = f" and at most {most}" if too_large or maximum is not None else ""
         raise InvalidValue(name, value, f"an integer of at least {minimum}{limit}")
-    return value  # type: ignore[return-value]
+    return value  # type: ignore[return-value]  # `whole` implies it
 
 
 def check_int_or_null(name: str, value: object, minimum: int = 1, maximum: int | None = None) -> None:
@@ -147,17 +147,17 @@ def check_seed(name: str, value: object) -> int:
         raise InvalidValue(name, value, "an integer of at least 0") from None
 
 
-def check_ints(name: str, values: Any, minimum: int = 1) -> tuple[int, ...]:
+def check_ints(name: str, values: object, minimum: int = 1) -> tuple[int, ...]:
     """Return `values` if it is a non-empty list of integers of at least `minimum`; else raise InvalidValue."""
-    good = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
-    if not good or any(isinstance(v, bool) or not isinstance(v, int) or v < minimum for v in values):
+    whole = isinstance(values, Sequence) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+    if not isinstance(values, Sequence) or not whole or len(values) == 0 or min(values) < minimum:
         raise InvalidValue(name, values, f"a list of integers of at least {minimum}, such as [{minimum}]")
     if len(values) > MOST_LAYERS or max(values) > LARGEST_INT:
         raise InvalidValue(name, values, f"a list of at most {MOST_LAYERS} integers, each at most {LARGEST_INT}")
     return tuple(values)
 
 
-MOST_LAYERS = 1000  # of a network: blocks, steps, and the widths in a list
+MOST_LAYERS = 1000  # the most blocks, steps or listed widths of a network
 
 
 def is_finite(value: float) -> bool:
@@ -168,12 +168,13 @@ def is_finite(value: float) -> bool:
         return False
 
 
-def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> float:
+def check_number(name: str, value: object, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> float:
     """Return `value` if it is finite and in [low, high], or in (low, high] with `above`; else raise InvalidValue."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
-    if not good or value > high or value < low or (above and value == low):
-        raise InvalidValue(name, value, f"a finite number {interval_in_words(low, high, above)}".rstrip())
-    return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        inside = is_finite(value) and low <= value <= high and not (above and value == low)
+        if inside:
+            return float(value)
+    raise InvalidValue(name, value, f"a finite number {interval_in_words(low, high, above)}".rstrip())
 
 
 def check_choice(name: str, value: object, allowed: Collection[str]) -> str:

@@ -10,11 +10,11 @@ ClassT = TypeVar("ClassT")
 
 
 def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], object]:
-    """A module-level `__getattr__` (PEP 562) for `package`.
+    """Return a module-level `__getattr__` (PEP 562) for `package`.
 
     Args:
         package: the package's `__name__`.
-        modules: for each public name, the dotted path of the module that defines it; of a module, its own path.
+        modules: for each public name, the dotted path of the module that defines it; for a module, its own path.
 
     Returns:
         A function from a name to the object; it raises AttributeError for any other name.
@@ -30,7 +30,7 @@ def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], ob
 
 
 def classes_in(package: str, modules: Iterable[str], base: type[ClassT]) -> list[type[ClassT]]:
-    """The subclass of `base` that each of the modules of `package` defines, in the order of the modules."""
+    """Return the subclass of `base` that each of the modules of `package` defines, in the order of the modules."""
     found = []
     for name in modules:
         module = import_module(f"{package}.{name}")

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -24,7 +24,7 @@ LOCK = ".lock"  # in a run folder while a process trains in it
 
 @contextmanager
 def atomic_path(path: Path, before_rename: Callable[[], None] | None = None) -> Iterator[Path]:
-    """Gives the path of a temporary file in the same folder, and renames that file to `path` at the end of the block.
+    """Yield the path of a temporary file in the same folder, and rename that file to `path` at the end of the block.
 
     After an exception, `path` is as it was before. A link at `path` is replaced, never followed. What a process that was killed
     here has left of the same file is deleted.
@@ -49,7 +49,7 @@ def atomic_path(path: Path, before_rename: Callable[[], None] | None = None) -> 
 
 @contextmanager
 def atomic_write(path: Path, durable: bool = False, before_rename: Callable[[], None] | None = None) -> Iterator[BinaryIO]:
-    """Opens a temporary file for writing and renames it to `path` when it is complete (see `atomic_path`).
+    """Open a temporary file for writing and rename it to `path` when it is complete (see `atomic_path`).
 
     Args:
         path: where the file belongs.
@@ -59,27 +59,27 @@ def atomic_write(path: Path, durable: bool = False, before_rename: Callable[[], 
     Raises:
         OSError: the file cannot be written.
     """
-    with atomic_path(path, before_rename) as temporary, temporary.open("xb") as file:  # "x": not through someone else's link
+    with atomic_path(path, before_rename) as temporary, temporary.open("xb") as file:  # "x": not through someone's link
         yield file
         if durable:
             file.flush()
             os.fsync(file.fileno())
-        file.close()  # Windows renames no open file
+        file.close()  # Windows cannot rename an open file
     if durable:
         _sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a UTF-8 text file atomically."""
+    """Write a UTF-8 text file atomically."""
     with atomic_write(path) as file:
         file.write(text.encode())
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file atomically.
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file atomically.
 
-    NaN and infinities are written as Python's json does, and only `read_json_with_nan` reads them: they may be in results and
-    records, but not in `sweep.json` and the states of jobs.
+    NaN and infinity are written as Python's json writes them, and only `read_json_with_nan` reads them: results and records may
+    contain them, but `sweep.json` and the states of jobs may not.
     """
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
@@ -89,8 +89,8 @@ def _machine() -> str:
 
 
 def _delete_abandoned(path: Path) -> None:
-    """Deletes temporary files of `path` whose process, on this machine, is gone."""
-    if not hasattr(os, "uname"):  # on Windows there is no way to ask for a process without ending it
+    """Delete temporary files for `path` that belong to a process on this machine that has ended."""
+    if not hasattr(os, "uname"):  # Windows has no way to look for a process without ending it
         return
     name = re.compile(rf"\.{re.escape(path.name)}\.{_machine()}-([0-9]{{1,9}})-[0-9a-f]{{8}}\.tmp")
     with suppress(OSError):
@@ -99,12 +99,12 @@ def _delete_abandoned(path: Path) -> None:
                 os.kill(int(found[1]), 0)
             except ProcessLookupError:
                 path.with_name(found[0]).unlink(missing_ok=True)
-            except OSError:  # another user's process: it is alive
+            except OSError:  # another user's process, which is alive
                 continue
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flushes a folder, so that a rename survives a power cut, on systems that can do so."""
+    """Flush a folder, so that a rename survives a power cut, on systems that can do so."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -117,13 +117,13 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _lock(path: Path) -> FileLock:
-    """A lock that the operating system releases when the process ends, however it ends."""
+    """Return a lock that the operating system releases when the process ends, however it ends."""
     return FileLock(path, fallback_to_soft=False)  # a soft lock would stay behind when the process is killed
 
 
 @contextmanager
 def exclusive_folder(folder: Path, patience: float = 10.0) -> Iterator[None]:
-    """Keeps other processes from training in the run folder during the block.
+    """Keep other processes from training in the run folder during the block.
 
     A folder that is read-only, or whose file system has no locks, is not locked.
 
@@ -147,14 +147,14 @@ def exclusive_folder(folder: Path, patience: float = 10.0) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # while it is held: filelock notices when the file it has locked is no longer there
+        with suppress(OSError):  # while the lock is held: filelock notices if its file has been deleted
             (folder / LOCK).unlink()
         lock.release()
 
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Takes the lock for the block if it is free, and gives whether it was; True where the file system has no locks."""
+    """Take the lock for the block if it is free, and yield whether it was; True if the file system has no locks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _lock(path)
     try:

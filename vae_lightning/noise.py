@@ -1,7 +1,7 @@
 """Random numbers as pure functions of what they are used for.
 
 Training noise is a function of (seed, purpose, rank, step): a resumed run, or one with another number of loader workers, draws
-what it would have drawn. Evaluation noise is a function of (seed, purpose, example), so batch size and order change nothing.
+the same numbers. Evaluation noise is a function of (seed, purpose, example), so batch size and order change nothing.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class Noise(Protocol):
     """A stream of standard noise. The batch is the first dimension of `like`: (batch, *event)."""
 
     def normal(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
-        """ε ~ N(0, 1), shape (*samples, *like.shape), dtype and device of `like`."""
+        """Draw ε ~ N(0, 1), shape (*samples, *like.shape), dtype and device of `like`."""
 
     def uniform(self, like: Tensor, samples: tuple[int, ...] = ()) -> Tensor:
-        """u ~ U[0, 1), shape (*samples, *like.shape), dtype and device of `like`."""
+        """Draw u ~ U[0, 1), shape (*samples, *like.shape), dtype and device of `like`."""
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -115,7 +115,7 @@ class UnbatchedNoise:
 
 
 def _signed(value: int) -> int:
-    """A 64-bit pattern as the int64 that torch holds."""
+    """Return a 64-bit pattern as the int64 that torch holds."""
     value &= 2**64 - 1
     return value - 2**64 if value >= 2**63 else value
 

@@ -1,4 +1,4 @@
-"""How a file is read that someone else may have written, or that may be damaged: the only readers of JSON, YAML and arrays.
+"""Read files that may be damaged or come from someone else: the only readers of JSON, YAML and arrays.
 
 Each checks three things before the content is used: that the file is an ordinary one (reading a FIFO would block forever, and a
 device has no end), that it is no larger than such a file can be, and that it matches a schema. A RunError names the file.
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MB = 2**20
-TEXT_LIMIT = MB  # bytes of a configuration or of a job's state; real ones have some 10 kB
-JSON_LIMIT = 64 * MB  # bytes of results.json and sweep.json, which hold lists over latent dimensions and jobs
+TEXT_LIMIT = MB  # bytes in a configuration or a job's state; real ones take about 10 kB
+JSON_LIMIT = 64 * MB  # bytes in results.json or sweep.json, which hold lists over latent dimensions and jobs
 ARRAYS_LIMIT = 1024 * MB  # bytes that the arrays of one file take in memory
-DEEPEST, MOST_NODES = 40, 20_000  # of a YAML file: levels, and keys and values in all
-MOST_BITS = 1024  # of an integer: no float is larger
+DEEPEST, MOST_NODES = 40, 20_000  # limits for a YAML file: levels of nesting, and keys and values in total
+MOST_BITS = 1024  # limit for an integer: no float is larger
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """The content of an ordinary file of at most `limit` bytes.
+    """Return the content of an ordinary file of at most `limit` bytes.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -68,10 +68,10 @@ def _kind(mode: int) -> str:
 
 
 def check_ordinary(path: Path, limit: int | None = None) -> None:
-    """Whether a library may open `path`, which reads it by itself.
+    """Check that `path`, which a library is about to open, is an ordinary file.
 
     Raises:
-        RunError: it is there, and is not an ordinary file or is larger than `limit` bytes.
+        RunError: it exists, but is not an ordinary file or is larger than `limit` bytes.
     """
     try:
         status = path.stat()
@@ -86,7 +86,7 @@ def check_ordinary(path: Path, limit: int | None = None) -> None:
 
 
 def read_text(path: Path, limit: int = TEXT_LIMIT) -> str:
-    """The text of a UTF-8 file. RunError where it is none, and as `read_bytes`."""
+    """Read a UTF-8 text file; raise RunError if it is not UTF-8 text, or if `read_bytes` does."""
     try:
         return read_bytes(path, limit).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -94,14 +94,14 @@ def read_text(path: Path, limit: int = TEXT_LIMIT) -> str:
 
 
 def read_json_as(path: Path, schema: type[T], limit: int = JSON_LIMIT) -> tuple[T, dict[str, Any]]:
-    """A JSON file, checked against `schema` (a `msgspec.Struct`; further keys are allowed).
+    """Return a JSON file, checked against `schema` (a `msgspec.Struct`; further keys are allowed).
 
     Returns:
         The schema's object, and the whole content as plain data.
 
     Raises:
         FileNotFoundError: there is no such file.
-        RunError: it is no JSON object, lacks a key, or has a value of another type; NaN and infinities are no JSON.
+        RunError: it is not a JSON object, lacks a key, or has a value of the wrong type; NaN and infinity are not JSON.
     """
     content = read_bytes(path, limit)
     try:
@@ -113,10 +113,10 @@ def read_json_as(path: Path, schema: type[T], limit: int = JSON_LIMIT) -> tuple[
 
 
 def read_json_with_nan(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
-    """The object in a JSON file that this package wrote, in which the metrics of a diverged run may be NaN.
+    """Return the object in a JSON file that this package wrote, in which the metrics of a diverged run may be NaN.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no such file.
         RunError: it is damaged.
     """
     content = read_bytes(path, limit)
@@ -128,8 +128,8 @@ def read_json_with_nan(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
         raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
 
 
-def check_values(content: Any) -> None:
-    """ValueError for what cannot be shown or computed with: an integer beyond all floats, or text that is no Unicode."""
+def check_values(content: object) -> None:
+    """Raise ValueError for an integer too large for a float, or text that is not Unicode: neither can be used."""
     if isinstance(content, dict):
         for key, value in content.items():
             check_values(key)
@@ -144,19 +144,19 @@ def check_values(content: Any) -> None:
 
 
 def one_reason(error: Exception) -> str:
-    """msgspec's message in a sentence: `test.elbo: expected float, got str`."""
+    """Put msgspec's message in a sentence: `test.elbo: expected float, got str`."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if isinstance(error, UnicodeEncodeError):
         return "it holds text that is not Unicode"
     text, _, place = str(error).partition(" - at `$")
-    text = printable(text.replace("`", "").rstrip("."))[:200]  # it may quote the file
+    text = printable(text.replace("`", "").rstrip("."))[:200]  # it may quote text from the file
     place = place.rstrip("`").lstrip(".")
     return f"{format_value(place)}: {text[:1].lower()}{text[1:]}" if place else text[:1].lower() + text[1:]
 
 
 def read_yaml(path: Path, limit: int = TEXT_LIMIT) -> Any:
-    """What a YAML file holds, as plain data: no aliases, which make an endless configuration of a short text, and no other types.
+    """Return the content of a YAML file as plain data. Aliases are refused: with them, a short text can expand without end.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -177,12 +177,12 @@ def read_yaml(path: Path, limit: int = TEXT_LIMIT) -> Any:
         return content
     except RunError:
         raise
-    except Exception as error:  # for a wrong value of a tag such as !!bool PyYAML raises whatever its constructor met
+    except Exception as error:  # given a wrong value for a tag such as !!bool, PyYAML raises whatever its constructor does
         raise RunError(f"{path} is damaged and cannot be read: it is not YAML.") from error
 
 
 def read_arrays(path: Path, limit: int = ARRAYS_LIMIT) -> dict[str, np.ndarray]:
-    """The arrays of a NumPy `.npz` file, by name. No pickled objects.
+    """Return the arrays of a NumPy `.npz` file by name. Pickled objects are refused.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -198,8 +198,8 @@ def read_arrays(path: Path, limit: int = ARRAYS_LIMIT) -> dict[str, np.ndarray]:
                 raise RunError(f"{path} holds arrays of {size / MB:,.0f} MB, more than {limit / MB:,.0f}: it is not read.")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-        if not all(isinstance(value, np.ndarray) for value in found.values()):  # NumPy gives the bytes of any other file
-            raise RunError(f"{path} is damaged and cannot be read: it holds something else than arrays.")
+        if not all(isinstance(value, np.ndarray) for value in found.values()):  # NumPy returns bytes for other files in it
+            raise RunError(f"{path} is damaged and cannot be read: it holds more than arrays.")
         return found
     except (FileNotFoundError, RunError):
         raise

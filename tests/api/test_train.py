@@ -108,7 +108,7 @@ def test_a_dry_run_has_no_folder(folder: Path) -> None:
 
 
 class Seen(Callback):
-    """A callback of the user's own, which ends training as the test says."""
+    """The user's own callback, which ends training as the test says."""
 
     action: Any = None
 

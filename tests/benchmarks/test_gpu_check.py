@@ -1,4 +1,4 @@
-"""The check of a machine with a GPU, as far as a machine without one can run it."""
+"""The check of a machine with a GPU: the parts that run without a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kills aimed at the writing of a checkpoint, at evaluate, at report and at a sweep."""
+"""Kills of a run while it writes a checkpoint, of evaluate, of report and of a sweep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.chaos.page import Tally
 from vae_lightning.files import LOCK
 from vae_lightning.runs import sweep_record
 
-EVALUATION = ".evaluate-"  # in the names of event files, which also hold the time
+EVALUATION = ".evaluate-"  # in the names of event files, which also contain the time
 TRAINING = (*COMMON, "callbacks=minimal", "trainer.max_epochs=2", "trainer.limit_train_batches=20")
 EVALUATE = ("measures=[nll,reconstructions]", "nll.samples=20", "nll.images=40", "per_image=true")
 SWEEP = (
@@ -27,7 +27,7 @@ SWEEP = (
 )  # fmt: skip
 KILLS_OF_A_SWEEP = 4
 RECORDS = ("sweep.json", *(f"00{job}.json" for job in range(4)), "results.json", "report.html", "summary.csv")
-LONGEST = 0.001  # seconds in which a small file is written
+LONGEST = 0.001  # seconds that writing a small file takes at most
 
 
 def prepare_evaluate(work: Path) -> Once:
@@ -41,14 +41,14 @@ def prepare_report(work: Path) -> Once:
     home = fresh(work / "report")
     assert forks.run(home, *SWEEP)[0] == 0
     sweep = only_sweep(home)
-    arguments = (f"sweep={sweep}", "images=1", "metric=kl")  # another page than the sweep's own
+    arguments = (f"sweep={sweep}", "images=1", "metric=kl")  # so that the page differs from the sweep's own
     return Rewriting(home, sweep, "report", arguments, ("summary.csv", "summary.md", "report.html")).once
 
 
 def start(
     home: Path, arguments: tuple[str, ...], command: str, chance: random.Random, written: tuple[str, ...], duration: float
 ) -> tuple[forks.Child, Callable[[], bool]]:
-    """Starts a command, and gives what kills it: at any moment, just after it opens one of its files, or before it renames it."""
+    """Start a command; also return the function that kills it at any moment, or as it writes or renames one of its files."""
     if chance.random() < 0.5:
         child, delay = forks.start(home, *arguments, command=command), chance.uniform(0.0, duration)
         return child, lambda: killed(child, delay)
@@ -58,14 +58,14 @@ def start(
 
 
 class Rewriting:
-    """A command that writes some files of a folder again.
+    """A command that overwrites some files of a folder.
 
     Args:
-        home: where the command is typed.
-        folder: the run or the sweep.
-        command: its name.
-        arguments: its arguments.
-        written: the names of the files.
+        home: the folder in which the command is run.
+        folder: the folder of the run or of the sweep.
+        command: the name of the command.
+        arguments: the arguments of the command.
+        written: the names of the files that it writes.
     """
 
     def __init__(self, home: Path, folder: Path, command: str, arguments: tuple[str, ...], written: tuple[str, ...]) -> None:
@@ -78,7 +78,7 @@ class Rewriting:
         self.entries = compare.tensorboard(folder)
 
     def once(self, chance: random.Random, quota: int, end: float) -> Tally:
-        """The command, killed once, at any moment or while it writes, and then run to its end."""
+        """Kill the command once, at any moment or while it writes; then run it to the end."""
         shutil.rmtree(self.folder)
         shutil.copytree(self.kept, self.folder)
         before, tally = contents(self.folder), Tally(runs=1)
@@ -104,7 +104,7 @@ class Rewriting:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """A hash of each file, by name; without evaluate's event files, whose names and entries hold the time."""
+    """Return a hash of each file, by name; without evaluate's event files, whose names and entries contain the time."""
     paths = [path for path in folder.rglob("*") if path.is_file() and EVALUATION not in path.name]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
@@ -122,7 +122,7 @@ def prepare_sweep(work: Path) -> Once:
 
 
 class Sweeps:
-    """A small sweep that is killed and resumed until it has ended, and compared with an undisturbed one."""
+    """A small sweep that is killed and resumed until it has ended, and then compared with an undisturbed one."""
 
     def __init__(self, work: Path) -> None:
         self.home, alone = work / "sweep", fresh(work / "alone")
@@ -157,7 +157,7 @@ class Sweeps:
 
 
 def differences(alone: Path, killed_one: Path) -> list[str]:
-    """What differs between two sweeps of the same jobs: their jobs, states and runs, and the files in their folders."""
+    """List the differences between two sweeps of the same jobs: their jobs, states and runs, and the files in their folders."""
     sweeps = [sweep_record.load(folder) for folder in (alone, killed_one)]
     jobs = [[(job.number, job.label, sweep.true_state(job)["state"]) for job in sweep.jobs] for sweep in sweeps]
     found = [f"jobs: {jobs[1]}"] if jobs[0] != jobs[1] else []
@@ -177,7 +177,7 @@ def differences(alone: Path, killed_one: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Aim:
-    """What is killed: its name on the page, and what to do."""
+    """What is killed: its name on the page, and the function that prepares it."""
 
     name: str
     prepare: Prepare

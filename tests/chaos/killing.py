@@ -21,10 +21,10 @@ COMMON = (
     "trainer.log_every_n_steps=7", "data.val_size=100", "data.test_size=100",
 )  # fmt: skip
 COMMAND = ("command",)
-LONGEST_WRITING = 0.006  # seconds; the file is on the disk before
+LONGEST_WRITING = 0.006  # seconds; by then the file is on the disk
 
-Once = Callable[[random.Random, int, float], Tally]  # (chance, kills at most, until when to kill): one run or command
-Prepare = Callable[[Path], Once]  # does what precedes the kills, in a folder of its own
+Once = Callable[[random.Random, int, float], Tally]  # (chance, most kills, time of the last one): one run or command
+Prepare = Callable[[Path], Once]  # does what precedes the kills, in its own folder
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Setup:
     """A kind of run, and its share of the kills.
 
     Args:
-        name: its name on the page.
-        overrides: of the command line.
-        share: its share of the kills, relative to the other setups.
-        start_up: kill while the run is being resumed.
-        in_training: kill mostly after the first step, for runs that take longer to start than to train.
-        whom: one of these is killed, chosen at random (see `forks.Child.kill`).
-        writing: kill while one of these files is written.
+        name: the name on the page.
+        overrides: the overrides on the command line.
+        share: the share of the kills, relative to the other setups.
+        start_up: kill the run while it is being resumed.
+        in_training: kill mostly after the first step; for runs that take longer to start than to train.
+        whom: what may be killed; one of these is chosen at random (see `forks.Child.kill`).
+        writing: kill the run while it writes one of these files.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Setup:
 
 
 def gather(name: str, wanted: int, prepare: Prepare, record: Record, seed: int, work: Path, end: float) -> None:
-    """Kills until `wanted` kills are in the record, something was lost, or the time is over; each unit is recorded once done."""
+    """Kill until `wanted` kills are in the record, something was lost, or the time is over; record each unit when it is done."""
     once: Once | None = None
     parent = os.getppid()
     while time.monotonic() < end and os.getppid() == parent:  # the campaign itself may have been killed
@@ -64,7 +64,7 @@ def gather(name: str, wanted: int, prepare: Prepare, record: Record, seed: int, 
         once = once or prepare(work)
         try:
             tally = once(random.Random(f"{seed} {name} {done.runs}"), min(20, wanted - done.kills), end)
-        except Exception as error:  # a hang, or a file that is not there or cannot be read
+        except Exception as error:  # the command hangs, or a file is missing or cannot be read
             tally = Tally(runs=1, differences=[f"{type(error).__name__}: {error}"])
         record.add_tally(name, tally)
 
@@ -86,7 +86,7 @@ class Runs:
         self.alone = forks.only_run(alone)
 
     def once(self, chance: random.Random, quota: int, end: float) -> Tally:
-        """A run that is killed up to `quota` times until `end`, resumed each time, and compared when it has ended."""
+        """Kill a run up to `quota` times until `end`, resume it each time, and compare it when it has ended."""
         tally, folder = Tally(runs=1, steps=compare.last_step(self.alone)), fresh(self.work / "killed")
         arguments, left = [*COMMON, *self.setup.overrides], set[Path]()
         while True:
@@ -113,7 +113,7 @@ class Runs:
         return tally
 
     def start(self, folder: Path, arguments: list[str], chance: random.Random) -> tuple[forks.Child, Callable[[], bool]]:
-        """Starts or resumes the run; also gives the function that kills it, and says whether it did: the run may have ended."""
+        """Start or resume the run; also return a function that kills it and returns False if it had ended by then."""
         setup, resumes = self.setup, arguments[0].startswith("resume=")
         if setup.writing:
             writing = Writing(setup.writing, chance.randint(1, 6))
@@ -132,7 +132,7 @@ class Runs:
 
 
 def killed(child: forks.Child, delay: float, whom: str = "command", after: Path | None = None) -> bool:
-    """Kills it after `delay` seconds, counted from when the file `after` appears; False if it had ended by then."""
+    """Kill it after `delay` seconds, counted from when the file `after` appears; return False if it had ended by then."""
     end = time.monotonic() + delay
     while time.monotonic() < end or (after is not None and not after.exists()):
         if child.ended():
@@ -144,7 +144,7 @@ def killed(child: forks.Child, delay: float, whom: str = "command", after: Path 
 
 
 def kill(child: forks.Child, whom: str = "command") -> bool:
-    """Kills it; False if it had ended by then."""
+    """Kill it; return False if it had ended by then."""
     if child.ended():
         return False
     child.kill(whom=whom)
@@ -153,12 +153,12 @@ def kill(child: forks.Child, whom: str = "command") -> bool:
 
 
 class Writing:
-    """Knows when a command begins to write a file, to the fraction of a millisecond: the command says so through a pipe.
+    """Knows to a fraction of a millisecond when a command begins to write a file, since the command says so through a pipe.
 
     Args:
-        names: of the files.
-        number: how many of them the command begins to write until it says so.
-        whole: it says so when the temporary file is complete, and waits to be killed before that is renamed.
+        names: the names of the files.
+        number: which of the writings the command reports, counted from 1.
+        whole: report it when the temporary file is complete, and wait to be killed before that file is renamed.
     """
 
     def __init__(self, names: tuple[str, ...], number: int, whole: bool = False) -> None:
@@ -181,20 +181,20 @@ class Writing:
         faults.at_call("vae_lightning.files", "atomic_path", begins)()
 
     def kill(self, child: forks.Child, delay: float) -> bool:
-        """Waits for the command to begin to write, and kills it `delay` seconds later; False if it had ended by then."""
+        """Wait for the command to begin to write, and kill it `delay` seconds later; return False if it had ended by then."""
         self.say.close()
         with self.listen:
             while not select.select([self.listen], [], [], 0.1)[0]:
                 if child.ended():
                     return False
-            if not self.listen.read(1):  # closed at the command's end
+            if not self.listen.read(1):  # the command has ended and the pipe is closed
                 return False
         time.sleep(delay)
         return kill(child)
 
 
 def half_written(folder: Path) -> set[Path]:
-    """The temporary files of files that are not written to the end."""
+    """Return the temporary files of files whose writing has not ended."""
     return set(folder.rglob(".*.tmp"))
 
 

@@ -1,4 +1,4 @@
-"""What the campaign has found so far, a line of JSON for each thing tried: it can be stopped and continued at any moment."""
+"""What the campaign has found so far, in a line of JSON for each try, so that it can be stopped and continued at any time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Record:
     """A file to which the campaign's processes add lines.
 
     Args:
-        path: the file; what it holds already counts.
+        path: the file; the lines that it already has count too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,22 +38,22 @@ class Record:
             file.write(text)
 
     def elapsed(self) -> float:
-        """Seconds since this session began."""
+        """Return the seconds since this session began."""
         return time.monotonic() - self.began
 
     def rows(self) -> Iterator[dict[str, Any]]:
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
                 yield json.loads(line)
-            except ValueError:  # cut short
+            except ValueError:  # the line was cut short
                 continue
 
     def of(self, kind: str) -> dict[str, Any]:
-        """The content of the lines of a kind, by name."""
+        """Return the content of the lines of a kind, by name."""
         return {row["name"]: row["content"] for row in self.rows() if row["kind"] == kind}
 
     def tallies(self) -> dict[str, Tally]:
-        """What was counted of each setup."""
+        """Return the counts of each setup."""
         found: dict[str, Tally] = {}
         for row in self.rows():
             if row["kind"] == "kills":
@@ -61,6 +61,6 @@ class Record:
         return found
 
     def seconds(self) -> float:
-        """The time of all sessions together, each up to its last line, and of this one until now."""
+        """Return the total time of all sessions, each up to its last line, and of this one until now."""
         ends = {row["session"]: row["elapsed"] for row in self.rows()}
         return sum({**ends, self.session: self.elapsed()}.values())

@@ -77,7 +77,7 @@ WRONG = [
     ("callbacks.pictures.every_n_epochs=0", 2, "callbacks.pictures.every_n_epochs=0"),
     ("callbacks.best.mode=most", 2, "callbacks.best.mode=most: must be one of max, min."),
     ("model=null", 2, "model=null: unknown option (~model leaves model out). Allowed: conv, mlp, resnet."),
-    ("~model", 2, "model is not set, and a run needs it"),
+    ("~model", 2, "model is not set, but a run needs it"),
     ("--nonsense", 2, "unrecognized arguments: --nonsense"),
     ("--config-dir=nowhere", 2, "--config-dir nowhere: no such folder."),
     ("--config-name=trian", 2, "there is no configuration file 'trian'."),
@@ -131,9 +131,9 @@ WRONG = [
     ("hierarchy=ladder hierarchy.dims=[1000000000]", 1, "dims=[1000000000]"),
     ("trainer.accelerator=cpu trainer.devices=999", 2, "trainer.devices=999: must be at most"),
     ("trainer.num_nodes=3", 2, "was not started by SLURM or torchrun"),
-    # other objects than a run needs, options that are no options
+    # objects of the wrong kind, and options that do not exist
     *(
-        (f"{key}._target_=builtins.dict", 2, f"{key}._target_=builtins.dict: must be a subclass of")
+        (f"{key}._target_=builtins.dict", 2, f"{key}._target_=builtins.dict: must name a subclass of")
         for key in (
             "data",
             "model",
@@ -157,10 +157,10 @@ WRONG = [
     ("~trainer", 2, "trainer is not set, and this command needs it: set it with trainer=…, and leave ~trainer out."),
     ("~latent_dim", 2, "latent_dim is not set, and this command needs it"),
     ("model.hidden={a:3}", 2, "model.hidden={a:3}: must be a list, not a mapping."),
-    ("name=1", 2, "name=1: is read as a number, and must be text: quote it (name=\"'1'\")."),
-    ("name=nan", 2, "name=nan: is read as a number, and must be text"),
-    ("name=true", 2, "name=true: is read as true or false, and must be text"),
-    ("output_dir=3", 2, "output_dir=3: is read as a number, and must be text"),
+    ("name=1", 2, "name=1: is read as a number, but must be text: quote it (name=\"'1'\")."),
+    ("name=nan", 2, "name=nan: is read as a number, but must be text"),
+    ("name=true", 2, "name=true: is read as true or false, but must be text"),
+    ("output_dir=3", 2, "output_dir=3: is read as a number, but must be text"),
     ("--help modle", 2, "--help modle: unknown group. Did you mean 'model'? Groups: beta_schedule,"),
     ("--help model=cnn", 2, "model=cnn: unknown option. Allowed: conv, mlp, resnet."),
     ("data.num_workers=1000000", 2, "data.num_workers=1000000: must be an integer of at least 0 and at most 256."),
@@ -308,7 +308,7 @@ def fifo(path: Path) -> None:
 
 
 def bomb(path: Path, header: bytes) -> None:
-    """64 MB of zeros, which are 64 kB gzipped."""
+    """64 MB of zeros, 64 kB when gzipped."""
     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(header + bytes(2**26)))
     path.unlink()
 
@@ -380,7 +380,7 @@ RUN_FILES: list[tuple[Any, list[str], int, str]] = [
     (lambda run: (run / "config.yaml").unlink(), [], 2, "is not a run folder: it has no config.yaml."),
     (lambda run: (run / "config.yaml").unlink() or (run / "config.yaml").mkdir(), [], 2, "config.yaml is not a file"),
     (text_of("config.yaml", ""), [], 2, "config.yaml is not the configuration of a run."),
-    (text_of("config.yaml", "schema_version: 3"), [], 2, "schema_version=3, and this version of vae-lightning reads 2."),
+    (text_of("config.yaml", "schema_version: 3"), [], 2, "schema_version=3, but this version of vae-lightning reads 2."),
     (text_of("config.yaml", "{"), [], 1, "config.yaml is damaged and cannot be read."),
     (text_of("results.json", "{"), [], 1, "results.json is damaged and cannot be read: expecting property name"),
     (text_of("results.json", "[" * 10**6), [], 1, "results.json is damaged and cannot be read"),
@@ -413,14 +413,14 @@ WRONG_FOR_A_RUN: list[tuple[str, int, str]] = [
     ("evaluate ais.chains=99999999 measures=[ais]", 2, "ais.chains=99999999: must be"),
     ("evaluate nll=3", 2, "nll=3: must be a mapping of settings"),
     ("explore file=3", 2, "file=3: must be a path, or null for one in the run folder; quote a number (file=\"'3'\")."),
-    ("explore file=folder", 2, "file=folder: must be the path of a file, and this is a folder."),
+    ("explore file=folder", 2, "file=folder: must be the path of a file, but this is a folder."),
     ("explore file=file/x", 1, "cannot be written"),
     ("explore images=99999999", 2, "images=99999999: must be an integer of at least 1 and at most 10000."),
-    ("export folder=file", 2, "folder=file: must be the path of a folder, and this is a file."),
+    ("export folder=file", 2, "folder=file: must be the path of a folder, but this is a file."),
     ("export folder=file/x formats=[safetensors]", 1, "cannot be written (Not a directory)"),
     ("export formats=[]", 2, "formats=[]: must be a list of formats, such as [onnx]: onnx, safetensors."),
     ("export formats=[[a]]", 2, "formats=[a]: unknown format."),
-    ("generate folder=file", 2, "folder=file: must be the path of a folder, and this is a file."),
+    ("generate folder=file", 2, "folder=file: must be the path of a folder, but this is a file."),
     ("generate samples.rows=99999999", 2, "samples.rows=99999999: must be an integer of at least 1 and at most 300, or null."),
     ("generate manifold.side=99999999", 2, "manifold.side=99999999: must be an integer of at least 1 and at most 300."),
 ]

@@ -78,7 +78,7 @@ def test_neither_workers_nor_evaluation_batches_change_a_figure(runner: Runner) 
 
 
 def test_golden_figures_of_a_short_run(runner: Runner) -> None:
-    """Guards against drift: what this seeded run gave when it was written, to what float32 rounding may differ by."""
+    """Guards against drift: the values of this seeded run when the test was written, up to float32 rounding."""
     folder = runner.trained("trainer.max_epochs=2", "callbacks=minimal", "logger=none")
     test = results(folder)["test"]
     assert test["elbo"] == pytest.approx(GOLDEN["elbo"], abs=0.3)
@@ -125,7 +125,7 @@ def test_evaluate_other_splits_and_checkpoints_do_not_overwrite(runner: Runner) 
     assert after["test"] == before["test"]
     assert {"test_last"} <= set(after)
     assert "nll" not in after["test_last"]
-    (folder / "checkpoints" / "best.ckpt").unlink()  # as with callbacks.best=null there is none
+    (folder / "checkpoints" / "best.ckpt").unlink()  # with callbacks.best=null there is none
     missing = runner("evaluate", f"run={folder}", "measures=[]")
     assert (missing.status, missing.err.count("\n")) == (2, 1)
     assert missing.err.endswith(": use checkpoint=last.\n")
@@ -238,7 +238,7 @@ def test_schedules_by_step_go_through_the_trainer(runner: Runner) -> None:
     steps, epochs = ([r for r in metrics_rows(folder) if r["kind"] == kind] for kind in ("train_step", "train"))
     assert [float(r["beta"]) for r in steps] == [0.5 * i for i in range(8)]
     assert [float(r["lr"]) for r in steps] == pytest.approx([0.01] * 4 + [0.001] * 4)
-    # of the step just done, not of the one that comes next
+    # those of the last completed step, not of the next one
     assert [(r["step"], float(r["beta"]), float(r["lr"])) for r in epochs] == [("4", 1.5, 0.01), ("8", 3.5, pytest.approx(0.001))]
     results = json.loads((folder / "results.json").read_text())
     assert (results["beta"], results["train"]["beta"]) == (3.5, 3.5)
@@ -281,7 +281,7 @@ def test_a_run_length_that_is_not_known_is_refused(runner: Runner, arguments: li
 
 @pytest.mark.parametrize("accumulated", [1, 2])
 def test_epochs_are_counted_in_steps_where_only_steps_end_the_run(runner: Runner, accumulated: int) -> None:
-    steps = 4 // accumulated  # of an epoch
+    steps = 4 // accumulated  # steps in an epoch
     by_steps = ("trainer.max_epochs=-1", f"trainer.max_steps={2 * steps}", f"trainer.accumulate_grad_batches={accumulated}")
     beta = ("beta_schedule=linear", "beta_schedule.unit=epoch", "beta_schedule.warmup=1")
     lr = ("lr_schedule=multistep", "lr_schedule.unit=epoch", "lr_schedule.milestones=[1]", "optimizer.lr=0.01")
@@ -345,14 +345,14 @@ def test_the_optimal_sigma_is_a_constant_of_the_run(runner: Runner) -> None:
 
 
 def test_readme_examples_run(runner: Runner) -> None:
-    """The README's Python, in its order, with the runs it speaks of."""
+    """The README's Python code, in order, with the runs that it mentions."""
     folder = runner.trained(*SHORT)
     outcome = runner("evaluate", f"run={folder}", "measures=[nll]", "nll.samples=2", "per_image=true")
     assert outcome.status == 0, outcome.err
     difference, from_python, reuse, plain_torch = readme_blocks()
     names: dict = {}
-    exec(difference.replace("outputs/…", str(folder)), names)  # the README is ours
-    assert np.array_equal(names["gap"], np.zeros(500))  # the run less itself
+    exec(difference.replace("outputs/…", str(folder)), names)  # safe, since the README is ours
+    assert np.array_equal(names["gap"], np.zeros(500))  # the difference of a run from itself
     smaller = {
         '"model=conv"': "*SHORT",
         '"beta=1,2,4", "seed=0,1"': '*SHORT, "beta=1,2"',
@@ -376,7 +376,7 @@ def readme_blocks() -> list[str]:
 
 
 def test_a_machine_with_apples_gpu_trains_on_its_cpu(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those GPUs have no float64, in which validation sums up, and Lightning's `auto` would take them."""
+    """Apple's GPUs lack float64, which validation needs for its sums, but Lightning's `auto` would use them."""
     monkeypatch.setattr("torch.backends.mps.is_available", cache(lambda: True))
     monkeypatch.setattr("platform.processor", lambda: "arm")
     folder = runner.trained(*SHORT, "trainer.max_epochs=1", "callbacks=minimal", "logger=none")

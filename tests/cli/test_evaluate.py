@@ -1,4 +1,4 @@
-"""`evaluate.py`: the groups of measures, where their figures go, and that they are the same each time."""
+"""`evaluate.py`: the groups of measures, where their values are written, and that they are the same each time."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def without_error(figures: dict[str, Any]) -> set[str]:
-    """The figures, also those that are lists or by number of samples, that have no standard error beside them."""
+    """The values without a standard error, including those that are lists or are given by number of samples."""
     return {name for name in figures if not name.endswith(ERROR_SUFFIX) and name + ERROR_SUFFIX not in figures}
 
 
@@ -103,7 +103,7 @@ def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -
     assert np.isfinite(same).all()
     assert first["ais_minus_nll"] == pytest.approx(first["ais"] - same.mean()), "of the images that AIS was given"
 
-    splits = load_data(find_run(folder)).splits()  # grey, as E[x|z] is
+    splits = load_data(find_run(folder)).splits()  # grey, like E[x|z]
     classifier, digest = load_classifier(splits["train"], 5, folder / "cache")
     real, other = (classifier.features(pixels(splits[s].images[evenly_spaced(len(splits[s]), 200)])) for s in ("test", "train"))
     assert first["frechet_distance_floor"] == pytest.approx(frechet_distance(real.numpy(), other.numpy()), rel=1e-4)
@@ -193,7 +193,7 @@ def test_what_cannot_be_measured_is_left_out_with_a_sentence(runner: Runner) -> 
     folder = runner.trained(*SHORT, "logger=none")
     outcome = runner("evaluate", f"run={folder}", "split=train", "measures=[probes,samples,disentanglement]")
     assert outcome.status == 0, outcome.err
-    for sentence in ("No probes: they are fitted to", "No samples: they are compared", "No disentanglement: the factors"):
+    for sentence in ("Probes were not measured: they are", "Samples were not measured: they", "not measured: the factors"):
         assert sentence in outcome.out
     assert "linear_probe_accuracy" not in results(folder)["train"]
     assert runner("evaluate", f"run={folder}", "measures=reconstructions").status == 0

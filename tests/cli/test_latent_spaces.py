@@ -1,4 +1,4 @@
-"""Posteriors and priors as commands see them: run folders, pictures, knobs, what is refused."""
+"""Posteriors and priors in the commands: run folders, pictures, settings, and what is refused."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_plain_auto_encoder_has_no_kl_elbo_or_nll_anywhere(runner: Runner) -> 
     assert not any(word in log.split("results")[-1] for word in ("elbo", "kl", "nll"))
     outcome = runner("evaluate", f"run={folder}", "nll.samples=2")
     assert outcome.status == 0, outcome.err
-    assert "No nll" in outcome.out
+    assert "nll was not measured" in outcome.out
     assert not absent & set(json.loads((folder / "results.json").read_text())["test"])
     assert runner("generate", f"run={folder}").status == 0
     assert {path.stem for path in (folder / "generated").glob("*")} >= {"samples", "traversals", "manifold"}
@@ -70,7 +70,7 @@ def test_codes_that_are_no_real_vectors_are_drawn_without_straight_lines(runner:
     vae = runs.load(folder)
     assert isinstance(vae.posterior, Joint)
     assert isinstance(vae.posterior.discrete, CategoricalPosterior)
-    assert 0.4 < vae.posterior.discrete.temperature.value.item() < 0.9  # where the schedule had come to, from the checkpoint
+    assert 0.4 < vae.posterior.discrete.temperature.value.item() < 0.9  # as the schedule had left it in the checkpoint
     outcome = runner("evaluate", f"run={folder}", "nll.samples=2", "nll.images=20")
     assert outcome.status == 0, outcome.err
     assert "nll" in outcome.out
@@ -83,7 +83,7 @@ def test_a_vamp_prior_is_rebuilt_from_its_run(runner: Runner) -> None:
     assert isinstance(vae.latent_prior, VampPrior)
     assert vae.latent_prior.logits.shape == (7, 1, 28, 28)
     black = vae.latent_prior.pseudo_inputs < 0.05
-    assert black.sum() > 0.5 * black.numel()  # still near to digits
+    assert black.sum() > 0.5 * black.numel()  # they still look somewhat like digits
 
 
 WRONG = [

@@ -12,9 +12,9 @@ from tests.running import SHORT, Runner, metrics_rows
     [
         (
             ["objective=iwae", "beta=4"],
-            ["error: beta=4 would have", "objective=iwae", "nothing is weighted by it; leave it out."],
+            ["error: beta=4 would have", "objective=iwae", "β weights nothing; leave it out."],
         ),
-        (["objective=capacity", "beta=4"], ["beta=4", "objective=capacity", "nothing is weighted by it"]),
+        (["objective=capacity", "beta=4"], ["beta=4", "objective=capacity", "β weights nothing"]),
         (["objective=iwae", "beta_schedule=control"], ["beta_schedule=control", "no effect"]),
         (["beta_schedule=geco", "beta=4"], ["beta=4 would have no effect"]),
         (["beta_schedule=control", "beta=4"], ["beta=4 would have no effect"]),
@@ -52,7 +52,7 @@ def test_what_an_objective_reports_is_in_the_metrics(runner: Runner) -> None:
 
     folder = runner.trained(*SHORT, *more, "objective=capacity", "beta_schedule=constant")
     capacities = [float(row["capacity"]) for row in metrics_rows(folder) if row["kind"] == "train"]
-    # of steps 0 to 3 and 4 to 7, with 25 nats reached at step 2 of 8
+    # for steps 0 to 3 and 4 to 7, with 25 nats reached at step 2 of 8
     assert capacities == pytest.approx([(0 + 12.5 + 25 + 25) / 4, 25])
 
     folder = runner.trained(*SHORT, *more, "beta_schedule=geco", "objective=iwae", "objective/bound=elbo")

@@ -15,7 +15,7 @@ import pytest
 from tests.running import REPOSITORY
 from vae_lightning.cli import startup as starting
 
-# `… MODULE SCRIPT ARGUMENTS`: prints the handler of Ctrl-C when that module is imported, and presses it
+# `… MODULE SCRIPT ARGUMENTS`: prints the handler of Ctrl-C when that module is imported, and sends the signal
 PRESSED = """
 import os, runpy, signal, sys
 module, script, *sys.argv[1:] = sys.argv[1:]
@@ -61,7 +61,7 @@ def test_ctrl_c_ends_a_command_that_has_not_begun_with_one_sentence(tmp_path: Pa
 
 @pytest.mark.parametrize(("before", "during"), [(signal.SIG_IGN, signal.SIG_IGN), (signal.default_int_handler, starting._end)])
 def test_ctrl_c_stays_ignored_where_it_was(before: Any, during: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`nohup` and `&` ignore it."""
+    """`nohup` and `&` ignore the signal."""
     seen: list[Any] = []
 
     def main() -> None:
@@ -94,7 +94,7 @@ def test_only_the_first_process_of_ddp_prints_the_sentence(tmp_path: Path, monke
     ],
 )
 def test_the_spin_count_is_lowered_on_a_busy_machine(load: float, given: dict[str, str], expected: str) -> None:
-    """The value when torch is imported, since OpenMP reads it once."""
+    """The value at the time when torch is imported, since OpenMP reads it only once."""
     watch = (
         "import os, sys\n"
         "class Finder:\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra._internal.config_loader_impl import ConfigLoaderImpl  # in tests only, to hold our own use of Hydra against it
+from hydra._internal.config_loader_impl import ConfigLoaderImpl  # only in tests, to compare our own use of Hydra with it
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -27,7 +27,7 @@ from vae_lightning.errors import UserError
 
 @pytest.fixture
 def compositions(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The overrides of each composition by Hydra, whoever asks for it."""
+    """The overrides of every composition that Hydra makes."""
     seen: list[list[str]] = []
     load = ConfigLoaderImpl.load_configuration
 
@@ -49,7 +49,7 @@ def compositions(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         ("report", "sweep=nowhere", 1),
         ("train", "+hydra.job.env_set.A=b beta=-1", 3),  # Hydra's own main runs it
         ("train", "--cfg job", 2),
-        ("train", "latnt_dim=3", 2),  # refused, then by the groups alone, to name the key
+        ("train", "latnt_dim=3", 2),  # once with the key, which is refused, and once without it, to name the key
     ],
 )
 def test_a_command_that_runs_once_composes_once(
@@ -95,7 +95,7 @@ def targets(content: Any) -> list[str]:
 
 
 def test_flags_are_those_of_hydra() -> None:
-    """Read: Hydra 1.3."""
+    """As read in Hydra 1.3."""
     mine, hydra = (set(parser_words(text)) for text in (our_usage(), get_args_parser().format_usage()))
     assert mine == hydra
     for line in (
@@ -176,7 +176,7 @@ def test_a_composer_leaves_hydra_as_it_was() -> None:
 
 
 def test_lines_about_the_place_of_an_error_are_cut_off() -> None:
-    """OmegaConf writes them into the message; if they are written otherwise, this fails."""
+    """OmegaConf writes these lines into the message; this fails if it writes them differently."""
     with pytest.raises(OmegaConfBaseException) as error:
         OmegaConf.create({"a": {"b": "${nope}"}}).a.b  # noqa: B018
     assert "full_key" in str(error.value)
@@ -186,7 +186,7 @@ def test_lines_about_the_place_of_an_error_are_cut_off() -> None:
 
 @pytest.mark.parametrize("room", ["config", "cli"])
 def test_no_private_part_of_hydra_or_omegaconf_is_used(room: str) -> None:
-    """No import with `_internal`, no call of a method of theirs that begins with an underscore."""
+    """Nothing imports from `_internal`, or calls one of their methods that begin with an underscore."""
     found = []
     for path in sorted((REPOSITORY / "vae_lightning" / room).glob("*.py")):
         found += [f"{path.name}: {use}" for use in private_uses(path)]

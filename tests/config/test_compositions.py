@@ -1,4 +1,4 @@
-"""Orthogonality: options of different groups go together, or are refused in one sentence; docs/compositions.md says which."""
+"""Options of different groups are compatible, or are refused in one sentence; docs/compositions.md says which."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def some(number: int, together: int, groups: Iterable[str]) -> list[Choices]:
 
 
 def trouble(choices: Choices) -> str | None:
-    """What is wrong with a composition: neither refused in one sentence nor trained for a step with all its gradients."""
+    """What is wrong with a composition that is neither refused in one sentence nor trains for a step with all its gradients."""
     try:
         module = compositions["built"](choices)
     except UserError as error:
@@ -38,7 +38,7 @@ def trouble(choices: Choices) -> str | None:
 
 
 def without_gradient(module: Any) -> str | None:
-    """Takes a step's loss and its gradient."""
+    """Computes the loss of a step and its gradient."""
     module.beta_schedule.begin(RunLength(8, 4))
     images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()
     noise = StreamNoise(torch.Generator(), 0)
@@ -55,7 +55,7 @@ def is_finite(gradient: torch.Tensor | None) -> bool:
 
 
 def may_be_idle(module: Any, name: str) -> bool:
-    """A plain auto-encoder's prior is met by no density: what moves it for each class learns only from draws (a penalty's)."""
+    """A plain auto-encoder never evaluates the prior's density: only the draws of a penalty train its shifts per class."""
     return name.startswith("vae.condition.") and DENSITY not in module.vae.posterior.capabilities
 
 
@@ -129,7 +129,7 @@ def page() -> str:
 
 
 def verdicts(text: str) -> dict[Choices, bool]:
-    """Whether each pair goes, by the matrices of the page."""
+    """Whether each pair is compatible, according to the matrices of the page."""
     found: dict[Choices, bool] = {}
     for first, second, rest in re.findall(r"\| `(\S+)` ↓ `(\S+)` → (\|.+?)\n\n", text, flags=re.DOTALL):
         head, _, *rows = [[cell.strip() for cell in line.strip(" |").split("|")] for line in rest.splitlines()]

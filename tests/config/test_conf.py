@@ -38,12 +38,12 @@ GIVEN = {
         "logger",
         "callbacks",
         "default_root_dir",
-        "use_distributed_sampler",  # our samplers share the images out themselves
-        "limit_test_batches",  # test figures are those of the whole test set
+        "use_distributed_sampler",  # our samplers split the images between the processes themselves
+        "limit_test_batches",  # test metrics are those of the whole test set
         "limit_predict_batches",  # nothing predicts
-        "barebones",  # forbids what a run is made of
+        "barebones",  # forbids loggers, callbacks and checkpoints
         "enable_autolog_hparams",  # we log them
-        "model_registry",  # of a hosted service
+        "model_registry",  # for a hosted service
     },
 }
 # defaults that differ from the library's on purpose
@@ -175,7 +175,7 @@ def few_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def given_data(experiment: str, root: Path) -> list[str]:
-    """Overrides that point an experiment which reads files to the few images."""
+    """Overrides that point an experiment that reads files to these few images."""
     return [f"data.root={root}", "data.val_size=10"] if "download" in recipe_config(experiment)["data"] else []
 
 
@@ -184,7 +184,7 @@ def test_every_experiment_takes_a_step(few_images: Path, experiment: str) -> Non
     """Without the command and Lightning, which take seconds each (see `test_every_experiment_runs`, slow except for one)."""
     config = OmegaConf.create(copy.deepcopy(recipe_config(experiment)))
     config.merge_with_dotlist(given_data(experiment, few_images))
-    config.choices = dict.fromkeys(CONFIG_GROUPS, "constant")  # named in messages only
+    config.choices = dict.fromkeys(CONFIG_GROUPS, "constant")  # only named in messages
     module, data = assemble(config)
     data.setup("fit")
     batch = data.splits["train"][torch.arange(4)]

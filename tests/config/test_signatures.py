@@ -74,7 +74,7 @@ def test_types_are_said_in_words(hint: Any, words: str) -> None:
     assert describe_type(hint) == words
 
 
-# for each argument: values just inside and just outside of its range
+# for each argument: values just inside and just outside its range
 TRAINER: dict[str, tuple[list[Any], list[Any]]] = {
     "accelerator": (["cpu", "auto"], []),
     "devices": ([-1, 1024, "auto", [0, 1]], [-2, 1025]),
@@ -141,7 +141,7 @@ def test_a_gpu_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -
 
 
 class Takes:
-    """Does not check its arguments itself: its module is not part of vae_lightning."""
+    """A class that does not check its own arguments, since its module is not part of vae_lightning."""
 
     def __init__(self, width: int, height: float = 1.0, *, name: str | None = None) -> None:
         self.width, self.height, self.name = width, height, name

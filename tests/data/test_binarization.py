@@ -42,7 +42,7 @@ def test_binary_pixels_under_a_density_of_grey_ones_are_refused(binarize: str) -
 
 
 def replace_bits(monkeypatch: pytest.MonkeyPatch, bits: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    """`bits` fills the random bits of the pixels in place of the generator; the numbers that images share are still drawn."""
+    """`bits` replaces the generator for the random bits of the pixels; the shared number of each image is still drawn."""
     random = torch.Tensor.random_
 
     def stand_in(self: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -52,7 +52,7 @@ def replace_bits(monkeypatch: pytest.MonkeyPatch, bits: Callable[[torch.Tensor],
 
 
 def test_each_grey_is_one_with_its_probability_counted_over_every_draw(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of the 256 values of the random bits, with each of the 255 that replace the last, meets each grey once."""
+    """Each of the 256 values of the random bits, with each of the 255 replacements of the last one, meets each grey once."""
     every = torch.arange(256, dtype=torch.uint8).repeat_interleave(256).repeat(255)
 
     def each_once(self: torch.Tensor, low: int, high: int | None, **_: Any) -> torch.Tensor:
@@ -64,7 +64,7 @@ def test_each_grey_is_one_with_its_probability_counted_over_every_draw(monkeypat
 
 
 def test_images_share_none_of_their_draws(monkeypatch: pytest.MonkeyPatch, generator: torch.Generator) -> None:
-    """Where every pixel needs the number that an image's pixels share, these are alike and images are not."""
+    """If every pixel needs the number that an image's pixels share, the pixels of an image are alike and images differ."""
     replace_bits(monkeypatch, lambda draws: draws.fill_(-1))
     drawn = bernoulli_pixels(torch.full((4000, 1, 2, 2), 128, dtype=torch.uint8), generator).flatten(1)
     assert torch.equal(drawn, drawn[:, :1].expand(4000, 4))
@@ -80,7 +80,7 @@ def test_what_is_drawn_does_not_depend_on_the_batches_before() -> None:
         assert torch.equal(drawn, bernoulli_pixels(grey, torch.Generator().manual_seed(1)))
         kept = drawn.clone()
         draw(grey, torch.Generator().manual_seed(2))
-        assert torch.equal(drawn, kept)  # the answer is not memory that the next call writes
+        assert torch.equal(drawn, kept)  # the next call does not overwrite the result
 
 
 def test_dynamic_pixels_are_independent_draws_of_the_generator(generator: torch.Generator) -> None:
@@ -108,7 +108,7 @@ def test_pixels_binarised_once_are_one_with_their_probability() -> None:
     assert ((drawn.mean(0) - p).abs() <= 5 * (p * (1 - p) / 4000).sqrt()).all()
     assert drawn[:, 0].max() == 0
     assert drawn[:, 255].min() == 1
-    assert len(drawn.unique(dim=0)) == 4000  # no two places share their noise
+    assert len(drawn.unique(dim=0)) == 4000  # no two positions share their noise
 
 
 def splits_of(images: torch.Tensor) -> dict[str, Images]:

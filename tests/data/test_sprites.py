@@ -39,7 +39,7 @@ def test_the_grid_is_that_of_dsprites() -> None:
 
 @pytest.mark.parametrize("size", [64, 32])
 def test_a_pixel_is_white_where_its_centre_lies_in_the_shape(size: int) -> None:
-    """The definition, pixel by pixel, beside the windows that are cut out."""
+    """The definition, pixel by pixel, compared with the windows that are cut out."""
     factors = torch.from_numpy(factors_of(np.random.default_rng(0).integers(0, GRID, 60)))
     images = render(factors, size)
     centres = (torch.arange(size) + 0.5) * 64 / size

@@ -43,7 +43,7 @@ def test_the_page_holds_what_it_is_to_hold() -> None:
 
 
 def test_every_file_and_command_of_the_page_works(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(runner.cwd))  # where Python finds modules of the folder it is started in
+    monkeypatch.syspath_prepend(str(runner.cwd))  # as Python finds modules in the folder where it is started
     write(runner, *FILES)
     for command in COMMANDS:
         _, script, *arguments = command.split()

@@ -82,7 +82,7 @@ def test_a_link_to_a_line_leads_to_the_name_spoken_of(page: Path) -> None:
         ("## スイープ\n", ""),  # a section
         ("latent_dim=16 beta=4 beta_schedule", "latent_dim=16 beta_schedule"),  # a command
         ("`laplace`、", ""),  # an option
-        ("−107.8 ± 0.8", "−106.8 ± 0.8"),  # a figure
+        ("−107.8 ± 0.8", "−106.8 ± 0.8"),  # a number
         ("(docs/speed.md)", "(docs/reliability.md)"),  # a link
     ],
 )

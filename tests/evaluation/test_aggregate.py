@@ -1,4 +1,4 @@
-"""Against a Gaussian aggregate posterior: images of normal pixels and a linear encoder, so that q(z) is a known Gaussian."""
+"""A Gaussian aggregate posterior: images of normal pixels and a linear encoder make q(z) a known Gaussian."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def normal_images(size: int) -> list[Batch]:
 
 
 def known() -> dict[str, float]:
-    """Of z ~ N(SHIFT, C), C = W Wᵀ Var(pixel) + diag SCALE²."""
+    """The values for z ~ N(SHIFT, C), C = W Wᵀ Var(pixel) + diag SCALE²."""
     noise = SCALE.double() ** 2
     c = WEIGHT.double() @ WEIGHT.double().T * PIXEL**2 + noise.diag()
     mutual_information = 0.5 * (c.logdet() - noise.log().sum())
@@ -74,7 +74,7 @@ def test_leaving_the_own_image_out_bounds_the_mutual_information_from_above(meas
 
 
 def test_the_bias_shrinks_with_the_number_of_images() -> None:
-    """Averaged over sets of images: from below with the own image in the mixture, from above without it."""
+    """Averaged over sets of images, it is a lower bound with the image itself in the mixture, an upper bound without it."""
     vae, truth = gaussian_vae(), known()["mutual_information"]
     below, above = [], []
     for size, sets in ((4, 250), (16, 80), (64, 30)):
@@ -130,7 +130,7 @@ def test_without_densities_of_single_dimensions_there_is_no_total_correlation(mo
     found = aggregate_metrics(gaussian_vae(), normal_images(100), "test")
     assert {"total_correlation", "dimension_wise_kl"} <= set(with_them) - set(found.values)
     assert found.values["mutual_information"] > 0
-    assert "No total correlation" in found.notes[0]
+    assert "Total correlation was not measured" in found.notes[0]
 
 
 def test_one_image_has_no_mutual_information() -> None:

@@ -18,7 +18,7 @@ from vae_lightning.noise import ExampleNoise
 
 @cache
 def model() -> LinearGaussian:
-    """Its encoder knows nothing: AIS must not ask it."""
+    """A VAE whose encoder is useless, since AIS must not use it."""
     torch.manual_seed(0)
     found = LinearGaussian(sigma=0.4)
     found.vae.encoder[1].weight.data.fill_(torch.nan)  # type: ignore[index]
@@ -51,7 +51,7 @@ Known = tuple[VAE, Callable[[torch.Tensor], torch.Tensor]]  # a VAE, and its log
 
 
 def with_mixture() -> Known:
-    """Of two Gaussians N(m, diag s²) as the prior: log p(x) = log Σ_k w_k N(x; W m + b, W diag(s²) Wᵀ + σ² I)."""
+    """With a mixture of two Gaussians N(m, diag s²) as the prior, log p(x) = log Σ_k w_k N(x; W m + b, W diag(s²) Wᵀ + σ² I)."""
     found, prior = LinearGaussian(sigma=0.4), GaussianMixture(2, 2, spread=0.8)
     prior.logits.data.copy_(torch.tensor([0.5, -0.5]))
     prior.log_scale.data.copy_(torch.tensor([[0.2, -0.3], [-0.4, 0.1]]))

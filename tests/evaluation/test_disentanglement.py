@@ -1,4 +1,4 @@
-"""On planted codes: each score is 1 where codes are the factors, and at chance where they are mixed or unrelated."""
+"""Scores of made-up codes: 1 if the codes are the factors, and chance if they are mixed or unrelated."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def standard(factors: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def perfect(factors: np.ndarray) -> dict[str, float]:
-    """The factors in another order, one of them upside down, and two dimensions that hold nothing."""
+    """The factors in another order, one of them negated, and two dimensions without information."""
     silent = 0.01 * np.random.default_rng(1).normal(size=(SIZE, 2))
     return all_scores(np.hstack([standard(factors)[:, [2, 0, 3, 1]] * [1, -2, 1, 1], silent]), factors, QUANTITIES)
 
 
 @pytest.fixture(scope="module")
 def mixed(factors: np.ndarray) -> dict[str, float]:
-    """Rotated so that each dimension holds as much of each factor: the information is all there, and entangled."""
+    """Codes rotated so that each dimension holds equally much of each factor: all the information, but entangled."""
     return all_scores(standard(factors) @ HADAMARD, factors, QUANTITIES)
 
 
@@ -60,7 +60,7 @@ def test_perfect_codes_score_one(perfect: dict[str, float], name: str) -> None:
 
 
 def test_the_scale_of_a_dimension_does_not_matter(factors: np.ndarray) -> None:
-    """Noise in the codes, so that a fixed factor's dimension varies too, and by more than others where its scale is larger."""
+    """With noise, a fixed factor's dimension varies too, and more than others if its scale is larger."""
     codes = standard(factors) + 0.3 * np.random.default_rng(1).normal(size=factors.shape)
     scaled = codes * [0.5, 1, 10, 50]
     assert factor_vae_score(scaled, factors) == pytest.approx(factor_vae_score(codes, factors))
@@ -97,7 +97,7 @@ def test_codes_that_are_all_alike_score_nothing(factors: np.ndarray) -> None:
 
 
 def test_a_factor_that_is_not_encoded_makes_mixed_codes_no_more_disentangled(factors: np.ndarray) -> None:
-    """Left out of each dimension's shares, two such factors would give 1 − log 4/log 6 = 0.23."""
+    """If two such factors were left out of each dimension's shares, the score would be 1 − log 4/log 6 = 0.23."""
     others = np.random.default_rng(3).integers(0, VALUES, (SIZE, 2))
     scores = dci(standard(factors) @ HADAMARD, np.hstack([factors, others]))
     assert max(scores["dci_disentanglement"], scores["dci_completeness"]) < 0.15
@@ -129,7 +129,7 @@ def test_one_factor_in_two_dimensions_is_disentangled_but_not_complete(factors: 
 
 
 def test_mutual_information_is_that_of_a_noisy_channel() -> None:
-    """A code that says the factor with probability ½, else one of the 8 at random."""
+    """A code that is the factor with probability ½, and otherwise one of the 8 values at random."""
     rng = np.random.default_rng(0)
     factor = rng.integers(0, VALUES, (20_000, 1))
     code = np.where(rng.random((20_000, 1)) < 0.5, factor, rng.integers(0, VALUES, (20_000, 1)))
@@ -148,7 +148,7 @@ def test_the_gap_is_a_quarter_for_squared_correlations_of_a_known_angle(factors:
 
 
 def test_categories_are_predicted_by_a_gaussian_discriminant(factors: np.ndarray) -> None:
-    """Names without an order: a quantity's R² would be small."""
+    """Categories in no order, for which the R² of a quantity would be small."""
     shape = factors[:, 0] % 3
     place = np.array([0.0, 5.0, 1.0])[shape] + 0.05 * np.random.default_rng(0).normal(size=SIZE)
     z, v = np.stack([place, standard(factors[:, 1])], 1), np.stack([shape, factors[:, 1]], 1)
@@ -172,7 +172,10 @@ def test_factors_that_do_not_vary_are_left_out(factors: np.ndarray) -> None:
     assert all(found.values[f"{name}_standard_error"] < 0.1 for name in NAMES)
     v[:, 1:] = 0
     found = evaluate_disentanglement(z, v, QUANTITIES)
-    assert (found.values, found.notes[0]) == ({}, "No disentanglement: fewer than two factors vary in these images.")
+    assert (found.values, found.notes[0]) == (
+        {},
+        "Disentanglement was not measured: fewer than two factors vary in these images.",
+    )
     z[0, 0] = torch.nan
     assert evaluate_disentanglement(z, torch.from_numpy(factors[:300]), QUANTITIES).values == {}
 

@@ -1,4 +1,4 @@
-"""With condition=label, every figure is of the image given its own label."""
+"""With condition=label, every value is that of the image given its own label."""
 
 from __future__ import annotations
 

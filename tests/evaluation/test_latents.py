@@ -63,7 +63,7 @@ def test_without_a_density_there_is_a_reconstruction_and_a_sentence() -> None:
     latents = evaluate_latents(vae, [batch], codes, "test")
     assert {"mutual_information", "kl_per_dimension"}.isdisjoint(latents.values)
     assert "active_units" in latents.values
-    assert "No mutual information: this posterior has no density over a latent vector." in latents.notes
+    assert "Mutual information was not measured: this posterior has no density over a latent vector." in latents.notes
 
 
 def planted(mean: np.ndarray) -> Codes:
@@ -102,7 +102,7 @@ def test_codes_that_are_no_real_numbers_have_no_active_units_and_no_correlation(
     found = evaluate_latents(vae, [batch], encode_split(vae, [batch], "test"), "test")
     assert {"aggregate_mean", "mutual_information"} <= set(found.values)
     assert {"active_units", "aggregate_correlation"}.isdisjoint(found.values)
-    assert "No active units: they are defined for latents in the whole of a real space only." in found.notes
+    assert "Active units were not counted: they are defined for latents in the whole of a real space only." in found.notes
     assert not any("inactive" in note for note in found.notes)
     assert set(evaluate_elbo(vae, [batch], "test").metrics()) == {"elbo", "reconstruction", "kl"}
 
@@ -115,13 +115,13 @@ def test_of_one_image_nothing_is_said_that_takes_two() -> None:
     of_nll = {f"nll{part}" for part in ("", "_samples", "_monte_carlo_error", "_by_samples")}
     assert set(found.values) == of_nll | {"kl_per_dimension", "nll_effective_samples", "nll_effective_samples_lowest"}
     assert "nan" not in str(found.values)
-    assert "No active units: it needs at least two images." in found.notes
+    assert "Active units were not counted: that takes at least two images." in found.notes
 
 
 def test_without_a_product_over_dimensions_there_is_no_kl_of_each_and_a_sentence() -> None:
     found = unit_metrics(replace(planted(np.eye(4)), kl_per_dimension=None))
     assert "kl_per_dimension" not in found.values
-    assert found.notes == ["No KL per dimension: this posterior or this prior is not a product over dimensions."]
+    assert found.notes == ["KL per dimension was not measured: this posterior or this prior is not a product over dimensions."]
 
 
 def test_moments_are_those_of_the_aggregate_posterior() -> None:

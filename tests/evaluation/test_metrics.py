@@ -1,4 +1,4 @@
-"""The table of metrics is complete: whatever is written is in it, and whatever is in it is written."""
+"""The table of metrics is complete: every metric that is written is in it, and every metric in it is written."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def reported_by(option: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short run on sprites under a likelihood of 8-bit pixels, of which everything can be measured."""
+    """A short run on sprites with a likelihood of 8-bit pixels, for which every metric is defined."""
     return train_once(tmp_path_factory.mktemp("run"), *SHORT, *SPRITES, "likelihood=discretized_logistic")
 
 
@@ -90,13 +90,13 @@ def trained(run: Path) -> set[str]:
 def test_what_is_written_is_in_the_table_and_what_is_in_the_table_is_written(run: Path) -> None:
     written = {name.removesuffix(ERROR_SUFFIX) for name in measured(run)} | trained(run)
     written |= {name for option in OBJECTIVES for name in reported_by(option)}
-    written |= {"capacity_discrete"}  # of a joint code, see tests/cli/test_latent_spaces.py
+    written |= {"capacity_discrete"}  # only for a joint code, see tests/cli/test_latent_spaces.py
     assert {name for name in written if find_metric(name) is None} == set()
     assert set(METRICS) - written == set()
 
 
 def test_each_measure_writes_its_own_metrics(run: Path) -> None:
-    """So that an earlier value is dropped when its measure is repeated."""
+    """Otherwise an earlier value would stay when its measure is repeated."""
     context = prepare_evaluation(find_run(run), "test", None, 100, "cpu")
     for measure in default_measures(context):
         small = type(measure)(**({"images": 100} if hasattr(measure, "images") else {}))

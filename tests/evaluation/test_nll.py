@@ -35,7 +35,7 @@ def test_it_converges_to_the_exact_value_from_above() -> None:
 
 
 def test_it_is_within_its_errors_of_the_exact_log_p() -> None:
-    """Against the same images' exact log p(x) its Monte Carlo error counts, against that of all data its standard error too."""
+    """The Monte Carlo error covers the exact log p(x) of the same images; the standard error, that of all data."""
     model, data = LinearGaussian(exact=False), random_batch(1200)
     exact = -model.log_p(pixels(data.images))
     batch = Batch(*(part[:400] for part in data))

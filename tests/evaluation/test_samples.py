@@ -34,7 +34,7 @@ def test_the_error_of_the_distance_is_its_spread_over_other_images() -> None:
 
 
 def test_classes_drawn_in_turn_do_not_swell_the_error() -> None:
-    """As with condition=label, whose ten classes would else be left out one by one by a jackknife of ten groups."""
+    """With condition=label, a jackknife of ten groups in order would leave out one of the ten classes at a time."""
     rng, places = np.random.default_rng(0), np.arange(1000)
     real, drawn = (rng.normal(size=(1000, 3)) + 5 * np.eye(10, 3)[places % 10] for _ in range(2))
     shuffled = drawn[rng.permutation(1000)]
@@ -121,7 +121,7 @@ def test_the_classifier_is_trained_once_for_each_data_set(
     assert (len(trained), same) == (1, digest)
     assert weights_hash(again.state_dict()) == weights_hash(model.state_dict()) == digest
     (path,) = (tmp_path / "kept").iterdir()
-    # damaged, half-written, or with other weights than its hash says: trained again
+    # damaged, half-written, or with weights that do not match its hash: trained again
     kept = torch.load(path, weights_only=True)
     kept["weights"]["head.bias"] += 1
     torch.save(kept, path)

@@ -1,4 +1,4 @@
-"""How a copy of a run or sweep is made hostile: `victim` is a folder of somebody else's, which must stay as it is."""
+"""Makes a copy of a run or sweep hostile: `victim` is somebody else's folder, which must not change."""
 
 from __future__ import annotations
 

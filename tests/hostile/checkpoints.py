@@ -17,7 +17,7 @@ CHECKPOINTS: dict[str, Hostile] = {}
 
 
 def checkpoint(change: Callable[[dict[str, Any], Path], Any]) -> Hostile:
-    """Both checkpoints of the run, changed and written again whole."""
+    """Change the content of both checkpoints of the run, and write them again."""
 
     def make(run: Path, victim: Path) -> None:
         for path in (run / "checkpoints").glob("*.ckpt"):
@@ -131,7 +131,7 @@ for _name, _change in (
 
 
 def archive(change: Callable[[Path], object]) -> Hostile:
-    """Both checkpoints of the run, changed as files."""
+    """Change the files of both checkpoints of the run."""
 
     def make(run: Path, victim: Path) -> None:
         for path in (run / "checkpoints").glob("*.ckpt"):

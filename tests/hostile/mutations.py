@@ -42,7 +42,7 @@ def damage(path: Path, others: list[Path], draw: Draw) -> str:
     return f"{path.name}: {way} {place}"
 
 
-# -------------------------------------------------------------------- of any file
+# -------------------------------------------------------------------- any file
 
 
 def _cut(path: Path, others: list[Path], draw: Draw) -> None:
@@ -79,7 +79,7 @@ def _special(path: Path, others: list[Path], draw: Draw) -> None:
 RAW = {"cut": _cut, "twice": _twice, "flip": _flip, "swap": _swap, "special": _special}
 
 
-# -------------------------------------------------------------------- of one that holds data
+# -------------------------------------------------------------------- a file of data
 
 
 def _read(path: Path) -> Any:

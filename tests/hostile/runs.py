@@ -1,4 +1,4 @@
-"""Run folders as a hostile person might send them: links, files that are none, and what config.yaml and results.json say."""
+"""Run folders as a hostile person might send them: links, special files, and hostile content of config.yaml and results.json."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _(run: Path, victim: Path) -> None:
         file.write("unused: " + "[" * 3000 + "]" * 3000 + "\n")
 
 
-# -------------------------------------------------------------------- files that are none
+# -------------------------------------------------------------------- special files
 
 for _name in ("config.yaml", "results.json", "metrics.csv", "run.log", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
     RUNS[f"{_name} is a FIFO"] = special(_name, lambda path: os.mkfifo(path))

@@ -67,7 +67,7 @@ def _unfinished(sweep: Path) -> None:
 
 
 def with_arguments(*arguments: str) -> Hostile:
-    """The arguments at the end of the sweep's own and of each job's, and all jobs still waiting."""
+    """Append the arguments to those of the sweep and of each job, and make all jobs wait."""
 
     def change(sweep: Path, victim: Path) -> None:
         given = [argument.replace("VICTIM", str(victim)) for argument in arguments]
@@ -78,7 +78,7 @@ def with_arguments(*arguments: str) -> Hostile:
 
 
 def configuration_line(line: str) -> Hostile:
-    """A line at the end of the first job's config.yaml, in place of the one with its key."""
+    """Replace the line with this key in the first job's config.yaml by one at the end."""
     key = line.partition(":")[0]
 
     def change(path: Path, _: Path) -> None:

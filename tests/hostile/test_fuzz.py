@@ -1,4 +1,4 @@
-"""A damaged file of a run or a sweep ends a command with one sentence, or does not matter: no traceback, no hang, no nonsense.
+"""A damaged file of a run or a sweep ends a command with one sentence, or does not matter: no traceback, hang or nonsense.
 
 The damages are drawn by hypothesis. The usual run of the tests tries a few dozen, `make test-slow` many.
 """
@@ -131,7 +131,7 @@ def fuzz(examples: int) -> Any:
         deadline=None,
         derandomize=True,
         database=None,
-        phases=[Phase.generate],  # a damage is small already, and to make it smaller takes minutes
+        phases=[Phase.generate],  # the damage is small already, and shrinking it takes minutes
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
 

@@ -1,4 +1,4 @@
-"""A run or sweep from someone else changes nothing outside of its folder, runs nothing and connects to nothing."""
+"""A run or sweep from someone else changes nothing outside its folder, runs nothing and connects to nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.hostile.witness import tree, watching
 from tests.running import SHORT, Outcome, Runner, in_process, train_once
 from tests.sweeps.sweeping import TINY
 
-# what each command is given besides the folder, so that it takes a moment
+# what each command gets in addition to the folder, to be quick
 COMMANDS: dict[str, tuple[str, ...]] = {
     "train": ("resume=RUN", "trainer.max_epochs=2"),
     "evaluate": ("run=RUN", "measures=[reconstructions]"),
@@ -63,7 +63,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tried(runner: Runner, command: str, arguments: tuple[str, ...], folder: Path, victim: Path) -> Outcome:
-    """The command on a hostile folder; fails where it did anything to the world, or ended in anything but a sentence."""
+    """Run the command on a hostile folder; fail if it did anything outside it, or ended with anything but a sentence."""
     here = runner.cwd / "here"
     here.mkdir()
     runner.monkeypatch.chdir(here)
@@ -85,7 +85,7 @@ def tried(runner: Runner, command: str, arguments: tuple[str, ...], folder: Path
 
 
 def chosen(command: str) -> list[str]:
-    """The names of the hostile runs that a command is tried on: all of them by resume, others by every so many-th."""
+    """The names of the hostile runs that a command is tried on: all for resume, every n-th for the others."""
     names = sorted(RUNS)
     most = MOST.get(command, len(names))
     return [name for place, name in enumerate(names) if place * most // len(names) != (place - 1) * most // len(names)]

@@ -24,7 +24,7 @@ HARMLESS = ("git", "lscpu", "ldconfig", "gcc", "/sbin/ldconfig", "uname")
 
 
 class Witness:
-    """The one hook of this process, which cannot be taken out again; `watching` says for which folders it speaks."""
+    """The only hook of this process, which cannot be removed; `watching` sets the folders that it reports on."""
 
     def __init__(self) -> None:
         self.allowed: tuple[Path, ...] = ()
@@ -35,7 +35,7 @@ class Witness:
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.active:
             return
-        self.active = False  # what is done here is not to be witnessed
+        self.active = False  # do not record what is done here
         try:
             self.look(event, arguments)
         finally:
@@ -58,7 +58,7 @@ class Witness:
     def changed(self, event: str, path: Any) -> None:
         if not isinstance(path, str | bytes | os.PathLike) or is_harmless(os.fsdecode(path)):
             return
-        # where the name leads, its own last part not followed where it is removed or replaced
+        # the place that the name leads to, without following its last part if that is removed or replaced
         whole = Path(os.path.abspath(os.fsdecode(path)))
         real = (
             Path(os.path.realpath(whole))
@@ -70,7 +70,7 @@ class Witness:
 
 
 def is_harmless(path: str) -> bool:
-    """Whether it is not a file, or Python's own bytecode of what is imported."""
+    """Whether a path is not a file, or is Python's own bytecode of an import."""
     return path in (":memory:", os.devnull) or "__pycache__" in path or path.startswith(sys.pycache_prefix or "\0")
 
 
@@ -87,7 +87,7 @@ def first_word(arguments: tuple[Any, ...]) -> Any:
 
 
 def is_local(arguments: tuple[Any, ...]) -> bool:
-    """A Unix socket, by which the processes of this machine speak."""
+    """Whether an address is a Unix socket, which connects processes of this machine."""
     return len(arguments) > 1 and isinstance(arguments[1], str | bytes) and os.fsdecode(arguments[1]).startswith(("/", "\0"))
 
 
@@ -96,7 +96,7 @@ WITNESS: list[Witness] = []
 
 @contextmanager
 def watching(*allowed: Path) -> Iterator[Witness]:
-    """What is changed outside of the `allowed` folders, started or connected to meanwhile is in `seen`."""
+    """Record in `seen` what is changed outside the `allowed` folders, started or connected to during the block."""
     if not WITNESS:
         WITNESS.append(Witness())
     witness = WITNESS[0]

@@ -29,14 +29,14 @@ def stream(seed: int = 0) -> Noise:
 
 
 def gradient(objective: Objective, vae: VAE, x: Tensor, seed: int = 0, beta: float = 1.0) -> dict[str, Tensor]:
-    """Of the loss, by parameter name; those that the loss does not reach are left out."""
+    """The gradients of the loss by parameter name, without parameters that the loss does not depend on."""
     vae.zero_grad()
     objective(vae, x, beta, stream(seed))["loss"].backward()
     return {name: p.grad.clone() for name, p in vae.named_parameters() if p.grad is not None}
 
 
 def many_gradients(objective: Objective, vae: VAE, x: Tensor, repeats: int) -> Tensor:
-    """(repeats, parameters), each with noise of its own."""
+    """Gradients, (repeats, parameters), each with its own noise."""
     rows = [torch.cat([g.flatten() for g in gradient(objective, vae, x, seed).values()]) for seed in range(repeats)]
     return torch.stack(rows).double()
 

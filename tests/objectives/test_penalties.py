@@ -168,7 +168,7 @@ def test_dip_ii_is_the_covariance_of_the_codes() -> None:
 
 
 def test_the_gradient_penalty_is_the_squared_norm_of_the_jacobian() -> None:
-    """A linear decoder's is its weight, and the penalty's own derivative twice that; by a random direction for each image."""
+    """The Jacobian of a linear decoder is its weight W, so the penalty is ‖W‖² and its derivative 2W."""
     model, x = LinearGaussian(), random_images(1).expand(20_000, -1, -1, -1)
     losses = Objective(penalty=RAEPenalty(weight=1.0))(model.vae, x, 1.0, stream())
     weight = model.vae.decoder[0].weight  # type: ignore[index]
@@ -195,7 +195,7 @@ def test_weight_decay_of_the_decoder_and_the_norm_of_the_codes() -> None:
 @pytest.mark.parametrize("penalty", every_penalty(), ids=lambda p: type(p).__name__)
 @pytest.mark.parametrize(("bound", "gradient"), [(IWAE(4), Reparameterised()), (PIWAE(4, 2), DoublyReparameterised())])
 def test_a_penalty_adds_its_own_gradient_whatever_the_bound(bound: Bound, gradient: GradientEstimator, penalty: Penalty) -> None:
-    """The weights with which a bound's gradient reaches z are none of the penalty's."""
+    """The weights of a bound's gradient at z do not affect the penalty's."""
     model, x = LinearGaussian(exact=False), random_images(6)
     parameters = list(model.vae.parameters())
 

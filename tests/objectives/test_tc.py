@@ -53,11 +53,11 @@ def exact() -> tuple[float, float]:
 
 
 def test_the_whole_set_as_batch_gives_the_aggregate_itself() -> None:
-    """Against torch's own mixtures of the N posteriors, and, less exactly, the Gaussian's known values."""
+    """Compared with torch's mixtures of the N posteriors and, less exactly, with the Gaussian's known values."""
     mean, z = codes(500)
     mixture = Categorical(torch.ones(500, dtype=torch.float64))
     log_qz_d = [MixtureSameFamily(mixture, Normal(mean[:, d], SCALE)).log_prob(z[:, d]) for d in range(2)]
-    log_q = Normal(mean, SCALE).log_prob(z.unsqueeze(1)).sum(2)  # of z_i under each x_j
+    log_q = Normal(mean, SCALE).log_prob(z.unsqueeze(1)).sum(2)  # log q of z_i under each x_j
     log_qz = (log_q.exp().sum(1) / 500).log()
     tc, mi = estimates(mean, z, 500, "stratified")
     assert tc == pytest.approx((log_qz - log_qz_d[0] - log_qz_d[1]).mean().item(), abs=1e-9)

@@ -1,4 +1,4 @@
-"""Images of any number of channels where they are shown."""
+"""Showing images with any number of channels."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ TELEPHONE = """<iframe src="page.html#lang=LANGUAGE" style="width: 390px; height
 
 
 def opened(path: Path, fragment: str) -> str:
-    """The page after its scripts ran. Fails where one of them did."""
+    """The page after its scripts have run; fails if one of them fails."""
     assert BROWSER is not None
     done = subprocess.run(
         [
@@ -111,7 +111,7 @@ def test_the_page_draws_what_torch_draws(
 @browser
 @pytest.mark.parametrize(("language", "title"), [("en", "Latent explorer"), ("ja", "潜在空間エクスプローラー")])
 def test_both_languages_and_a_telephone_where_image_and_plane_are_in_sight(tmp_path: Path, language: str, title: str) -> None:
-    """In a frame: a window of Chromium is never narrower than 500 pixels."""
+    """The page in a frame, since a Chromium window is never narrower than 500 pixels."""
     written(small(MLP([8]), Bernoulli((1, 4, 4)), 2), tmp_path / "page.html")
     (tmp_path / "telephone.html").write_text(f"<body>{TELEPHONE.replace('LANGUAGE', language)}</body>", encoding="utf-8")
     found = re.search(r'data-found="(.+?)"', opened(tmp_path / "telephone.html", ""))
@@ -148,7 +148,7 @@ def test_the_controls_draw_what_they_say_and_images_without_label_are_shown(tmp_
     assert seen is not None
     pictures = torch.tensor([[int(value) for value in picture.split()] for picture in seen[1].split(";")])
     assert (pictures - expected).abs().max() <= 1
-    assert (expected[1:] - expected[:-1]).abs().amax(1).min() > 2  # each hand moved something
+    assert (expected[1:] - expected[:-1]).abs().amax(1).min() > 2  # each slider changed something
     key = re.findall(r'<span><i style="background: (.+?);"></i>(.+?)</span>', page)
     assert [name for _, name in key] == ["–", "0", "1"]
     assert key[0][0] == "rgb(153, 153, 153)"

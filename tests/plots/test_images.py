@@ -72,7 +72,7 @@ def test_channels_that_are_no_colours_stand_side_by_side_in_grey(channels: int) 
         left = 6 * channels + 1 + 6 * channel
         assert np.array_equal(grid[5:, left : left + 6], images[1, 1, channel])
     shown = rendered(figures.grid_figure(torch.from_numpy(images), ""))
-    assert (shown.max(-1) == shown.min(-1)).all()  # nothing is taken for a colour, or for transparency
+    assert (shown.max(-1) == shown.min(-1)).all()  # no channel is shown as a colour or as transparency
 
 
 def test_each_pixel_of_a_grid_is_a_whole_number_of_the_figures_pixels() -> None:
@@ -90,7 +90,7 @@ def test_each_pixel_of_a_grid_is_a_whole_number_of_the_figures_pixels() -> None:
 def test_reconstructions_stand_under_their_originals(vae: VAE) -> None:
     x = random_images(7, SHAPE)
     grid = canvas(figures.reconstructions(vae, x, columns=3))
-    assert grid.shape == (4 * 3 + 2, 3 * 4 - 2)  # two pairs of rows, one gap; the seventh image has no row to stand in
+    assert grid.shape == (4 * 3 + 2, 3 * 4 - 2)  # two pairs of rows and one gap; the seventh image does not fill a row
     rebuilt = vae.reconstruct(x).clamp(0, 1)
     np.testing.assert_allclose(grid[0:3, 4:6], x[1, 0], rtol=1e-5)
     np.testing.assert_allclose(grid[3:6, 4:6], rebuilt[1, 0], rtol=1e-5)
@@ -120,7 +120,7 @@ def test_training_draws_each_code_in_the_colour_of_its_label_and_traversals_by_t
 
 
 class Bounded(Diagonal):
-    """One of the user's own: a product over dimensions, and no real numbers."""
+    """A user's own posterior: a product over dimensions, but not over real numbers."""
 
     capabilities = Diagonal.capabilities - {REAL_SPACE}
 

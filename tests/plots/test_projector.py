@@ -1,4 +1,4 @@
-"""What TensorBoard's projector is given: codes, labels and thumbnails, in the same order."""
+"""What TensorBoard's projector gets: codes, labels and thumbnails, in the same order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run folder from anyone: its configuration runs no code, reads nothing that is not its own, and writes nowhere else."""
+"""A run folder from anyone: its configuration runs no code, and reads and writes nothing outside it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(trained: Path, tmp_path: Path) -> Path:
-    """A copy to be damaged."""
+    """A copy to damage."""
     return Path(shutil.copytree(trained, tmp_path / "outputs" / "run"))
 
 
 def changed(folder: Path, place: str, value: Any) -> Path:
-    """Its config.yaml, with `value` at the dotted `place`."""
+    """Set `value` at the dotted `place` in its config.yaml."""
     path = folder / "config.yaml"
     content = yaml.safe_load(path.read_text())
     node, keys = content, place.split(".")
@@ -66,15 +66,15 @@ CODE = [
     ("model._target_", "vae_lightning.runs.folder.load"),
     ("model._target_", "vae_lightning.config.instantiate.instantiate_node"),
     ("model._target_", "vae_lightning.cli.train.main"),
-    ("model._target_", "vae_lightning.models.architectures.mlp.MLP"),  # ships, but under another name
-    ("model._target_", "vae_lightning.data.mnist.MNIST"),  # ships, but as another thing
+    ("model._target_", "vae_lightning.models.architectures.mlp.MLP"),  # shipped, but under another name
+    ("model._target_", "vae_lightning.data.mnist.MNIST"),  # shipped, but for another group
     ("model._target_", "lightning.pytorch.loggers.WandbLogger"),
     ("model._target_", "vae_lightning.models.architectures.MLP "),
     ("model._target_", {"_target_": "os.mkdir"}),
     ("model._target_", ["os.mkdir", "harmed"]),
     ("model._target_", None),
     ("model._args_", [["harmed"]]),
-    ("model._args_", "vae_lightning.models.architectures.MLP"),  # ships here, but under another key
+    ("model._args_", "vae_lightning.models.architectures.MLP"),  # shipped here, but under another key
     ("model._partial_", True),
     ("model._recursive_", False),
     ("model._convert_", "none"),
@@ -125,7 +125,7 @@ def test_interpolations_are_not_resolved(folder: Path, place: str, value: Any, m
 
 
 def test_every_place_and_name_that_is_allowed_ships() -> None:
-    """Exact names, taken from the configuration that ships and from nowhere else."""
+    """Only exact names from the shipped configuration are allowed."""
     names = {(".".join(place), value) for place, key, value in special_entries() if key == "_target_" and value is not None}
     assert ("model", "vae_lightning.models.architectures.MLP") in names
     assert ("trainer.profiler", "lightning.pytorch.profilers.SimpleProfiler") in names
@@ -183,7 +183,7 @@ def test_yaml_that_builds_objects_or_is_damaged_is_not_read(
         (b"- 1\n", "is not the configuration of a run"),
         (b"text", "is not the configuration of a run"),
         (b"\xff\xfe\xff", "is damaged and cannot be read"),
-        (b"schema_version: 3\n", "schema_version=3, and this version of vae-lightning reads 2"),
+        (b"schema_version: 3\n", "schema_version=3, but this version of vae-lightning reads 2"),
         (b"schema_version: 1\n", "is not the complete configuration of a run: data_spec.shape is missing"),
         (b"schema_version: 1\nmany: [" + 50 * b"[1], " + b"]\n", "is not the complete configuration of a run"),
     ],
@@ -210,7 +210,7 @@ def test_what_is_no_configuration_of_a_run_is_named(tmp_path: Path, content: byt
         ("model.hidden", -3, "model.hidden=-3: must be"),
         ("model.width", 3, "MLP takes no such argument"),
         ("overrides", ["two\nlines\tapart"], None),
-        ("latent_dim", 4, None),  # only what was resolved counts: nothing is built from it
+        ("latent_dim", 4, None),  # only the resolved value counts: nothing is built from the node
         ("posterior.latent_dim", 4, "is incompatible with"),
         ("model.hidden", [16], "does not match the model"),
         ("data_spec.shape", [3, 28, 28], "does not match the model"),
@@ -233,7 +233,7 @@ def test_a_damaged_configuration_is_one_sentence(folder: Path, place: str, value
 
 
 def test_code_of_ones_own_is_built_when_it_is_trusted(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trained without a question; measured and drawn only by saying so, and only then is the folder searched for modules."""
+    """It trains without asking, but is measured and drawn, with modules from the current folder, only if that is allowed."""
     (runner.cwd / "my_tiny_model.py").write_text(
         "from pathlib import Path\nfrom vae_lightning.models.architectures import MLP\n"
         "Path('imported').touch()\n\nclass Tiny(MLP):\n    pass\n"
@@ -272,7 +272,7 @@ def test_training_with_an_interpolation_leaves_none_behind(runner: Runner) -> No
 
 
 class Reduced:
-    """Pickled as a call."""
+    """An object that is pickled as a call."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self.call = (function, arguments)
@@ -321,7 +321,7 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, content: Any) -> None:
 
 
 def test_a_weight_that_was_changed_on_the_disk_is_not_used(trained: Path, tmp_path: Path) -> None:
-    """torch.load reads it without a word: the checksum tells."""
+    """torch.load does not notice the damage, but the checksum does."""
     whole = (trained / "checkpoints" / "best.ckpt").read_bytes()
     weight = next(iter(torch.load(io.BytesIO(whole), weights_only=True)["state_dict"].values()))
     place = whole.index(weight.numpy().tobytes())
@@ -333,7 +333,7 @@ def test_a_weight_that_was_changed_on_the_disk_is_not_used(trained: Path, tmp_pa
 
 
 def test_bytes_at_random_are_named_or_read(trained: Path, tmp_path: Path) -> None:
-    """Nothing but a RunError comes out of a checkpoint of which bytes were changed or cut off."""
+    """A checkpoint with changed or missing bytes raises nothing but a RunError."""
     whole = (trained / "checkpoints" / "best.ckpt").read_bytes()
     path, rng = tmp_path / "best.ckpt", random.Random(0)
     places = [m for m in (whole.find(b"data.pkl"), whole.rfind(b"PK\x05\x06"), whole.rfind(b"PK\x01\x02")) if m > 0]
@@ -407,7 +407,7 @@ def test_nothing_is_downloaded_to_a_folder_that_only_the_run_names(runner: Runne
 
 
 def test_the_first_words_of_a_session_are_not_the_runs(folder: Path) -> None:
-    """A run's own text is shown with its markup and escapes as text."""
+    """Markup and escapes in a run's own text are shown as plain text."""
     from rich.console import Console
 
     from vae_lightning.runs.console import aligned

@@ -1,4 +1,4 @@
-"""A run made before the modules and classes had today's names is read as if it had been made today."""
+"""A run made when modules and classes had other names is read as if it had been made today."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SHIPPED = {value for _, key, value in special_entries() if key == "_target_"}
 def test_every_old_name_is_one_of_today(old: str) -> None:
     now = current_target(old)
     assert now in SHIPPED
-    assert callable(get_object(now))
+    assert callable(get_object(str(now)))
     assert current_target(now) == now
 
 
@@ -88,7 +88,7 @@ def test_an_old_run_is_read_evaluated_drawn_and_resumed(runner: Runner) -> None:
     assert runner("generate", f"run={folder}", "what=samples").status == 0
     outcome = runner("train", f"resume={folder}", "trainer.max_epochs=2")
     assert outcome.status == 0, outcome.err
-    assert OmegaConf.load(path).prior._target_ == "vae_lightning.models.priors.VampPrior"  # a resumed run is one of today
+    assert OmegaConf.load(path).prior._target_ == "vae_lightning.models.priors.VampPrior"  # a resumed run has today's names
     assert json.loads((folder / "results.json").read_text())["epochs"] == 2
     assert old_nll > 0
 

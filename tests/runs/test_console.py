@@ -1,4 +1,4 @@
-"""What a run prints of its composition before it trains."""
+"""What a run prints about its composition before training."""
 
 from __future__ import annotations
 

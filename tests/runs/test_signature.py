@@ -1,4 +1,4 @@
-"""A run is its owner's if its configuration bears a signature by the owner's key."""
+"""A run is the user's own if its configuration has a signature made with the user's key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run from someone else may do, where `tests/hostile` does not look: what is left out of it, and said."""
+"""What a run from someone else may do, in addition to `tests/hostile`: what is ignored in it, and the message about that."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def test_a_foreign_run_says_what_is_left_out_and_stays_foreign(
     assert not is_own_run(run)
     outcome = runner("train", f"resume={run}", "trainer.max_epochs=2")
     assert outcome.status == 0, outcome.err
-    assert "trainer.profiler of it is left out" in outcome.out
+    assert "so its trainer.profiler is ignored" in outcome.out
     assert not is_own_run(run)
     outcome = runner("train", f"resume={run}", "trainer.max_epochs=3", "trainer.profiler=simple")
     assert outcome.status == 0, outcome.err
-    assert "left out" not in outcome.out, "what is typed counts"
+    assert "is ignored" not in outcome.out, "what is typed counts"
 
 
 def test_what_is_trusted_is_taken_as_it_stands(
@@ -52,7 +52,7 @@ def test_what_is_trusted_is_taken_as_it_stands(
     monkeypatch.setenv("VAE_LIGHTNING_CONFIG", str(tmp_path / "theirs"))
     outcome = runner("train", f"resume={run}", "trainer.max_epochs=2", "trust_run_code=true")
     assert outcome.status == 0, outcome.err
-    assert "left out" not in outcome.out
+    assert "is ignored" not in outcome.out
     assert read_config(run / "config.yaml").trainer.profiler.filename == "profile"
     assert not is_own_run(run), "trusting a run does not make it one's own"
 
@@ -85,7 +85,7 @@ def test_what_is_left_out(run: Path, place: str, value: Any, left_out: list[str]
 
 
 def test_recorded_overrides_do_not_bring_it_back(run: Path) -> None:
-    """Choosing a group again keeps the run's own keys of it: those of a foreign run would be the stranger's."""
+    """Choosing a group again keeps the run's own keys of it, which in a foreign run would be a stranger's."""
     config = read_config(run / "config.yaml")
     config.overrides = ["beta=4", "logger.mlflow.tracking_uri=http://127.0.0.1", "+trainer.default_root_dir=/x", "seed=1"]
     assert list(restrict(config)[0].overrides) == ["beta=4", "seed=1"]

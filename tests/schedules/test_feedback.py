@@ -1,4 +1,4 @@
-"""β by feedback on toys that answer to β as a VAE does: settling, states, several processes."""
+"""β by feedback on toy losses that react to β like a VAE: settling, states, several processes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_control_by_hand() -> None:
 
 
 def test_control_does_not_wind_up() -> None:
-    """After a long time with the target out of reach, it turns at once."""
+    """After a long time with an unreachable target, it reverses at once."""
     schedule = Control(target=0.0, integral=0.01, maximum=5.0)
     run(schedule, 1000)
     schedule.target = Constant(30.0)
@@ -107,7 +107,7 @@ def test_a_state_read_back_goes_on_exactly(make) -> None:
     file.seek(0)
     second = make()
     second.load_state_dict(torch.load(file, weights_only=True))
-    second.begin(RunLength(steps=9999, steps_per_epoch=7))  # a run that is prolonged keeps its first horizon
+    second.begin(RunLength(steps=9999, steps_per_epoch=7))  # an extended run keeps its original horizon
     assert [beta.item() for beta in run(second, 35, first=25)] == [beta.item() for beta in whole[25:]]
 
 
@@ -128,7 +128,7 @@ def test_beta_of_a_step_is_not_changed_by_what_the_step_measured(schedule: Feedb
 def test_every_process_sees_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feedback.dist, "is_initialized", lambda: True)
     monkeypatch.setattr(feedback.dist, "get_world_size", lambda: 2)
-    monkeypatch.setattr(feedback.dist, "all_reduce", lambda value: value.add_(40.0))  # the other one's
+    monkeypatch.setattr(feedback.dist, "all_reduce", lambda value: value.add_(40.0))  # that of the other process
     here = torch.tensor(20.0)
     assert feedback.mean_over_ranks(here).item() == 30.0
     assert here.item() == 20.0
@@ -156,7 +156,7 @@ def test_values_out_of_range_are_refused(kind: type[FeedbackSchedule], bad: dict
 
 @pytest.mark.parametrize("schedule", [GECO(), Control(), Control(target=Linear(value=10))])
 def test_the_state_is_on_the_device_of_the_model_from_the_first_step(schedule: FeedbackSchedule) -> None:
-    """Otherwise a compiled step is compiled twice. The device without memory stands for a GPU."""
+    """Otherwise a compiled step would be compiled twice. The meta device stands in for a GPU."""
     schedule.begin(RUN)
     schedule.move_to(torch.device("meta"))
     assert {part.device.type for part in schedule.state.values()} == {"meta"}

@@ -14,9 +14,10 @@ import pytest
 
 from tests.running import Outcome, Runner
 from vae_lightning.runs import sweep_record as record
+from vae_lightning.runs.sweep_record import Sweep
 from vae_lightning.training import fit as run
 
-# a job of these takes a third of a second
+# such a job takes a third of a second
 TINY: tuple[str, ...] = (
     "model.hidden=[16]",
     "trainer.max_epochs=2",
@@ -29,7 +30,7 @@ QUIET = "hydra.sweeper.report=false"
 
 
 class Sweeps:
-    """Runs commands like `Runner`, without the pictures of each run, and finds what they made."""
+    """Runs commands like `Runner`, but draws no pictures, and finds what they wrote."""
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
@@ -44,7 +45,7 @@ class Sweeps:
         return max((p.parent for p in self.runner.cwd.glob("outputs/sweeps/*/*/sweep.json")), key=lambda p: p.stat().st_mtime_ns)
 
     def states(self) -> list[str]:
-        """As `sweep.json` has them."""
+        """The states of the jobs as recorded in `sweep.json`."""
         return [job["state"] for job in json.loads((self.folder / "sweep.json").read_text())["jobs"]]
 
     def results(self) -> list[dict[str, Any]]:
@@ -54,7 +55,7 @@ class Sweeps:
 
 @contextmanager
 def interrupted_after_training(number: int, signum: int = signal.SIGINT) -> Iterator[None]:
-    """Ctrl-C (or another signal) comes in the job that is the `number`th to be trained, before its figures are written."""
+    """Send Ctrl-C (or another signal) in the `number`th job that is trained, before its metrics are written."""
     finish, calls = run.finish, []
 
     def interrupted(given: run.TrainingContext) -> float:
@@ -71,3 +72,12 @@ def interrupted_after_training(number: int, signum: int = signal.SIGINT) -> Iter
 @pytest.fixture
 def sweeps(runner: Runner) -> Sweeps:
     return Sweeps(runner)
+
+
+def waiting_sweep(folder: Path) -> Sweep:
+    """A sweep of four jobs, none of which has started."""
+    made = Sweep(folder)
+    for beta in range(4):
+        made.add([f"beta={beta}"], f"beta={beta}")
+    made.save()
+    return made

@@ -1,4 +1,4 @@
-"""One damaged file of a sweep makes its job "damaged", and no other job suffers; what a sweep from someone else may say."""
+"""One damaged file of a sweep makes its job "damaged", and affects no other; what a sweep from someone else may contain."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_one_function_decides_about_every_argument() -> None:
 
 
 def test_what_is_trusted_runs(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`trust_run_code=true` beside `resume_sweep=` takes a foreign sweep as it stands."""
+    """`trust_run_code=true` in addition to `resume_sweep=` trusts a foreign sweep."""
     assert sweeps("-m", *TINY, QUIET, "beta=1,2", "trainer.max_epochs=1", f"output_dir={tmp_path / 'outputs'}").status == 0
     made = record.load(sweeps.folder)
     made.reset(made.jobs[1])
@@ -236,6 +236,6 @@ def test_a_job_outside_of_its_sweep_is_not_deleted(sweep: Sweep, tmp_path: Path)
     job = sweep.jobs[0]
     (sweep.folder / job.folder).rename(tmp_path / "moved")
     (sweep.folder / job.folder).symlink_to(tmp_path / "outside")
-    with pytest.raises(RunError, match="is a link, and is not deleted"):
+    with pytest.raises(RunError, match="is a link, so it is not deleted"):
         sweep.reset(job)
     assert (tmp_path / "outside").is_dir()

@@ -1,4 +1,4 @@
-"""Sweeps that survive their jobs, their interruption, and each other."""
+"""Sweeps that survive failing jobs, interruptions and other sweeps."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_job_that_fails_is_recorded_and_the_others_go_on(sweeps: Sweeps) -> No
 
 
 def test_a_key_that_only_the_swept_options_have_is_set_in_every_job(sweeps: Sweeps) -> None:
-    """Hydra alone composes the sweep with model=mlp, which has no channels, and ends."""
+    """Hydra by itself would compose the sweep with model=mlp, which has no channels, and fail."""
     outcome = sweeps("-m", *TINY[1:], "model=conv,resnet", "model.channels=[3,5]", QUIET)
     assert outcome.status == 0, outcome.err
     assert sweeps.states() == ["done", "done"]
@@ -57,7 +57,7 @@ def test_a_key_that_only_the_swept_options_have_is_set_in_every_job(sweeps: Swee
 
 
 def test_jobs_whose_code_breaks_keep_the_traceback_and_can_be_mended(sweeps: Sweeps) -> None:
-    """A class of one's own that raises; once it is mended, resuming runs it and nothing else."""
+    """A user's own class that raises; once it is fixed, resuming runs only the failed job."""
     cwd = sweeps.runner.cwd
     (cwd / "mine" / "model").mkdir(parents=True)
     (cwd / "mine" / "model" / "broken.yaml").write_text("_target_: broken_model.Broken\n")
@@ -107,7 +107,7 @@ def test_a_sweep_that_is_terminated_while_nothing_trains_says_how_to_go_on(
 
 
 def test_a_job_interrupted_within_its_training_goes_on_exactly(sweeps: Sweeps, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From its last checkpoint, in its folder; its journals, TensorBoard's under its label among them, hold nothing twice."""
+    """It resumes from its last checkpoint, in its folder; its logs, and TensorBoard's under its label, hold nothing twice."""
     tiny = [text for text in TINY if not text.startswith(("logger", "trainer.max_epochs"))]
     arguments = ("-m", *tiny, "trainer.max_epochs=3", "beta=1,2", QUIET)
     assert sweeps(*arguments, "name=whole").status == 0
@@ -117,7 +117,7 @@ def test_a_job_interrupted_within_its_training_goes_on_exactly(sweeps: Sweeps, m
     def stopped(self: JobProgress, trainer: Any, module: Any) -> None:
         real(self, trainer, module)
         if self.number == 1 and trainer.current_epoch == 1:
-            raise KeyboardInterrupt  # at once: what was written since the last checkpoint is to be cut away
+            raise KeyboardInterrupt  # immediately: what was written since the last checkpoint must be truncated
 
     with monkeypatch.context() as patch:
         patch.setattr(JobProgress, "on_train_epoch_end", stopped)
@@ -141,7 +141,7 @@ def test_a_job_interrupted_within_its_training_goes_on_exactly(sweeps: Sweeps, m
 
 @pytest.mark.slow
 def test_a_killed_sweep_loses_no_finished_job(sweeps: Sweeps) -> None:
-    """A real process, really killed, within its second job."""
+    """A real process, killed during its second job."""
     slow = ("-m", *TINY, "trainer.max_epochs=2,4000,3", "trainer.limit_train_batches=1", QUIET)
     command = [sys.executable, str(REPOSITORY / "train.py"), *slow]
     process = subprocess.Popen(command, cwd=sweeps.runner.cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -192,7 +192,7 @@ def test_dry_sweeps_leave_nothing(sweeps: Sweeps) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("-m beta=interval(1,2)", "an interval has no grid; search it with sweep=optuna."),
+        ("-m beta=interval(1,2)", "an interval cannot be swept on a grid; search it with sweep=optuna."),
         ("-m seed=0,1 --cfg job", "--multirun and --cfg cannot be combined: leave out all but one."),
         ("-m likelihood=glob(gauss)", "likelihood=glob(gauss): it has no values to sweep over."),
         ("-m likelihood=glob(gaussian*) betta=1", "betta=1: unknown key 'betta'."),

@@ -1,4 +1,4 @@
-"""Each launcher, run for real where it can run on one machine; SLURM is composed."""
+"""Each launcher that works on a single machine is run for real; SLURM's is only composed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches: their spaces, samplers, pruning, several objectives, and going on with one."""
+"""Searches: their spaces, samplers, pruning, several objectives, and resuming."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_resumed_search_goes_on_as_if_never_interrupted(sweeps: Sweeps) -> Non
 
 
 def test_pruning_prunes_and_several_machines_may_share_a_study(sweeps: Sweeps, tmp_path: Path) -> None:
-    """A learning rate of nothing against one that learns: whatever does not learn ends after its first epoch."""
+    """Learning rates with and without progress: a run that does not learn ends after its first epoch."""
     arguments = (*SEARCH, "latent_dim=2", "optimizer.lr=1e-9,1e-2", "trainer.max_epochs=4", "hydra.sweeper.study_name=shared")
     arguments = (*arguments, f"hydra.sweeper.storage=sqlite:///{tmp_path / 'study.db'}", "hydra.sweeper.n_trials=4")
     pruner = ("hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_startup_trials=1", "hydra.sweeper.pruner.n_warmup_steps=1")
@@ -214,7 +214,7 @@ def test_metrics_that_are_not_there_are_named(sweeps: Sweeps) -> None:
 
 
 YAMLS = sorted(p for folder in ("", "sampler", "pruner") for p in (REPOSITORY / "conf/hydra/sweeper" / folder).glob("*.yaml"))
-# arguments that no yaml can say, or that are on their way out of Optuna
+# arguments that yaml cannot express, or that Optuna has deprecated
 LEFT_OUT = {
     "TPESampler": {"consider_prior", "prior_weight", "consider_magic_clip", "consider_endpoints", "gamma", "weights"}
     | {"constraints_func", "warn_independent_sampling"},
@@ -240,7 +240,7 @@ def test_yaml_lists_every_argument(path: Path) -> None:
 
 
 def test_every_sampler_samples(sweeps: Sweeps) -> None:
-    """Asked and told without training: a study of a function, by each sampler as its yaml makes it."""
+    """Ask and tell without training: a study of a function, with each sampler as its yaml file configures it."""
     from omegaconf import OmegaConf
 
     from vae_lightning.config.instantiate import instantiate_node

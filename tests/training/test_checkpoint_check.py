@@ -1,4 +1,4 @@
-"""A checkpoint is resumed as it was written, and refused by one sentence where anything in it was changed."""
+"""A checkpoint is resumed as it was written, and refused with one sentence if anything in it was changed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from vae_lightning.runs.results import add_to_results
 
 REFUSED = {
     "moments of another shape": "has the shape (3,)",
-    "moments of another type": "is of the type int64",
+    "moments of another type": "has the type int64",
     "an empty optimizer state": "its optimizer has no state after 4 steps",
     "no optimizer states": "optimizer_states",
     "other parameter groups": "param_groups",
-    "weights that are integers": "is of the type int32",
-    "weights that are complex": "is of the type complex64",
+    "weights that are integers": "has the type int32",
+    "weights that are complex": "has the type complex64",
     "weights that are missing": "is missing",
     "a random state of another size": "a random state cannot be restored",
     "files with negative sizes": "files",
-    "files of the victim's": "outside of the run folder",
+    "files of the victim's": "outside the run folder",
     "schedules that are gone": "schedules",
     "loops of another kind": "loops.fit_loop",
     "a compressed archive": "compressed",

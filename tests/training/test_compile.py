@@ -24,7 +24,7 @@ from vae_lightning.training.compile import CompiledObjective
 compositions = runpy.run_path(str(REPOSITORY / "docs" / "compositions.py"))
 Choices = tuple[tuple[str, str], ...]
 CPU = torch.device("cpu")
-# compiled in pieces: zuko's flows, and a Jacobian that is left to plain torch
+# compiled in pieces: zuko's flows, and a Jacobian that plain torch computes
 IN_PIECES = {("posterior", "flow"), ("prior", "flow"), ("objective/penalty", "rae")}
 SAMPLE: list[Choices] = [
     (("beta_schedule", "geco"),),

@@ -34,7 +34,7 @@ def test_runs_of_other_seeds_see_the_same_images_in_another_order(mnist5k: dict[
 def test_memory_is_pinned_for_a_trainer_on_a_gpu_only(
     mnist5k: dict[str, Images], device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also on a machine that has one: pinning would start CUDA."""
+    """Also on a machine that has a GPU: pinning memory would initialise CUDA."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     module = served(mnist5k, "dynamic", 0)
     strategy = SimpleNamespace(root_device=torch.device(device))

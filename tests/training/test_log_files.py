@@ -16,7 +16,7 @@ EVENTS = "train/events.out.tfevents.1.host"
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
-    """A run folder with a file of metrics and one of events, 10 bytes each."""
+    """A run folder with a metrics file and an event file of 10 bytes each."""
     run = tmp_path / "run"
     (run / "train").mkdir(parents=True)
     for name in ("metrics.csv", EVENTS):
@@ -35,7 +35,7 @@ def test_a_file_that_was_removed_or_cut_is_mentioned(logs: Path, name: str) -> N
     (logs / name).write_text("0")
     assert truncate_logs(logs, sizes) == [f"{name} is shorter than it was at the checkpoint: some of its rows are missing."]
     (logs / name).unlink()
-    assert truncate_logs(logs, sizes) == [f"{name} is missing: what it held until the checkpoint is lost."]
+    assert truncate_logs(logs, sizes) == [f"{name} is missing: its content up to the checkpoint is lost."]
 
 
 def test_nothing_is_deleted_without_a_word(logs: Path) -> None:

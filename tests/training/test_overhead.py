@@ -1,4 +1,4 @@
-"""What is switched off during training is switched on again afterwards, and a machine with a GPU keeps its check."""
+"""What is turned off during training is turned on again afterwards, and a machine with a GPU keeps its check."""
 
 from __future__ import annotations
 

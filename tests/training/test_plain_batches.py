@@ -161,7 +161,7 @@ def test_images_keep_their_values_and_labels() -> None:
         (torch.full((2, 1, 28, 28), 255.0), "values from 255 to 255"),
         (torch.full((2, 1, 28, 28), float("nan")), "values from nan to nan"),
         (torch.zeros(2, 1, 28, 28, dtype=torch.int64), "dtype torch.int64: they must be uint8, or floats"),
-        ({"image": torch.zeros(2, 1, 28, 28)}, "A batch is a dict, and must be a tensor of images"),
+        ({"image": torch.zeros(2, 1, 28, 28)}, "A batch is a dict, but must be a tensor of images"),
         ([], "A batch is a list"),
     ],
 )

@@ -143,7 +143,7 @@ def test_no_class_overrides_a_private_method_of_a_library() -> None:
     assert found == []
 
 
-# ---------------------------------------------------------------- what was read is still there
+# ---------------------------------------------------------------- the private parts still exist
 
 
 def parameters(function: Any) -> list[str]:
@@ -257,6 +257,6 @@ def test_ddp_still_says_how_to_find_unused_parameters(tmp_path: Path) -> None:
 
 
 def test_without_them_lightnings_own_launcher_is_used() -> None:
-    """As where Lightning has no class of that name: nothing is an instance of the stand-in."""
+    """If Lightning has no class of that name, nothing is an instance of the stand-in."""
     assert not private_apis.forks_or_spawns(SimpleNamespace())
     assert not private_apis.reruns_the_command(None)

@@ -1,4 +1,4 @@
-"""What `results.json` says of software and hardware."""
+"""What `results.json` says about software and hardware."""
 
 from __future__ import annotations
 

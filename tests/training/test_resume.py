@@ -34,7 +34,7 @@ from vae_lightning.training.resume import ResumePoint, already_finished, find_re
 
 EVERYTHING = (
     "beta=4", "beta_schedule=cyclical", "lr_schedule=multistep", "data.num_workers=1", "trainer.precision=bf16-mixed",
-    "callbacks.best.mode=min",  # the first checkpoint is the best, which a resumed run has to know
+    "callbacks.best.mode=min",  # the first checkpoint is the best, which a resumed run must remember
 )  # fmt: skip
 EARLY = (
     "callbacks=early_stopping", "callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=15",
@@ -53,7 +53,7 @@ def alone(folder: Path, *overrides: str) -> Path:
 
 
 def killed(folder: Path, *overrides: str, at: tuple[int | faults.Plant, ...]) -> Path:
-    """A run that is killed after so many steps (or as planted), resumed, killed again and so on, and at last finished."""
+    """A run that is killed at each of these steps (or at the call that an entry plants), resumed each time, and then finished."""
     folder.mkdir()
     arguments: tuple[str, ...] = (*SHORT, *overrides)
     for kill in at:
@@ -88,7 +88,7 @@ def test_a_killed_run_ends_where_the_one_left_alone_does(tmp_path: Path, overrid
 
 
 def test_the_final_metrics_are_those_of_the_best_checkpoint() -> None:
-    run = forks.left_alone(*SHORT, *EVERYTHING)  # of which the first is the best
+    run = forks.left_alone(*SHORT, *EVERYTHING)  # its first checkpoint is the best
     rows = [line.split(",") for line in (run / "metrics.csv").read_text().splitlines()]
     validated = [float(row[rows[0].index("elbo")]) for row in rows if row[0] == "val"]
     final = json.loads((run / "results.json").read_text())
@@ -100,13 +100,13 @@ def test_the_final_metrics_are_those_of_the_best_checkpoint() -> None:
 
 
 def test_the_final_metrics_are_in_the_files_of_any_logger(tmp_path: Path) -> None:
-    logger = CSVLogger(tmp_path, name="", version="csv")  # which writes its rows when it is finalized
+    logger = CSVLogger(tmp_path, name="", version="csv")  # it writes its rows when it is finalized
     log_results(SimpleNamespace(loggers=[logger]), {"elbo": -5.0}, 3)  # type: ignore[arg-type]
     assert (tmp_path / "csv" / "metrics.csv").read_text().split() == ["step,test/elbo", "3,-5.0"]
 
 
 def test_a_run_killed_while_it_writes_its_final_metrics_writes_them_once(tmp_path: Path) -> None:
-    """results.json is written last: until then the run is resumed, and what TensorBoard had of the end is written again."""
+    """results.json is written last: before that, the run is resumed, and the end of its TensorBoard logs is written again."""
     short = ("trainer.max_epochs=1", "trainer.limit_train_batches=4", "trainer.precision=bf16-mixed")
     kill, closing = kill_self(), "vae_lightning.training.finish"
 
@@ -147,7 +147,7 @@ def test_a_resumed_run_is_evaluated_to_the_same_metrics(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_a_dying_process_wrote_last_is_resumed_from(tmp_path: Path) -> None:
-    """It appears after the run was first read and before its folder is unlocked."""
+    """The checkpoint appears after the run was first read, before its folder is unlocked."""
     (tmp_path / "b").mkdir()
     assert forks.run(tmp_path / "b", *SHORT, plant=at_step(33, kill_self()))[0] == 137
     run = forks.only_run(tmp_path / "b")
@@ -310,7 +310,7 @@ def test_each_process_restores_its_own_state_and_none_with_another_number_of_pro
         seen.append(Resumed.of(module, checkpoint).random)
     assert seen == ["means 0", "states 0", "means 1", "states 1", None, None, None, None]
     drawn = []
-    for rank in (0, 1, 0):  # of new runs
+    for rank in (0, 1, 0):  # new runs
         Resumed().set_random_states(SimpleNamespace(seed=0, global_rank=rank))  # type: ignore[arg-type]
         drawn.append((random.random(), torch.rand(()).item()))
     assert drawn[0] == drawn[2] != drawn[1]
@@ -331,7 +331,7 @@ def test_a_run_resumed_from_an_earlier_checkpoint_deletes_the_later_ones(tmp_pat
         checkpoints = run / "checkpoints"
         content = (checkpoints / f"{name}.ckpt").read_bytes()
         notes = roll_back_to_checkpoint(find_resume_point(str(checkpoints / f"{name}.ckpt"), []))
-        assert all(note.startswith("Removed what was begun after the checkpoint") for note in notes)
+        assert all(note.startswith("Removed logs that were started after the checkpoint") for note in notes)
         assert (checkpoints / "last.ckpt").read_bytes() == content
         assert (checkpoints / "previous.ckpt").exists() is previous_stays
 
@@ -358,7 +358,7 @@ def test_a_run_is_trained_by_one_command_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_the_first_of_several_slurm_tasks_has_the_folder(rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And only this task notes the folder, for when the job is restarted."""
+    """Only this task also records the folder, in case the job is restarted."""
     monkeypatch.setenv("SLURM_JOB_ID", "44")
     monkeypatch.delenv(resumed_run.RUN_FOLDER, raising=False)
     monkeypatch.setattr(rank_zero_only, "rank", rank)
@@ -470,7 +470,7 @@ MEASURED_EARLIER = (
     ],
 )
 def test_pictures_do_not_depend_on_a_validation_before_the_kill(tmp_path: Path, more: tuple[str, ...], step: int) -> None:
-    """They are drawn after the epoch, from what the weights of that moment measure."""
+    """The pictures are drawn after the epoch, from the weights at that time."""
     settings = (*MEASURED_EARLIER, *more)
     left, resumed = forks.left_alone(*SHORT, *settings), killed(tmp_path / "b", *settings, at=(step,))
     assert compare.differences(left, resumed) == []

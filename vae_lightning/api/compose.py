@@ -16,7 +16,7 @@ from vae_lightning.errors import InvalidValue, UserError, format_value
 
 
 def compose(*overrides: str) -> DictConfig:
-    """The configuration of a run, checked as the command `train.py` checks it. Hydra's global state is left as it was.
+    """Return the configuration of a run, checked as `train.py` checks it. Hydra's global state stays as it was.
 
     Args:
         overrides: as typed on the command line, such as `"model=conv"` and `"beta=4"`.
@@ -25,7 +25,7 @@ def compose(*overrides: str) -> DictConfig:
         Every key with its value, as `python train.py --cfg job` prints it. Interpolations such as `${beta}` are kept.
 
     Raises:
-        UserError: an unknown option or key, or an override that cannot be read.
+        UserError: an option or key is unknown, or an override cannot be parsed.
 
     Example:
         >>> vl.compose("model=conv", "beta=4").model.channels
@@ -36,10 +36,10 @@ def compose(*overrides: str) -> DictConfig:
 
 
 def compose_run(overrides: Sequence[str], caller: str) -> DictConfig:
-    """The configuration of one run, with its node `hydra`.
+    """Return the configuration of one run, with its node `hydra`.
 
     Raises:
-        UserError: see `compose`; also if the overrides ask for a sweep.
+        UserError: see `compose`; also, the overrides ask for a sweep.
     """
     texts = check_texts(overrides, caller)
     if as_multirun(texts) != texts:
@@ -49,10 +49,15 @@ def compose_run(overrides: Sequence[str], caller: str) -> DictConfig:
 
 
 def compose_command(name: str, texts: Sequence[str], caller: str) -> DictConfig:
-    """The configuration of the command `name`, with its node `hydra`.
+    """Return the configuration of the command `name`, with its node `hydra`.
+
+    Args:
+        name: the command.
+        texts: the overrides.
+        caller: the Python function that is called, for messages.
 
     Raises:
-        UserError: see `compose`; also for a setting of `hydra` that only its own main acts on.
+        UserError: see `compose`; also, an override is a setting of `hydra` that only Hydra's own main uses.
     """
     config = check_command_line(quote_paths(texts), name).config
     if config is None:
@@ -62,11 +67,11 @@ def compose_command(name: str, texts: Sequence[str], caller: str) -> DictConfig:
 
 
 def check_texts(overrides: Sequence[str], caller: str) -> list[str]:
-    """The overrides.
+    """Return the overrides as a list, after checking that they are overrides.
 
     Raises:
-        InvalidValue: one of them is no text.
-        UserError: one is a flag, such as `-m`.
+        InvalidValue: one of them is not text.
+        UserError: one of them is a flag, such as `-m`.
     """
     for text in overrides:
         if not isinstance(text, str):
@@ -78,10 +83,10 @@ def check_texts(overrides: Sequence[str], caller: str) -> list[str]:
 
 
 def as_overrides(settings: Mapping[str, Any]) -> list[str]:
-    """Settings given as Python values, as overrides: `{"nll": {"samples": 100}}` is `nll.samples=100`.
+    """Write settings given as Python values as overrides: `{"nll": {"samples": 100}}` becomes `nll.samples=100`.
 
     Raises:
-        InvalidValue: a value that a configuration cannot hold.
+        InvalidValue: a configuration cannot contain one of the values.
     """
     texts = []
     for key, value in settings.items():
@@ -93,7 +98,7 @@ def as_overrides(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _as_text(key: str, value: object) -> str:
-    """A value in the grammar of overrides."""
+    """Write a value in the grammar of overrides."""
     if isinstance(value, str | PathLike):
         return quote(str(value))
     if isinstance(value, Sequence) or OmegaConf.is_list(value):

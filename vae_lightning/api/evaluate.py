@@ -43,7 +43,7 @@ def evaluate(run: Run | str | Path, *overrides: str, measures: Sequence[str] | N
         The values by name, such as `elbo` and `nll`, in nats per image; see `vae_lightning/evaluation/metrics.py`.
 
     Raises:
-        UserError: a setting is wrong, or the run is not there.
+        UserError: a setting is wrong, or the run does not exist.
         RunError: a file of the run is damaged or cannot be written.
 
     Example:
@@ -69,7 +69,7 @@ def evaluate(run: Run | str | Path, *overrides: str, measures: Sequence[str] | N
 
 
 def check_settings(config: DictConfig, overrides: Sequence[str]) -> list[Measure]:
-    """The measures that the configuration asks for, after checking its other settings, before torch is imported.
+    """Return the measures that the configuration asks for, after checking its other settings, before torch is imported.
 
     Raises:
         UserError: a setting is invalid.
@@ -82,12 +82,12 @@ def check_settings(config: DictConfig, overrides: Sequence[str]) -> list[Measure
 
 
 def measure(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
-    """Measure the ELBO and what `config.measures` lists on one split; print the values and write them into the run folder.
+    """Measure the ELBO and what `config.measures` lists on one split; print the values and write them to the run folder.
 
     Args:
         run: the run.
         config: the composed configuration of `evaluate.py`.
-        overrides: those of its keys that were given.
+        overrides: the overrides that were given.
 
     Raises:
         UserError: a setting is invalid.
@@ -97,7 +97,7 @@ def measure(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str,
     from vae_lightning.runs.console import RunLog, describe_composition, describe_paths, relative_path, results_table
     from vae_lightning.runs.measure import prepare_evaluation, run_measures, save_evaluation
 
-    _ = run.results  # a damaged file is reported before the work, not after
+    _ = run.results  # report a damaged file before the work, not after it
     context = prepare_evaluation(run, config.split, config.data.root, config.batch_size, config.device)
     if config.measures is None:
         measures = [measure for measure in measures if measure.applies_to(context)]
@@ -123,12 +123,12 @@ def measure(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str,
 
 
 def choose_measures(config: DictConfig, overrides: Sequence[str]) -> list[Measure]:
-    """The measures that `config.measures` lists, each with its settings; null: those that are measured by default.
+    """Return the measures that `config.measures` lists, each with its settings; null: those that are on by default.
 
-    Settings of all measures are checked, and one of a measure that is left out is an error.
+    The settings of all measures are checked, and setting one of a measure that is left out is an error.
 
     Raises:
-        UserError: an unknown measure, an invalid setting, or one that would have no effect.
+        UserError: a measure is unknown, or a setting is invalid or would have no effect.
     """
     names = [name for name, measure in MEASURES.items() if measure.by_default]
     if config.measures is not None:
@@ -146,7 +146,7 @@ def choose_measures(config: DictConfig, overrides: Sequence[str]) -> list[Measur
 
 
 def progress_bar(console: Console) -> Any:
-    """A progress bar for each measure, where the output is a terminal."""
+    """Return a progress bar for each measure, where the output is a terminal."""
     from rich.progress import Progress
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Images given to `vl.train` as arrays or tensors: kept as files in the run folder, where evaluate and resume find them."""
+"""Images given to `vl.train` as arrays or tensors, saved as files in the run folder, where evaluate and resume find them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ FOLDER = "data"  # in the run folder
 class GivenArrays:
     """Arrays on their way into a run folder.
 
-    They are first written to a hidden folder in `output_dir`, so that the checks of a new run read them as any file, and refused
-    ones leave nothing behind; the run folder, made after the checks, takes the files over.
+    They are first written to a hidden folder in `output_dir`, so that the checks of a new run read them like any other files, and
+    nothing is left behind if they are refused. The files are moved to the run folder, which is created after the checks.
 
     Args:
         images: an array, a tensor, or nested lists of numbers.
         labels: the class of each image, numbers or texts, (N,); −1 for an image without one.
-        targets: numbers that belong to the images, (N, D), read only by conditions.
+        targets: numbers that belong to the images, (N, D); only conditions read them.
 
     Raises:
-        UserError: one of them is no array, or they are too large to be copied into a run folder.
+        UserError: one of them is not an array, or they are too large to be copied into a run folder.
     """
 
     def __init__(self, images: object, labels: object = None, targets: object = None) -> None:
@@ -45,20 +45,20 @@ class GivenArrays:
         size = sum(array.nbytes for array in self.arrays.values())
         if size > LARGEST:
             raise UserError(
-                f"data has {size / 1e9:.1f} GB, and at most {LARGEST / 1e9:.0f} GB is copied into the run folder: write it to a "
+                f"data has {size / 1e9:.1f} GB, but at most {LARGEST / 1e9:.0f} GB is copied into the run folder: write it to a "
                 'file with numpy.save("images.npy", data), and give vl.train "data=arrays" and "data.images=images.npy".'
             )
 
     def overrides(self, folder: Path = Path(FOLDER)) -> list[str]:
-        """What the command line would say, with the files in `folder`."""
+        """Return the overrides that would name these data on a command line, with the files in `folder`."""
         return ["data=arrays", *(f"data.{name}={quote(str(folder / f'{name}.npy'))}" for name in self.arrays)]
 
     @contextmanager
     def stored(self, config: DictConfig) -> Iterator[None]:
-        """In this block the arrays are files, which the configuration names; at the end, those that no run took are removed.
+        """Write the arrays to files that the configuration names in this block; at the end, remove those that no run has taken.
 
         Raises:
-            UserError: what is raised in the block, without the names of these files.
+            UserError: the error that is raised in the block, without the names of these files.
             RunError: they cannot be written.
         """
         output_dir = Path(config.output_dir).expanduser().absolute()
@@ -83,7 +83,7 @@ class GivenArrays:
             self._remove(made)
 
     def move(self, folder: Path, config: DictConfig, data: ImageData) -> None:
-        """Move the files into the run folder, and name them there.
+        """Move the files into the run folder, and change their paths in the configuration.
 
         Args:
             folder: the run folder.
@@ -103,7 +103,7 @@ class GivenArrays:
             config.data[name] = str(folder / f"{name}.npy")
 
     def _remove(self, made: list[Path]) -> None:
-        """Remove the hidden folder, and of `output_dir` and its parents those that were made and are empty."""
+        """Remove the hidden folder, and those of the folders `made` for it that are empty."""
         if self.written is not None:
             shutil.rmtree(self.written, ignore_errors=True)
         for path in made:
@@ -112,7 +112,7 @@ class GivenArrays:
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
-    """A NumPy array of numbers, or of texts for labels.
+    """Return a NumPy array of numbers, or of texts for labels.
 
     Raises:
         InvalidValue: it is something else.
@@ -126,7 +126,7 @@ def as_array(name: str, value: Any) -> np.ndarray:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:  # lists of unequal lengths
         raise InvalidValue(_argument(name), type(value).__name__, "an array or a tensor") from error
-    if array.dtype == object and array.size and all(isinstance(part, str) for part in array.flat):  # of pandas
+    if array.dtype == object and array.size and all(isinstance(part, str) for part in array.flat):  # from pandas
         array = array.astype(str)
     if array.dtype.kind not in ("biufU" if name == "labels" else "biuf") or array.ndim == 0:
         raise InvalidValue(_argument(name), f"{type(value).__name__} of {array.dtype}", "an array or a tensor of numbers")
@@ -134,5 +134,5 @@ def as_array(name: str, value: Any) -> np.ndarray:
 
 
 def _argument(name: str) -> str:
-    """The argument of `vl.train`."""
+    """Return the name of the argument of `vl.train`."""
     return "data" if name == "images" else name

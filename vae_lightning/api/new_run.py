@@ -21,6 +21,7 @@ from vae_lightning.config.builtin import PUBLISHED
 from vae_lightning.config.command_line import run_name
 from vae_lightning.config.fitting_likelihood import chosen_likelihood
 from vae_lightning.config.instantiate import source_key
+from vae_lightning.config.plain import plain_dict, plain_texts
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, check_seed, format_value
 from vae_lightning.sweeps.job import job_folder, label_of, restrict_foreign
 
@@ -32,19 +33,19 @@ SHARED_NUMBERS = ("beta", "latent_dim")  # top-level keys that other keys refer 
 
 
 def train_new(config: DictConfig, requeues: bool = True, arrays: GivenArrays | None = None) -> Run:
-    """Train the run that `config` describes. `HydraConfig` holds the composition that it comes from.
+    """Train the run that `config` describes. `HydraConfig` has to hold the composition that it comes from.
 
     Args:
         config: the composed configuration.
-        requeues: whether SLURM starts this command again after it was preempted, so that it continues the run.
-        arrays: images that the configuration has no files of yet.
+        requeues: whether SLURM restarts this command after it was preempted, so that it continues the run.
+        arrays: images that are not in files yet.
 
     Returns:
-        The run. That of `trainer.fast_dev_run` has no folder any more.
+        The run. The folder of a `trainer.fast_dev_run` is gone.
 
     Raises:
-        UserError: if a setting is wrong.
-        RunError: if the machine or the training fails.
+        UserError: a setting is wrong.
+        RunError: the machine or the training fails.
     """
     if config.resume is not None:
         raise UserError(f"resume={config.resume}: can only be given on the command line.")
@@ -63,7 +64,7 @@ def _train_new(config: DictConfig, requeues: bool, arrays: GivenArrays | None) -
     from vae_lightning.sweeps.resume import was_interrupted
     from vae_lightning.training.parts import build_parts
 
-    # an interrupted job continues with its own configuration; a process started by DDP reports its errors through the main one
+    # an interrupted job has its own configuration; a process started by DDP reports its errors through the main process
     elsewhere = RUN_FOLDER in os.environ or (in_sweep() and was_interrupted(job_folder()))
     parts = None if elsewhere else build_parts(config)
     from vae_lightning.runs.folder import trained_run
@@ -84,11 +85,11 @@ def _train_new(config: DictConfig, requeues: bool, arrays: GivenArrays | None) -
 
 @contextmanager
 def new_folder(config: DictConfig, noted: bool = True) -> Iterator[tuple[Path, bool]]:
-    """The folder of this run, and whether this process created it; at the end, removed again if nothing was trained in it.
+    """Create the folder of this run, and say whether this process did; at the end, remove it if nothing was trained in it.
 
     Args:
         config: the complete configuration.
-        noted: whether a job of SLURM notes the folder, to continue the run when it is started again.
+        noted: whether a job of SLURM notes the folder, so that it continues the run when it is restarted.
     """
     from vae_lightning.runs.folder import remove_folder, remove_if_never_trained
 
@@ -106,7 +107,7 @@ def new_folder(config: DictConfig, noted: bool = True) -> Iterator[tuple[Path, b
 
 
 def requeued(config: DictConfig) -> Path | None:
-    """The run folder of this job, if SLURM has started it again after it was preempted or met its time limit."""
+    """Return the run folder of this job if SLURM has restarted it after it was preempted or reached its time limit."""
     from vae_lightning.training.processes.slurm import requeued_run
 
     if in_sweep() or RUN_FOLDER in os.environ:
@@ -124,7 +125,7 @@ def check_numbers(config: DictConfig) -> None:
         if isinstance(config[key], int | float):
             kind = "true or false" if isinstance(config[key], bool) else "a number"
             text = format_value(config[key])
-            raise UserError(f"{key}={text}: is read as {kind}, and must be text: quote it ({key}=\"'{text}'\").")
+            raise UserError(f"{key}={text}: is read as {kind}, but must be text: quote it ({key}=\"'{text}'\").")
     if config.name is not None and (not _is_path(config.name) or _leaves_folder(config.name)):
         raise InvalidValue("name", config.name, "the name of a folder below output_dir")
     if not _is_path(config.output_dir):
@@ -152,10 +153,10 @@ def refuse_unused_numbers(config: DictConfig, overrides: list[str]) -> None:
 
 
 def run_folder(config: DictConfig, noted: bool = True) -> tuple[Path, bool]:
-    """The folder of this run, and whether this process created it.
+    """Return the folder of this run and whether this process created it.
 
-    Processes started by DDP get the folder from the first one. Other tasks of SLURM or torchrun write nothing, into a temporary
-    folder.
+    Processes started by DDP get the folder from the first one. Other tasks of SLURM or torchrun get a temporary folder, and write
+    nothing to it.
     """
     from vae_lightning.runs.folder import create_folder, timestamp
     from vae_lightning.training.processes.slurm import note_job
@@ -184,8 +185,8 @@ def remove_if_empty(folder: Path) -> None:
 
 
 def given_overrides() -> list[str]:
-    """The overrides as typed, without those of `hydra`."""
-    return OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)  # type: ignore[return-value]
+    """Return the overrides as typed, without those of `hydra`."""
+    return plain_texts(HydraConfig.get().overrides.task)
 
 
 def in_sweep() -> bool:
@@ -194,9 +195,9 @@ def in_sweep() -> bool:
 
 
 def complete(config: DictConfig) -> DictConfig:
-    """The configuration that a run keeps: interpolations resolved, with the chosen options, the overrides and the time."""
+    """Complete the configuration that a run saves: interpolations resolved, with the chosen options, overrides and time."""
     hydra = HydraConfig.get()
-    whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    whole = plain_dict(config)
     whole.pop(PUBLISHED, None)
     choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
     choices["likelihood"] = chosen_likelihood(choices["likelihood"], whole["likelihood"])
@@ -214,6 +215,6 @@ def complete(config: DictConfig) -> DictConfig:
 
 
 def _in_force(override: str, whole: dict[str, Any]) -> str:
-    """An override as typed, but with interpolations resolved, because a run's configuration must not contain any."""
+    """Return an override as typed, but with interpolations resolved, because a run's configuration must not contain any."""
     key = override.lstrip("+").partition("=")[0]
     return override if "${" not in override else f"{key}={format_value(OmegaConf.select(OmegaConf.create(whole), key))}"

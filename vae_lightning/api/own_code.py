@@ -1,4 +1,4 @@
-"""Modules of the user's own, which a trusted configuration may name."""
+"""The user's own modules, which a trusted configuration may name."""
 
 from __future__ import annotations
 

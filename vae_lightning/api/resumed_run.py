@@ -1,4 +1,4 @@
-"""`resume=<run>`: a run continued in its folder, by `train.py` and `vl.train` alike. Imports no torch at first."""
+"""`resume=<run>`: continuing a run in its folder, for both `train.py` and `vl.train`. Imports no torch at first."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def resumes(arguments: Sequence[str]) -> bool:
 
 
 def resume(arguments: Sequence[str]) -> Run:
-    """`resume=<run> [overrides]`: continue a run in its folder, with its own configuration; a finished one is only returned."""
+    """Continue a run in its folder with its own configuration (`resume=<run> [overrides]`); only return a finished one."""
     flags = [argument for argument in arguments if argument.startswith("-")]
     if flags:
         raise UserError(f"{flags[0]}: resume= takes overrides only; leave this flag out.")
@@ -87,8 +87,8 @@ def resume_run(path: str, overrides: Sequence[str], trust_run_code: bool = False
 
 
 def check_changed(config: DictConfig) -> None:
-    """Check the overrides of a finished run, of which nothing would be built otherwise."""
-    from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+    """Check the overrides of a finished run, whose parts would otherwise not be built."""
+    from vae_lightning.training import silence_warnings  # noqa: F401  importing it silences them
     from vae_lightning.training.build import build_callbacks
 
     instantiate_node(config, "data")

@@ -1,4 +1,4 @@
-"""A command in the user's own process: one at a time, errors raised, and the process left as it was found."""
+"""Running a command in the user's own process: one at a time, with errors raised, and the process left as it was."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _TERMINATED_STATUS = 128 + int(signal.SIGTERM)
 def python_session() -> Iterator[None]:
     """Run a command in this block. Calls from several threads wait for each other.
 
-    Afterwards these are as before: the environment, the working directory, `sys.path`, the random states of Python, NumPy and
-    torch, and torch's settings. What libraries set when they are imported first remains.
+    Afterwards the environment, the working directory, `sys.path`, the random states of Python, NumPy and torch, and torch's
+    settings are as before. What libraries set when they are first imported stays.
 
     Raises:
-        UserError: the error that the command would have printed.
-        KeyboardInterrupt: after Ctrl-C, when the checkpoint is written.
+        UserError: the command would have printed this error.
+        KeyboardInterrupt: Ctrl-C was pressed; the checkpoint is written.
     """
     with _ONE_AT_A_TIME, _no_exit(), as_user_errors(), _environment(), _torch_state():
         yield
@@ -34,7 +34,7 @@ def python_session() -> Iterator[None]:
 
 @contextmanager
 def _no_exit() -> Iterator[None]:
-    """Raise what the commands turn into an exit status; a SIGTERM that waited for the checkpoint is sent again."""
+    """Raise an exception where a command would exit; send a SIGTERM again that waited for the checkpoint."""
     try:
         yield
     except SystemExit as ended:
@@ -49,7 +49,7 @@ def _no_exit() -> Iterator[None]:
 @contextmanager
 def _environment() -> Iterator[None]:
     variables, folder, path = dict(os.environ), os.getcwd(), list(sys.path)
-    os.environ.pop(RUN_FOLDER, None)  # of the run that calls this from a callback
+    os.environ.pop(RUN_FOLDER, None)  # set by a run if one of its callbacks calls this
     try:
         yield
     finally:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vae_lightning.api.arguments import as_multirun, quote_paths
 from vae_lightning.api.compose import check_texts
@@ -13,6 +13,7 @@ from vae_lightning.api.new_run import train_new
 from vae_lightning.api.session import python_session
 from vae_lightning.config.command_line import check_command_line, parse_flags, user_folders
 from vae_lightning.config.compose import hydra_composer, quote
+from vae_lightning.config.plain import plain_texts
 
 if TYPE_CHECKING:
     from vae_lightning.runs.folder import Run
@@ -25,21 +26,21 @@ IN_PROCESS = ("hydra.mode=MULTIRUN", "hydra/job_logging=none", "hydra/hydra_logg
 def sweep(*overrides: str) -> list[Run]:
     """Train every combination of the listed values, or search for the best ones, as `python train.py -m` does.
 
-    The jobs run in this process, one after the other, unless `hydra/launcher=…` says otherwise; their folders and the report are
-    those of the command.
+    The jobs run in this process, one after the other, unless `hydra/launcher=…` says otherwise. The folders and the report are
+    those that the command makes.
 
     Args:
         overrides: as typed on the command line: `"beta=1,2,4"` and `"seed=0,1"`, or `"sweep=optuna"`;
             `"resume_sweep=outputs/sweeps/…"` continues a sweep.
 
     Returns:
-        The runs that were trained to their end, in the order of the jobs; those that a search pruned are left out.
+        The runs that were trained to the end, in the order of the jobs; those that a search pruned are left out.
 
     Raises:
         UserError: an override is wrong; nothing is trained.
-        JobsFailed: jobs failed, after all were tried. It is a RunError whose `runs` are those that did not fail, and
+        JobsFailed: some jobs failed; all were tried. It is a RunError whose `runs` are those that did not fail;
             `"resume_sweep=…"` tries the others again.
-        KeyboardInterrupt: after Ctrl-C.
+        KeyboardInterrupt: Ctrl-C was pressed.
 
     Example:
         >>> runs = vl.sweep("beta=1,2,4", "seed=0,1")
@@ -56,11 +57,10 @@ def sweep(*overrides: str) -> list[Run]:
         arguments = sweep_arguments(texts)
         with hydra_composer(user_folders(parse_flags(arguments))) as composer:
             config = composer.loader.load_configuration("train", arguments, run_mode=RunMode.MULTIRUN)
-            task: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
             sweeper = make_sweeper(config, composer.loader, run_job)
             assert isinstance(sweeper, RecordedSweeper)
             try:
-                sweeper.run_sweep(task)
+                sweeper.run_sweep(plain_texts(config.hydra.overrides.task))
             except JobsFailed as failed:
                 failed.runs = finished_runs(sweeper.record)
                 raise
@@ -68,10 +68,10 @@ def sweep(*overrides: str) -> list[Run]:
 
 
 def sweep_arguments(texts: list[str]) -> list[str]:
-    """The overrides of a sweep, checked, with its folder.
+    """Return the overrides of a sweep, checked, with that of its folder.
 
     Raises:
-        UserError: if they are wrong.
+        UserError: an override is wrong.
     """
     multirun = as_multirun(texts)
     command = check_command_line(quote_paths(["--multirun", *(text for text in multirun if text != "--multirun")]), "train")
@@ -82,14 +82,14 @@ def sweep_arguments(texts: list[str]) -> list[str]:
 
 
 def run_job(config: DictConfig) -> None:
-    """Train one job of a sweep. It is a function of a module, so that launchers can send it to other processes."""
+    """Train one job of a sweep. It is at the top level of a module, so that launchers can send it to other processes."""
     from vae_lightning.sweeps import job
 
     job.run(train_new, config)
 
 
 def finished_runs(record: Sweep) -> list[Run]:
-    """The runs of the jobs that are done, in order."""
+    """Return the runs of the jobs that are done, in order."""
     from vae_lightning.runs.config_file import read_config
     from vae_lightning.runs.folder import trained_run
 

@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 def train(*overrides: str, data: object = None, labels: object = None, targets: object = None) -> Run:
     """Train a VAE as `python train.py` does: the same run folder, checks and messages.
 
-    Calls from several threads wait for each other. A requeued job of SLURM does not continue its run by itself, as that of the
-    command does: use `"resume=outputs/…"`.
+    Calls from several threads wait for each other. A job of SLURM that is requeued does not continue its run by itself,
+    as that of the command does: use `"resume=outputs/…"`.
 
     Args:
         overrides: as typed on the command line, such as `"model=conv"` and `"beta=4"`. `"resume=outputs/…"` continues that run.
         data: the name of a data set, as in `data="mnist5k"`; or images, as an array or a tensor: (N, H, W), (N, H, W, C) or
             (N, C, H, W), uint8 or float, see docs/python.md. They are copied into the run folder, up to 1 GB.
         labels: the class of each image, numbers or texts, (N,); −1 for an image without one.
-        targets: numbers that belong to the images, (N, D), read only by conditions.
+        targets: numbers that belong to the images, (N, D); only conditions read them.
 
     Returns:
-        The run. That of `debug=fast_dev_run` has no folder, and so no results.
+        The run. A run with `debug=fast_dev_run` has no folder, and so no results.
 
     Raises:
         UserError: a setting or the data are wrong; no run folder is left behind.
-        RunError: the machine, a file of the run or the numbers failed.
-        KeyboardInterrupt: after Ctrl-C, when a checkpoint has been written.
+        RunError: the machine failed, a file of the run is damaged, or the numbers are not finite.
+        KeyboardInterrupt: Ctrl-C was pressed; a checkpoint has been written.
 
     Example:
         >>> run = vl.train("model=conv", "beta=4", data=images, labels=labels)
@@ -66,10 +66,16 @@ def train(*overrides: str, data: object = None, labels: object = None, targets: 
 
 
 def check_given(texts: Sequence[str], data: object, labels: object, targets: object) -> None:
-    """Check that data are given once, and labels with images.
+    """Check that data are given only once, and labels only with images.
+
+    Args:
+        texts: the overrides.
+        data: see `train`.
+        labels: see `train`.
+        targets: see `train`.
 
     Raises:
-        UserError: if not.
+        UserError: they are not.
     """
     if data is not None:
         for text in texts:
@@ -86,7 +92,7 @@ def check_given(texts: Sequence[str], data: object, labels: object, targets: obj
 
 
 def prepare_strategy(config: DictConfig) -> None:
-    """Replace plain `ddp`, which would run the user's script again in each process, by processes that are forked or spawned."""
+    """Replace plain `ddp`, which would run the user's script again in each process, by forked or spawned processes."""
     import torch
 
     if config.trainer.get("strategy") != "ddp":

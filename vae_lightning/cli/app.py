@@ -14,7 +14,7 @@ from pathlib import Path
 from hydra import main
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vae_lightning.api.arguments import as_multirun, quote_paths
 from vae_lightning.cli.help import help_text
@@ -23,6 +23,7 @@ from vae_lightning.config.builtin import conf_dir
 from vae_lightning.config.command_line import CommandLine, check_command_line
 from vae_lightning.config.compose import VERSION_BASE, quote, without_hydra
 from vae_lightning.config.messages import with_messages
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.config.private_apis import as_hydra_config
 
 SWITCHES = ("-m", "--multirun", "-r", "--run", "-h", "--help", "--hydra-help", "--version", "--resolve")
@@ -30,7 +31,7 @@ Task = Callable[[DictConfig], object]
 
 
 def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], object] | None = None) -> None:
-    """Run `task` with the configuration that the command line composes to. Exits as `with_messages` says.
+    """Run `task` with the configuration that the command line composes. Errors end it as in `with_messages`.
 
     Args:
         task: the command, called with the configuration.
@@ -56,7 +57,7 @@ def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], obje
         else:
             run_by_hydra(task, command, config_name, job)
         sys.stdout.flush()
-    except BrokenPipeError:  # of `… --help | head`: the reader has gone
+    except BrokenPipeError:  # the reader has gone, as in `… --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
@@ -65,13 +66,13 @@ def run_composed(task: Task, composed: DictConfig) -> None:
     """Run `task` with a composed configuration, as Hydra's main would: `HydraConfig` holds its node `hydra` while it runs."""
     config = without_hydra(composed)
     with as_hydra_config(composed):
-        logging.config.dictConfig(OmegaConf.to_container(composed.hydra.job_logging, resolve=True))  # type: ignore[arg-type]
+        logging.config.dictConfig(plain_dict(composed.hydra.job_logging))
         allow_interrupts()
         with_messages(lambda: task(config))
 
 
 def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callable[[Task, DictConfig], object] | None) -> None:
-    """Let Hydra's own main run a sweep, print help or a configuration, or complete a line."""
+    """Let Hydra's own main run a sweep, print help or a configuration, or complete a command line."""
 
     def checked_task(config: DictConfig) -> None:
         allow_interrupts()
@@ -105,5 +106,5 @@ def remove_unused_sweep(folder: Path) -> None:
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
-    """The flags without a value before everything else: argparse takes overrides on one side of a flag only."""
+    """Return the flags without a value before everything else: argparse takes overrides on one side of a flag only."""
     return sorted(arguments, key=lambda argument: argument not in SWITCHES)

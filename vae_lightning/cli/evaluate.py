@@ -13,15 +13,15 @@ from vae_lightning.cli.app import run_app
 
 
 def main() -> None:
-    """Runs the command."""
+    """Run the command."""
     run_app(evaluate, "evaluate")
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
-    """Measures the ELBO and what `config.measures` lists on one split, and writes the values to `results.json` and TensorBoard.
+    """Measure the ELBO and what `config.measures` lists on one split, and write the values to `results.json` and TensorBoard.
 
     Raises:
-        UserError: a setting is invalid, or the run is not there.
+        UserError: a setting is invalid, or the run does not exist.
         RunError: a file of the run is damaged or cannot be written.
     """
     overrides = list(HydraConfig.get().overrides.task)

@@ -12,16 +12,16 @@ from vae_lightning.cli.outputs import output_file
 from vae_lightning.errors import check_choice, check_int
 from vae_lightning.runs.write_errors import explain_write_errors
 
-MOST_IMAGES, MOST_STARTS = 10_000, 1000  # that a page in a browser can hold
+MOST_IMAGES, MOST_STARTS = 10_000, 1000  # more would be too many for a page in a browser
 
 
 def main() -> None:
-    """Runs the command."""
+    """Run the command."""
     run_app(explore, "explore")
 
 
 def explore(config: DictConfig) -> Path:
-    """Writes the page and gives its path.
+    """Write the page and return its path.
 
     Raises:
         UserError: a setting is invalid, or this model cannot be explored.

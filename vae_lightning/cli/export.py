@@ -13,22 +13,22 @@ from vae_lightning.cli.outputs import output_folder
 from vae_lightning.errors import InvalidValue, UserError, did_you_mean, format_value
 from vae_lightning.runs.write_errors import explain_write_errors
 
-FORMATS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors",)}  # and the packages that each needs
+FORMATS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ("safetensors",)}  # with the packages that each needs
 
 
 def main() -> None:
-    """Runs the command."""
+    """Run the command."""
     run_app(export, "export")
 
 
 def export(config: DictConfig) -> list[Path]:
-    """Writes the files that `formats` lists to the run's `exported/` folder, each verified against torch to 1e-5.
+    """Write the files that `formats` lists to the run's `exported/` folder, each verified against torch to 1e-5.
 
     Returns:
         The paths of the files.
 
     Raises:
-        UserError: an unknown format, or one whose packages are not installed.
+        UserError: a format is unknown, or its packages are not installed.
         RunError: a file differs from torch.
     """
     formats = list(dict.fromkeys(config.formats)) if isinstance(config.formats, ListConfig) else [config.formats]

@@ -20,18 +20,18 @@ OFFERED = {name: picture for name, picture in PICTURES.items() if picture.in_gen
 
 
 def main() -> None:
-    """Runs the command."""
+    """Run the command."""
     run_app(generate, "generate")
 
 
 def generate(config: DictConfig) -> list[Path]:
-    """Draws what `config.what` lists into the run's `generated/` folder.
+    """Draw what `config.what` lists into the run's `generated/` folder.
 
     Returns:
         The paths of the files.
 
     Raises:
-        UserError: a setting is invalid, or the run cannot have one of the pictures.
+        UserError: a setting is invalid, or one of the pictures does not apply to the run.
         RunError: a file of the run is damaged, or a picture cannot be written.
     """
     names = picture_names(config)
@@ -61,10 +61,10 @@ def generate(config: DictConfig) -> list[Path]:
 
 
 def picture_names(config: DictConfig) -> list[str]:
-    """The pictures that `config.what` lists; null: all.
+    """Return the pictures that `config.what` lists; null: all.
 
     Raises:
-        UserError: an unknown picture, or an empty list.
+        UserError: a picture is unknown, or the list is empty.
     """
     if config.what is None:
         return list(OFFERED)
@@ -79,7 +79,7 @@ def picture_names(config: DictConfig) -> list[str]:
 
 
 def check_used(names: Sequence[str], overrides: Sequence[str]) -> None:
-    """UserError where a setting of a picture is set that is not drawn."""
+    """Raise UserError if a setting is given for a picture that is not drawn."""
     for override in overrides:
         name = override.lstrip("+").partition(".")[0]
         if name in OFFERED and name not in names:

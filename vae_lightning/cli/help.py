@@ -1,4 +1,4 @@
-"""What `--help`, `--help <group>` and `--version` print, at most as wide as the terminal. Imports no torch."""
+"""The texts that `--help`, `--help <group>` and `--version` print, wrapped to the terminal's width. Imports no torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ comma-separated values, --cfg job prints the complete configuration, and
 
 
 def help_text(arguments: Sequence[str], config_name: str) -> str | None:
-    """What `--help`, `--help <group> …` or `--version` prints; None if the command line asks for something else.
+    """Return the text of `--help`, `--help <group> …` or `--version`; None if the command line asks for none of them.
 
     Raises:
         UserError: there is no such group or option.
@@ -56,26 +56,26 @@ def help_text(arguments: Sequence[str], config_name: str) -> str | None:
 
 
 def terminal_width() -> int:
-    """The width of the terminal; 80 if the output is none."""
+    """Return the width of the terminal; 80 if the output is not a terminal."""
     return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
 
 
 def _hanging(head: str, text: str, indent: int = 4) -> str:
-    """A head and a text beside it, wrapped."""
+    """Return a head with a wrapped text beside it."""
     return (
         textwrap.fill(text, terminal_width(), initial_indent=head, subsequent_indent=" " * indent, break_on_hyphens=False) + "\n"
     )
 
 
 def _keys(config_name: str) -> str:
-    """The keys of a command's file with their comments, without the defaults list and Hydra's own settings."""
+    """Return the keys of a command's file with their comments, without the defaults list and Hydra's own settings."""
     text = (conf_dir() / f"{config_name}.yaml").read_text(encoding="utf-8")
     body = text.partition("\nhydra:")[0].partition("\n\n")[2]
     return "\n".join(line for shown in _paragraphs(body.splitlines()) for line in shown) + "\n"
 
 
 def _paragraphs(lines: Sequence[str]) -> Iterator[list[str]]:
-    """Each line of a yaml file, wrapped: a comment that does not fit beside its key goes above it."""
+    """Yield each line of a yaml file; a comment that does not fit beside its key is wrapped and goes above it."""
     width, comment = terminal_width(), ""
     for line in lines:
         if line.startswith("# "):
@@ -106,7 +106,7 @@ def _describe(group: str, composer: Composer) -> str:
 
 
 def _line(group: str, option: str) -> str:
-    """The comment at the top of an option's file, or the first line of its class's docstring."""
+    """Return the comment at the top of an option's file, or the first line of its class's docstring."""
     path = conf_dir() / group / f"{option}.yaml"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     first = text.partition("\n")[0]
@@ -118,7 +118,7 @@ def _line(group: str, option: str) -> str:
 
 
 def _docstring(target: str) -> str:
-    """The first line of a class's docstring, read without importing it; the dotted name of another package's class."""
+    """Return the first line of a class's docstring, without importing it; for a class of another package, its dotted name."""
     package, _, name = target.rpartition(".")
     if not target.startswith("vae_lightning."):
         return target

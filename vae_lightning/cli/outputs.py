@@ -8,10 +8,10 @@ from vae_lightning.errors import InvalidValue, printable
 
 
 def _output_path(key: str, value: object) -> Path | None:
-    """The file or folder that the key names; None for null.
+    """Return the file or folder that the key names; None for null.
 
     Raises:
-        InvalidValue: it is no text, such as a number, or holds control characters.
+        InvalidValue: it is not text, or contains control characters.
     """
     if value is None:
         return None
@@ -22,16 +22,16 @@ def _output_path(key: str, value: object) -> Path | None:
 
 
 def output_file(key: str, value: object) -> Path | None:
-    """The file that the key names; None for null. InvalidValue if it is not a path, or is a folder."""
+    """Return the file that the key names; None for null. Raise InvalidValue if it is not a path, or is a folder."""
     path = _output_path(key, value)
     if path is not None and path.is_dir():
-        raise InvalidValue(key, value, "the path of a file, and this is a folder")
+        raise InvalidValue(key, value, "the path of a file, but this is a folder")
     return path
 
 
 def output_folder(key: str, value: object) -> Path | None:
-    """The folder that the key names; None for null. InvalidValue if it is not a path, or is a file."""
+    """Return the folder that the key names; None for null. Raise InvalidValue if it is not a path, or is a file."""
     path = _output_path(key, value)
     if path is not None and path.exists() and not path.is_dir():
-        raise InvalidValue(key, value, "the path of a folder, and this is a file")
+        raise InvalidValue(key, value, "the path of a folder, but this is a file")
     return path

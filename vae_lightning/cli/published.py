@@ -1,6 +1,6 @@
 """`python -m vae_lightning.cli.published runs=outputs`: compare our results with published ones in docs/results.md.
 
-The values of each run are kept as a record in docs/results/, so that the page can be written again after the run was deleted.
+The values of each run are kept as a record in docs/results/, so that the page can be written again after the run is deleted.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def report(config: DictConfig) -> object:
         The rankings.
 
     Raises:
-        UserError: if a setting is wrong, or a folder is not a sweep.
+        UserError: a setting is wrong, or a folder is not a sweep.
     """
     if OmegaConf.is_missing(config, "sweeps"):
         raise UserError("sweep is not set: add sweep=<folder>; --help lists the keys.")
@@ -55,7 +55,7 @@ def report(config: DictConfig) -> object:
 
 
 def folders_of(text: str) -> list[Path]:
-    """One folder, or several separated by commas."""
+    """Split one folder, or several separated by commas."""
     whole = Path(text).expanduser()
     return [whole] if whole.exists() else [Path(part).expanduser() for part in text.split(",")]
 

@@ -1,4 +1,4 @@
-"""Start a command: what has to happen before torch is imported. Imports nothing heavy."""
+"""Starts a command: what has to happen before torch is imported. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def is_shared() -> bool:
 
 
 def allow_interrupts() -> None:
-    """Make Ctrl-C raise KeyboardInterrupt again, since from now on there may be folders to remove and files to close."""
+    """Make Ctrl-C raise KeyboardInterrupt again, since there may now be folders to remove and files to close."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

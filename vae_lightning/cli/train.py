@@ -16,7 +16,7 @@ from vae_lightning.training.processes.lifetime import end_with_parent
 def main() -> None:
     """Train, resume (`resume=<run>`) or sweep (`-m`), as the command line says."""
     if RUN_FOLDER in os.environ:
-        end_with_parent()  # the process that started the run
+        end_with_parent()  # end together with the process that started the run
     if resumes(sys.argv[1:]):
         allow_interrupts()
         with_messages(lambda: resume(sys.argv[1:]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import Container, DictConfig, OmegaConf
 
@@ -17,6 +17,7 @@ from vae_lightning.config.fitting_likelihood import resolve_likelihood
 from vae_lightning.config.instantiate import instantiate_node, name_config_key, sizes
 from vae_lightning.config.machine import check_memory, check_processes
 from vae_lightning.config.messages import one_line
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.config.private_apis import is_too_large
 from vae_lightning.errors import InvalidValue, RunError, UserError, format_value
 
@@ -33,7 +34,7 @@ SERVING_KEYS = (
     "eval_batch_size",
     "num_workers",
     "drop_last",
-)  # they change how images are served, not which
+)  # these change how images are loaded, not which ones
 SIZED_GROUPS = (
     "model",
     "posterior",
@@ -42,7 +43,7 @@ SIZED_GROUPS = (
     "condition",
     "likelihood",
 )  # their settings decide how many parameters a model has
-LARGE = 2048  # only with a number above it can a model be too large for a machine: its memory is estimated then
+LARGE = 2048  # a model's memory is estimated only if one of its settings is larger: smaller ones fit on any machine
 SHARED_DATA_SETS = 2
 _LOADED: dict[tuple[type, str, str], ImageData] = {}
 
@@ -67,15 +68,15 @@ def check_combinations(config: DictConfig) -> None:
 
 
 def build_data(config: DictConfig) -> ImageData:
-    """The data set, loaded. Data sets with the same arguments share their images, so that a process loads them once.
+    """Load the data set. Data sets with the same arguments share their images, so that a process loads them once.
 
     Raises:
-        UserError: if a setting is wrong, or its files cannot be read.
+        UserError: a setting is wrong, or its files cannot be read.
     """
     data: ImageData = instantiate_node(config, "data")
-    whole: dict[str, Any] = OmegaConf.to_container(config.data, resolve=True)  # type: ignore[assignment]
+    whole = plain_dict(config.data)
     arguments = str({name: value for name, value in whole.items() if name not in SERVING_KEYS})
-    recipe = (type(data), arguments, str(Path.cwd()))  # which relative paths depend on
+    recipe = (type(data), arguments, str(Path.cwd()))  # relative paths depend on the current folder
     if recipe not in _LOADED:
         try:
             data.splits()
@@ -89,21 +90,21 @@ def build_data(config: DictConfig) -> ImageData:
 
 
 def build_model(config: DictConfig) -> Architecture:
-    """The architecture of encoder and decoder. It makes no weights yet, so it needs no data and draws no random numbers."""
+    """Build the architecture of encoder and decoder: without weights yet, so it needs no data and draws no random numbers."""
     return instantiate_node(config, "model")
 
 
 def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | None = None) -> VAE:
-    """The VAE, for images as `data_spec` describes them. Imports torch, but not Lightning.
+    """Build the VAE, for images as `data_spec` describes them. Imports torch, but not Lightning.
 
     Args:
         config: the configuration of a run; `likelihood=auto` in it is resolved.
         data_spec: the shape, mean and number of classes of the training images.
-        model: what `build_model` built, if it did already.
+        model: the result of `build_model`, if it was called already.
 
     Raises:
-        UserError: if a setting is wrong, or parts are incompatible.
-        RunError: if it does not fit into memory.
+        UserError: a setting is wrong, or parts are incompatible.
+        RunError: it does not fit into memory.
     """
     resolve_likelihood(config, data_spec.kind or "grey")
     model = build_model(config) if model is None else model
@@ -119,7 +120,7 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
 
 
 def _largest(node: object) -> int:
-    """The largest integer in a node, nested ones included; 0 if there is none."""
+    """Return the largest integer in a node, nested ones included; 0 if there is none."""
     content = OmegaConf.to_container(node, resolve=True) if isinstance(node, Container) else node
     values = [value for _, _, value in walk_entries(content)]
     return max((value for value in values if isinstance(value, int)), default=0)
@@ -145,7 +146,7 @@ def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture) -> 
 
 
 def try_optimizer(optimizer: Callable[..., Optimizer]) -> None:
-    """Make an optimizer of a single weight: it refuses wrong arguments only when it is made (UserError)."""
+    """Make an optimizer of a single weight, since it rejects wrong arguments only when it is made (UserError)."""
     import torch
 
     try:
@@ -153,4 +154,4 @@ def try_optimizer(optimizer: Callable[..., Optimizer]) -> None:
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"optimizer: {one_line(error)}") from error
     if not isinstance(made, torch.optim.Optimizer):
-        raise UserError(f"optimizer._target_: must be a subclass of torch.optim.Optimizer, and makes a {type(made).__name__}.")
+        raise UserError(f"optimizer._target_: must name a subclass of torch.optim.Optimizer, not make a {type(made).__name__}.")

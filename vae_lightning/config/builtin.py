@@ -14,17 +14,17 @@ KeyPath = tuple[str, ...]
 
 
 def conf_dir() -> Path:
-    """The folder `conf`: inside the package in a wheel, else in the repository."""
+    """Return the folder `conf`: inside the package in a wheel, else in the repository."""
     package = Path(__file__).parents[1]
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
 def is_special(key: object) -> bool:
-    """Whether the key is an instruction to Hydra: `_target_`, `_partial_`, `_args_` …"""
+    """Whether the key is an instruction to Hydra: `_target_`, `_partial_`, `_args_` and so on."""
     return isinstance(key, str) and len(key) > 2 and key.startswith("_") and key.endswith("_")
 
 
-def walk_entries(content: Any, parents: KeyPath = ()) -> Iterator[tuple[KeyPath, Any, Any]]:
+def walk_entries(content: object, parents: KeyPath = ()) -> Iterator[tuple[KeyPath, Any, Any]]:
     """(parents, key, value) for every entry of nested mappings and lists; `parents` are the keys that lead to it."""
     pairs = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for key, value in pairs:
@@ -34,7 +34,7 @@ def walk_entries(content: Any, parents: KeyPath = ()) -> Iterator[tuple[KeyPath,
 
 @cache
 def special_entries() -> frozenset[tuple[KeyPath, str, Any]]:
-    """Every `_target_` and other special key in the shipped files: (keys that lead to it once composed, key, value)."""
+    """Return every `_target_` and other special key in the shipped files: (keys that lead to it once composed, key, value)."""
     found = set()
     for path in conf_dir().rglob("*.yaml"):
         text = path.read_text(encoding="utf-8")
@@ -44,14 +44,14 @@ def special_entries() -> frozenset[tuple[KeyPath, str, Any]]:
 
 
 def _package(text: str, folder: KeyPath) -> KeyPath:
-    """Where Hydra puts the content of a file: the path of its folder, unless its first line says `# @package`."""
+    """Return where Hydra puts the content of a file: the path of its folder, unless its first line says `# @package`."""
     header = re.match(r"#\s*@package\s+(\S+)", text)
     if header is None:
         return folder
     return () if header[1] == "_global_" else tuple(header[1].split("."))
 
 
-# what a paper reports for an experiment: part of the experiment's file, but neither a setting nor part of a run
+# the values that a paper reports: part of an experiment's file, but neither a setting nor part of a run
 PUBLISHED = "published"
 
 # the groups that describe an experiment, in the order in which they are printed

@@ -1,9 +1,9 @@
-"""Read and check a command line before anything runs: a mistake gives a one-sentence error.
+"""Read and check a command line before anything runs, so that a mistake ends in a one-sentence error.
 
 Does not import torch, so it starts fast.
 
-A command that runs once is composed here, once, and runs with that configuration. Hydra's own `main` handles only what
-requires it: help, completion, --cfg, --info, sweeps, and runs that use a setting of `hydra` itself.
+The configuration of a command that runs once is composed here, once, and the command runs with it. Hydra's own `main` handles
+only what requires it: help, completion, --cfg, --info, sweeps, and runs that use a setting of `hydra` itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vae_lightning.config.plugins import check_sweeper
 from vae_lightning.config.unknown_keys import check_keys, check_option, keys, refuse_ignored, refuse_unused
 from vae_lightning.errors import UserError, is_main_process
 
-# settings of `hydra` that Hydra's own main acts on when it runs a job, and their values when there is nothing to do
+# the settings of `hydra` that Hydra's own main acts on when it runs a job, with the values that make it do nothing
 JOB_SETTINGS: dict[str, Any] = {
     "mode": None,
     "run.dir": ".",
@@ -41,9 +41,9 @@ class CommandLine(NamedTuple):
     """A checked command line.
 
     Args:
-        arguments: what Hydra's main is to be given, if it has to run the command.
+        arguments: the arguments for Hydra's main, if it has to run the command.
         config: the composed configuration, including `hydra`, of a command that runs once; None leaves the command to Hydra.
-        sweep_folder: where a sweep goes, if the arguments do not say so.
+        sweep_folder: the folder of a sweep, if the arguments do not name one.
     """
 
     arguments: list[str]
@@ -72,16 +72,16 @@ def flag_parser() -> argparse.ArgumentParser:
 
 
 def parse_flags(arguments: Sequence[str]) -> argparse.Namespace:
-    """The flags and overrides of a command line.
+    """Return the flags and overrides of a command line.
 
     Raises:
-        UserError: for an unknown flag, or a wrong value of one.
+        UserError: a flag is unknown, or has a wrong value.
     """
     return flag_parser().parse_args(list(arguments))
 
 
 def run_name(name: str | None, data: str, model: str) -> str:
-    """The name of a run: `<data>-<model>` if none was given."""
+    """Return the name of a run: `<data>-<model>` if none was given."""
     return f"{data}-{model}" if name is None else name
 
 
@@ -89,7 +89,7 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLin
     """Check a command line, and compose the configuration if it is for one run.
 
     Raises:
-        UserError: for anything that Hydra would refuse at length: unknown options and keys, overrides that do not parse.
+        UserError: an option or key is unknown, or an override does not parse: mistakes that Hydra would report at length.
     """
     flags = parse_flags(arguments)
     if flags.help or flags.hydra_help or flags.shell_completion or flags.version:
@@ -114,10 +114,10 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLin
 
 
 def user_folders(flags: argparse.Namespace) -> list[str]:
-    """Where options are found besides the shipped ones: --config-dir and hydra.searchpath.
+    """Return where options are found besides the shipped ones: --config-dir and hydra.searchpath.
 
     Raises:
-        UserError: if the folder of --config-dir does not exist.
+        UserError: the folder of --config-dir does not exist.
     """
     folders = [str(Path(flags.config_dir).absolute())] if flags.config_dir else []
     if folders and not Path(folders[0]).is_dir():
@@ -130,7 +130,7 @@ def user_folders(flags: argparse.Namespace) -> list[str]:
 
 
 def config_flags(arguments: Sequence[str]) -> list[str]:
-    """The flags that say where configuration comes from, if not from the program: --config-dir (absolute) and --config-name."""
+    """Return the flags that name the user's own configuration: --config-dir (absolute) and --config-name."""
     flags = parse_flags(arguments)
     folder = ["--config-dir", str(Path(flags.config_dir).absolute())] if flags.config_dir else []
     return folder + (["--config-name", flags.config_name] if flags.config_name else [])
@@ -141,7 +141,7 @@ def _texts(overrides: Sequence[Override], composer: Composer) -> list[tuple[str,
 
 
 def _is_plain_job(config: DictConfig) -> bool:
-    """Whether Hydra would do nothing for this job but call it."""
+    """Whether Hydra would only call this job, and do nothing else for it."""
     return all(OmegaConf.select(config.hydra, key) == value for key, value in JOB_SETTINGS.items())
 
 
@@ -150,7 +150,7 @@ def _compose(
 ) -> DictConfig:
     """Compose one command line and check its keys.
 
-    If Hydra refuses it, or a key is not in the result, the keys are checked against what the groups alone compose to.
+    If Hydra rejects it, or a key is not in the result, check the keys against the configuration that the groups alone compose.
     """
     plain = [override for override in overrides if not is_group(override, composer)]
     config, refused = None, None
@@ -172,7 +172,7 @@ def _compose(
 def _check_sweep(
     arguments: list[str], config_name: str, overrides: list[Override], composer: Composer, in_folder: bool
 ) -> CommandLine:
-    """Check a sweep: its first job, and one job for each other option of a swept group, since options bring their own keys."""
+    """Check a sweep: its first job, and one for each other option of a swept group, since options have their own keys."""
     added = _added_by_sweep_file(config_name, overrides, composer) if in_folder else []
     everything = overrides + added
     first, *others = sweep_variants(everything, composer)
@@ -191,7 +191,7 @@ def _check_sweep(
 
 
 def _added_by_sweep_file(config_name: str, overrides: Sequence[Override], composer: Composer) -> list[Override]:
-    """The overrides in `hydra.sweeper.params` of the chosen `sweep`, except those that are on the command line too."""
+    """Return the overrides in `hydra.sweeper.params` of the chosen `sweep`, except those that are on the command line too."""
     typed = {override.get_key_element() for override in overrides}
     variant = _texts(overrides, composer)
     first = [text for text, override in variant if is_group(override, composer) or override.key_or_group.startswith("hydra.")]
@@ -205,10 +205,10 @@ def _added_by_sweep_file(config_name: str, overrides: Sequence[Override], compos
 
 
 def _force_missing_keys(arguments: list[str], config_name: str, overrides: Sequence[Override], composer: Composer) -> list[str]:
-    """`-m model=conv,resnet model.channels=[16]` as Hydra accepts it: `++model.channels=[16]`.
+    """Rewrite `-m model=conv,resnet model.channels=[16]` so that Hydra accepts it: `++model.channels=[16]`.
 
-    Hydra also composes a sweep as a whole, with the default of each swept group (here mlp), and refuses keys which that default
-    lacks. `++` sets them all the same.
+    Hydra also composes a sweep as a whole, with the default of each swept group (here mlp), and rejects keys that this default
+    lacks. `++` sets them anyway.
     """
     groups = [override for override in overrides if is_group(override, composer)]
     keyed = [o for o in overrides if is_plain(o) and o not in groups and not o.key_or_group.startswith("hydra")]

@@ -47,16 +47,16 @@ class Composer:
         self._options: dict[str, list[str]] = {}
 
     def options(self, group: str) -> list[str]:
-        """The options of `group`; none if there is no such group. Cached, because Hydra copies its whole repository each time."""
+        """List the options of `group`; none if it does not exist. Cached, because Hydra copies its whole repository each time."""
         if group not in self._options:
             self._options[group] = self.loader.get_group_options(group)
         return self._options[group]
 
     def compose(self, config_name: str, overrides: Sequence[str]) -> DictConfig:
-        """The composed configuration, including Hydra's own node `hydra`.
+        """Return the composed configuration, including Hydra's own node `hydra`.
 
         Raises:
-            UserError: if Hydra cannot compose it.
+            UserError: Hydra cannot compose it.
         """
         try:
             return compose(config_name, overrides=list(overrides), return_hydra_config=True)
@@ -82,16 +82,16 @@ def hydra_composer(folders: Sequence[str] = ()) -> Iterator[Composer]:
 
 
 def compose_config(config_name: str, overrides: Sequence[str]) -> DictConfig:
-    """The composed configuration without the node `hydra`. Call it inside `hydra_composer`.
+    """Return the composed configuration without the node `hydra`. Call it inside `hydra_composer`.
 
     Raises:
-        UserError: if Hydra cannot compose it.
+        UserError: Hydra cannot compose it.
     """
     return without_hydra(Composer(config_loader()).compose(config_name, overrides))
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
-    """A copy without the node `hydra`: what a command's task is given."""
+    """Return a copy without the node `hydra`: what a command's task is given."""
     copy = config.copy()
     with open_dict(copy):
         copy.pop("hydra", None)
@@ -99,5 +99,5 @@ def without_hydra(config: DictConfig) -> DictConfig:
 
 
 def quote(text: str) -> str:
-    """Any text as a quoted string in the grammar of Hydra's overrides."""
+    """Return any text as a quoted string in the grammar of Hydra's overrides."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

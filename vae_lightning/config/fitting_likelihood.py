@@ -16,12 +16,12 @@ FITTING = {
 
 
 def resolve_likelihood(config: DictConfig, kind: str) -> None:
-    """Replace `likelihood=auto` in `config`, which names no class, by the option for data of this kind.
+    """Replace `likelihood=auto` in `config`, which names no class, with the option for data of this kind.
 
     Settings that all options have, such as `bias_from_data`, are kept. Any other likelihood stays as it is.
 
     Args:
-        config: of a run; changed in place.
+        config: the configuration of a run; changed in place.
         kind: binary, grey, colour or real.
     """
     node = config.get("likelihood")
@@ -34,7 +34,7 @@ def resolve_likelihood(config: DictConfig, kind: str) -> None:
 
 
 def chosen_likelihood(choice: str, node: Mapping[str, Any]) -> str:
-    """The option that `choice` stands for, now that its node is resolved."""
+    """Return the option that `choice` stands for once its node is resolved."""
     if choice != AUTO:
         return choice
     return next((option for option in FITTING.values() if _node(option)._target_ == node["_target_"]), AUTO)

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vae_lightning.config.kinds import check_kind, check_parts
 from vae_lightning.config.messages import one_line, one_sentence
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.config.private_apis import is_too_large
 from vae_lightning.config.signatures import check_arguments
 from vae_lightning.errors import InvalidValue, RunError, UserError, format_value
@@ -29,13 +30,13 @@ def instantiate_node(config: DictConfig, key: str, known: Mapping[str, object] |
     Args:
         config: the whole configuration, which the node may refer to.
         key: the node, such as `objective.bound`.
-        known: what is known of the data and the model so far. The node, and each node in it, gets the ones that its constructor
-            takes and that are not in the configuration.
+        known: what is known of the data and the model so far. The node, and each node in it, gets those that its constructor
+            takes and the configuration does not set.
         given: arguments in addition to those of the configuration.
 
     Raises:
-        UserError: if an argument is wrong or unknown, or the class cannot be imported; the message names the key.
-        RunError: if the object does not fit into memory.
+        UserError: an argument is wrong or unknown, or the class cannot be imported; the message names the key.
+        RunError: the object does not fit into memory.
     """
     node = OmegaConf.select(config, key)
     try:
@@ -66,32 +67,32 @@ def check_node(config: DictConfig, key: str) -> None:
     """Check the arguments of the node `key` by the signature of its class, without building it.
 
     Raises:
-        UserError: if an argument is wrong or unknown, or the class cannot be imported; the message names the key.
+        UserError: an argument is wrong or unknown, or the class cannot be imported; the message names the key.
     """
     node = OmegaConf.select(config, key)
     _check(config, key, node, _target(key, node)[1], {})
 
 
 def _nodes_in(node: DictConfig) -> list[str]:
-    """The names of the nodes directly in a node, which are built first, each under its own key."""
+    """Return the names of the nodes directly inside a node; they are built first, each under its own key."""
     if node.get("_recursive_", True) is False:
         return []
     return [str(name) for name, part in node.items_ex(resolve=False) if isinstance(part, DictConfig) and "_target_" in part]
 
 
 def known_arguments(node: DictConfig, known: Mapping[str, object]) -> dict[str, object]:
-    """Those of `known` that the constructor of a node takes and the configuration does not set."""
+    """Return those of `known` that the constructor of a node takes and the configuration does not set."""
     try:
         taken = inspect.signature(get_object(node._target_)).parameters
-    except (TypeError, ValueError):  # built in, without a signature
+    except (TypeError, ValueError):  # a builtin without a signature
         return {}
     return {name: value for name, value in known.items() if name in taken and name not in node}
 
 
 def _check(config: DictConfig, key: str, node: DictConfig, target: Callable[..., object], given: Mapping[str, object]) -> None:
-    """UserError if an argument of the node is unknown, missing or of a wrong type."""
+    """Raise UserError if an argument of the node is unknown, missing or of a wrong type."""
     try:
-        check_arguments(key, node._target_, target, OmegaConf.to_container(node, resolve=True), given)  # type: ignore[arg-type]
+        check_arguments(key, node._target_, target, plain_dict(node), given)
     except InvalidValue as error:
         raise name_config_key(config, key, error) from error
 
@@ -100,7 +101,7 @@ def instantiate_list(config: DictConfig, key: str) -> list[Any]:
     """Build the objects of a list of nodes; an empty list for null.
 
     Raises:
-        UserError: if it is not a list of nodes, or an object cannot be built.
+        UserError: it is not a list of nodes, or an object cannot be built.
     """
     nodes = OmegaConf.select(config, key)
     if nodes is None:
@@ -114,25 +115,25 @@ def instantiate_list(config: DictConfig, key: str) -> list[Any]:
 
 
 def name_config_key(config: DictConfig, key: str, error: InvalidValue) -> InvalidValue:
-    """The same error, naming the configuration's key instead of the constructor's argument."""
+    """Return the same error, naming the configuration's key instead of the constructor's argument."""
     return InvalidValue(source_key(config, key, error.name), error.value, error.allowed)
 
 
 def source_key(config: DictConfig, key: str, name: str) -> str:
-    """The key that sets the argument `name` of the node `key`: `beta`, if the node refers to it by `${beta}`."""
+    """Return the key that sets the argument `name` of the node `key`: `beta`, if the node refers to it by `${beta}`."""
     node = OmegaConf.select(config, key)
     if not isinstance(node, DictConfig) or name not in node:
         return name if name in config else f"{key}.{name}"
     if not OmegaConf.is_interpolation(node, name):
         return f"{key}.{name}"
-    text = OmegaConf.to_container(node, resolve=False)[name]  # type: ignore[call-overload,index]
+    text = plain_dict(node, resolve=False)[name]
     return f"{key}.{name}" if ":" in text else text[2:-1]
 
 
 def _target(key: str, node: object) -> tuple[str, Callable[..., object]]:
-    """The name in a node's `_target_`, and the class or function of that name."""
+    """Return the name in a node's `_target_`, and the class or function of that name."""
     if node is None:
-        raise UserError(f"{key} is not set, and a run needs it: choose one of its options ({key}=…).")
+        raise UserError(f"{key} is not set, but a run needs it: choose one of its options ({key}=…).")
     path = node.get("_target_") if isinstance(node, DictConfig) else None
     if not isinstance(path, str) or not path:
         what = f"{key}={format_value(node)}" if path is None else f"{key}._target_={format_value(path)}"
@@ -151,7 +152,7 @@ def _target(key: str, node: object) -> tuple[str, Callable[..., object]]:
 
 
 def sizes(node: DictConfig) -> str:
-    """The numbers of a node as they would be typed, such as `hidden=[512] latent_dim=16`."""
+    """Return the numbers of a node as they would be typed, such as `hidden=[512] latent_dim=16`."""
     values = OmegaConf.to_container(node, resolve=True)
     assert isinstance(values, dict)
     return " ".join(
@@ -160,11 +161,11 @@ def sizes(node: DictConfig) -> str:
 
 
 def _install(key: str, missing: ModuleNotFoundError) -> str:
-    """How to install it: the extra named like the option, or the one that requires the package; else the package's name."""
+    """Say how to install it: the extra named like the option, or the one that requires the package; else the package's name."""
     package = (missing.name or "").partition(".")[0]
     try:
         requirements, extras = requires("vae-lightning") or [], metadata("vae-lightning").get_all("Provides-Extra") or []
-    except PackageNotFoundError:  # run from its source
+    except PackageNotFoundError:  # this package runs from its source
         requirements, extras = [], []
     marked = (re.match(r"([\w-]+).*extra == [\"'](\w+)", requirement) for requirement in requirements)
     bringing = [match[2] for match in marked if match and match[1] == package and match[2] != "dev"]

@@ -1,4 +1,4 @@
-"""What each node of a configuration has to make: a `_target_` may name any class, also one that is not part of this package."""
+"""What each node of a configuration must build: a `_target_` may name any class, including a user's own."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ KINDS = {
 
 
 def check_kind(key: str, path: str, made: object) -> None:
-    """Check that what the node `key` made is what a run needs there.
+    """Check that the node `key` made the kind of object that a run needs there.
 
     Args:
         key: the node, such as `prior` or `logger.csv`.
         path: the dotted name in its `_target_`.
-        made: what it made.
+        made: the object that it made.
 
     Raises:
         UserError: it is an object of another kind.
@@ -42,11 +42,11 @@ def check_kind(key: str, path: str, made: object) -> None:
     if group not in KINDS or (name and group != "logger"):
         return
     if not isinstance(made, get_object(KINDS[group])):
-        raise UserError(f"{key}._target_={path}: must be a subclass of {KINDS[group]}, and makes a {type(made).__name__}.")
+        raise UserError(f"{key}._target_={path}: must name a subclass of {KINDS[group]}, not make a {type(made).__name__}.")
 
 
 def check_parts(key: str, target: Callable[..., object], parts: Mapping[str, object], paths: Mapping[str, str]) -> None:
-    """Check that the objects built for the nodes within the node `key` are what its constructor is annotated to take.
+    """Check that the objects built for the nodes inside the node `key` match the annotations of its constructor.
 
     Args:
         key: the node, such as `objective`.
@@ -64,6 +64,6 @@ def check_parts(key: str, target: Callable[..., object], parts: Mapping[str, obj
         if name in hints and not matches_type(part, hints[name]):
             wanted = [hint.__name__ for hint in typing.get_args(hints[name]) or (hints[name],) if hint not in (type(None), float)]
             raise UserError(
-                f"{key}.{name}._target_={paths[name]}: must be a subclass of {' or '.join(wanted)}, and makes a "
+                f"{key}.{name}._target_={paths[name]}: must name a subclass of {' or '.join(wanted)}, not make a "
                 f"{type(part).__name__}."
             )

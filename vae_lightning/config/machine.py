@@ -15,11 +15,11 @@ from vae_lightning.errors import RunError, UserError
 if TYPE_CHECKING:
     from vae_lightning.models.vae import VAE
 
-FEWEST_PROCESSES = 8  # that are allowed on the CPU of any machine
-# environment variables, one of which each cluster or launcher sets in the processes that it starts
+FEWEST_PROCESSES = 8  # any machine may run this many on its CPU
+# environment variables: every cluster or launcher sets one of them in the processes that it starts
 LAUNCHERS = ("SLURM_NTASKS", "TORCHELASTIC_RUN_ID", "GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "LSB_JOBID", "WORLD_SIZE")
-COPIES = 2  # of each weight that training holds at least: the weight and its gradient
-SMALLEST = 2**28  # bytes of a model that is always tried
+COPIES = 2  # training holds each weight at least twice: the weight and its gradient
+SMALLEST = 2**28  # a model of fewer bytes is always tried
 
 
 # -------------------------------------------------------------------- processes and nodes
@@ -39,14 +39,14 @@ def check_processes(config: DictConfig) -> None:
         )
     if isinstance(nodes, int) and nodes > 1 and not any(name in os.environ for name in LAUNCHERS):
         raise UserError(
-            f"trainer.num_nodes={nodes}: this process was not started by SLURM or torchrun, and would wait for the other nodes "
-            f"forever: start the command on all {nodes} nodes with srun or torchrun --nnodes={nodes}, or leave it out."
+            f"trainer.num_nodes={nodes}: this process was not started by SLURM or torchrun, so it would wait forever for the "
+            f"other nodes: start the command on all {nodes} nodes with srun or torchrun --nnodes={nodes}, or leave it out."
         )
     _check_slurm()
 
 
 def _check_slurm() -> None:
-    """Refuse tasks of a SLURM allocation that Lightning would count, but that nobody has started (UserError)."""
+    """Refuse a SLURM allocation whose tasks Lightning would count although nobody has started them (UserError)."""
     tasks, name = os.environ.get("SLURM_NTASKS", "1"), os.environ.get("SLURM_JOB_NAME")
     if "SLURM_NTASKS_PER_NODE" in os.environ or name in ("bash", "interactive") or not tasks.isdecimal() or int(tasks) < 2:
         return
@@ -73,7 +73,7 @@ def check_memory(build: Callable[[], VAE], described: Callable[[], str]) -> None
 
     Args:
         build: makes the model.
-        described: the settings that its size depends on, as typed.
+        described: returns the settings that its size depends on, as typed.
 
     Raises:
         RunError: the weights and their gradients need more than the free memory.
@@ -86,29 +86,29 @@ def check_memory(build: Callable[[], VAE], described: Callable[[], str]) -> None
     try:
         with torch.random.fork_rng([]), torch.device("meta"), torch.no_grad():
             model = build()
-    except Exception:  # a wrong setting, which building it will report, or a part that computes with values while it is built
+    except Exception:  # a wrong setting, which the real build will report, or a part that computes with values while it is built
         return
     count = sum(parameter.numel() for parameter in model.parameters())
     size = sum(p.numel() * p.element_size() for p in (*model.parameters(), *model.buffers()))
     if size > SMALLEST and COPIES * size > free:
         raise RunError(
             f"The model has {count:,} parameters, which need {format_bytes(COPIES * size)} with their gradients, and "
-            f"{format_bytes(free)} of memory are free: make it smaller ({described()})."
+            f"only {format_bytes(free)} of memory are free: make it smaller ({described()})."
         )
 
 
 def free_memory() -> int | None:
-    """Bytes that programs can still use, swap included; None where the system does not say."""
+    """Return the bytes that programs can still use, including swap; None if the system does not say."""
     with suppress(OSError, ValueError, IndexError):
         lines = (line.split() for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
         sizes = {words[0].rstrip(":"): 1024 * int(words[1]) for words in lines}
         if "MemAvailable" in sizes:
             return sizes["MemAvailable"] + sizes.get("SwapFree", 0)
-    with suppress(OSError, ValueError, AttributeError):  # all of the memory is better than no limit
+    with suppress(OSError, ValueError, AttributeError):  # the size of the whole memory is better than no limit
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
 
 
 def format_bytes(size: int) -> str:
-    """A number of bytes in GB, or in TB from a thousand of them."""
+    """Format a number of bytes in GB, or in TB from 1,000 GB on."""
     return f"{size / 1e12:,.1f} TB" if size >= 1e12 else f"{size / 1e9:,.1f} GB"

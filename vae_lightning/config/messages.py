@@ -36,7 +36,7 @@ def with_messages(action: Callable[[], Result]) -> Result:
 
 @contextmanager
 def as_user_errors() -> Iterator[None]:
-    """Raise a UserError, or a RunError, for each error in this block that a command would explain in one sentence."""
+    """Turn each error in this block that a command would explain in one sentence into a UserError or a RunError."""
     try:
         yield
     except UserError:  # a RunError is one
@@ -49,7 +49,7 @@ def as_user_errors() -> Iterator[None]:
 
 
 def message_and_status(error: Exception) -> tuple[str | None, int]:
-    """The sentence and exit status for an error that the user can fix; (None, 1) for any other error."""
+    """Return the sentence and exit status for an error that the user can fix; (None, 1) for any other error."""
     if isinstance(error, UserError):
         return str(error), error.status
     if isinstance(error, MissingMandatoryValue):
@@ -65,7 +65,7 @@ def message_and_status(error: Exception) -> tuple[str | None, int]:
 
 
 def one_sentence(error: BaseException) -> str:
-    """The message of the deepest cause, which is the most specific, on one line."""
+    """Return the message of the deepest cause, which is the most specific, on one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -77,6 +77,6 @@ def one_sentence(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of a library's error on one line, with its type if the message is a single word."""
+    """Return the message of a library's error on one line, with its type if the message is a single word."""
     text = " ".join(message_of(error).split()).rstrip(".!")
     return f"{text}." if " " in text else f"{type(error).__name__} {text}".rstrip() + "."

@@ -13,14 +13,14 @@ from vae_lightning.config.compose import Composer
 from vae_lightning.config.messages import one_sentence
 from vae_lightning.errors import UserError
 
-MOST_VALUES = 10_000  # of one swept key, and jobs of a sweep
+MOST_VALUES = 10_000  # the most values of one swept key, and jobs of a sweep
 
 
 def parse(text: str, loader: ConfigLoader) -> Override:
     """One override, parsed.
 
     Raises:
-        UserError: if it is not valid in Hydra's grammar.
+        UserError: it is not valid in Hydra's grammar.
     """
     try:
         # parse_override() would leave out the loader, which glob(…) needs to list the options
@@ -28,7 +28,7 @@ def parse(text: str, loader: ConfigLoader) -> Override:
         return override
     except RecursionError as error:
         raise UserError(f"{text[:60]}… cannot be read as an override: it is nested too deeply.") from error
-    except ValueError as error:  # Python reads no number of more than 4300 digits
+    except ValueError as error:  # Python does not read a number of more than 4300 digits
         raise UserError(f"{text[:60]}… cannot be read as an override: {one_sentence(error)}") from error
     except HydraException as error:
         quoting = "quote a value that contains spaces, commas or = (key='\"a=b\"')"
@@ -50,10 +50,10 @@ def refuse_sweeps(overrides: Sequence[Override]) -> None:
 
 
 def swept_values(override: Override) -> list[str]:
-    """The values that a sweep lists.
+    """Return the values that a sweep lists.
 
     Raises:
-        UserError: if there are none, or too many.
+        UserError: there are none, or too many.
     """
     if not is_countable(override):
         raise UserError(f"{override.input_line}: a sweep lists at most {MOST_VALUES:,} values of a key.")
@@ -72,7 +72,7 @@ def is_countable(override: Override) -> bool:
     if not isinstance(swept, RangeSweep):
         return True
     if swept.start is None or swept.stop is None or not swept.step:
-        return True  # what reads it will say what is wrong
+        return True  # whatever reads it will report the error
     return bool(abs((swept.stop - swept.start) / swept.step) <= MOST_VALUES)
 
 
@@ -87,12 +87,12 @@ def is_group(override: Override, composer: Composer) -> bool:
 
 
 def group_of(override: Override) -> str:
-    """`model` of `+model@here=conv`."""
+    """Return `model` for `+model@here=conv`."""
     return override.get_key_element().split("@")[0].lstrip("+~")
 
 
 def sweep_variants(overrides: Sequence[Override], composer: Composer) -> Iterator[list[tuple[str, Override]]]:
-    """The command lines to check: each sweep's first value; then every other option of each swept group, one at a time."""
+    """Yield the command lines to check: the first value of each sweep, then each other option of a swept group in turn."""
     values = {
         i: swept_values(override)
         for i, override in enumerate(overrides)

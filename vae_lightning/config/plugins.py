@@ -1,4 +1,4 @@
-"""Check that the optional packages are installed which a sweep's launcher and sweeper need."""
+"""Check that the optional packages that a sweep's launcher and sweeper need are installed."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The undocumented parts of Hydra and OmegaConf, and the texts of libraries' errors, that configuration and commands rely on.
+"""The undocumented parts of Hydra and OmegaConf, and the texts of libraries' errors, that configuration and commands use.
 
-Read in Hydra 1.3.8, OmegaConf 2.3.1, torch 2.15.0 and safetensors 0.8.0. `tests/config/test_private_apis.py` raises each error
-for real and fails when its text changes.
+They are those of Hydra 1.3.8, OmegaConf 2.3.1, torch 2.15.0 and safetensors 0.8.0. `tests/config/test_private_apis.py` raises
+each error and fails when its text has changed.
 
-| part | what it is for | without it |
+| part | what it is used for | without it |
 |---|---|---|
-| Hydra's global state | compose before Hydra's own main has run, and again inside a job | one composition more for each command |
-| `HydraConfig.cfg` | run a command as Hydra's main would, and leave no trace | `hydra.main`, which composes again |
+| Hydra's global state | compose before Hydra's own main has run, and again inside a job | one more composition for each command |
+| `HydraConfig.cfg` | run a command as Hydra's main would, and restore the state afterwards | `hydra.main`, which composes again |
 | lines that OmegaConf adds to a message | an error on one line | more lines |
 | messages of Hydra, OmegaConf | name the key or the override | a message without it |
 | torch's "too large" messages | say which part does not fit into memory | torch's message |
@@ -35,7 +35,7 @@ from vae_lightning.errors import is_out_of_memory
 
 @contextmanager
 def hydra_set_aside() -> Iterator[None]:
-    """Clears Hydra's global state, so that it can be initialised in this block; restores it at the end."""
+    """Clear Hydra's global state, so that it can be initialised in this block; restore it at the end."""
     running, version = GlobalHydra.instance().hydra, VersionBase.instance().version_base
     GlobalHydra.instance().clear()
     try:
@@ -48,13 +48,13 @@ def hydra_set_aside() -> Iterator[None]:
 
 
 def config_loader() -> ConfigLoader:
-    """The loader of the configuration that Hydra is initialised with."""
+    """Return the loader of the configuration that Hydra is initialised with."""
     return GlobalHydra.instance().config_loader()
 
 
 @contextmanager
 def as_hydra_config(composed: DictConfig) -> Iterator[None]:
-    """`HydraConfig` holds the node `hydra` of this configuration in this block, and what it held before at the end."""
+    """Set `HydraConfig` to the node `hydra` of this configuration in this block; restore it at the end."""
     state = HydraConfig.instance()
     before = state.cfg
     state.set_config(composed)
@@ -70,13 +70,13 @@ _LOCATION_LINES = ("full_key:", "object_type=", "reference_type=")  # OmegaConf;
 
 
 def message_of(error: BaseException) -> str:
-    """The message of an error, without the lines in which OmegaConf says where it happened."""
+    """Return the message of an error, without the lines in which OmegaConf says where it occurred."""
     lines = (line.strip() for line in str(error).splitlines())
     return " ".join(line for line in lines if not line.startswith(_LOCATION_LINES))
 
 
 def is_missing_key(error: BaseException) -> bool:
-    """Whether a key was read that the configuration lacks. OmegaConf has one class for that and for keys of a wrong type."""
+    """Whether a missing key of the configuration was read. OmegaConf uses the same class for keys of a wrong type."""
     text = str(error)
     return isinstance(error, ConfigKeyError | ConfigAttributeError) and (
         text.startswith("Missing key") or "is not in struct" in text
@@ -84,13 +84,13 @@ def is_missing_key(error: BaseException) -> bool:
 
 
 def refused_override(error: BaseException) -> str | None:
-    """The override that Hydra could not merge, such as `model.hidden={a:3}`; None if the error is another one."""
+    """Return the override that Hydra could not merge, such as `model.hidden={a:3}`; None if the error is another one."""
     found = re.match(r"Error merging override (.*)", str(error).partition("\n")[0])
     return found[1] if found else None
 
 
-MAPPING_FOR_LIST = "Cannot merge DictConfig with ListConfig"  # OmegaConf: a mapping where a list is
-_TOO_LARGE = (  # torch: RuntimeError or TypeError for a tensor of more bytes, or a longer side, than there are or can be counted
+MAPPING_FOR_LIST = "Cannot merge DictConfig with ListConfig"  # OmegaConf: a mapping was given where a list is expected
+_TOO_LARGE = (  # torch: RuntimeError or TypeError for a tensor with more bytes, or a longer side, than there can be
     "DefaultCPUAllocator",
     "Storage size calculation overflowed",
     "Overflow when unpacking",
@@ -106,7 +106,7 @@ def is_too_large(error: BaseException) -> bool:
 
 
 def quoted_disk_error(error: BaseException) -> OSError | None:
-    """The error of the disk whose number a library in C++ or Rust quotes in a message of its own; None if it quotes none."""
+    """Return the disk error whose number a library in C++ or Rust gives in its own message; None if it gives none."""
     number = re.search(r"os error (\d+)|[Ee]rrno (\d+)", str(error))
     code = int(number[1] or number[2]) if number else 0
     return OSError(code, os.strerror(code)) if code in errno.errorcode else None

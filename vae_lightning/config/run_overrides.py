@@ -14,12 +14,12 @@ from vae_lightning.errors import UserError
 
 
 def with_overrides(config: DictConfig, texts: Sequence[str], groups: Sequence[str], config_name: str) -> DictConfig:
-    """A copy of a run's configuration with overrides applied: options of `groups`, and existing keys.
+    """Return a copy of a run's configuration with overrides applied: options of `groups`, and existing keys.
 
     A newly chosen option is composed as for a new run, but keeps the keys of its group that the run was started with.
 
     Raises:
-        UserError: for an unknown option or key, and for an override that adds, removes or lists values.
+        UserError: an option or key is unknown, or an override adds, removes or lists values.
     """
     changed = config.copy()
     if not texts:

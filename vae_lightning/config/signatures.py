@@ -1,6 +1,6 @@
 """Check the arguments of a constructor before it is called: names and types by its signature, ranges by `RANGES`.
 
-Our own classes check their arguments themselves. Those of torch and Lightning often notice a wrong one late, or not at all.
+Our own classes check their own arguments. Those of torch and Lightning often notice a wrong argument late, or not at all.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def check_arguments(
         given: the names of those that the program adds.
 
     Raises:
-        UserError: for an unknown or a missing argument; the message names the key.
-        InvalidValue: for an argument of a wrong type or out of its range.
+        UserError: an argument is unknown or missing; the message names the key.
+        InvalidValue: an argument has a wrong type or is out of its range.
     """
     try:
         parameters = inspect.signature(target).parameters
@@ -48,7 +48,7 @@ def check_arguments(
     partial = bool(values.get("_partial_"))
     values = {name: value for name, value in values.items() if not is_special(name)}
     _check_names(key, target, parameters, values, given, partial)
-    checks_itself = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
+    checks_itself = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]  # on purpose: its own __init__
     ours = str(getattr(checks_itself, "__module__", "")).startswith("vae_lightning.")
     hints = {} if ours else _hints(target)
     for name, value in values.items():
@@ -98,7 +98,7 @@ def fits_64_bits(value: object) -> bool:
 
 
 def _hints(target: Callable[..., object]) -> dict[str, Any]:
-    """The types of the arguments; none if the annotations cannot be evaluated."""
+    """Return the types of the arguments; none if the annotations cannot be evaluated."""
     try:
         return typing.get_type_hints(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
     except Exception:  # an annotation may hold any code
@@ -137,16 +137,16 @@ _WORDS: dict[Any, str] = {int: "an integer", float: "a finite number", str: "tex
 
 
 def describe_type(hint: Any) -> str:
-    """A description of a type: `an integer, a finite number or null`."""
+    """Return a description of a type: `an integer, a finite number or null`."""
     words = list(dict.fromkeys(_alternatives(hint))) or [getattr(hint, "__name__", str(hint))]
     return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def _alternatives(hint: Any) -> list[str]:
-    """The words for the types that can be typed on a command line, null last; none for other classes."""
+    """Return the words for the types that can be typed on a command line, null last; none for other classes."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        # typing caches a union in the order in which it was first written anywhere
+        # typing caches a union, in the order in which any code wrote it first
         order = [int, float, bool, str]
         ordered = sorted(inner, key=lambda part: (part is type(None), order.index(part) if part in order else len(order)))
         return [word for part in ordered for word in _alternatives(part)]
@@ -164,32 +164,32 @@ def _alternatives(hint: Any) -> list[str]:
     return [_WORDS[hint]] if hint in _WORDS else []
 
 
-Check = Callable[[str, Any], object]
+Check = Callable[[str, object], object]
 
 
 def at_least(minimum: int, maximum: int | None = None) -> Check:
-    """A check that an integer is in [minimum, maximum]. Other types are left to the signature."""
+    """Return a check that an integer is in [minimum, maximum]. Other types are left to the signature."""
 
-    def check(name: str, value: Any) -> None:
+    def check(name: str, value: object) -> None:
         if isinstance(value, int) and not isinstance(value, bool):
             check_int(name, value, minimum, maximum)
 
     return check
 
 
-def share_or_count(name: str, value: Any) -> None:
+def share_or_count(name: str, value: object) -> None:
     """Check a number of batches, or a share of them in [0, 1]."""
-    if value < 0 or (isinstance(value, float) and value > 1):
+    if isinstance(value, int | float) and (value < 0 or (isinstance(value, float) and value > 1)):
         raise InvalidValue(name, value, "a share from 0.0 to 1.0 of the batches, or a number of batches")
 
 
-def _some_batches(name: str, value: Any) -> None:
+def _some_batches(name: str, value: object) -> None:
     """Like `share_or_count`, but greater than 0: a schedule needs at least one step."""
     share_or_count(name, value)
     _above_zero(name, value)
 
 
-def _limit(name: str, value: Any) -> None:
+def _limit(name: str, value: object) -> None:
     if isinstance(value, int) and not isinstance(value, bool) and value != -1 and value < 1:
         raise InvalidValue(name, value, "an integer of at least 1, or -1 for no limit")
     at_least(-1)(name, value)
@@ -203,12 +203,12 @@ def _choice(*allowed: str) -> Check:
     return lambda name, value: check_choice(name, value, allowed)
 
 
-def _above_zero(name: str, value: Any) -> None:
+def _above_zero(name: str, value: object) -> None:
     if isinstance(value, int | float) and not value > 0:
         raise InvalidValue(name, value, "above 0: a share of an epoch, or a number of batches")
 
 
-def _duration(name: str, value: Any) -> None:
+def _duration(name: str, value: object) -> None:
     units = ("weeks", "days", "hours", "minutes", "seconds")
     if isinstance(value, str):
         good = bool(re.fullmatch(r"\d+(:\d+){3}", value.strip()))
@@ -220,16 +220,16 @@ def _duration(name: str, value: Any) -> None:
         )
     if not good:
         raise InvalidValue(
-            name, value, "text such as '00:00:10:00' (days:hours:minutes:seconds), a mapping as {hours:2}, or null"
+            name, value, "text such as '00:00:10:00' (days:hours:minutes:seconds), a mapping such as {hours:2}, or null"
         )
 
 
-def _precision(name: str, value: Any) -> None:
+def _precision(name: str, value: object) -> None:
     # images are float32, and log-densities stay float32 under mixed precision
     check_choice(name, str(value), ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16"))
 
 
-def _accelerator(name: str, value: Any) -> None:
+def _accelerator(name: str, value: object) -> None:
     import torch
 
     if value == "mps" or (value in ("gpu", "cuda") and not torch.cuda.is_available()):

@@ -78,7 +78,7 @@ def check_keys(config: DictConfig, overrides: Sequence[Override], groups: Sequen
 def refuse_unused(config: DictConfig, config_name: str, groups: Sequence[str]) -> None:
     """Refuse a key that nothing would read (UserError).
 
-    A user's own file, or `+key=value`, may add keys. Outside of the groups, whose constructors check their own arguments, a key
+    A user's own file, or `+key=value`, may add keys. Outside the groups, whose constructors check their own arguments, a key
     must be in the shipped `<config_name>.yaml`, or another key must refer to it.
     """
     path = conf_dir() / f"{config_name}.yaml"
@@ -95,12 +95,12 @@ def refuse_unused(config: DictConfig, config_name: str, groups: Sequence[str]) -
 
 
 def keys(config: DictConfig) -> Iterator[str]:
-    """Every key of `config` in dotted form, such as `model` and `model.hidden`."""
+    """Yield every key of `config` in dotted form, such as `model` and `model.hidden`."""
     return (key for key, _ in entries(config))
 
 
 def entries(config: DictConfig) -> Iterator[tuple[str, Any]]:
-    """Every dotted key of `config` with its value, interpolations as written (`${beta}`)."""
+    """Yield every dotted key of `config` with its value, interpolations as written (`${beta}`)."""
     yield from _entries(OmegaConf.to_container(config, resolve=False), "")
 
 

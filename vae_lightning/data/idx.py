@@ -28,16 +28,16 @@ def find_idx(path: Path) -> Path | None:
 
 
 def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
-    """The array of an IDX file of unsigned bytes.
+    """Read the array in an IDX file of unsigned bytes.
 
-    The header is read first, and then no more than it promises: a few MB can be unpacked to many GB.
+    The header is read first, then no more data than it promises, since a few MB can unpack to many GB.
 
     Args:
         path: the file, gzipped if its name ends in .gz.
-        rank: how many dimensions the array has to have; None for any number.
+        rank: how many dimensions the array must have; None for any number.
 
     Raises:
-        UserError: it is not an ordinary file, is damaged or too large, or has not `rank` dimensions.
+        UserError: it is damaged or too large, is not an ordinary file, or does not have `rank` dimensions.
     """
     try:
         with _open(path) as file:
@@ -63,7 +63,7 @@ def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
 
 @contextmanager
 def _open(path: Path) -> Iterator[BinaryIO]:
-    """The unpacked content of an ordinary file. UserError for a FIFO, which would block, or a device, which has no end."""
+    """Open the unpacked content of an ordinary file. Raise UserError for a FIFO, which would block, or an endless device."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
@@ -80,7 +80,7 @@ def _open(path: Path) -> Iterator[BinaryIO]:
 
 
 def _read_header(path: Path, file: BinaryIO, rank: int | None) -> tuple[int, ...]:
-    """The sizes of the array."""
+    """Return the sizes of the array."""
     start = file.read(4)
     sizes = file.read(4 * start[3]) if len(start) == 4 and start[:3] == b"\x00\x00\x08" else b""
     if len(start) < 4 or start[:3] != b"\x00\x00\x08" or len(sizes) < 4 * start[3]:

@@ -18,10 +18,10 @@ from vae_lightning.noise import derive_seed
 class ShuffledBatches(Sampler[Tensor]):
     """One epoch of training batches, in the order of a permutation drawn from (seed, epoch).
 
-    With several processes, `rank` of `world` takes every world-th index of it, each the same number of them; up to world − 1
-    images at the end of the permutation are left for another epoch. Together they see the batches that one process with a
-    world-times larger batch would see. `skip`: how many batches of `epoch` a resumed run has already seen; the length stays
-    that of a whole epoch.
+    With several processes (`world`), process `rank` takes every `world`-th index of the permutation. All take the same number, so
+    up to world − 1 images at its end wait for another epoch. Together they see the batches that a single process with a batch
+    `world` times as large would see. `skip` is how many batches of `epoch` a resumed run has already seen; the length stays that
+    of a whole epoch.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ShuffledBatches(Sampler[Tensor]):
 
 
 class OrderedBatches(SequentialSampler):
-    """Every image once, in order, without padding: `rank` of `world` takes every world-th image.
+    """Every image once, in order, without padding; of `world` processes, each takes every `world`-th image, from its `rank` on.
 
     `epoch` and `skip` are as in `ShuffledBatches`.
     """
@@ -63,7 +63,7 @@ class OrderedBatches(SequentialSampler):
     def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1, epoch: int = 0, skip: int = 0) -> None:
         super().__init__(range(size))
         self.epoch, self.skip = epoch, skip
-        self.batches = torch.arange(size)[rank::world].split(batch_size)  # none where there are fewer images than ranks
+        self.batches = torch.arange(size)[rank::world].split(batch_size)  # empty if there are fewer images than processes
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch, self.skip = epoch, self.skip if epoch == self.epoch else 0

@@ -21,7 +21,7 @@ NEAR = 0.5  # nats: this close to log N, the mutual information is reported to b
 
 @torch.no_grad()
 def aggregate_metrics(vae: VAE, batches: Sequence[Batch], split: str, points: int = 2000) -> MeasureResult:
-    """Decomposes the mean KL E_x KL(q(z|x) ‖ p(z)) (Hoffman and Johnson 2016; Chen et al. 2018, eq. 2).
+    """Decompose the mean KL E_x KL(q(z|x) ‖ p(z)) (Hoffman and Johnson 2016; Chen et al. 2018, eq. 2).
 
     - mutual_information: I(n;z) = E[log q(z|x_n) − log q(z)] between z and the index n of its image; at most log N. In
       expectation a lower bound on I(x;z), tighter with more images.
@@ -47,7 +47,7 @@ def aggregate_metrics(vae: VAE, batches: Sequence[Batch], split: str, points: in
     """
     size = sum(len(batch.images) for batch in batches)
     if size < 2:
-        return MeasureResult(notes=["No mutual information: it needs at least two images."])
+        return MeasureResult(notes=["Mutual information was not measured: it needs at least two images."])
     z, example, own = _points(vae, batches, split, evenly_spaced(size, points))
     without = _mixture(vae, batches, z, example)  # first column: joint density; then one column per dimension, if factorised
     log_q = torch.logaddexp(without, own) - math.log(size)
@@ -64,7 +64,7 @@ def aggregate_metrics(vae: VAE, batches: Sequence[Batch], split: str, points: in
         if log_p.shape[1] > 1:
             found.add_mean("dimension_wise_kl", (log_q[:, 1:] - log_p[:, 1:]).sum(1))
     else:
-        found.notes.append("No total correlation: this posterior has no density for each dimension.")
+        found.notes.append("Total correlation was not measured: this posterior has no density for each dimension.")
     found.notes += _ceiling_notes(found.values["mutual_information"], size)
     return found
 
@@ -79,7 +79,7 @@ def _ceiling_notes(mutual_information: float, size: int) -> list[str]:
 
 
 def _points(vae: VAE, batches: Sequence[Batch], split: str, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Draws z (points, latent_dim), their examples (points,), and log q(z|x) given their own image (points, columns)."""
+    """Draw z (points, latent_dim), their examples (points,), and log q(z|x) given their own image (points, columns)."""
     chosen, first = [], 0
     for batch in batches:
         mine = indices[(indices >= first) & (indices < first + len(batch.images))] - first
@@ -94,7 +94,7 @@ def _points(vae: VAE, batches: Sequence[Batch], split: str, indices: Tensor) -> 
 
 
 def _mixture(vae: VAE, batches: Sequence[Batch], z: Tensor, examples: Tensor) -> Tensor:
-    """Gives log Σ_n q(z|x_n) over all images except the one z was drawn from, float64 (points, columns)."""
+    """Return log Σ_n q(z|x_n) over all images except the one z was drawn from, float64 (points, columns)."""
     total: Tensor | None = None
     for batch in batches:
         q = vae.encode(pixels(batch.images))
@@ -112,7 +112,7 @@ def _mixture(vae: VAE, batches: Sequence[Batch], z: Tensor, examples: Tensor) ->
 
 
 def _densities(q: LatentDistribution, z: Tensor) -> Tensor:
-    """Gives log q(z), then log q(z_j) of each dimension if q factorises: (..., 1 + latent_dim) or (..., 1)."""
+    """Return log q(z), then log q(z_j) of each dimension if q factorises: (..., 1 + latent_dim) or (..., 1)."""
     base = factors(q)
     if base is None:
         return q.log_prob(z).unsqueeze(-1)
@@ -127,7 +127,7 @@ def _prior_densities(vae: VAE, z: Tensor) -> list[Tensor]:
 
 
 def factors(q: object) -> Distribution | None:
-    """The distribution of each dimension if q is a product over dimensions, else None."""
+    """Return the distribution of each dimension if q is a product over dimensions, else None."""
     if isinstance(q, Independent) and q.reinterpreted_batch_ndims == 1:
         base: Distribution = q.base_dist
         return base

@@ -45,7 +45,7 @@ def evaluate_ais(
     progress: Callable[[int], None] = lambda images: None,
     nll: Tensor | None = None,
 ) -> MeasureResult:
-    """Estimates −log p(x) by annealed importance sampling (Neal 2001).
+    """Estimate −log p(x) by annealed importance sampling (Neal 2001).
 
     - ais: −log (1/chains) Σ w, where each weight w is an unbiased estimate of p(x). In expectation at least −log p(x).
     - ais_gap: upper minus lower bound of log p(x) on images simulated from the model, where a chain run backwards from the exact
@@ -64,7 +64,7 @@ def evaluate_ais(
         leapfrog: leapfrog steps of a move.
         simulated: images to simulate for the gap.
         progress: called with the number of images done.
-        nll: of the same images by importance sampling, (images,); NaN where it was not measured.
+        nll: the nll of the same images by importance sampling, (images,); NaN if it was not measured.
 
     Returns:
         The metrics in nats per image, with standard errors over images.
@@ -86,7 +86,18 @@ def evaluate_ais(
 
 
 def bidirectional(vae: VAE, path: Path, simulated: int, chains: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Lower and upper bounds of log p(x) on images simulated from the model, each (simulated,), float64 (Grosse et al. 2015)."""
+    """Bound log p(x) from below and above on images simulated from the model (Grosse et al. 2015).
+
+    Args:
+        vae: the VAE.
+        path: the annealing path, see `tuned_path`.
+        simulated: images to simulate.
+        chains: chains per image.
+        seed: seed of the images and the noise.
+
+    Returns:
+        The lower and the upper bound of each image in nats, (simulated,) each, float64.
+    """
     z, x = simulate(vae, simulated, derive_seed(seed, "ais", "simulated"))
     examples = torch.arange(simulated, device=z.device)
     lower = _forward(vae, x, path, chains, ExampleNoise(examples, derive_seed(seed, "ais", "forward")))
@@ -95,7 +106,14 @@ def bidirectional(vae: VAE, path: Path, simulated: int, chains: int, seed: int =
 
 
 def tuned_path(vae: VAE, steps: int, leapfrog: int, seed: int = 0) -> Path:
-    """A sigmoid schedule of β (Wu et al. 2017, section 5), with step sizes tuned so that about 65% of proposals are accepted."""
+    """Make a sigmoid schedule of β (Wu et al. 2017, section 5), its step sizes tuned so that about 65% of proposals are accepted.
+
+    Args:
+        vae: the VAE.
+        steps: steps from the prior to the posterior.
+        leapfrog: leapfrog steps of a move.
+        seed: seed of the simulated images and the moves.
+    """
     device = next(vae.parameters()).device
     ramp = torch.sigmoid(torch.linspace(-4, 4, steps + 1, dtype=torch.float64))
     betas = ((ramp - ramp[0]) / (ramp[-1] - ramp[0])).float().to(device)
@@ -103,7 +121,7 @@ def tuned_path(vae: VAE, steps: int, leapfrog: int, seed: int = 0) -> Path:
     noise = ExampleNoise(torch.arange(PILOT, device=device), derive_seed(seed, "ais", "tuning"))
     z, size, sizes = _prior_sample(vae, PILOT, noise, (1,)), 0.1, []
     for t, beta in enumerate(betas[1:]):
-        for _ in range(30 if t == 0 else 1):  # at the prior, from a guess to a good step size; then along the path
+        for _ in range(30 if t == 0 else 1):  # tune a guess at the prior, then follow the path
             z, accepted = _move(vae, x, z, beta, torch.as_tensor(size, device=device), leapfrog, noise)
             size *= math.exp(0.2 * (accepted.mean().item() - TARGET))
         sizes.append(size)
@@ -112,7 +130,16 @@ def tuned_path(vae: VAE, steps: int, leapfrog: int, seed: int = 0) -> Path:
 
 @torch.no_grad()
 def simulate(vae: VAE, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draws z ~ p(z) and x ~ p(x|z), so that z is an exact posterior sample; torch's global generator is left as it was."""
+    """Draw z ~ p(z) and x ~ p(x|z), so that z is an exact posterior sample; torch's global generator is left as it was.
+
+    Args:
+        vae: the VAE.
+        count: number of images.
+        seed: seed of the draws.
+
+    Returns:
+        z (count, latent_dim) and x (count, channels, height, width).
+    """
     device = next(vae.parameters()).device
     z = _prior_sample(vae, count, ExampleNoise(torch.arange(count, device=device), seed))
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -122,7 +149,7 @@ def simulate(vae: VAE, count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _prior_sample(vae: VAE, count: int, noise: Noise, chains: tuple[int, ...] = ()) -> Tensor:
-    """Draws z ~ p(z), (*chains, count, latent_dim)."""
+    """Draw z ~ p(z), (*chains, count, latent_dim)."""
     return vae.prior().rsample((*chains, count), UnbatchedNoise(noise))
 
 
@@ -160,7 +187,8 @@ def _anneal(vae: VAE, x: Tensor, z: Tensor, path: Path, noise: Noise, direction:
 def _move(vae: VAE, x: Tensor, z: Tensor, beta: Tensor, size: Tensor, leapfrog: int, noise: Noise) -> tuple[Tensor, Tensor]:
     """One step of Hamiltonian Monte Carlo, which leaves f ∝ p(z) p(x|z)^β invariant.
 
-    Gives the new z (chains, batch, latent_dim) and whether each proposal was accepted, (chains, batch).
+    Returns:
+        The new z, (chains, batch, latent_dim), and whether each proposal was accepted, (chains, batch).
     """
     chains = tuple(z.shape[:-2])
     momentum = noise.normal(z[0], chains)
@@ -179,7 +207,7 @@ def _move(vae: VAE, x: Tensor, z: Tensor, beta: Tensor, size: Tensor, leapfrog: 
 
 
 def _potential(vae: VAE, x: Tensor, z: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
-    """The potential log p(z) + β log p(x|z), (batch,), and its gradient with respect to z."""
+    """Return the potential log p(z) + β log p(x|z), (batch,), and its gradient with respect to z."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         log_f = vae.prior().log_prob(z) + beta * vae.decode(z).log_prob(x)

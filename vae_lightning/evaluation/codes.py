@@ -51,7 +51,13 @@ class Codes:
 
 @torch.no_grad()
 def encode_split(vae: VAE, batches: Iterable[Batch], split: str) -> Codes:
-    """Encodes every image in float32, with noise keyed by example, exactly as validation during training does."""
+    """Encode every image in float32, with noise keyed by example, exactly as validation during training does.
+
+    Args:
+        vae: the VAE.
+        batches: the images.
+        split: the name of their split, which seeds the noise.
+    """
     parts = [_encode_batch(vae, batch, split) for batch in batches]
     return Codes(*(_joined([getattr(part, f.name) for part in parts]) for f in fields(Codes)))
 
@@ -79,12 +85,12 @@ def _mean(q: LatentDistribution) -> Tensor | None:
     return mean if isinstance(mean, Tensor) and mean.ndim == 2 else None
 
 
-def _joined(parts: list[Tensor | None]) -> Any:
+def _joined(parts: list[Tensor | None]) -> Any:  # a tensor or None: `Codes` says which of its fields are optional
     return None if any(part is None for part in parts) else torch.cat([part for part in parts if part is not None])
 
 
 def elbo_metrics(codes: Codes) -> MeasureResult:
-    """The ELBO, reconstruction and kl in nats per image, with standard errors over images.
+    """Return the ELBO, reconstruction and kl in nats per image, with standard errors over images.
 
     `rate` and `distortion` are Alemi et al.'s (2018) names for kl and reconstruction: entropy − distortion ≤ I(x;z) ≤ rate.
     If q has no density there is only a reconstruction.
@@ -92,7 +98,7 @@ def elbo_metrics(codes: Codes) -> MeasureResult:
     found = MeasureResult()
     if codes.elbo is None or codes.kl is None:
         found.add_mean("reconstruction", codes.reconstruction)
-        found.notes.append("No elbo, kl or nll: this posterior has no density.")
+        found.notes.append("elbo, kl and nll were not measured: this posterior has no density.")
         return found
     found.add_mean("elbo", codes.elbo)
     found.add_mean("reconstruction", codes.reconstruction)
@@ -103,12 +109,12 @@ def elbo_metrics(codes: Codes) -> MeasureResult:
 
 
 def bits_per_dim(nats: float, shape: tuple[int, int, int]) -> float:
-    """Converts nats per image to bits per pixel and channel, nats / (C·H·W·ln 2); only for likelihoods of 8-bit values."""
+    """Convert nats per image to bits per pixel and channel, nats / (C·H·W·ln 2); only for likelihoods of 8-bit values."""
     return nats / (math.prod(shape) * math.log(2))
 
 
 def add_bits_per_dim(found: MeasureResult, vae: VAE) -> None:
-    """Adds bits per dimension for nll and elbo, if the likelihood is one of 8-bit values."""
+    """Add bits per dimension for nll and elbo, if the likelihood is one of 8-bit values."""
     if vae.likelihood.discrete_levels != 256:
         return
     for name, source, sign in (("bits_per_dim", "nll", 1), ("elbo_bits_per_dim", "elbo", -1)):

@@ -25,11 +25,11 @@ class EvaluationContext:
         data: the data set, before binarisation.
         split: the images to measure, binarised as validation images are.
         split_name: `train`, `val` or `test`.
-        load_split: gives another split by name, binarised in the same way.
+        load_split: loads another split by name, binarised in the same way.
         batch_size: images in a batch.
         grey: whether grey pixels are measured under a likelihood of binary ones, so that no value is a log-likelihood.
         advance: called as `advance(images, total)` after each batch of a long measure.
-        nll: of each image, once measured; NaN where an image was not measured.
+        nll: the nll of each image, once measured; NaN if an image was not measured.
     """
 
     vae: VAE
@@ -49,17 +49,17 @@ class EvaluationContext:
         return encode_split(self.vae, self.batches(), self.split_name)
 
     def batches(self, images: int | None = None, split: Images | None = None) -> list[Batch]:
-        """Batches of `images` evenly spaced images of a split (by default of `split`; None: all of them), on the device."""
+        """Return batches on the device of `images` evenly spaced images (None: all) of `split`, by default the measured one."""
         whole = self.split if split is None else split
         indices = evenly_spaced(len(whole), images)
         return [whole[part].to(self.device) for part in indices.split(self.batch_size)]
 
     def count(self, images: int | None) -> int:
-        """How many images `batches(images)` gives."""
+        """Return how many images `batches(images)` gives."""
         return len(self.split) if images is None else min(images, len(self.split))
 
     def per_image(self) -> dict[str, np.ndarray]:
-        """Arrays over the images of the split: examples, labels, elbo, reconstruction, kl, nll, codes, factors, where known."""
+        """Return arrays over the split's images: examples, labels, elbo, reconstruction, kl, nll, codes and factors, if known."""
         codes = self.codes
         arrays = {"examples": codes.examples, "labels": codes.labels, "elbo": codes.elbo, "kl": codes.kl, "codes": codes.mean}
         arrays |= {"reconstruction": codes.reconstruction, "nll": self.nll, "factors": self.split.factors}

@@ -1,7 +1,7 @@
 """Disentanglement: does each latent dimension encode one ground-truth factor, and is each factor encoded by one dimension?
 
-All scores compare codes (N, latent_dim), the posterior means, with factors (N, factors), integers from 0 on. 1 is perfect. Codes
-without any information about the factors score 0; in the FactorVAE and β-VAE scores 1/factors, as published.
+All scores compare codes, the posterior means (N, latent_dim), with factors, integers from 0 on, (N, factors). 1 is perfect. Codes
+without any information about the factors score 0, or 1/factors in the FactorVAE and β-VAE scores, as published.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from torch import Tensor
 from vae_lightning.evaluation.interventions import beta_vae_score, factor_vae_score
 from vae_lightning.evaluation.measure_result import MeasureResult, group_error
 
-BINS = 20  # of a latent dimension (Locatello et al. 2019), or as many as a factor has values, if that is more
+BINS = 20  # bins of a latent dimension (Locatello et al. 2019), or as many as a factor has values, if that is more
 TREES = 20
 
 
 def evaluate_disentanglement(codes: Tensor, factors: Tensor, categorical: Sequence[bool], seed: int = 0) -> MeasureResult:
-    """Every score, with standard errors from the spread over five disjoint groups of images (see `group_error`).
+    """Compute every score, with standard errors from the spread over five disjoint groups of images (see `group_error`).
 
     Args:
         codes: (N, latent_dim).
         factors: (N, factors); those that do not vary are left out.
-        categorical: for each factor, whether its values are categories (a shape) rather than quantities (a position).
-        seed: of what is random in the scores.
+        categorical: whether each factor's values are categories (a shape) rather than quantities (a position).
+        seed: seed of the random parts of the scores.
     """
     z, v = codes.detach().cpu().double().numpy(), factors.cpu().numpy()
     varies = [k for k in range(v.shape[1]) if len(np.unique(v[:, k])) > 1]
     if len(varies) < 2:
-        return MeasureResult(notes=["No disentanglement: fewer than two factors vary in these images."])
+        return MeasureResult(notes=["Disentanglement was not measured: fewer than two factors vary in these images."])
     if not np.isfinite(z).all():
-        return MeasureResult(notes=["No disentanglement: some codes are not finite."])
+        return MeasureResult(notes=["Disentanglement was not measured: some codes are not finite."])
     v, names = v[:, varies], [bool(categorical[k]) for k in varies]
 
     def scores(indices: np.ndarray) -> dict[str, float]:
@@ -48,7 +48,14 @@ def evaluate_disentanglement(codes: Tensor, factors: Tensor, categorical: Sequen
 
 
 def all_scores(z: np.ndarray, v: np.ndarray, categorical: Sequence[bool], seed: int = 0) -> dict[str, float]:
-    """Every score by name, of codes z (N, latent_dim) and factors v (N, factors)."""
+    """Return every score by name, of codes z (N, latent_dim) and factors v (N, factors).
+
+    Args:
+        z: codes, (N, latent_dim).
+        v: factors, (N, factors).
+        categorical: whether each factor's values are categories rather than quantities.
+        seed: seed of the random parts of the scores.
+    """
     information, entropies = mutual_informations(z, v)
     return {
         "mig": mig(information, entropies),
@@ -83,14 +90,14 @@ def mutual_informations(z: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def binned(z: np.ndarray, bins: int) -> np.ndarray:
-    """Each column in `bins` equal intervals from its minimum to its maximum: integers 0 … bins − 1."""
+    """Return each column in `bins` equal intervals from its minimum to its maximum: integers 0 … bins − 1."""
     low, high = z.min(0), z.max(0)
     width = np.where(high > low, high - low, 1)
     return np.minimum((z - low) / width * bins, bins - 1).astype(np.int64)
 
 
 def independent_spread(z: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Standard deviation of the estimated I(z_j; v_k) if there is none: √(2·df)/(2N), (factors,), as 2N·I is χ² distributed."""
+    """Return the standard deviation of the estimated I(z_j; v_k) if the true one is 0: √(2·df)/(2N), (factors,), as 2N·I ~ χ²."""
     counts = np.array([len(np.unique(column)) for column in v.T])
     bins = max(BINS, *counts)
     return np.asarray(np.sqrt(2.0 * (counts - 1) * (bins - 1)) / (2 * len(z)))
@@ -122,8 +129,13 @@ def sap(z: np.ndarray, v: np.ndarray, categorical: Sequence[bool]) -> float:
     The mean over factors of the gap between the two dimensions that predict the factor best. A quantity is predicted by linear
     regression, measured by R²; a category by a Gaussian discriminant, measured by its accuracy above that of always guessing
     the most common value, as a share of the possible gain.
+
+    Args:
+        z: codes, (N, latent_dim).
+        v: factors, (N, factors).
+        categorical: whether each factor's values are categories rather than quantities.
     """
-    quality = np.zeros((z.shape[1] + 1, v.shape[1]))  # with a dimension that predicts nothing added, in case there is only one
+    quality = np.zeros((z.shape[1] + 1, v.shape[1]))  # plus a dimension that predicts nothing, in case there is only one
     for j, code in enumerate(z.T):
         if code.std() < 1e-12:
             continue
@@ -152,6 +164,14 @@ def dci(z: np.ndarray, v: np.ndarray, seed: int = 0) -> dict[str, float]:
     R over the factors, with dimensions weighted by their share of R. Completeness: 1 − entropy of a factor's R over the
     dimensions. Informativeness: the mean over factors of the accuracy above chance on the other half, as a share of the possible
     gain. A forest that is not better than chance (by four standard errors) has learned nothing, and all its R are set equal.
+
+    Args:
+        z: codes, (N, latent_dim).
+        v: factors, (N, factors).
+        seed: seed of the split into halves and of the forests.
+
+    Returns:
+        The three scores by name.
     """
     from sklearn.ensemble import RandomForestClassifier
 
@@ -161,7 +181,7 @@ def dci(z: np.ndarray, v: np.ndarray, seed: int = 0) -> dict[str, float]:
         # max_features=None: choosing among a few dimensions only, trees would also split on uninformative ones
         forest = RandomForestClassifier(TREES, max_features=None, min_samples_leaf=2, random_state=seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about values with few images: the score will show it
+            warnings.simplefilter("ignore")  # scikit-learn warns about values with few images: the score will show it
             forest.fit(z[:half], factor[:half])
         right = forest.score(z[half:], factor[half:])
         chance = np.bincount(factor[half:]).max() / (len(z) - half)

@@ -19,7 +19,13 @@ ACTIVE_VARIANCE = 0.01  # Burda et al. 2016, section 4.1
 
 
 def evaluation_noise(batch: Batch, split: str, purpose: str = "elbo") -> ExampleNoise:
-    """Noise that is the same for every run, whatever its seed, so that runs can be compared."""
+    """Return noise that is the same for every run, whatever its seed, so that runs can be compared.
+
+    Args:
+        batch: the images.
+        split: the name of their split.
+        purpose: what the noise is for.
+    """
     return ExampleNoise(batch.examples, derive_seed("evaluation", purpose, split))
 
 
@@ -48,7 +54,7 @@ class SplitSums:
 
     @torch.no_grad()
     def add(self, vae: VAE, batch: Batch) -> None:
-        """Adds a batch, in float32 even if training uses mixed precision, so that every run is measured in the same way."""
+        """Add a batch, in float32 even if training uses mixed precision, so that every run is measured in the same way."""
         with torch.autocast(batch.images.device.type, enabled=False):
             terms = elbo_terms(vae, pixels(batch.images), evaluation_noise(batch, self.split), c=batch.labels)
             per_dimension = kl_per_dimension(terms.q, vae.prior(batch.labels))
@@ -63,7 +69,7 @@ class SplitSums:
         self.sums += torch.cat(parts).cpu()
 
     def metrics(self) -> dict[str, float]:
-        """The elbo, reconstruction and kl in nats per image, and the number of active units, as far as they are defined.
+        """Return the elbo, reconstruction and kl in nats per image, and the number of active units, as far as they are defined.
 
         Active units are defined for real-valued codes only: the means of others are bounded (probabilities of classes, points in
         a ball), so that a variance of 0.01 means nothing.
@@ -89,7 +95,13 @@ class SplitSums:
 
 
 def evaluate_elbo(vae: VAE, batches: Iterable[Batch], split: str) -> SplitSums:
-    """Adds up a whole split."""
+    """Add up a whole split.
+
+    Args:
+        vae: the VAE.
+        batches: the images.
+        split: the name of their split, which seeds the noise.
+    """
     sums = SplitSums(vae.latent_dim, split)
     for batch in batches:
         sums.add(vae, batch)

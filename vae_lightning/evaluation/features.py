@@ -19,8 +19,8 @@ from vae_lightning.files import atomic_write
 from vae_lightning.noise import derive_seed
 from vae_lightning.readers import check_ordinary
 
-VERSION = 1  # of the recipe below: raise it with any change, so that cached weights are no longer used
-LARGEST_CACHED = 256 * 2**20  # bytes
+VERSION = 1  # version of the recipe below: increase it with any change, so that old cached weights are not used
+LARGEST_CACHED = 256 * 2**20  # bytes in a cached file
 FEATURES, BATCH, LR = 64, 128, 2e-3
 
 
@@ -48,9 +48,9 @@ class Classifier(nn.Module):
 
 
 def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = None) -> tuple[Classifier, str]:
-    """The classifier for these training images: taken from the cache, or trained on the CPU and cached.
+    """Load the classifier for these training images from the cache, or train it on the CPU and cache it.
 
-    Weights, and so distances, may differ between machines by rounding: compare only distances of the same hash.
+    Weights, and so distances, may differ between machines by rounding: compare distances only if their hashes are equal.
 
     Args:
         train: training images with labels.
@@ -61,7 +61,7 @@ def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = 
         The classifier, on the CPU, and the SHA-256 of its weights.
     """
     path = cache_folder(cache) / f"classifier-{fingerprint(train, steps)}.pt"
-    model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]
+    model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]  # three numbers
     kept = _read(path)
     try:
         if kept is not None and kept["sha256"] == weights_hash(kept["weights"]):
@@ -76,10 +76,10 @@ def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = 
 
 
 def train_classifier(train: Images, steps: int) -> Classifier:
-    """Trains with Adam and a cosine schedule down to 0, on the cross-entropy of the labels; deterministic."""
+    """Train with Adam and a cosine schedule down to 0, on the cross-entropy of the labels; deterministic."""
     with torch.random.fork_rng([]):
         torch.manual_seed(derive_seed("classifier", VERSION))
-        model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]
+        model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]  # three numbers
     generator = torch.Generator().manual_seed(derive_seed("classifier", VERSION, "batches"))
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -93,14 +93,14 @@ def train_classifier(train: Images, steps: int) -> Classifier:
 
 
 def cache_folder(cache: str | Path | None) -> Path:
-    """The given folder; for None, `vae_lightning` in the user's cache folder."""
+    """Return the given folder; for None, `vae_lightning` in the user's cache folder."""
     if cache is not None:
         return Path(cache).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vae_lightning"
 
 
 def fingerprint(train: Images, steps: int) -> str:
-    """A hash of the images, their labels and the training recipe."""
+    """Return a hash of the images, their labels and the training recipe."""
     digest = hashlib.sha256(repr((VERSION, steps, tuple(train.images.shape))).encode())
     for part in (train.images, train.labels):
         digest.update(part.contiguous().numpy().tobytes())
@@ -108,7 +108,7 @@ def fingerprint(train: Images, steps: int) -> str:
 
 
 def weights_hash(weights: dict[str, Tensor]) -> str:
-    """SHA-256 of the names and values of weights."""
+    """Return the SHA-256 of the names and values of weights."""
     digest = hashlib.sha256()
     for name, value in sorted(weights.items()):
         digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
@@ -116,7 +116,7 @@ def weights_hash(weights: dict[str, Tensor]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The content of a cached file; None if there is none, or it is damaged."""
+    """Return the content of a cached file; None if there is none, or it is damaged."""
     try:
         check_ordinary(path, LARGEST_CACHED)
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -126,7 +126,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Keeps the classifier; if the folder cannot be written to, it is trained again next time."""
+    """Keep the classifier; if the folder cannot be written to, it is trained again next time."""
     with suppress(OSError, RuntimeError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:

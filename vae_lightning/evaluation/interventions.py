@@ -7,7 +7,7 @@ import numpy as np
 from vae_lightning.evaluation.probes import linear_classifier
 from vae_lightning.noise import derive_seed
 
-VOTES = 800  # to fit, and as many again to measure
+VOTES = 800  # votes to fit to, and as many again to measure on
 FIXED = 64  # images that share a factor's value
 SILENT = 0.05  # variance below which Kim and Mnih (2018) drop a dimension
 
@@ -25,6 +25,11 @@ def factor_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
     Each vote draws images, with repetition, that share one value of one factor, and takes the dimension with the least variance
     relative to its variance over all images. Dimensions of variance below 0.05 are dropped (0 if none is left). Chance is
     1/factors.
+
+    Args:
+        z: codes, (N, latent_dim).
+        v: factors, (N, factors).
+        seed: seed of the votes.
     """
     scaled = _scaled(z)
     if scaled.shape[1] == 0:
@@ -42,10 +47,15 @@ def _vote(z: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> tuple[int, 
 
 
 def beta_vae_score(z: np.ndarray, v: np.ndarray, seed: int = 0) -> float:
-    """Accuracy of a linear classifier of which factor is shared, from mean |z − z'| over pairs (Higgins et al. 2017, section 3).
+    """Accuracy of a linear classifier that tells from the mean |z − z'| over pairs which factor they share (Higgins et al. 2017).
 
-    In each example all pairs share the same factor, and each pair its own value of it. Codes are scaled to variance 1, and those
-    of variance below 0.05 dropped. Chance is 1/factors.
+    Their section 3. In each example all pairs share the same factor, and each pair has its own value of it. Codes are scaled to
+    variance 1, and those of variance below 0.05 are dropped. Chance is 1/factors.
+
+    Args:
+        z: codes, (N, latent_dim).
+        v: factors, (N, factors).
+        seed: seed of the pairs.
     """
     scaled = _scaled(z)
     if scaled.shape[1] == 0:
@@ -68,6 +78,6 @@ def _difference(z: np.ndarray, v: np.ndarray, factor: int, rng: np.random.Genera
 
 
 def _sharing(v: np.ndarray, factor: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Places of `count` images that share the factor's value with an image drawn at random."""
+    """Return the indices of `count` images that share the factor's value with an image drawn at random."""
     value = v[rng.integers(len(v)), factor]
     return np.asarray(rng.choice(np.flatnonzero(v[:, factor] == value), count))

@@ -18,7 +18,7 @@ from vae_lightning.models.vae import VAE
 
 
 def evaluate_latents(vae: VAE, batches: Sequence[Batch], codes: Codes, split: str, points: int = 2000) -> MeasureResult:
-    """Every metric of the latent space; what the posterior or the prior does not allow is left out, with a note.
+    """Compute every metric of the latent space; leave out, with a note, what the posterior or the prior does not allow.
 
     Args:
         vae: the VAE.
@@ -33,12 +33,12 @@ def evaluate_latents(vae: VAE, batches: Sequence[Batch], codes: Codes, split: st
     if codes.kl is not None and codes.sample is not None:
         found.update(aggregate_metrics(vae, batches, split, points))
     else:
-        found.notes.append("No mutual information: this posterior has no density over a latent vector.")
+        found.notes.append("Mutual information was not measured: this posterior has no density over a latent vector.")
     return found
 
 
 def unit_metrics(codes: Codes, real: bool = True) -> MeasureResult:
-    """Counts active units, dimensions with Var_x(E[z_j|x]) > 0.01 (Burda et al. 2016, section 4.1); and KL per dimension.
+    """Count active units, dimensions with Var_x(E[z_j|x]) > 0.01 (Burda et al. 2016, section 4.1); and KL per dimension.
 
     Args:
         codes: the codes of a split.
@@ -51,13 +51,13 @@ def unit_metrics(codes: Codes, real: bool = True) -> MeasureResult:
         if len(codes) > 1:
             found.values["kl_per_dimension" + ERROR_SUFFIX] = [mean_error(column) for column in codes.kl_per_dimension.T]
     elif codes.kl is not None:
-        found.notes.append("No KL per dimension: this posterior or this prior is not a product over dimensions.")
+        found.notes.append("KL per dimension was not measured: this posterior or this prior is not a product over dimensions.")
     if codes.mean is None:
-        found.notes.append("No active units: this posterior has no mean vector.")
+        found.notes.append("Active units were not counted: this posterior has no mean vector.")
         return found
     if not real or len(codes) < 2:
-        why = "it needs at least two images" if real else f"they are defined for {REAL_SPACE} only"
-        found.notes.append(f"No active units: {why}.")
+        why = "that takes at least two images" if real else f"they are defined for {REAL_SPACE} only"
+        found.notes.append(f"Active units were not counted: {why}.")
         return found
     mean = codes.mean.double().numpy()
 
@@ -98,7 +98,7 @@ def moment_metrics(codes: Codes, real: bool = True) -> MeasureResult:
 
 
 def _deviation_error(values: Tensor) -> float:
-    """Standard error of a standard deviation s of n values from any distribution, by the delta method.
+    """Return the standard error of a standard deviation s of n values from any distribution, by the delta method.
 
     √((m_4 − m_2²)/n) / 2s, with central moments m_k; s/√(2n) for a Gaussian.
     """

@@ -86,38 +86,38 @@ NOT_IN_CSV = frozenset(name for name, metric in METRICS.items() if metric.metric
 
 
 def find_metric(name: str) -> Metric | None:
-    """The metric of this name; None for one that is not in the table. `kl_<part>` is described as `kl` is."""
+    """Return the metric of this name; None for one that is not in the table. `kl_<part>` is described as `kl` is."""
     if name in METRICS:
         return METRICS[name]
     return Metric(name, f"KL of {name.removeprefix(PARTS)}", "nats", "min") if name.startswith(PARTS) else None
 
 
 def unit_of(name: str) -> str:
-    """`nats` (per image) or `bits` (per pixel and channel); empty where there is no unit, or the metric is not known."""
+    """Return `nats` (per image) or `bits` (per pixel and channel); empty if there is no unit, or the metric is unknown."""
     metric = find_metric(name)
     return metric.unit if metric else ""
 
 
 def digits_of(name: str) -> int:
-    """The decimals that tables show of a metric."""
+    """Return the decimals that tables show of a metric."""
     metric = find_metric(name)
     digits = metric.digits if metric else None
     return digits if digits is not None else 2 if unit_of(name) == "nats" else 4
 
 
 def score_metric(values: Collection[str]) -> str | None:
-    """The name of the validation metric that a run is judged by: of `VALIDATION`, the first that is among `values`."""
+    """Return the name of the validation metric that a run is judged by: of `VALIDATION`, the first that is among `values`."""
     return next((name for name in VALIDATION_METRICS if name in values), None)
 
 
 def better_direction(name: str) -> Direction | None:
-    """`max` where higher is better, `min` where lower is; None where neither is, or the metric is not known."""
+    """Return `max` if higher is better, `min` if lower is; None if neither is, or the metric is unknown."""
     metric = find_metric(name)
     return metric.better if metric else None
 
 
 def drop_outdated(earlier: Mapping[str, Any], new: Collection[str]) -> dict[str, Any]:
-    """The earlier values that still hold beside new values of the metrics `new`.
+    """Return the earlier values that remain valid once the metrics `new` have new values.
 
     A measure that is repeated replaces all of its values, and with them those of other measures that depend on it: the
     difference `ais_minus_nll` goes when `nll` is measured again.

@@ -16,7 +16,7 @@ from vae_lightning.models.vae import VAE
 from vae_lightning.noise import ExampleNoise
 from vae_lightning.objectives.terms import log_weights
 
-GPU_SAMPLES = 5000  # as papers report it
+GPU_SAMPLES = 5000  # as in most papers
 FALLS = 0.1  # nats: a note is made if the last step of k lowers the nll by more
 # Nominal cost of one sample of one image on a CPU, so that k depends on the model and not on how busy the machine is:
 # seconds per floating-point operation of matrix products and convolutions, and per pixel and channel.
@@ -56,7 +56,7 @@ class NLL:
         return variance.sum().sqrt().item() / len(self.values)
 
     def metrics(self) -> MeasureResult:
-        """The values by metric name, and a note if the nll has not converged."""
+        """Return the values by metric name, and a note if the nll has not converged."""
         found = MeasureResult()
         found.add_mean("nll", self.values)
         found.values["nll_samples"] = self.samples
@@ -86,7 +86,7 @@ def evaluate_nll(
     chunk: int = 2000,
     progress: Callable[[int], None] = lambda images: None,
 ) -> NLL:
-    """Estimates −log p(x) by importance sampling (Burda et al. 2016, section 5).
+    """Estimate −log p(x) by importance sampling (Burda et al. 2016, section 5).
 
     log p(x) ≈ log (1/k) Σ_i p(x|z_i) p(z_i) / q(z_i|x), z_i ~ q(z|x): in expectation a lower bound, tight as k grows.
 
@@ -117,22 +117,27 @@ def evaluate_nll(
 
 
 def sample_ladder(samples: int) -> list[int]:
-    """The numbers 1, 2, 5, 10, 20, 50 … below `samples`, and `samples`."""
+    """Return the numbers 1, 2, 5, 10, 20, 50 … below `samples`, and `samples`."""
     steps = [m * 10**e for e in range(len(str(samples))) for m in (1, 2, 5)]
     return [k for k in steps if k < samples] + [samples]
 
 
 def samples_within(vae: VAE, images: int, seconds: float) -> int:
-    """The largest k among 10, 20, 50 … 5000 with which `images` images take about `seconds` on a CPU.
+    """Return the largest k among 10, 20, 50 … 5000 with which `images` images take about `seconds` on a CPU.
 
     Derived from the model's operation count, not from a stopwatch: the same run always gets the same k, and so the same values.
+
+    Args:
+        vae: the VAE.
+        images: number of images.
+        seconds: time budget.
     """
     affordable = seconds / (images * seconds_per_sample(vae))
     return max([k for k in sample_ladder(GPU_SAMPLES) if 10 <= k <= affordable], default=10)
 
 
 def seconds_per_sample(vae: VAE) -> float:
-    """The nominal cost of one sample of one image on a CPU, in seconds."""
+    """Return the nominal cost of one sample of one image on a CPU, in seconds."""
     from torch.utils.flop_counter import FlopCounterMode
 
     device = next(vae.parameters()).device
@@ -145,13 +150,13 @@ def seconds_per_sample(vae: VAE) -> float:
 
 
 def _at_most(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
-    """Splits batches into batches of at most `size`."""
+    """Split batches into batches of at most `size`."""
     for batch in batches:
         yield from map(Batch._make, zip(*(part.split(size) for part in batch), strict=True))
 
 
 def _importance(vae: VAE, batch: Batch, split: str, ladder: Sequence[int], at_once: int) -> tuple[Tensor, Tensor]:
-    """Gives log (1/k) Σ_i w_i for each k of the ladder, (rungs, batch), and (Σw)²/Σw², (batch,); float64, on the CPU.
+    """Return log (1/k) Σ_i w_i for each k of the ladder, (rungs, batch), and (Σw)²/Σw², (batch,); float64, on the CPU.
 
     Sums are accumulated over chunks of samples, so that memory does not grow with k.
     """

@@ -15,7 +15,7 @@ NEIGHBOURS = 5
 
 
 def evaluate_probes(train: Tensor, train_labels: Tensor, codes: Tensor, labels: Tensor, seed: int = 0) -> MeasureResult:
-    """Measures how well labels can be predicted from codes.
+    """Measure how well labels can be predicted from codes.
 
     - linear_probe_accuracy: of a logistic regression (C = 1) on codes standardised by the training codes.
     - knn_accuracy: of the majority among the 5 nearest training codes (Euclidean).
@@ -28,16 +28,16 @@ def evaluate_probes(train: Tensor, train_labels: Tensor, codes: Tensor, labels: 
         train_labels: (N,).
         codes: codes to measure on, (M, latent_dim).
         labels: (M,).
-        seed: of k-means and the bootstrap.
+        seed: seed of k-means and the bootstrap.
 
     Returns:
         The metrics with standard errors over images.
     """
     x, y, x_new, y_new = (_array(part) for part in (train, train_labels, codes, labels))
     if len(np.unique(y)) < 2:
-        return MeasureResult(notes=["No probes: the training images have fewer than two labels."])
+        return MeasureResult(notes=["Probes were not measured: the training images have fewer than two labels."])
     if not (np.isfinite(x).all() and np.isfinite(x_new).all()):
-        return MeasureResult(notes=["No probes: some codes are not finite."])
+        return MeasureResult(notes=["Probes were not measured: some codes are not finite."])
     found = MeasureResult()
     _add_accuracy(found, "linear_probe_accuracy", _linear(x, y, x_new) == y_new)
     _add_accuracy(found, "knn_accuracy", _nearest(x, y, x_new) == y_new)
@@ -52,7 +52,7 @@ def _array(part: Tensor) -> np.ndarray:
 
 
 def _add_accuracy(found: MeasureResult, name: str, right: np.ndarray) -> None:
-    """Adds the share of right answers, with its standard error over images."""
+    """Add the share of right answers, with its standard error over images."""
     share = float(right.mean())
     found.add(name, share, math.sqrt(share * (1 - share) / len(right)))
 
@@ -74,7 +74,7 @@ def _clusters(x: np.ndarray, clusters: int, x_new: np.ndarray, seed: int) -> np.
     from sklearn.cluster import KMeans
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about fewer distinct codes than clusters: the score will show it
+        warnings.simplefilter("ignore")  # k-means warns if there are fewer distinct codes than clusters: the score will show it
         return np.asarray(KMeans(clusters, n_init=4, random_state=seed).fit(x).predict(x_new))
 
 
@@ -91,15 +91,23 @@ WIDEST = 1000  # classes · (columns + 1): up to this size Newton's method is fa
 
 
 def linear_classifier(x: np.ndarray, y: np.ndarray, penalty: float = 1.0) -> Any:
-    """Fits a multinomial logistic regression of labels y (N,) on x (N, columns), with the regulariser ‖w‖²/(2·penalty).
+    """Fit a multinomial logistic regression of labels y (N,) on x (N, columns), with the regulariser ‖w‖²/(2·penalty).
 
     It is fitted to its unique optimum: with scikit-learn's default tolerance, codes that differ only by rounding (from another
     batch size) would give different predictions.
+
+    Args:
+        x: inputs, (N, columns).
+        y: labels, (N,).
+        penalty: C; larger values regularise less.
+
+    Returns:
+        The fitted classifier.
     """
     from sklearn.linear_model import LogisticRegression
 
     newton = len(np.unique(y)) * (x.shape[1] + 1) <= WIDEST
     how = {"solver": "newton-cholesky", "tol": 1e-8} if newton else {"solver": "lbfgs", "tol": 1e-6}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about iterations: 1,000 are enough
+        warnings.simplefilter("ignore")  # scikit-learn warns about the number of iterations: 1,000 are enough
         return LogisticRegression(C=penalty, max_iter=1000, **how).fit(x.astype(np.float64), y)

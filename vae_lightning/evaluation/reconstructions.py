@@ -17,7 +17,7 @@ WINDOW, SIGMA = 11, 1.5  # Wang et al. 2004
 
 @torch.no_grad()
 def evaluate_reconstructions(vae: VAE, batches: Iterable[Batch]) -> MeasureResult:
-    """Compares images x, as the model sees them, with E[x|z] at z = E[z|x], pixels in [0, 1].
+    """Compare images x, as the model sees them, with E[x|z] at z = E[z|x], pixels in [0, 1].
 
     - mse: mean squared error over pixels.
     - ssim: see `ssim`, for images of at least 6×6 pixels.
@@ -37,7 +37,7 @@ def evaluate_reconstructions(vae: VAE, batches: Iterable[Batch]) -> MeasureResul
     if similar:
         found.add_mean("ssim", torch.cat(similar))
     else:
-        found.notes.append(f"No ssim: the images are too small for its window of {WINDOW}×{WINDOW} pixels.")
+        found.notes.append(f"ssim was not measured: the images are too small for its window of {WINDOW}×{WINDOW} pixels.")
     return found
 
 

@@ -14,13 +14,21 @@ from vae_lightning.models.vae import VAE
 from vae_lightning.noise import ExampleNoise, UnbatchedNoise, derive_seed
 
 NEIGHBOURS = 3  # Kynkäänniemi et al. 2019, section 3
-GROUPS = 10  # of the jackknife
+GROUPS = 10  # groups of the jackknife
 _ROWS = 500  # rows of the distance matrix in memory at once
 
 
 @torch.no_grad()
 def draw_features(vae: VAE, features: Callable[[Tensor], Tensor], count: int, seed: int, batch_size: int) -> Tensor:
-    """Features (count, F) of images E[x|z], z ~ p(z), clipped to [0, 1]; each z depends only on `seed` and its index."""
+    """Features (count, F) of images E[x|z], z ~ p(z), clipped to [0, 1]; each z depends only on `seed` and its index.
+
+    Args:
+        vae: the VAE.
+        features: maps images (n, C, H, W) to features (n, F).
+        count: number of samples.
+        seed: seed of the samples.
+        batch_size: samples decoded at once.
+    """
     device = next(vae.parameters()).device
     parts = []
     for indices in torch.arange(count, device=device).split(batch_size):
@@ -32,7 +40,7 @@ def draw_features(vae: VAE, features: Callable[[Tensor], Tensor], count: int, se
 
 
 def compare_features(real: Tensor, drawn: Tensor, other: Tensor) -> MeasureResult:
-    """Compares samples with real images.
+    """Compare samples with real images.
 
     - frechet_distance: between samples and real images. It is biased upwards with few images: compare it with its floor, and with
       runs measured with as many images.
@@ -71,7 +79,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def frechet_with_error(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """The distance and its jackknife standard error, leaving out each tenth of the images in turn (Efron 1982)."""
+    """Return the distance and its jackknife standard error, leaving out each tenth of the images in turn (Efron 1982)."""
     whole = frechet_distance(a, b)
     if len(a) < 2 * GROUPS:
         return whole, math.nan
@@ -84,7 +92,7 @@ def frechet_with_error(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 def within_cloud(points: Tensor, cloud: Tensor) -> Tensor:
     """Whether each point lies within the distance of some cloud point to its third nearest neighbour in the cloud, (N,).
 
-    Kynkäänniemi et al. (2019), equations 1 and 2.
+    See Kynkäänniemi et al. (2019), equations 1 and 2.
     """
     radius = torch.cat([torch.cdist(part, cloud).kthvalue(NEIGHBOURS + 1).values for part in cloud.split(_ROWS)])
     return torch.cat([(torch.cdist(part, cloud) <= radius).any(1) for part in points.split(_ROWS)])

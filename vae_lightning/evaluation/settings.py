@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     SettingsT = TypeVar("SettingsT", bound=DataclassInstance)
 
 
-def build_settings(settings: type[SettingsT], key: str, values: Mapping[Any, Any]) -> SettingsT:
-    """Builds the dataclass `settings` from the values below the configuration key `key`.
+def build_settings(settings: type[SettingsT], key: str, values: Mapping[str, Any]) -> SettingsT:
+    """Build the dataclass `settings` from the values below the configuration key `key`.
+
+    Args:
+        settings: the dataclass.
+        key: the configuration key, for error messages.
+        values: its values by field.
 
     Raises:
         UserError: a value that the dataclass has no field for.

@@ -40,12 +40,21 @@ class Decoder(nn.Module):
 
 
 def exported_modules(vae: VAE) -> dict[str, tuple[nn.Module, str, str]]:
-    """File name → (module, name of its input, name of its output)."""
+    """Return file name → (module, name of its input, name of its output)."""
     return {"encoder": (Encoder(vae), "x", "code"), "decoder": (Decoder(vae), "z", "image")}
 
 
 def example_inputs(vae: VAE, name: str, batch: int) -> tuple[Tensor, ...]:
-    """Example inputs: images or latents, and labels for a conditional VAE."""
+    """Make example inputs: images or latents, and labels for a conditional VAE.
+
+    Args:
+        vae: the model.
+        name: "encoder" or "decoder".
+        batch: number of examples.
+
+    Returns:
+        Images (batch, channels, height, width) or latents (batch, latent_dim), and labels (batch,) for a conditional VAE.
+    """
     generator = torch.Generator().manual_seed(batch)
     first = (
         torch.rand(batch, *vae.shape, generator=generator)

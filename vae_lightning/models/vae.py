@@ -70,7 +70,7 @@ class VAE(nn.Module):
         self.latent_dim, self.decoder_dim, self.shape = posterior.latent_dim, posterior.decoder_dim, likelihood.shape
 
     def elbo(self, x: Tensor, beta: float | Tensor = 1.0, noise: Noise | None = None, c: Tensor | None = None) -> VAELoss:
-        """The training loss −E_q[log p_θ(x|z)] + β·KL(q_φ(z|x) ‖ p(z)) with one draw of z; −ELBO at β = 1 (eq. 3, 7 and 10).
+        """Return the loss −E_q[log p_θ(x|z)] + β·KL(q_φ(z|x) ‖ p(z)) with one draw of z; −ELBO at β = 1 (eq. 3, 7 and 10).
 
         Args:
             x: images, (batch, channels, height, width).
@@ -126,7 +126,7 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, noise: Noise | None = None, c: Tensor | None = None) -> Tensor:
-        """Decoded draws from the prior: images E[x|z] with z ~ p(z), the decoder's means rather than draws of x, as is usual.
+        """Decode draws from the prior: images E[x|z] with z ~ p(z), the decoder's means rather than draws of x, as is usual.
 
         Args:
             n: number of images.

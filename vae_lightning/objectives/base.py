@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from typing import Any, ClassVar
+from typing import ClassVar, Required, TypedDict
 
 from torch import nn
 
 from vae_lightning.capabilities import require
 from vae_lightning.models.vae import VAE
+
+
+class OptimizerGroup(TypedDict, total=False):
+    """Parameters with their own settings, as torch's optimizers take them."""
+
+    params: Required[list[nn.Parameter]]
+    lr: float
 
 
 class ObjectiveTerm(nn.Module):
@@ -30,8 +37,8 @@ class ObjectiveTerm(nn.Module):
         require(self, self.posterior_needs, vae.posterior)
 
     def set_train_size(self, train_size: int) -> None:
-        """Called once before training with the number of training images."""
+        """Take the number of training images, once before training."""
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Own parameters that need their own optimizer settings, in torch's form: [{params, lr}]."""
+    def parameter_groups(self) -> list[OptimizerGroup]:
+        """Return own parameters that need their own optimizer settings, in torch's form: [{params, lr}]."""
         return []

@@ -29,7 +29,17 @@ class Bound(ObjectiveTerm):
         self.samples = check_int("samples", samples)
 
     def forward(self, terms: ELBOTerms, kl: KLTerm, beta: float | Tensor, gradient: GradientEstimator) -> Tensor:
-        """−bound, a scalar: the mean over the batch in nats per image. Bounds without a KL term ignore `kl` and `beta`."""
+        """−bound, a scalar: the mean over the batch in nats per image. Bounds without a KL term ignore `kl` and `beta`.
+
+        Args:
+            terms: the densities and draws of the batch.
+            kl: the KL term.
+            beta: β, the weight of the KL.
+            gradient: the gradient estimator.
+
+        Returns:
+            A scalar to minimise, in nats per image.
+        """
         raise NotImplementedError
 
     def splits_gradient(self, gradient: GradientEstimator) -> bool:
@@ -37,7 +47,7 @@ class Bound(ObjectiveTerm):
         return False
 
     def report(self, loss: Tensor) -> dict[str, Tensor]:
-        """What is logged besides the ELBO's terms: `bound`, the k-sample bound that is trained."""
+        """Return what is logged besides the ELBO's terms: `bound`, the k-sample bound that is trained."""
         return {"bound": -loss}
 
 
@@ -55,7 +65,7 @@ class ELBO(Bound):
         return terms.mean_reconstruction + kl(terms, beta)
 
     def report(self, loss: Tensor) -> dict[str, Tensor]:
-        """Nothing: the ELBO's terms are always logged."""
+        """Report nothing: the ELBO's terms are always logged."""
         return {}
 
 
@@ -70,11 +80,11 @@ class ImportanceWeighted(Bound):
     two_bounds: ClassVar[bool] = False
 
     def value(self, log_w: Tensor) -> Tensor:
-        """The bound, (samples, batch) → (batch,); the decoder's if there are two."""
+        """Return the bound, (samples, batch) → (batch,); the decoder's if there are two."""
         raise NotImplementedError
 
     def weights(self, log_w: Tensor, power: int = 1) -> Tensor:
-        """The weight of each draw in the encoder's gradient, (samples, batch).
+        """Return the weight of each draw in the encoder's gradient, (samples, batch).
 
         Args:
             log_w: log w, (samples, batch).
@@ -84,11 +94,11 @@ class ImportanceWeighted(Bound):
         raise NotImplementedError
 
     def decoder_weights(self, log_w: Tensor) -> Tensor:
-        """The derivative of the decoder's bound by each log w_i, (samples, batch)."""
+        """Return the derivative of the decoder's bound by each log w_i, (samples, batch)."""
         return self.weights(log_w)
 
     def splits_gradient(self, gradient: GradientEstimator) -> bool:
-        """True if the encoder has its own bound, or the gradient estimator its own weights."""
+        """Whether the encoder has its own bound, or the gradient estimator its own weights."""
         return self.two_bounds or gradient.power != 1
 
     def forward(self, terms: ELBOTerms, kl: KLTerm, beta: float | Tensor, gradient: GradientEstimator) -> Tensor:
@@ -158,7 +168,7 @@ class MIWAE(ImportanceWeighted):
         return iwae_bound(self.grouped(log_w)).mean(0)
 
     def grouped(self, log_w: Tensor) -> Tensor:
-        """(samples, batch) → (K, M, batch)."""
+        """Split the draws into groups, (samples, batch) → (K, M, batch)."""
         return log_w.unflatten(0, (-1, self.groups))
 
 

@@ -43,7 +43,7 @@ class StickingTheLanding(GradientEstimator):
     posterior_needs = frozenset({DENSITY_ANYWHERE})
 
     def log_q(self, q: LatentDistribution, z: Tensor) -> Tensor:
-        """The log density log q(z|x) with the parameters of q held constant, in nats, (samples, batch)."""
+        """Return the log density log q(z|x) with the parameters of q held constant, in nats, (samples, batch)."""
         return q.detached().log_prob(z)
 
 

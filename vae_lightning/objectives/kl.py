@@ -30,11 +30,11 @@ class KLTerm(ObjectiveTerm):
     needs_closed_form: bool = False
 
     def forward(self, terms: ELBOTerms, beta: float | Tensor) -> float | Tensor:
-        """A scalar, the mean over the batch in nats per image."""
+        """Return a scalar, the mean over the batch in nats per image."""
         raise NotImplementedError
 
     def report(self) -> dict[str, Tensor]:
-        """What is logged besides `kl`, by name."""
+        """Return what is logged besides `kl`, by name."""
         return {}
 
 

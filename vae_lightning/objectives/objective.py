@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from vae_lightning.capabilities import DENSITY
 from vae_lightning.errors import UserError
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise
-from vae_lightning.objectives.base import ObjectiveTerm
+from vae_lightning.objectives.base import ObjectiveTerm, OptimizerGroup
 from vae_lightning.objectives.bound import ELBO, Bound
 from vae_lightning.objectives.gradient import GradientEstimator, Reparameterised
 from vae_lightning.objectives.kl import KLTerm, PlainKL
@@ -71,7 +69,7 @@ class Objective(nn.Module):
         for part in self.parts():
             part.set_train_size(train_size)
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[OptimizerGroup]:
         """Parameters of the parts that need their own optimizer settings, in torch's form."""
         return [group for part in self.parts() for group in part.parameter_groups()]
 
@@ -80,13 +78,13 @@ class Objective(nn.Module):
         return self.bound, self.gradient, self.kl, self.penalty
 
     def parts_in_words(self) -> str:
-        """The parts as on the command line: `bound=iwae gradient=dreg kl=plain penalty=none`."""
+        """Return the parts as on the command line: `bound=iwae gradient=dreg kl=plain penalty=none`."""
         return " ".join(part.option.removeprefix("objective/") for part in self.parts())
 
     def forward(
         self, vae: VAE, x: Tensor, beta: float | Tensor = 1.0, noise: Noise | None = None, c: Tensor | None = None
     ) -> Losses:
-        """The loss of a batch and the values to log.
+        """Return the loss of a batch and the values to log.
 
         Args:
             vae: the model.

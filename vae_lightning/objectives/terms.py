@@ -19,7 +19,7 @@ from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise
 
 LogQ = Callable[[LatentDistribution, Tensor], Tensor]
-_SMALLEST_WEIGHT = 1e-12  # of a weight that is divided by: negligible beside 1, far above the smallest float32
+_SMALLEST_WEIGHT = 1e-12  # lower limit of a weight that is divided by: negligible beside 1, far above the smallest float32
 
 
 class ELBOTerms:
@@ -58,17 +58,17 @@ class ELBOTerms:
 
     @cached
     def log_pz(self) -> Tensor:
-        """Log density of the prior, log p(z)."""
+        """Log density of the prior, log p(z), in nats, (samples, batch)."""
         return self.p.log_prob(self.decoder_z)
 
     @cached
     def log_qz(self) -> Tensor:
-        """Log density of the posterior, log q(z|x)."""
+        """Log density of the posterior, log q(z|x), in nats, (samples, batch)."""
         return self._log_q(self.q, self.z) if self._log_q else self.q.log_prob(self.z)
 
     @cached
     def log_w(self) -> Tensor:
-        """Log importance weights, log w = log p(x|z) + log p(z) − log q(z|x); E[w] = p(x)."""
+        """Log importance weights, log w = log p(x|z) + log p(z) − log q(z|x), in nats, (samples, batch); E[w] = p(x)."""
         return self.log_px + self.log_pz - self.log_qz
 
     @cached
@@ -93,7 +93,7 @@ class ELBOTerms:
 
     @cached
     def kl(self) -> Tensor:
-        """KL(q(z|x) ‖ p(z)) of each image, (batch,): by a formula where there is one, else estimated from the draws."""
+        """KL(q(z|x) ‖ p(z)) of each image, (batch,): by its formula if there is one, else estimated from the draws."""
         if self._log_q is None:
             if self.kl_by_part:
                 return torch.stack(list(self.kl_by_part.values())).sum(0)
@@ -113,7 +113,7 @@ class ELBOTerms:
         return -(self.reconstruction + self.kl)
 
     def weighted_log_w(self, decoder_weights: Tensor, encoder_weights: Tensor) -> Tensor:
-        """A surrogate whose gradient weights the draws differently for the decoder and for the encoder.
+        """Return a surrogate whose gradient weights the draws differently for the decoder and for the encoder.
 
         The value is Σ_i a_i·log p(x, z_i) − b_i·log q(z_i|x). Decoder and prior get Σ_i a_i ∂log p(x, z_i)/∂θ. Each z_i, and
         through it the encoder, gets b_i ∂log w_i/∂z_i: a hook rescales the gradient that comes back from p by b_i/a_i.
@@ -133,15 +133,37 @@ class ELBOTerms:
 
 
 def elbo_terms(vae: VAE, x: Tensor, noise: Noise | None = None, samples: int = 1, c: Tensor | None = None) -> ELBOTerms:
-    """The ELBO of each image (Kingma and Welling 2014, eq. 7 and 3): see `reconstruction`, `kl` and `elbo` of the result."""
+    """Draw z and return the terms of the ELBO (Kingma and Welling 2014, eq. 7 and 3).
+
+    Args:
+        vae: the model.
+        x: images, (batch, channels, height, width).
+        noise: where ε comes from; None for torch's global generator.
+        samples: draws of z per image.
+        c: labels, (batch,), of a conditional VAE.
+
+    Returns:
+        The terms: its `reconstruction`, `kl` and `elbo` are those of each image, in nats, (batch,).
+    """
     return ELBOTerms(vae, x, samples, noise, c)
 
 
 def log_weights(vae: VAE, x: Tensor, samples: int, noise: Noise | None = None, c: Tensor | None = None) -> Tensor:
-    """Log importance weights, log w = log p(x|z) + log p(z) − log q(z|x) for z ~ q(z|x), shape (samples, batch); E[w] = p(x)."""
+    """Return log importance weights, log w = log p(x|z) + log p(z) − log q(z|x) for z ~ q(z|x); E[w] = p(x).
+
+    Args:
+        vae: the model.
+        x: images, (batch, channels, height, width).
+        samples: draws of z per image.
+        noise: where ε comes from; None for torch's global generator.
+        c: labels, (batch,), of a conditional VAE.
+
+    Returns:
+        Nats, (samples, batch).
+    """
     return ELBOTerms(vae, x, samples, noise, c).log_w
 
 
 def iwae_bound(log_w: Tensor) -> Tensor:
-    """The importance-weighted bound log (1/k) Σ_i w_i, (batch,) (Burda et al. 2016, section 3); it tends to log p(x)."""
+    """Return the importance-weighted bound log (1/k) Σ_i w_i, (batch,) (Burda et al. 2016, section 3); it tends to log p(x)."""
     return torch.logsumexp(log_w, 0) - math.log(log_w.shape[0])

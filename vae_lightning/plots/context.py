@@ -59,7 +59,7 @@ class PictureContext:
         return pixels(chosen.images), chosen.labels
 
     def first(self, count: int, start: int = 0) -> tuple[Tensor, Tensor]:
-        """`batch` of `count` images starting at index `start`; raises UserError if the split has too few."""
+        """`batch` of `count` images starting at index `start`; raise UserError if the split has too few."""
         if start + count > len(self.images):
             images = f"{count} image{'s' if count > 1 else ''}"
             raise UserError(f"asked for {images} starting at index {start}, but {self.split} has only {len(self.images)}.")

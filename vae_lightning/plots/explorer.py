@@ -36,11 +36,12 @@ class Weights:
         return [self.length - len(values), len(values)]
 
     def encoded(self, precision: str) -> str:
+        """Return all weights in `precision` ("float16" or "float32") as base64."""
         return base64.b64encode(np.concatenate(self.parts).astype(np.dtype(precision)).tobytes()).decode()
 
 
 def layers(module: nn.Module, weights: Weights) -> list[Layer]:
-    """A decoder as a list of layers that the page can run; raises UserError for any other."""
+    """Return a decoder as a list of layers that the page can run; raise UserError for any other."""
     for kind, described in DESCRIBED.items():
         if type(module) is kind:
             return described(module, weights)
@@ -53,16 +54,16 @@ def _pointwise(kind: str) -> Callable[[nn.Module, Weights], list[Layer]]:
     return lambda module, weights: [{"kind": kind}]
 
 
-def _sequential(module: Any, weights: Weights) -> list[Layer]:
+def _sequential(module: nn.Sequential, weights: Weights) -> list[Layer]:
     return [layer for part in module for layer in layers(part, weights)]
 
 
-def _linear(module: Any, weights: Weights) -> list[Layer]:
+def _linear(module: nn.Linear, weights: Weights) -> list[Layer]:
     spans = {"weight": weights.add(module.weight, 0), "bias": weights.add(module.bias, module.out_features)}
     return [{"kind": "linear", "inputs": module.in_features, "outputs": module.out_features, **spans}]
 
 
-def _conv(module: Any, weights: Weights) -> list[Layer]:
+def _conv(module: nn.Conv2d | nn.ConvTranspose2d, weights: Weights) -> list[Layer]:
     spans = {"weight": weights.add(module.weight, 0), "bias": weights.add(module.bias, module.out_channels)}
     sizes = {"outputs": module.out_channels, "kernel": module.kernel_size[0]}
     steps = {"stride": module.stride[0], "padding": module.padding[0]}
@@ -93,7 +94,13 @@ MEANS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "ident
 
 @torch.no_grad()
 def mean_of_parameters(vae: VAE, z: Tensor, c: Tensor | None) -> str:
-    """How E[x|z] follows from the decoder's first channels: `sigmoid` or `identity`; raises UserError if neither."""
+    """Return how E[x|z] follows from the decoder's first channels: `sigmoid` or `identity`; raise UserError if neither.
+
+    Args:
+        vae: the model.
+        z: latents to try it on, (n, latent_dim).
+        c: labels, (n,), of a conditional VAE.
+    """
     channels = vae.shape[0]
     parameters = vae.decoder(vae.condition.decoder_input(z[:, : vae.decoder_dim], c))[:, :channels]
     mean = vae.decode(z, c).mean
@@ -107,7 +114,13 @@ def mean_of_parameters(vae: VAE, z: Tensor, c: Tensor | None) -> str:
 
 @torch.no_grad()
 def choose_precision(vae: VAE, z: Tensor, c: Tensor | None) -> str:
-    """float16 if rounding the weights to it changes no pixel by more than a quarter of a grey level, else float32."""
+    """float16 if rounding the weights to it changes no pixel by more than a quarter of a grey level, else float32.
+
+    Args:
+        vae: the model.
+        z: latents to try it on, (n, latent_dim).
+        c: labels, (n,), of a conditional VAE.
+    """
     exact = vae.decode(z, c).mean
     kept = {name: weight.clone() for name, weight in vae.decoder.state_dict().items()}
     for weight in vae.decoder.state_dict().values():
@@ -119,14 +132,14 @@ def choose_precision(vae: VAE, z: Tensor, c: Tensor | None) -> str:
 
 @torch.no_grad()
 def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence[float] | None, starts: int = 60) -> str:
-    """The page for a VAE on the CPU.
+    """Return the page for a VAE on the CPU.
 
     Args:
         vae: the model.
         name: its name, for the title.
         axes: a description of the run.
         x: images whose codes are shown, (N, C, H, W) in [0, 1].
-        labels: of these images, (N,).
+        labels: labels of these images, (N,).
         kl: nats of each latent dimension, or None.
         starts: how many of the images can be chosen as a starting point.
 
@@ -162,13 +175,13 @@ def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence
 
 
 def _given(vae: VAE) -> list[list[float]]:
-    """What the decoder sees besides z for each class."""
+    """Return what the decoder sees besides z for each class."""
     classes = torch.arange(vae.condition.classes)
     return _rounded(vae.condition.decoder_input(torch.zeros(len(classes), vae.decoder_dim), classes)[:, vae.decoder_dim :], 6)
 
 
 def _draws(vae: VAE, n: int = 200) -> list[list[float]]:
-    """Draws z ~ p(z), for the page's button."""
+    """Draw z ~ p(z), for the page's button."""
     from vae_lightning.noise import StreamNoise, derive_seed
 
     c = vae.condition.labels_for(None, n, torch.device("cpu"))

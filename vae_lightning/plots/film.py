@@ -15,13 +15,13 @@ from vae_lightning.readers import MB, read_arrays
 
 Frame = dict[str, np.ndarray]
 LARGEST_FRAME, LARGEST_FILM = 64 * MB, 2048 * MB  # bytes in memory
-# the arrays of a frame: the kind of their numbers, as NumPy names it, and how many dimensions they have
+# the arrays of a frame: NumPy's name for the kind of their numbers, and how many dimensions they have
 FRAME = {"x": ("u", 4), "reconstructions": ("u", 4), "samples": ("u", 4), "codes": ("f", 2), "labels": ("i", 1), "elbo": ("f", 0)}
 COLOURS = [f"C{i}" for i in range(10)]
 
 
 def read_frames(folder: Path) -> dict[int, Frame]:
-    """The contents of each file in `film/` by epoch, in order; raises RunError if there are fewer than two or one is damaged."""
+    """Read each file in `film/` by epoch, in order; raise RunError if there are fewer than two, or one is damaged."""
     frames: dict[int, Frame] = {}
     size = 0
     for path in sorted((folder / "film").glob("[0-9]*.npz")):
@@ -42,7 +42,7 @@ def read_frames(folder: Path) -> dict[int, Frame]:
 
 
 def _damage(frame: Frame, first: Frame) -> str | None:
-    """What is wrong with the arrays of a frame, of which the first one of the film has the sizes; None if nothing is."""
+    """Return what is wrong with the arrays of a frame, which must have the sizes of the film's first one; None if nothing is."""
     for name, (kind, rank) in FRAME.items():
         array = frame.get(name)
         if array is None:
@@ -79,7 +79,7 @@ def training_film(frames: dict[int, Frame], path: Path, seconds: float = 12.0) -
 
 
 def _view(frames: list[Frame]) -> tuple[np.ndarray, tuple[float, float]]:
-    """The plane (latent_dim, 2) of the two largest variances of the last codes, used for all epochs, and its range."""
+    """Return the plane (latent_dim, 2) of the two largest variances of the last codes, used for all epochs, and its range."""
     last = frames[-1]["codes"].astype(np.float64)
     dim = last.shape[1]
     basis = np.eye(dim, 2) if dim <= 2 else np.linalg.svd(last - last.mean(0), full_matrices=False)[2][:2].T

@@ -27,7 +27,14 @@ MAX_ROWS = 32
 
 
 def reconstructions(vae: VAE, x: Tensor, columns: int = 10, c: Tensor | None = None) -> Figure:
-    """Originals x (batch, C, H, W), each with its reconstruction from the posterior mean below it."""
+    """Draw originals x, each with its reconstruction from the posterior mean below it.
+
+    Args:
+        vae: the model.
+        x: images, (batch, C, H, W) in [0, 1].
+        columns: images per row.
+        c: labels, (batch,), of a conditional VAE.
+    """
     x = x[: len(x) // columns * columns] if len(x) >= columns else x
     columns, c = min(columns, len(x)), None if c is None else c[: len(x)]
     pairs = torch.stack([x.view(-1, columns, *x.shape[1:]), vae.reconstruct(x, c).view(-1, columns, *x.shape[1:])], 1)
@@ -37,13 +44,13 @@ def reconstructions(vae: VAE, x: Tensor, columns: int = 10, c: Tensor | None = N
 
 
 def samples(vae: VAE, rows: int | None = None, columns: int = 12, seed: int = 0, label: int | None = None) -> Figure:
-    """E[x|z] for z ~ p(z), or z ~ p(z|c) in a conditional VAE; the same z for the same seed.
+    """Decode samples: E[x|z] for z ~ p(z), or z ~ p(z|c) in a conditional VAE; the same z for the same seed.
 
     Args:
         vae: the model.
         rows: None for 8, or for a conditional VAE one for each class, up to 32.
         columns: images per row.
-        seed: of z.
+        seed: seed of z.
         label: the class of all images; None for a row of each class in turn.
     """
     classes = vae.condition.classes
@@ -68,7 +75,7 @@ def traversals(
     most: int = MAX_ROWS,
     c: Tensor | None = None,
 ) -> Figure:
-    """Each row moves one latent dimension from −reach to reach; the others stay at the code of one image.
+    """Draw a row for each latent dimension, moved from −reach to reach; the others stay at the code of one image.
 
     In a hierarchy the top layer is moved, and the layers below follow at their means.
 
@@ -97,9 +104,17 @@ def traversals(
 def interpolations(
     vae: VAE, start: Tensor, end: Tensor, columns: int = 11, c_start: Tensor | None = None, c_end: Tensor | None = None
 ) -> Figure:
-    """Straight lines in latent space from the code of each image of `start` to that of `end`, (rows, C, H, W).
+    """Decode straight lines in latent space, each from the code of an image of `start` to that of its partner in `end`.
 
     In a conditional VAE each row is decoded with the label of its first image throughout.
+
+    Args:
+        vae: the model.
+        start: first images, (rows, C, H, W) in [0, 1].
+        end: last images, of the same shape.
+        columns: images per row.
+        c_start: labels of the first images, (rows,).
+        c_end: labels of the last images, (rows,).
     """
     a, b = vae.encode(start, c_start).mean, vae.encode(end, c_end).mean
     weights = torch.linspace(0, 1, columns, device=a.device).view(1, columns, 1)
@@ -110,9 +125,14 @@ def interpolations(
 
 @torch.no_grad()
 def manifold(vae: VAE, side: int = 20, label: int | None = None) -> Figure:
-    """The decoded plane of a two-dimensional latent space, at the quantiles of N(0, 1) (Kingma and Welling 2014, figure 4).
+    """Decode the plane of a two-dimensional latent space at the quantiles of N(0, 1) (Kingma and Welling 2014, figure 4).
 
-    In a conditional VAE, the plane of class `label`, or of the first class; in a hierarchy, that of the top layer.
+    In a conditional VAE it is the plane of class `label`, or of the first class; in a hierarchy, that of the top layer.
+
+    Args:
+        vae: the model.
+        side: images in a row and in a column.
+        label: the class; None for the first.
     """
     quantiles = (torch.arange(side, dtype=torch.float64) + 0.5) / side
     axis = (math.sqrt(2) * torch.erfinv(2 * quantiles - 1)).float().to(_device(vae))
@@ -126,7 +146,15 @@ def manifold(vae: VAE, side: int = 20, label: int | None = None) -> Figure:
 
 
 def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap: int = 2, gap_every: int = 1) -> Figure:
-    """A grid of images (rows, columns, C, H, W) in [0, 1]; each pixel is a whole number of the figure's pixels."""
+    """Draw a grid of images; each of their pixels covers a whole number of the figure's pixels.
+
+    Args:
+        images: (rows, columns, C, H, W) in [0, 1].
+        title: the title.
+        row_labels: labels of the rows, from the top.
+        gap: pixels of the images between columns, and between groups of rows.
+        gap_every: rows in a group.
+    """
     canvas, tops = tile(images.float().clamp(0, 1).cpu().numpy(), gap, gap_every)
     height, width = canvas.shape[:2]
     zoom, dpi = max(1, round(720 / width)), 100
@@ -143,9 +171,17 @@ def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap:
 
 
 def tile(images: np.ndarray, gap: int, gap_every: int) -> tuple[np.ndarray, list[int]]:
-    """Images (rows, columns, C, H, W) side by side on white, with a `gap` between columns and after every `gap_every` rows.
+    """Place images (rows, columns, C, H, W) side by side on white, with a `gap` between columns and every `gap_every` rows.
 
-    The canvas is (height, width), or (height, width, 3) for RGB images; see `displayable` for other numbers of channels.
+    See `displayable` for images with other numbers of channels than 1 and 3.
+
+    Args:
+        images: (rows, columns, C, H, W) in [0, 1].
+        gap: pixels between columns, and after every `gap_every` rows.
+        gap_every: rows without a gap between them.
+
+    Returns:
+        The canvas, (height, width) or (height, width, 3) for RGB images, and the pixel at which each row starts.
     """
     images = displayable(images)
     rows, columns, channels, height, width = images.shape
@@ -159,7 +195,7 @@ def tile(images: np.ndarray, gap: int, gap_every: int) -> tuple[np.ndarray, list
 
 
 def to_array(figure: Figure) -> np.ndarray:
-    """The figure's pixels, uint8 (height, width, 3)."""
+    """Return the figure's pixels, uint8 (height, width, 3)."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
@@ -174,7 +210,7 @@ def save_png(picture: np.ndarray, path: Path) -> Path:
 
 
 def _subscript(index: int) -> str:
-    """The dimension's number as a subscript, counted from 1 as in the bars."""
+    """Return the dimension's number as a subscript, counted from 1 as in the bars."""
     return "".join("₀₁₂₃₄₅₆₇₈₉"[int(digit)] for digit in str(index + 1))
 
 

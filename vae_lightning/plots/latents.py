@@ -18,7 +18,7 @@ SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val") -> Figure:
-    """The posterior means of images; their first two principal components if there are more than two dimensions.
+    """Plot the posterior means of images, or their first two principal components if there are more than two dimensions.
 
     Coloured by label: up to ten labels with a legend, more with a colour bar.
 
@@ -87,9 +87,9 @@ def kl_bars(kl: Sequence[float], active: int | None) -> Figure:
 
 
 def _principal_components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first two components (N, 2) and their shares of the variance, with fixed signs so that pictures do not flip."""
+    """Return the first two components (N, 2) and their shares of the variance, with fixed signs so that pictures do not flip."""
     centred = points - points.mean(0)
-    if len(points) == 1:  # which varies in no direction
+    if len(points) == 1:  # a single point varies in no direction
         return centred[:, :2], np.zeros(2)
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)
     directions = directions[:2]

@@ -25,6 +25,12 @@ def write_projection(vae: VAE, split: Images, log_dir: Path, images: int) -> Pat
     `projector/`: codes.tsv, a row of latent_dim numbers per image; labels.tsv; images.png, the images row by row on a square
     sheet.
 
+    Args:
+        vae: the model.
+        split: the images.
+        log_dir: the folder of the event files.
+        images: number of images.
+
     Returns:
         The path of the configuration.
     """

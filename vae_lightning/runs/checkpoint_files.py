@@ -12,7 +12,7 @@ LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Makes `target` a hard link to `source`, or a copy on file systems without links; a `target` that exists is replaced.
+    """Make `target` a hard link to `source`, or a copy on file systems without links; a `target` that exists is replaced.
 
     Raises:
         OSError: the file cannot be written.
@@ -25,7 +25,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def is_intact(path: Path) -> bool:
-    """Whether every byte is as it was written: a checkpoint is a zip file, with a checksum of each of its parts.
+    """Whether no byte has changed since it was written: a checkpoint is a zip file with a checksum for each of its parts.
 
     torch.load does not verify the checksums.
     """

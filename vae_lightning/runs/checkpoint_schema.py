@@ -1,7 +1,7 @@
 """What a checkpoint may hold, checked before any of it is used: plain data of known types, and tensors that fit their place.
 
-`check_file` looks at the file before torch reads it, `check_data` at what torch made of it, `check_tensors` at the weights, and
-`check_resumable` at what a resume needs besides them. What depends on the trainer (optimizer, schedules, callbacks) is checked in
+`check_file` checks the file before torch reads it, `check_data` what torch read from it, `check_tensors` the weights, and
+`check_resumable` what else a resume needs. What depends on the trainer (optimizer, schedules, callbacks) is checked in
 `training/checkpoint_check.py`.
 """
 
@@ -22,9 +22,9 @@ from vae_lightning.errors import RunError, format_value, is_finite
 from vae_lightning.readers import check_ordinary, one_reason
 
 GB = 2**30
-SIZE_LIMIT = 16 * GB  # bytes of a checkpoint: weights and two moments for a billion parameters have 12 GB
+SIZE_LIMIT = 16 * GB  # bytes in a checkpoint: the weights and two moments of a billion parameters take 12 GB
 ENTRIES_LIMIT = 100_000  # files in the archive: torch writes one for each tensor
-DEEPEST, MOST_VALUES = 50, 2_000_000  # levels of containers, and values in them; random states have some 1,300 per process
+DEEPEST, MOST_VALUES = 50, 2_000_000  # levels of containers, and values in them; random states have about 1,300 per process
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
@@ -50,7 +50,7 @@ class Recorded(msgspec.Struct):
 
 
 class RunningMeans(msgspec.Struct):
-    """Names of metrics, and the sums of each and of the images."""
+    """Names of metrics, the sum of each, and the number of images."""
 
     names: list[str]
     sums: list[float]
@@ -66,7 +66,7 @@ class RandomStates(msgspec.Struct):
 
 
 class Rank(msgspec.Struct):
-    """What each process keeps of its own."""
+    """What each process saves of its own."""
 
     means: RunningMeans
     random: RandomStates
@@ -87,7 +87,7 @@ class OptimizerState(msgspec.Struct):
 
 
 class Resumable(msgspec.Struct):
-    """What a resume needs besides the weights."""
+    """What a resume needs in addition to the weights."""
 
     epoch: Count
     global_step: Count
@@ -104,12 +104,12 @@ class Resumable(msgspec.Struct):
 
 
 def damaged(path: Path, reason: str) -> RunError:
-    """The error that names a checkpoint and what is wrong with it."""
-    return RunError(f"{path} is damaged or was changed: {reason}; try another checkpoint beside it.")
+    """Return the error that names a checkpoint and what is wrong with it."""
+    return RunError(f"{path} is damaged or was changed: {reason}; try another checkpoint in its folder.")
 
 
 def check_file(path: Path) -> None:
-    """Checks the archive of a checkpoint without reading what is in it.
+    """Check the archive of a checkpoint without reading what is in it.
 
     Raises:
         RunError: it is not an ordinary file, is too large, or is not the kind of archive that torch writes. An archive with
@@ -120,15 +120,15 @@ def check_file(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
     except Exception as error:  # random bytes can raise any exception in zipfile
-        raise RunError(f"{path} is damaged and cannot be read: try the other checkpoint beside it.") from error
+        raise RunError(f"{path} is damaged and cannot be read: try the other checkpoint in its folder.") from error
     if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
         raise damaged(path, "its parts are compressed, which torch never does")
     if len(parts) > ENTRIES_LIMIT or sum(part.file_size for part in parts) > path.stat().st_size:
         raise damaged(path, "its parts overlap or are too many")
 
 
-def check_data(path: Path, content: Any) -> None:
-    """Checks every value in a checkpoint, at any level.
+def check_data(path: Path, content: object) -> None:
+    """Check every value in a checkpoint, at any level.
 
     Raises:
         RunError: it is nested too deeply, holds too many values, or holds a tensor that is not an ordinary one: sparse or
@@ -157,10 +157,15 @@ def _is_ordinary(value: Tensor) -> bool:
 
 
 def check_tensors(path: Path, found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> None:
-    """Compares weights and buffers with those that they are loaded into.
+    """Compare weights and buffers with those that they are loaded into.
+
+    Args:
+        path: the checkpoint, for error messages.
+        found: its tensors by name.
+        expected: the model's tensors by name.
 
     Raises:
-        RunError: one is missing or unknown, or has another shape or type: torch would cast integers and complex numbers.
+        RunError: one is missing or unknown, or has the wrong shape or type: torch would cast integers and complex numbers.
     """
     for name in [*expected, *found]:
         if name not in found or name not in expected:
@@ -169,8 +174,15 @@ def check_tensors(path: Path, found: Mapping[str, Any], expected: Mapping[str, T
         check_tensor(path, name, found[name], expected[name])
 
 
-def check_tensor(path: Path, name: str, found: Any, expected: Tensor) -> None:
-    """Compares one tensor with the one that it is loaded into. RunError if shape or type differ."""
+def check_tensor(path: Path, name: str, found: object, expected: Tensor) -> None:
+    """Compare one tensor with the one that it is loaded into. Raise RunError if their shapes or types differ.
+
+    Args:
+        path: the checkpoint, for error messages.
+        name: the name of the tensor.
+        found: the value in the checkpoint.
+        expected: the tensor that it is loaded into.
+    """
     if not isinstance(found, Tensor):
         raise damaged(path, f"{format_value(name)} is not a tensor")
     if found.shape != expected.shape:
@@ -179,20 +191,20 @@ def check_tensor(path: Path, name: str, found: Any, expected: Tensor) -> None:
             f"{tuple(found.shape)}, not {tuple(expected.shape)}."
         )
     if found.dtype != expected.dtype:
-        raise damaged(path, f"{format_value(name)} is of the type {found.dtype}, not {expected.dtype}".replace("torch.", ""))
+        raise damaged(path, f"{format_value(name)} has the type {found.dtype}, not {expected.dtype}".replace("torch.", ""))
 
 
 def check_finite(path: Path, tensors: Mapping[str, Any]) -> None:
-    """RunError if one of the tensors holds NaN or infinity."""
+    """Raise RunError if one of the tensors holds NaN or infinity."""
     if not all(bool(torch.isfinite(v).all()) for v in tensors.values() if isinstance(v, Tensor) and v.is_floating_point()):
         raise RunError(f"{path} has weights that are not finite, since its training diverged: try the other checkpoint.")
 
 
 def check_resumable(path: Path, content: Mapping[str, Any]) -> None:
-    """Checks what a resume needs besides the weights, as far as the checkpoint itself tells.
+    """Check what else than the weights a resume needs, as far as the checkpoint alone shows.
 
     Raises:
-        RunError: a part is missing, of another type, out of range, or contradicts another part.
+        RunError: a part is missing, has the wrong type, is out of range, or contradicts another part.
     """
     try:
         found = msgspec.convert(dict(content), Resumable)
@@ -207,37 +219,37 @@ def check_resumable(path: Path, content: Mapping[str, Any]) -> None:
         if not is_number(group.lr) or group.lr < 0:
             raise damaged(path, f"its learning rate is {format_value(str(group.lr))}")
     if any(not path_in_folder(name) for name in found.files):
-        raise damaged(path, "files names a file outside of the run folder")
+        raise damaged(path, "files names a file outside the run folder")
     for each in found.ranks:
         sums = each.means.sums
         if each.means.names != rank.means.names or len(sums) != (len(each.means.names) + 1 if sums else 0):
-            raise damaged(path, "its running means do not belong to their names")
+            raise damaged(path, "its running means do not match their names")
         check_random_states(path, each.random)
     written = found.recorder.written
     if written is not None and (written.dtype != torch.float64 or written.shape != (len(rank.means.names) + 1,)):
-        raise damaged(path, "recorder.written is not a sum of its metrics")
+        raise damaged(path, "recorder.written does not match the metrics")
     for name, state in found.callbacks.items():
         if not all(type(state.get(key, 0)) is int for key in ("wait_count", "patience")):
-            raise damaged(path, f"callbacks.{format_value(name)} counts in something else than integers")
+            raise damaged(path, f"callbacks.{format_value(name)} has counts that are not integers")
     if place.batch and not rank.means.sums:
         raise damaged(path, f"it has no running means after {place.batch} batches")
 
 
-def is_number(value: Any) -> bool:
-    """Whether it is a finite number; a tensor of one counts, True does not."""
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number; a tensor of one number counts, True does not."""
     if isinstance(value, Tensor):
         return value.numel() == 1 and value.is_floating_point() and bool(torch.isfinite(value).all())
     return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
 
 
 def path_in_folder(name: str) -> bool:
-    """Whether it is a relative path without `..` and without control characters."""
+    """Whether a name is a relative path without `..` or control characters."""
     path = Path(name)
     return bool(name) and name.isprintable() and not path.is_absolute() and ".." not in path.parts
 
 
 def check_random_states(path: Path, states: RandomStates) -> None:
-    """RunError if one of the generators does not take its state: each is tried on a generator of its own."""
+    """Raise RunError if a generator does not accept its saved state: each state is tried on a new generator."""
     try:
         version, words, gauss = states.python
         random.Random(0).setstate((version, tuple(words), gauss))

@@ -1,8 +1,8 @@
 """Reads `config.yaml` of a run folder safely, since the folder may come from anyone. Imports no torch.
 
 Building a configuration calls whatever its `_target_`s name, and resolving it reads whatever its interpolations name. So an
-untrusted one may have a `_target_` (or another of Hydra's special keys) only where the built-in configuration has one, only with
-a value that the built-in configuration has there, and no interpolation at all.
+untrusted one may have a `_target_` (or another of Hydra's special keys) only where the built-in configuration has one, and
+only with a value that the built-in configuration has there. It may have no interpolations.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ OPTION = "trust_run_code=true"
 
 
 def read_config(path: Path, trusted: bool = False) -> DictConfig:
-    """Reads the configuration of a run.
+    """Read the configuration of a run.
 
     Args:
         path: the file.
-        trusted: whether it may name any code and have interpolations. If not, it may only name classes of this package, each
-            where it belongs, so that building it runs no code of whoever wrote it.
+        trusted: whether it may name any code and have interpolations. If not, it may only name classes of this package, each in
+            its place, so that building it runs no code of the person who wrote it.
 
     Raises:
         UserError: it is not the configuration of a run, or an untrusted one names other code.
@@ -44,16 +44,16 @@ def read_config(path: Path, trusted: bool = False) -> DictConfig:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
         content = upgrade_config(content) if isinstance(content, dict) else content  # type: ignore[arg-type]
         config = OmegaConf.create(content)
-    except UserError:  # a RunError is one
+    except UserError:  # or its subclass RunError
         raise
     except Exception as error:  # the file may contain anything
         raise RunError(f"{path} is damaged and cannot be read.") from error
     if not isinstance(config, DictConfig) or "schema_version" not in config:
         raise UserError(f"{path} is not the configuration of a run.")
-    if content["schema_version"] != SCHEMA_VERSION:  # type: ignore[call-overload,index]
+    if content["schema_version"] != SCHEMA_VERSION:  # type: ignore[call-overload,index]  # checked above
         raise UserError(
             f"{path} has schema_version={format_value(content['schema_version'])}, "  # type: ignore[call-overload,index]
-            f"and this version of vae-lightning reads {SCHEMA_VERSION}."
+            f"but this version of vae-lightning reads {SCHEMA_VERSION}."
         )
     if not trusted:
         check_foreign(content, path)
@@ -62,12 +62,12 @@ def read_config(path: Path, trusted: bool = False) -> DictConfig:
 
 
 def write_config(folder: Path, config: DictConfig, sign: bool = True) -> None:
-    """Writes `config.yaml` of a run folder.
+    """Write `config.yaml` of a run folder.
 
     Args:
         folder: the run folder.
         config: the complete configuration.
-        sign: whether the configuration is the user's own; one that came from somebody else is never signed.
+        sign: whether the configuration is the user's own; one from somebody else is never signed.
     """
     text = OmegaConf.to_yaml(config)
     write_text(folder / "config.yaml", signed(text) if sign else text)
@@ -79,7 +79,7 @@ def is_own_run(folder: Path) -> bool:
 
 
 def _check_yaml(text: str, path: Path) -> None:
-    """Refuses aliases, with which a short text can expand without end, deep nesting, and more values than a run has."""
+    """Refuse deep nesting, more values than a run has, and aliases, with which a short text can expand without end."""
     depth = 0
     for count, event in enumerate(yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -90,8 +90,8 @@ def _check_yaml(text: str, path: Path) -> None:
             )
 
 
-def check_foreign(content: Any, path: Path) -> None:
-    """UserError if `content`, read from `path`, could run code from outside this package, or read other values than its own."""
+def check_foreign(content: object, path: Path) -> None:
+    """Raise UserError if `content`, read from `path`, could run code from outside this package or read values from elsewhere."""
     for parents, key, value in walk_entries(content):
         name = ".".join([*parents, str(key)])
         if not is_text(str(key)) or (isinstance(value, str) and not is_text(value)):
@@ -99,7 +99,7 @@ def check_foreign(content: Any, path: Path) -> None:
         if is_special(key) and not _is_builtin(parents, key, value):
             raise UserError(
                 f"{path} names code that is not part of vae-lightning, {name}={format_value(value)}, which could do anything "
-                f"when it is built: add {OPTION} if it is yours, or you trust whoever made this run."
+                f"when it is built: add {OPTION} if it is yours, or if you trust whoever made this run."
             )
         if isinstance(value, str) and "${" in value:
             raise UserError(
@@ -109,7 +109,7 @@ def check_foreign(content: Any, path: Path) -> None:
 
 
 def value_at(config: Mapping[str, Any], key: str) -> Any:
-    """`config["a"]["b"]` for the key `a.b`, and an item of a list for a number; None if it does not exist."""
+    """Return `config["a"]["b"]` for the key `a.b`, where a number is the index in a list; None if it does not exist."""
     value: Any = config
     for part in key.split("."):
         if isinstance(value, list):
@@ -120,16 +120,16 @@ def value_at(config: Mapping[str, Any], key: str) -> Any:
 
 
 def is_text(value: str) -> bool:
-    """Whether it has no control characters, such as escape sequences of a terminal."""
+    """Whether a text has no control characters, such as the escape sequences of a terminal."""
     return not any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in value)
 
 
-def _is_builtin(parents: tuple[str, ...], key: str, value: Any) -> bool:
+def _is_builtin(parents: tuple[str, ...], key: str, value: object) -> bool:
     return isinstance(value, str | bool | None) and (parents, key, value) in special_entries()
 
 
 def _check_whole(config: DictConfig, path: Path) -> None:
-    """Checks that every key is there that later code relies on."""
+    """Check that every key that later code relies on is present."""
     groups = (*CONFIG_GROUPS, "trainer")
     types = {
         "data_spec.shape": ListConfig, "data_spec.mean": int | float, "data_spec.train_size": int, "name": str,

@@ -41,7 +41,7 @@ _MOVED: dict[tuple[str, str], dict[str, str]] = {
 
 
 def upgrade_config(content: dict[str, Any]) -> dict[str, Any]:
-    """A run's configuration with today's names; one that is not of schema version 1 is returned unchanged.
+    """Return a run's configuration with today's names; one with another schema version than 1 is returned unchanged.
 
     Class names (`_target_`) are translated, and `facts` becomes `data_spec`. Only names changed, so an old run evaluates to the
     same values and resumes bit for bit.
@@ -52,13 +52,13 @@ def upgrade_config(content: dict[str, Any]) -> dict[str, Any]:
     return {**renamed, "schema_version": SCHEMA_VERSION}
 
 
-def _upgraded(value: Any) -> Any:
+def _upgraded(value: object) -> object:
     if isinstance(value, dict):
         return {key: current_target(part) if key == "_target_" else _upgraded(part) for key, part in value.items()}
     return [_upgraded(part) for part in value] if isinstance(value, list) else value
 
 
-def current_target(target: Any) -> Any:
+def current_target(target: object) -> object:
     """Today's dotted name of a class that used to be called `target`; any other value is returned unchanged."""
     if not isinstance(target, str):
         return target

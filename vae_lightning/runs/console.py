@@ -1,11 +1,11 @@
-"""What a command prints: first the composition, and last a table of results and the paths of what it wrote."""
+"""What a command prints: first the composition, and last a table of results and the paths of the files it wrote."""
 
 from __future__ import annotations
 
 import logging
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vae_lightning.config.builtin import CONFIG_GROUPS, conf_dir
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.errors import format_value
 from vae_lightning.evaluation.measures.base import ERROR_SUFFIX
 from vae_lightning.evaluation.metrics import digits_of, unit_of
@@ -52,22 +53,22 @@ class RunLog:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        """As `logging.captureWarnings` does, which a program that uses it could not have back as it was."""
+        """Log a warning, as `logging.captureWarnings` does; a program that uses that itself could not get it back as it was."""
         if file is not None:
             self._showwarning(message, category, filename, lineno, file, line)
         else:
             logging.getLogger("py.warnings").warning("%s", warnings.formatwarning(message, category, filename, lineno, line))
 
     def say(self, renderable: RenderableType) -> None:
-        """Prints a text or a table."""
+        """Print a text or a table."""
         self.console.print(renderable, soft_wrap=isinstance(renderable, str))
         if self._file is not None:
-            # not for a notebook, where rich would show it once more and write nothing
+            # without `force_jupyter=False`, rich would show it in a notebook once more and write nothing to the file
             file = Console(file=self._file, width=120, highlight=False, force_jupyter=False)
             file.print(renderable, soft_wrap=isinstance(renderable, str))
 
     def close(self) -> None:
-        """Closes `run.log`."""
+        """Close `run.log`."""
         if self._handler is not None:
             for name in ("py.warnings", "lightning.pytorch", "lightning.fabric"):
                 logging.getLogger(name).removeHandler(self._handler)
@@ -80,7 +81,7 @@ class RunLog:
 
 
 def describe_composition(config: DictConfig, vae: VAE, details: dict[str, str]) -> str:
-    """Describes a composition: a line for each config group with its option and arguments, then shapes, sizes and `details`.
+    """Describe a composition: a line for each config group with its option and arguments, then shapes, sizes and `details`.
 
     Args:
         config: the run's configuration.
@@ -105,7 +106,7 @@ def aligned(title: str, lines: Sequence[tuple[str, str, str]]) -> str:
 
 
 def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence[str]) -> Table:
-    """A table with one column per split and one row per metric, with its standard error, if there is one, and its unit.
+    """Return a table with one column per split and one row per metric, with its standard error, if there is one, and its unit.
 
     Args:
         title: above the table.
@@ -125,12 +126,12 @@ def results_table(title: str, columns: dict[str, dict[str, Any]], rows: Sequence
 
 
 def describe_paths(entries: Iterable[tuple[str, Path]]) -> str:
-    """Lists paths with their labels."""
+    """List paths with their labels."""
     return aligned("", [(label, relative_path(path), "") for label, path in entries])
 
 
 def relative_path(path: Path) -> str:
-    """The path relative to the current folder, if it is below it."""
+    """Return the path relative to the current folder, if it is below it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
@@ -138,7 +139,7 @@ def relative_path(path: Path) -> str:
 
 
 def format_metric(value: float | None, error: float | None = None, digits: int = 2) -> str:
-    """Formats a value as `-107.42`, or with its error as `0.948 ± 0.010`, to two digits of the error; a count as `15 ± 0`."""
+    """Format a value as `-107.42`, or with its error as `0.948 ± 0.010`, to two digits of the error; a count as `15 ± 0`."""
     if value is None:
         return ""
     if error == 0 and not isinstance(value, float):
@@ -151,7 +152,7 @@ def format_metric(value: float | None, error: float | None = None, digits: int =
 
 
 def _group(config: DictConfig, group: str) -> str:
-    """The arguments of a config group; for its own groups, such as objective/bound, the option and its arguments."""
+    """Return the arguments of a config group; for a subgroup such as objective/bound, its option and arguments."""
     parts = {str(key): config.choices.get(f"{group}/{key}") for key in config[group] if f"{group}/{key}" in config.choices}
     own = {key: value for key, value in config[group].items() if key not in parts}
     words = [_arguments(OmegaConf.create(own))]
@@ -162,25 +163,22 @@ def _group(config: DictConfig, group: str) -> str:
 
 
 def _trainer(node: DictConfig) -> str:
-    """Of the Trainer's many arguments: how long it trains, how often it logs, and what differs from trainer=auto."""
-    auto: Any = OmegaConf.to_container(OmegaConf.load(conf_dir() / "trainer" / "auto.yaml"))
-    values: Any = OmegaConf.to_container(node, resolve=True)
+    """Describe the Trainer: how long it trains, how often it logs, and what differs from trainer=auto."""
+    auto, values = plain_dict(OmegaConf.load(conf_dir() / "trainer" / "auto.yaml"), resolve=False), plain_dict(node)
     return _words({k: v for k, v in values.items() if k in _ALWAYS or k not in auto or v != auto[k]})
 
 
 def _arguments(node: DictConfig) -> str:
-    """The node's arguments, except those that are null or false."""
-    values = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(values, dict)
-    return _words({k: v for k, v in values.items() if not (v is None or v is False)})
+    """Return the node's arguments, except those that are null or false."""
+    return _words({k: v for k, v in plain_dict(node).items() if not (v is None or v is False)})
 
 
-def _words(values: Any) -> str:
+def _words(values: Mapping[str, object]) -> str:
     return " ".join(f"{k!s}={_short(v)}" for k, v in values.items() if not str(k).startswith("_"))
 
 
-def _short(value: Any) -> str:
-    """A value as it is typed on the command line; an object as `Linear(value=25.0 start=0.0 …)`."""
+def _short(value: object) -> str:
+    """Format a value as typed on the command line, and an object as `Linear(value=25.0 start=0.0 …)`."""
     if isinstance(value, dict) and "_target_" in value:
         return f"{str(value['_target_']).rpartition('.')[2]}({_arguments(OmegaConf.create(value))})"
     return format_value(value)

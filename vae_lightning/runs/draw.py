@@ -18,7 +18,7 @@ from vae_lightning.plots.pictures import PICTURES, Picture
 from vae_lightning.runs.folder import Run, load_vae
 from vae_lightning.runs.load_images import choose_device, iterate_batches, load_split
 
-KL_IMAGES = 2000  # by which latent dimensions are sorted
+KL_IMAGES = 2000  # images whose KL sorts the latent dimensions
 
 
 @dataclass
@@ -26,12 +26,12 @@ class DrawingContext:
     """A run to draw: its VAE on `device`, and a split of its images, loaded when first asked for.
 
     Args:
-        run: as `find_run` gives it.
+        run: a run, from `find_run`.
         vae: its VAE.
         device: where the VAE is.
         split_name: `train`, `val` or `test`.
-        data_root: where the data are now; None: where the run had them.
-        seed: of samples.
+        data_root: folder of the data; None: the one that the run used.
+        seed: seed of the samples.
     """
 
     run: Run
@@ -59,7 +59,7 @@ class DrawingContext:
         )
 
     def kl_per_dimension(self) -> list[float] | None:
-        """Nats in each latent dimension, over the first images; None where q or p does not factorise."""
+        """Return the nats in each latent dimension, over the first images; None if q or p does not factorise."""
         batches = iterate_batches(self.split, 500, self.device, KL_IMAGES)
         return evaluate_elbo(self.vae, batches, self.split_name).kl_per_dimension()
 
@@ -74,22 +74,22 @@ def draw_run(
     device: str = "auto",
     seed: int = 0,
 ) -> list[Path]:
-    """Draws pictures of a run.
+    """Draw pictures of a run.
 
     Args:
-        run: as `find_run` gives it.
-        what: the pictures, such as `[SamplesPicture(rows=4)]`; None: all that this run can have.
+        run: a run, from `find_run`.
+        what: the pictures, such as `[SamplesPicture(rows=4)]`; None: all that apply to this run.
         folder: where to write; None: `generated/` in the run folder.
-        split: where images to encode are taken from.
-        data_root: where the data are now; None: where the run had them.
+        split: the split of the images to encode.
+        data_root: folder of the data; None: the one that the run used.
         device: `auto`, `cpu` or `cuda`.
-        seed: of samples.
+        seed: seed of the samples.
 
     Returns:
         The paths of the files.
 
     Raises:
-        UserError: this run cannot have one of the pictures, or lacks the images for it.
+        UserError: one of the pictures does not apply to this run, or there are too few images for it.
         RunError: a file is damaged or cannot be written.
     """
     context = prepare_drawing(run, split, data_root, device, seed)
@@ -97,16 +97,16 @@ def draw_run(
 
 
 def prepare_drawing(run: Run, split: str, data_root: str | None, device: str, seed: int) -> DrawingContext:
-    """Loads the run's VAE; the arguments are those of `draw_run`."""
+    """Load the run's VAE; the arguments are those of `draw_run`."""
     torch_device = choose_device(device)
     return DrawingContext(run, load_vae(run).to(torch_device), torch_device, split, data_root, seed)
 
 
 def choose_pictures(context: DrawingContext, what: Sequence[Picture] | None) -> Sequence[Picture]:
-    """`what`, if this run can have it; None: every picture that it can have, with default settings.
+    """Return `what` if it applies to this run; None: every picture that applies, with default settings.
 
     Raises:
-        UserError: the run cannot have one of the pictures.
+        UserError: one of the pictures does not apply to the run.
     """
     if what is None:
         made = [make() for make in PICTURES.values() if make.in_generate]
@@ -117,7 +117,7 @@ def choose_pictures(context: DrawingContext, what: Sequence[Picture] | None) -> 
 
 
 def save_pictures_of(context: DrawingContext, pictures: Sequence[Picture], folder: Path | None = None) -> list[Path]:
-    """Draws each picture and writes it to the folder (by default `generated/` in the run folder).
+    """Draw each picture and write it to the folder (by default `generated/` in the run folder).
 
     Raises:
         RunError: a file cannot be written.
@@ -129,5 +129,5 @@ def save_pictures_of(context: DrawingContext, pictures: Sequence[Picture], folde
             paths.append(picture.save(context.picture_context, into))
         except OSError as error:
             path = into / picture.name
-            raise RunError(f"{path} cannot be written ({error.strerror}): set folder to one that can.") from error
+            raise RunError(f"{path} cannot be written ({error.strerror}): set folder to a writable one.") from error
     return paths

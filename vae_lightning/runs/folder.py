@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vae_lightning.config.build import build_vae
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, format_value
 from vae_lightning.models.vae import VAE
@@ -35,7 +36,7 @@ CHECKPOINTS = ("best", "last")
 
 
 def create_folder(parent: Path, prefix: str) -> Path:
-    """Creates a new folder `parent/<prefix>_<id>`, atomically, so that no two runs get the same one.
+    """Create a new folder `parent/<prefix>_<id>`, atomically, so that no two runs get the same one.
 
     Raises:
         RunError: it cannot be created.
@@ -55,7 +56,7 @@ def create_folder(parent: Path, prefix: str) -> Path:
 
 
 def empty_folder(folder: Path) -> None:
-    """Deletes what is in the folder, but not the folder itself."""
+    """Delete what is in the folder, but not the folder itself."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -64,13 +65,13 @@ def empty_folder(folder: Path) -> None:
 
 
 def remove_if_never_trained(folder: Path) -> None:
-    """Removes the folder of a run that wrote neither metrics nor checkpoints, and its parent if that is then empty."""
+    """Remove the folder of a run that wrote neither metrics nor checkpoints, and its parent if that is then empty."""
     if not any(os.path.exists(folder / name) for name in ("metrics.csv", "checkpoints")):
-        remove_folder(folder)  # which does nothing if the folder has become inaccessible
+        remove_folder(folder)  # does nothing if the folder has become inaccessible
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes the folder, and its parent if that is then empty."""
+    """Remove the folder, and its parent if that is then empty."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.parent.rmdir()
@@ -79,13 +80,13 @@ def remove_folder(folder: Path) -> None:
 
 
 def timestamp() -> str:
-    """The local time, as in the names of run folders."""
+    """Return the local time, as in the names of run folders."""
     return time.strftime("%Y-%m-%d_%H-%M-%S")
 
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """A run: what `vl.train` returns, and `find_run` finds. In a notebook it is shown as its results and pictures.
+    """A run, as `vl.train` returns it and `find_run` finds it. A notebook shows its results and pictures.
 
     Args:
         folder: the run folder.
@@ -112,12 +113,12 @@ class Run:
         return load_vae(self)
 
     def figure(self, name: str, **settings: Any) -> Image.Image:
-        """A picture of the run.
+        """Return a picture of the run.
 
         Args:
-            name: of a file in `figures/`, such as `samples` or `reconstructions`; or a picture of generate.py, such as
+            name: the name of a file in `figures/`, such as `samples` or `reconstructions`; or a picture of generate.py, such as
                 `interpolations`, which is then drawn.
-            settings: those of generate.py for this picture, such as `rows=2`; with any of them, the picture is drawn anew.
+            settings: the settings of this picture in generate.py, such as `rows=2`; with any of them, the picture is drawn anew.
 
         Raises:
             UserError: there is no such picture, the run cannot have it, or a setting is wrong.
@@ -139,12 +140,12 @@ class Run:
 
     @property
     def data_spec(self) -> DataSpec:
-        """What the data are like that the run was trained on."""
-        return DataSpec.from_dict(OmegaConf.to_container(self.config.data_spec))  # type: ignore[arg-type]
+        """What the model needs to know about the data that the run was trained on."""
+        return DataSpec.from_dict(plain_dict(self.config.data_spec, resolve=False))
 
     @property
     def results(self) -> dict[str, Any]:
-        """The content of `results.json`; empty if there is none. RunError if it is damaged."""
+        """Return the content of `results.json`; empty if there is none. Raise RunError if it is damaged."""
         path = self.inside("results.json")
         try:
             results = read_json_with_nan(path)
@@ -152,14 +153,14 @@ class Run:
         except FileNotFoundError:
             return {}
         except RunError as error:
-            raise RunError(f"{error} Move it away, and a new one will be written.") from error
+            raise RunError(f"{error} Move it away; a new one will be written.") from error
         for name, value in results.items():
             if name.startswith(("train_", "val_", "test_")) and not isinstance(value, dict):
                 raise RunError(f"{path} is damaged and cannot be read: {name} is not a mapping; move it away.")
         return results
 
     def inside(self, name: str) -> Path:
-        """The path `name` in the run folder, for writing. UserError if it is a link to outside the run folder."""
+        """Return the path `name` in the run folder, for writing. Raise UserError if it is a link to outside the run folder."""
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise UserError(f"{path} is a link to outside the run folder, {path.resolve()}: remove the link to write there.")
@@ -167,14 +168,14 @@ class Run:
 
 
 def trained_run(folder: Path, config: DictConfig) -> Run:
-    """The run that this process trained in a folder: with best.ckpt, else last.ckpt, else none that exists."""
+    """Return the run that this process trained in a folder, with best.ckpt, else last.ckpt, else one that does not exist."""
     files = [folder / "checkpoints" / f"{name}.ckpt" for name in CHECKPOINTS]
     own = (folder / "config.yaml").is_file() and is_own_run(folder)
     return Run(folder, config, next((file for file in files if file.is_file()), files[0]), own)
 
 
 def find_run(path: str | Path, checkpoint: str = "best", trust_run_code: bool = False) -> Run:
-    """Finds the run at `path`.
+    """Find the run at `path`.
 
     Args:
         path: the run folder, anything in it, or a checkpoint file.
@@ -199,7 +200,7 @@ def find_run(path: str | Path, checkpoint: str = "best", trust_run_code: bool = 
 
 
 def folder_of(path: str | Path, key: str = "run") -> Path:
-    """The run folder at `path` or around it. UserError, which names the argument `key`, if there is none."""
+    """Return the run folder at `path` or above it. Raise UserError, naming the argument `key`, if there is none."""
     if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
         raise InvalidValue(key, path, "the path of a run folder or of a checkpoint in it")
     given = Path(path).expanduser()
@@ -213,18 +214,18 @@ def folder_of(path: str | Path, key: str = "run") -> Path:
     folder = next((f for f in (start, *start.parents) if f.is_dir() and (f / "config.yaml").is_file()), None)
     if folder is None:
         if (start / "config.yaml").exists():
-            raise UserError(f"{start / 'config.yaml'} is not a file, but the configuration of a run is one.")
+            raise UserError(f"{start / 'config.yaml'} is not a file, as the configuration of a run must be.")
         raise UserError(f"{key}={path} is not a run folder: it has no config.yaml.{_runs_below(start)}")
     return folder
 
 
 def load(path: str | Path, checkpoint: str = "best", trust_run_code: bool = False) -> VAE:
-    """Loads the trained VAE of a run, on the CPU, in evaluation mode and without gradients.
+    """Load the trained VAE of a run, on the CPU, in evaluation mode and without gradients.
 
     Args:
         path: the run folder, or a checkpoint in it.
         checkpoint: `best` or `last`.
-        trust_run_code: whether the run's configuration may name code from outside this package.
+        trust_run_code: whether the run's configuration may name code outside this package.
 
     Raises:
         UserError: there is no run, or it names other code and is not trusted.
@@ -238,7 +239,7 @@ def load(path: str | Path, checkpoint: str = "best", trust_run_code: bool = Fals
 
 
 def load_vae(run: Run) -> VAE:
-    """Loads the VAE of a run; see `load`."""
+    """Load the VAE of a run; see `load`."""
     vae = build_vae(run.config, run.data_spec)
     weights = {
         k.removeprefix("vae."): v for k, v in read_checkpoint(run.checkpoint)["state_dict"].items() if k.startswith("vae.")
@@ -262,7 +263,7 @@ def gives_numbers(vae: VAE) -> bool:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint; it may hold only tensors and plain data, so that a downloaded one cannot run code.
+    """Read a checkpoint; it may hold only tensors and plain data, so that a downloaded one cannot run code.
 
     Raises:
         RunError: it is damaged, or holds anything else.
@@ -275,7 +276,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise RunError(f"{path} holds more than tensors and plain data (or is damaged), and is not read.") from error
     except Exception as error:  # random bytes can raise any exception in torch.load
-        raise RunError(f"{path} is damaged and cannot be read: try the other checkpoint beside it.") from error
+        raise RunError(f"{path} is damaged and cannot be read: try the other checkpoint in its folder.") from error
     check_data(path, content)
     weights = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in weights.items()):

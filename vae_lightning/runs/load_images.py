@@ -14,7 +14,7 @@ from vae_lightning.runs.folder import Run
 
 
 def load_data(run: Run, root: str | None = None) -> ImageData:
-    """The run's data set, from the folder `root` if one is given. UserError if the data set has no root."""
+    """Return the run's data set, from the folder `root` if one is given. Raise UserError if the data set has no root."""
     config = run.config.copy()
     if root is not None:
         if "root" not in config.data:
@@ -26,16 +26,16 @@ def load_data(run: Run, root: str | None = None) -> ImageData:
 
 
 def load_split(run: Run, split: str, root: str | None = None, data: ImageData | None = None) -> Images:
-    """Loads one split, binarised as the run's validation and test images are (training images too: once, keyed by example).
+    """Load one split, binarised as the run's validation and test images are (training images too: once, keyed by example).
 
     Args:
         run: the run.
         split: `train`, `val` or `test`.
-        root: the data folder; None: where the run had it.
+        root: the data folder; None: the one that the run used.
         data: the data set, if `load_data` has been called already.
 
     Raises:
-        UserError: an unknown split, or images of another shape than the run's.
+        UserError: the split is unknown, or the images have another shape than the run's.
     """
     check_choice("split", split, SPLITS)
     check_choice("binarization", run.config.binarization, BINARIZE)
@@ -51,22 +51,29 @@ def load_split(run: Run, split: str, root: str | None = None, data: ImageData | 
 
 
 def iterate_batches(split: Images, batch_size: int, device: torch.device, images: int | None = None) -> Iterator[Batch]:
-    """Batches of the first `images` images of a split (None: all), in order, on the device."""
+    """Yield batches of the first `images` images of a split (None: all), in order, on the device.
+
+    Args:
+        split: the images.
+        batch_size: images in a batch.
+        device: where the batches go.
+        images: how many of the first images; None for all.
+    """
     count = len(split) if images is None else min(images, len(split))
     for indices in torch.arange(count).split(batch_size):
         yield split[indices].to(device)
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called `auto` (a GPU if there is one), `cpu` or `cuda`. UserError if there is no GPU."""
+    """Return the device called `auto` (a GPU if there is one), `cpu` or `cuda`. Raise UserError if there is no GPU."""
     check_choice("device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device=cuda: this machine has no GPU that torch can use; use device=cpu or device=auto.")
+        raise UserError("device=cuda: this machine has no GPU that torch can use; set device=cpu or device=auto.")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def is_grey_bernoulli(run: Run, support: str) -> bool:
-    """Whether grey pixels meet a likelihood of binary ones, so that its values are not log-likelihoods."""
+    """Whether the run has grey pixels but a likelihood of binary ones, so that its values are not log-likelihoods."""
     return support == "binary" and str(run.config.binarization) == "none"
 
 

@@ -16,7 +16,7 @@ from vae_lightning.runs.folder import Run, load_vae
 from vae_lightning.runs.load_images import choose_device, is_grey_bernoulli, load_data, load_split
 from vae_lightning.runs.results import add_to_results, add_to_tensorboard, write_per_image
 
-Advance = Callable[[int, int], None]  # advance(images, total): so many more images are done, out of how many
+Advance = Callable[[int, int], None]  # advance(images, total): that many more images, of a total, are done
 Progress = Callable[[str], AbstractContextManager[Advance]]
 
 
@@ -29,13 +29,13 @@ def evaluate_run(
     batch_size: int = 100,
     device: str = "auto",
 ) -> MeasureResult:
-    """Measures a run without writing anything.
+    """Measure a run without writing anything.
 
     Args:
-        run: as `find_run` gives it.
+        run: a run, from `find_run`.
         split: `train`, `val` or `test`.
         measures: what to measure besides the ELBO; None: every measure that evaluate.py measures by default.
-        data_root: where the data are now; None: where the run had them.
+        data_root: folder of the data; None: the one that the run used.
         batch_size: images in a batch; it does not change the values.
         device: `auto`, `cpu` or `cuda`.
 
@@ -43,7 +43,7 @@ def evaluate_run(
         The values by name (see `evaluation/metrics.py`), and notes on what was left out.
 
     Raises:
-        UserError: the run, the split or the device is not there.
+        UserError: the run, the split or the device does not exist.
         RunError: a file of the run is damaged.
 
     Example:
@@ -53,7 +53,7 @@ def evaluate_run(
 
 
 def prepare_evaluation(run: Run, split: str, data_root: str | None, batch_size: int, device: str) -> EvaluationContext:
-    """Loads the run's VAE and images; the arguments are those of `evaluate_run`."""
+    """Load the run's VAE and images; the arguments are those of `evaluate_run`."""
     torch_device = choose_device(device)
     vae = load_vae(run).to(torch_device)
     data = load_data(run, data_root)
@@ -65,7 +65,7 @@ def prepare_evaluation(run: Run, split: str, data_root: str | None, batch_size: 
 
 
 def default_measures(context: EvaluationContext) -> list[Measure]:
-    """Every measure that is measured by default and applies, with its default settings."""
+    """Return every measure that applies and is on by default, with its default settings."""
     measures = [measure() for measure in MEASURES.values() if measure.by_default]
     return [measure for measure in measures if measure.applies_to(context)]
 
@@ -75,12 +75,12 @@ def run_measures(
     measures: Sequence[Measure] | None = None,
     progress: Progress = lambda name: nullcontext(lambda images, total: None),
 ) -> MeasureResult:
-    """The ELBO, active units and each of `measures`, in the order of `MEASURES`.
+    """Return the ELBO, active units and each of `measures`, in the order of `MEASURES`.
 
     Args:
-        context: as `prepare_evaluation` gives it.
+        context: from `prepare_evaluation`.
         measures: see `evaluate_run`.
-        progress: called with a measure's name, gives a context manager around it whose value reports progress.
+        progress: maps a measure's name to a context manager to measure it in; its value is called to report progress.
     """
     vae = context.vae
     found = elbo_metrics(context.codes)
@@ -97,34 +97,34 @@ def run_measures(
                 found.update(measure.measure(context))
             except NotImplementedError:
                 found.notes.append(
-                    f"No {measure.name}: it is not defined for this model (for example, the model has no density)."
+                    f"{measure.name} was not measured: it is not defined for this model (for example, the model has no density)."
                 )
     return found
 
 
 def interpretation_notes(context: EvaluationContext) -> list[str]:
-    """What the values of this composition do not mean."""
+    """Return notes on how not to read the values of this composition."""
     condition, notes = context.vae.condition, []
     if condition.classes:
         notes.append(
             f"With {condition.option} all values are conditional on the label: elbo and nll refer to p(x|c), and probes are "
-            "fitted to codes of an encoder that was given the label."
+            "fitted to codes of an encoder that sees the label."
         )
     if context.grey:
-        notes.append("Grey pixels under a Bernoulli are not a likelihood: compare these values only with others made this way.")
+        notes.append("A Bernoulli is not a likelihood of grey pixels: compare these values only with others made this way.")
     return notes
 
 
 def save_evaluation(
     run: Run, context: EvaluationContext, found: MeasureResult, per_image: bool = False
 ) -> list[tuple[str, Path]]:
-    """Adds the values to the run's `results.json` and TensorBoard events.
+    """Add the values to the run's `results.json` and TensorBoard events.
 
-    The entry is called after the split, and for another checkpoint than the best also after it, such as `test_last`.
+    The entry is named after the split, and also after the checkpoint unless that is the best one: `test_last`.
 
     Args:
         run: the run that was measured.
-        context: what it was measured on.
+        context: the images that it was measured on.
         found: the values.
         per_image: whether to also write `per_image_<entry>.npz`.
 

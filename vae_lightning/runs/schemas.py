@@ -17,7 +17,7 @@ from vae_lightning.evaluation.metrics import better_direction
 from vae_lightning.readers import TEXT_LIMIT, one_reason, read_json_as, read_json_with_nan
 
 STATES = ("waiting", "running", "done", "failed", "pruned", "interrupted")
-LARGEST = 1e100  # a finite metric beyond this is none
+LARGEST = 1e100  # no real metric is larger
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
@@ -63,7 +63,7 @@ class SweepFile(msgspec.Struct):
 
 
 class SweepVersion(msgspec.Struct):
-    """The one key of sweep.json that says whether the others can be read."""
+    """The key of sweep.json that tells whether the others can be read."""
 
     schema_version: int
 
@@ -87,7 +87,7 @@ class JobStateFile(msgspec.Struct):
 
 
 class ResultsFile(msgspec.Struct):
-    """results.json of a run. `val` and `test` hold numbers, and lists and tables of them, by the name of the metric."""
+    """results.json of a run. `val` and `test` map metrics to numbers, and to lists and tables of numbers."""
 
     val: dict[str, Any] = {}
     test: dict[str, Any] = {}
@@ -96,23 +96,23 @@ class ResultsFile(msgspec.Struct):
     epochs: Count | None = None
 
     def numbers(self, split: str) -> dict[str, float]:
-        """The metrics of `val` or `test` that are single numbers."""
+        """Return the metrics of `val` or `test` that are single numbers."""
         values = self.val if split == "val" else self.test
         return {name: float(value) for name, value in values.items() if is_number(value)}
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a number that a metric can have. A diverged run has infinite ones, or NaN."""
+    """Whether a value is a number that a metric can have, including the infinity or NaN of a diverged run."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) <= LARGEST or (isinstance(value, float) and not math.isfinite(value))
 
 
 def read_results(folder: Path) -> ResultsFile:
-    """The `results.json` of a run folder.
+    """Read the `results.json` of a run folder.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no such file.
         RunError: it is damaged.
     """
     path = folder / "results.json"
@@ -120,7 +120,7 @@ def read_results(folder: Path) -> ResultsFile:
 
 
 def check_results(path: Path, content: dict[str, Any]) -> ResultsFile:
-    """The content of a `results.json` as its schema has it.
+    """Convert the content of a `results.json` to its schema.
 
     Raises:
         RunError: it does not match the schema.
@@ -132,11 +132,11 @@ def check_results(path: Path, content: dict[str, Any]) -> ResultsFile:
     for split, values in (("val", results.val), ("test", results.test)):
         for name, value in values.items():
             if not _is_metric(name, value):
-                raise RunError(f"{path} is damaged and cannot be read: {split}.{name} is not a number, as this metric is.")
+                raise RunError(f"{path} is damaged and cannot be read: {split}.{name} is not a number, but this metric is one.")
     return results
 
 
-def _is_metric(name: str, value: Any) -> bool:
+def _is_metric(name: str, value: object) -> bool:
     if name.removesuffix(ERROR_SUFFIX) == "kl_per_dimension":
         return value is None or (isinstance(value, list) and all(is_number(part) and math.isfinite(part) for part in value))
     known = better_direction(name) is not None
@@ -146,7 +146,7 @@ def _is_metric(name: str, value: Any) -> bool:
 
 
 def read_job_state(path: Path) -> dict[str, Any]:
-    """jobs/NNN.json as plain data; empty where there is none. RunError where it is damaged."""
+    """Read jobs/NNN.json as plain data; empty if there is none. Raise RunError if it is damaged."""
     try:
         return read_json_as(path, JobStateFile, TEXT_LIMIT)[1]
     except FileNotFoundError:
@@ -154,8 +154,8 @@ def read_job_state(path: Path) -> dict[str, Any]:
 
 
 def check_search(sweep: SweepFile, path: Path) -> None:
-    """Raises RunError where what sweep.json says about a search, or about its jobs, contradicts itself."""
+    """Raise RunError if sweep.json contradicts itself about a search or about its jobs."""
     if any(job.number != place or int(job.folder.partition("_")[0]) != place for place, job in enumerate(sweep.jobs)):
-        raise RunError(f"{path} is damaged and cannot be read: its jobs are not numbered as their folders are.")
+        raise RunError(f"{path} is damaged and cannot be read: the numbers of its jobs do not match their folders.")
     if sweep.search is not None and len(sweep.search.metrics) != len(sweep.search.directions):
-        raise RunError(f"{path} is damaged and cannot be read: its search has not one direction for each metric.")
+        raise RunError(f"{path} is damaged and cannot be read: its search does not have one direction for each metric.")

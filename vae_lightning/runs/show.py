@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 SHOWN_PICTURES = ("samples", "reconstructions")  # in a notebook
 SHOWN_SPLITS = ("val", "test")
-LARGEST_PICTURE = 20_000_000  # bytes: of a file to be embedded in a page
+LARGEST_PICTURE = 20_000_000  # bytes of a file that is embedded in a page
 
 
 def figure(run: Run, name: str, settings: Mapping[str, Any]) -> Image.Image:
-    """A picture of the run; see `Run.figure`."""
+    """Return a picture of the run; the arguments are those of `Run.figure`."""
     file = picture_file(run, name)
     if file is not None and not settings:
         return read_picture(file)
@@ -48,7 +48,7 @@ def figure(run: Run, name: str, settings: Mapping[str, Any]) -> Image.Image:
 
 
 def picture_file(run: Run, name: str) -> Path | None:
-    """`figures/<name>.png` of the run, if there is one."""
+    """Return the path of `figures/<name>.png` of the run; None if there is no such file."""
     if not isinstance(name, str) or not name or Path(name).name != name or printable(name) != name:
         return None
     path = run.inside(f"figures/{name}.png")
@@ -56,7 +56,7 @@ def picture_file(run: Run, name: str) -> Path | None:
 
 
 def read_picture(path: Path) -> Image.Image:
-    """The picture in a PNG or GIF file.
+    """Read the picture in a PNG or GIF file.
 
     Raises:
         RunError: it is damaged.
@@ -68,7 +68,7 @@ def read_picture(path: Path) -> Image.Image:
 
 
 def in_one_line(run: Run) -> str:
-    """`<Run outputs/mnist5k-mlp/…: test elbo -107.42>`."""
+    """Describe a run in one line: `<Run outputs/mnist5k-mlp/…: test elbo -107.42>`."""
     try:
         elbo = run.results.get("test", {}).get("elbo")
     except UserError:
@@ -77,7 +77,7 @@ def in_one_line(run: Run) -> str:
 
 
 def as_html(run: Run) -> str:
-    """The name and folder of the run, a table of its results, and its pictures, with no link to a file."""
+    """Return HTML with the name and folder of the run, a table of its results, and its pictures, without links to files."""
     title = f"<b>{escape(str(run.config.get('name')))}</b> <code>{escape(relative_path(run.folder))}</code>"
     try:
         parts = [title, _results_table(run.results), *(_embedded(run, name) for name in SHOWN_PICTURES)]
@@ -87,7 +87,7 @@ def as_html(run: Run) -> str:
 
 
 def _results_table(results: Mapping[str, Any]) -> str:
-    """Rows of metrics and columns of splits, as the commands print them."""
+    """Return a table of metrics (rows) and splits (columns), as the commands print it."""
     splits = [split for split in SHOWN_SPLITS if split in results]
     if not splits:
         return "<p>There are no results yet.</p>"
@@ -101,7 +101,7 @@ def _results_table(results: Mapping[str, Any]) -> str:
 
 
 def _embedded(run: Run, name: str) -> str:
-    """The picture as an `<img>` that holds its bytes; empty if there is none."""
+    """Return the picture as an `<img>` that contains its bytes; an empty text if there is none."""
     path = picture_file(run, name)
     if path is None or path.stat().st_size > LARGEST_PICTURE:
         return ""

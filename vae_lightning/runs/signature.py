@@ -1,8 +1,8 @@
-"""Whose a run is: its owner's, where its `config.yaml` bears a signature by a key that lies in the user's own folder.
+"""Who owns a run: the user, if its `config.yaml` has a signature made with a key in the user's own configuration folder.
 
-Jupyter decides in the same way which notebooks it trusts. The configuration of a run is signed when it is written, and the
-signature is checked when it is read, without a question. A run with no signature or a wrong one, or from another user or machine,
-is foreign: `runs.trust` says what that means. The run folder holds no secret.
+Jupyter decides in the same way which notebooks to trust. The configuration of a run is signed when it is written, and the
+signature is checked when it is read, without asking the user. A run without a valid signature of this user on this machine is
+foreign: `runs.trust` says what that means. The run folder holds no secret.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ SIGNATURE = "signature"
 
 
 def signed(text: str) -> str:
-    """`text` (of a YAML file) with a signature as its last line; as it is where no key can be kept."""
+    """Return the text of a YAML file with a signature as its last line; unchanged if no key can be stored."""
     key = own_key()
     body = unsigned(text)
     return body if key is None else f"{body}{MARK}{_digest(key, body)}\n"
 
 
 def unsigned(text: str) -> str:
-    """`text` without its signature, ending in a line break."""
+    """Return the text without its signature, ending in a line break."""
     lines = text.splitlines(keepends=True)
     body = "".join(lines[:-1] if lines and lines[-1].startswith(MARK) else lines)
     return body if body.endswith("\n") or not body else body + "\n"
 
 
 def is_own(text: str) -> bool:
-    """Whether `text` bears the signature of this user's key."""
+    """Whether the text has a signature made with this user's key."""
     key, lines = own_key(), text.splitlines()
     if key is None or not lines or not lines[-1].startswith(MARK):
         return False
@@ -49,12 +49,12 @@ def _digest(key: bytes, body: str) -> str:
 
 
 def own_key() -> bytes | None:
-    """This user's key, made when it is first needed; None where it can be neither read nor written."""
+    """Return this user's key, made when first needed; None if it can be neither read nor written."""
     return _key_of(key_path())
 
 
 def key_path() -> Path:
-    """`run_key` in `VAE_LIGHTNING_CONFIG`, else in the user's configuration folder as the system has it."""
+    """Return the path of `run_key`: in `VAE_LIGHTNING_CONFIG`, else in the system's folder for the user's configuration."""
     given = os.environ.get("VAE_LIGHTNING_CONFIG")
     if given:
         return Path(given).expanduser() / "run_key"
@@ -72,7 +72,7 @@ def _key_of(path: Path) -> bytes | None:
     try:
         key = _read(path)
         return _make(path) if key is None else key
-    except (OSError, RuntimeError):  # a folder that cannot be written, or no home at all
+    except (OSError, RuntimeError):  # the folder cannot be written, or there is no home folder
         return None
 
 
@@ -84,7 +84,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _make(path: Path) -> bytes | None:
-    """A new key, readable by its owner alone. Of two processes that make one at once, both end with the same."""
+    """Make a new key that only its owner can read. If two processes make one at once, both get the same."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
@@ -95,7 +95,7 @@ def _make(path: Path) -> bytes | None:
             new.replace(path)
         else:
             try:
-                os.link(new, path)  # fails where another process was first
+                os.link(new, path)  # fails if another process was first
             except FileExistsError:
                 pass
             except OSError:
@@ -106,13 +106,13 @@ def _make(path: Path) -> bytes | None:
 
 
 def sign_json(content: dict[str, Any]) -> dict[str, Any]:
-    """`content` with a signature of the rest under the key `signature`; without one where no key can be kept."""
+    """Return `content` with a signature of it under the key `signature`; without one if no key can be stored."""
     key, rest = own_key(), _without_signature(content)
     return rest if key is None else {**rest, SIGNATURE: _digest(key, _canonical(rest))}
 
 
 def is_own_json(content: dict[str, Any]) -> bool:
-    """Whether `content` bears the signature of this user's key under `signature`."""
+    """Whether the entry `signature` of `content` was made with this user's key."""
     key, given = own_key(), content.get(SIGNATURE)
     if key is None or not isinstance(given, str):
         return False
@@ -124,5 +124,5 @@ def _without_signature(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _canonical(content: dict[str, Any]) -> str:
-    """The same text for the same content, however its file is laid out. Begins unlike any YAML text that is signed."""
+    """Return the same text for the same content, whatever the layout of its file; it begins unlike any YAML that is signed."""
     return "{json}" + json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -18,7 +18,7 @@ JOURNAL = "study.log"
 
 
 def study_address(sweep: Path, search: SearchRecord) -> str:
-    """The address of a search's study: by default a journal in the sweep's folder, even after the folder was moved.
+    """Return the address of a search's study: by default a journal in the sweep's folder, also after that was moved.
 
     Args:
         sweep: the sweep's folder.
@@ -29,7 +29,7 @@ def study_address(sweep: Path, search: SearchRecord) -> str:
 
 @lru_cache(maxsize=4)
 def open_storage(address: str) -> BaseStorage:
-    """Opens a journal file (a path) or one of Optuna's databases (`sqlite:///…`, `mysql://…`, `postgresql://…`)."""
+    """Open a journal file (a path) or one of Optuna's databases (`sqlite:///…`, `mysql://…`, `postgresql://…`)."""
     if "://" in address:
         return optuna.storages.get_storage(address)
     return JournalStorage(JournalFileBackend(address))
@@ -39,7 +39,7 @@ class ReadOnlyJournal(BaseJournalBackend):
     """The content of a journal file, so that a study can be read without opening its file for writing.
 
     Args:
-        content: the file's bytes. What follows a damaged line, such as the last one if it was cut short, is left out.
+        content: the file's bytes. A damaged line, such as a last one that was cut short, and what follows it are left out.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -51,13 +51,13 @@ class ReadOnlyJournal(BaseJournalBackend):
                 break
 
     def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
-        """The entries from a number on."""
+        """Return the entries from number `log_number_from` on."""
         return self._logs[log_number_from:]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Refuses to write.
+        """Refuse to write.
 
         Raises:
             RunError: always.
         """
-        raise RunError("This study is opened to be read only.")
+        raise RunError("This study was opened read-only.")

@@ -3,8 +3,8 @@
 A job holds a lock on `jobs/<NNN>.lock` while it runs. The operating system releases it when the process ends, however it ends,
 so a job with the state "running" and a free lock was interrupted.
 
-The folder may come from someone else, or be damaged: what the files may hold is in `schemas.py`, and a damaged file of a job
-makes that job "damaged" and no other. `sweep.json` is signed, as `config.yaml` of a run is (see `signature.py`).
+The folder may come from someone else or be damaged: `schemas.py` defines what the files may hold, and a damaged file of a job
+makes only that job "damaged". `sweep.json` is signed, like `config.yaml` of a run (see `signature.py`).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ FILE = "sweep.json"
 FINISHED = ("done", "pruned")  # these jobs are not run again
 ENDED = (*FINISHED, "failed")
 DAMAGED = "damaged"  # the state of a job whose own file cannot be read
-TRUSTED = "VAE_LIGHTNING_TRUSTED_SWEEP"  # environment variable: the sweep that this process and its children may run as it is
+TRUSTED = "VAE_LIGHTNING_TRUSTED_SWEEP"  # environment variable: the sweep that this process and its children trust
 
 
 class SearchRecord(TypedDict, total=False):
-    """A sweep's search: the study, its metrics and directions, and the metric that a pruner looks at (None without one)."""
+    """A sweep's search: the study, its metrics and directions, and the metric that the pruner uses (None without a pruner)."""
 
     study_name: str
     storage: str | None
@@ -56,7 +56,7 @@ class TrialRecord(TypedDict, total=False):
 
 
 class JobState(TypedDict, total=False):
-    """What a job has recorded about itself. `metrics` is by split and name."""
+    """What a job has recorded about itself. `metrics` are by split and name."""
 
     state: str
     error: str | None
@@ -94,7 +94,7 @@ class Sweep:
     """A sweep's folder, the command line that started it, the working directory of that command, and its jobs.
 
     Attributes:
-        own: whether this user's process wrote `sweep.json`, as its signature says.
+        own: whether `sweep.json` is signed as this user's.
     """
 
     folder: Path
@@ -107,22 +107,28 @@ class Sweep:
 
     @property
     def trusted(self) -> bool:
-        """Whether what it says is taken as it stands: it is the user's own, or `trust_run_code=true` was typed."""
+        """Whether the sweep is trusted: it is the user's own, or `trust_run_code=true` was given."""
         return self.own or os.environ.get(TRUSTED) == str(self.folder)
 
     def trust(self) -> None:
-        """Takes what it says as it stands, in this process and those that it starts."""
+        """Trust the sweep, in this process and those that it starts."""
         os.environ[TRUSTED] = str(self.folder)
 
     def add(self, overrides: Sequence[str], label: str, trial: TrialRecord | None = None) -> Job:
-        """Adds a job with the next number and a new folder name."""
+        """Add a job with the next number and a new folder name.
+
+        Args:
+            overrides: the overrides of the job.
+            label: those in which it differs from other jobs.
+            trial: its trial in the study of a search.
+        """
         number = len(self.jobs)
         job = Job(number, list(overrides), f"{number:03d}_{secrets.token_hex(2)}", label, trial)
         self.jobs.append(job)
         return job
 
     def save(self) -> None:
-        """Writes `sweep.json`: the command line and every job with its current state."""
+        """Write `sweep.json`: the command line and every job with its current state."""
         jobs = []
         for job in self.jobs:
             state = self.state(job)
@@ -133,7 +139,7 @@ class Sweep:
         write_json(self.folder / FILE, sign_json(content) if self.own else content)
 
     def state(self, job: Job) -> JobState:
-        """What the job last recorded: `state`, `error`, `epoch`, `metrics` and so on."""
+        """Return what the job last recorded: `state`, `error`, `epoch`, `metrics` and so on."""
         try:
             return cast(JobState, {"state": "waiting", **read_job_state(self.inside(state_path(self.folder, job.number)))})
         except RunError as error:
@@ -149,7 +155,7 @@ class Sweep:
         return {**state, "state": self.ended_as(job)}
 
     def ended_as(self, job: Job) -> str:
-        """The state of a job that no process runs, by what is in its folder."""
+        """Return the state of a job that no process runs, according to its folder."""
         return "done" if is_finished(self.folder / job.folder) else "interrupted"
 
     def runs(self, job: Job) -> bool:
@@ -159,11 +165,11 @@ class Sweep:
             status = self.inside(path).lstat()
         except (OSError, RunError):
             return False
-        # taking a lock truncates its file: it has to be one of ours, which is empty
+        # taking a lock truncates its file: it must be one of ours, which are empty
         return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_size == 0 and is_locked(path)
 
     def inside(self, path: Path) -> Path:
-        """`path`, if it lies in the sweep's folder once links are followed.
+        """Return `path` if it is in the sweep's folder, with links followed.
 
         Raises:
             RunError: it leads elsewhere.
@@ -172,20 +178,20 @@ class Sweep:
             raise RunError(f"{path} is a link to outside the sweep's folder: remove the link.")
         return path
 
-    def set_state(self, job: Job, state: str, **more: Any) -> None:
-        """Records a state for a job that is not running."""
+    def set_state(self, job: Job, state: str, **more: object) -> None:
+        """Record a state for a job that is not running."""
         update_state(self.folder, job.number, state=state, **more)
 
     def reset(self, job: Job) -> None:
-        """Deletes everything of the job's last attempt, so that it starts afresh."""
+        """Delete everything of the job's last attempt, so that it starts afresh."""
         folder = self.folder / job.folder
         if folder.is_symlink():
-            raise RunError(f"{folder} is a link, and is not deleted: remove the link.")
+            raise RunError(f"{folder} is a link, so it is not deleted: remove the link.")
         shutil.rmtree(self.inside(folder), ignore_errors=True)
         self.inside(state_path(self.folder, job.number)).unlink(missing_ok=True)
 
     def set_damaged_aside(self, job: Job) -> str:
-        """Renames a damaged `jobs/<NNN>.json`, and gives the job the state that its folder shows.
+        """Rename a damaged `jobs/<NNN>.json`, and give the job the state that its folder shows.
 
         Returns:
             A sentence for the user.
@@ -199,20 +205,20 @@ class Sweep:
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether a folder has the record of a sweep."""
+    """Whether a folder holds the record of a sweep."""
     return (folder / FILE).is_file()
 
 
 def load(path: str | Path, key: str = "sweep") -> Sweep:
-    """Loads the sweep of a folder.
+    """Load the sweep of a folder.
 
     Args:
         path: the folder.
         key: the command line's name for it, for error messages.
 
     Raises:
-        UserError: when the folder is not a sweep.
-        RunError: when its record is damaged.
+        UserError: the folder is not a sweep.
+        RunError: its record is damaged.
     """
     folder = Path(path).expanduser().absolute()
     if not folder.is_dir():
@@ -224,7 +230,7 @@ def load(path: str | Path, key: str = "sweep") -> Sweep:
     file = folder / FILE
     if read_json_as(file, SweepVersion)[0].schema_version != SCHEMA_VERSION:
         version = read_json_as(file, SweepVersion)[0].schema_version
-        raise UserError(f"{file} has schema_version={version}, and this version of vae-lightning reads {SCHEMA_VERSION}.")
+        raise UserError(f"{file} has schema_version={version}, but this version of vae-lightning reads {SCHEMA_VERSION}.")
     record, content = read_json_as(file, SweepFile)
     check_search(record, file)
     jobs = [Job(j.number, j.overrides, j.folder, j.label, cast(TrialRecord | None, _plain(j.trial))) for j in record.jobs]
@@ -245,32 +251,32 @@ def is_finished(folder: Path) -> bool:
 
 
 def state_path(sweep: Path, number: int) -> Path:
-    """The file that a job records its state in."""
+    """Return the file that a job records its state in."""
     return sweep / "jobs" / f"{number:03d}.json"
 
 
 def lock_path(sweep: Path, number: int) -> Path:
-    """The file that a job locks while it runs."""
+    """Return the file that a job locks while it runs."""
     return sweep / "jobs" / f"{number:03d}.lock"
 
 
-def update_state(sweep: Path, number: int, **values: Any) -> None:
-    """Merges values into a job's state. While the job runs, only its own process may do this."""
+def update_state(sweep: Path, number: int, **values: object) -> None:
+    """Merge values into a job's state. While the job runs, only its own process may do this."""
     path = state_path(sweep, number)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         before = read_job_state(path)
-    except RunError:  # damaged: what the job records now counts
+    except RunError:  # damaged: only what the job records now counts
         before = {}
     write_json(path, {**before, **values})
 
 
 def job_of_folder(folder: Path) -> tuple[Path, int] | None:
-    """The sweep's folder and the job's number of a run folder in a sweep; None for any other folder."""
+    """Return the sweep's folder and the job's number of a run folder in a sweep; None for any other folder."""
     number = folder.name.partition("_")[0]
     return (folder.parent, int(number)) if re.fullmatch("[0-9]+", number) and is_sweep(folder.parent) else None
 
 
 def this_process() -> dict[str, str | int]:
-    """The host and process id, recorded by a job that starts."""
+    """Return the host and process id, recorded by a job that starts."""
     return {"host": socket.gethostname(), "pid": os.getpid()}

@@ -1,11 +1,11 @@
-"""What a run from someone else may do: the one place that decides. `docs/security.md` says the same for users.
+"""What a run from someone else may do: this is the only place that decides. `docs/security.md` explains it to users.
 
-- Nothing outside of a run folder is written, truncated or deleted: `check_folder` refuses one with links that lead out of it.
-- Nothing that a foreign `config.yaml` names runs, unless it ships with this package: `runs.config_file.check_foreign`.
-- What ships and could write elsewhere or connect is left out of a foreign configuration: `restrict`.
+- Nothing outside a run folder is written, truncated or deleted: `check_folder` refuses a folder with links that lead out of it.
+- Code that a foreign `config.yaml` names runs only if it ships with this package: `runs.config_file.check_foreign`.
+- Shipped code that could write elsewhere or connect to a network is left out of a foreign configuration: `restrict`.
 
-A run is the user's own if its configuration bears the user's signature (`runs.signature`); any other is foreign. With
-`trust_run_code=true` it is taken as it stands, and what the user types always counts.
+A run is the user's own if its configuration has the user's signature (`runs.signature`); any other is foreign. With
+`trust_run_code=true` a foreign run is trusted like one's own. What the user types is never restricted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_lightning.errors import RunError, UserError, printable
 
-JOURNALS = ("run.log", "metrics.csv", "events.out.tfevents")  # appended to or truncated in place; all else is replaced
+JOURNALS = ("run.log", "metrics.csv", "events.out.tfevents")  # appended to or truncated in place; all other files are replaced
 TENSORBOARD = "vae_lightning.training.loggers.TensorBoard"
 CSV = "lightning.pytorch.loggers.CSVLogger"
 SAFE_LOGGERS = {
@@ -27,18 +27,18 @@ SAFE_LOGGERS = {
     CSV: ("_target_", "prefix", "flush_logs_every_n_steps"),
 }
 SAFE_STRATEGIES = ("auto", "ddp", "ddp_spawn", "ddp_fork")
-# arguments of the Trainer that write elsewhere, connect, or take objects, and what they become
+# arguments of the Trainer that write elsewhere, connect to a network or take objects, and the values they get instead
 UNSAFE_TRAINER = {"profiler": None, "plugins": None, "num_nodes": 1}
 IGNORED_TRAINER = ("default_root_dir", "logger", "callbacks")  # the run's own are used
 
 
 def check_folder(folder: Path) -> None:
-    """Checks that everything below a run folder is an ordinary file or a folder in it.
+    """Check that everything below a run folder is an ordinary file or a folder in it.
 
     The run folder itself may be reached by a link.
 
     Raises:
-        UserError: a link leads out of the folder, or a log is another name of a file that may lie outside.
+        UserError: a link leads out of the folder, or a log is a hard link to a file that may be outside it.
         RunError: something is a FIFO, a device or a socket, which no run has.
     """
     root = Path(os.path.realpath(folder))
@@ -47,7 +47,7 @@ def check_folder(folder: Path) -> None:
             path = Path(place, name)
             try:
                 _check_entry(path, root, folder)
-            except FileNotFoundError:  # removed meanwhile, by a command that runs
+            except FileNotFoundError:  # removed in the meantime, by another command
                 continue
 
 
@@ -61,19 +61,19 @@ def _check_entry(path: Path, root: Path, folder: Path) -> None:
         status = path.stat() if target.exists() else status
     if stat.S_ISREG(status.st_mode):
         if status.st_nlink > 1 and path.name.startswith(JOURNALS):
-            raise UserError(f"{shown} is a hard link, and what is written to it would change another file: replace it by a copy.")
+            raise UserError(f"{shown} is a hard link, so writing to it would change another file: replace it with a copy.")
     elif not stat.S_ISDIR(status.st_mode) and not stat.S_ISLNK(status.st_mode):
-        raise RunError(f"{shown} is not an ordinary file, as everything in a run folder is: remove it.")
+        raise RunError(f"{shown} is not an ordinary file, as everything in a run folder must be: remove it.")
 
 
 def restrict(config: DictConfig) -> tuple[DictConfig, list[str]]:
-    """A foreign configuration without what could write outside of the run folder or connect to another machine.
+    """Remove what could write outside the run folder or connect to another machine from a foreign configuration.
 
     Args:
-        config: of a run, as `read_config` returns it.
+        config: the configuration of a run, from `read_config`.
 
     Returns:
-        A copy, and the keys that were left out of it or reset.
+        A copy, and the keys that were removed from it or reset.
     """
     safe, left_out = config.copy(), list[str]()
     with open_dict(safe):
@@ -87,7 +87,7 @@ def restrict(config: DictConfig) -> tuple[DictConfig, list[str]]:
 
 
 def _restrict_loggers(config: DictConfig, left_out: list[str]) -> None:
-    """Only loggers that write into the run folder, without arguments that name another one."""
+    """Keep only loggers that write to the run folder, without arguments that name another folder."""
     for name, node in list((config.get("logger") or {}).items()):
         target = node.get("_target_") if isinstance(node, DictConfig) else None
         if node is None:
@@ -121,7 +121,7 @@ def _restrict_trainer(config: DictConfig, left_out: list[str]) -> None:
 
 
 def _forget_overrides(config: DictConfig) -> None:
-    """The recorded overrides of what was restricted, which choosing a group again (`logger=mlflow`) would bring back."""
+    """Forget the recorded overrides of what was restricted: choosing a group again (`logger=mlflow`) would apply them."""
     unsafe = ("logger.", "data.download", *(f"trainer.{name}" for name in (*UNSAFE_TRAINER, *IGNORED_TRAINER)))
 
     def kept(texts: Sequence[object]) -> list[str]:
@@ -134,6 +134,6 @@ def _forget_overrides(config: DictConfig) -> None:
 
 
 def left_out_note(left_out: Sequence[str]) -> str:
-    """The line that says what was left out of a foreign run."""
+    """Return the line that says what was left out of a foreign run."""
     keys = ", ".join(printable(key) for key in left_out)
-    return f"This run is not signed as yours, so {keys} of it is left out: type it again, or add trust_run_code=true, to have it."
+    return f"This run is not signed as yours, so its {keys} is ignored: to use it, type it again or add trust_run_code=true."

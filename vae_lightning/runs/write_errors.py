@@ -1,4 +1,4 @@
-"""What is said if a command cannot write its files. Imports no torch."""
+"""The error if a command cannot write its files. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vae_lightning.errors import RunError, UserError
 
 @contextmanager
 def explain_write_errors(path: Path, key: str | None = None) -> Iterator[None]:
-    """Turn an error of the disk in this block, where `path` is written, into a sentence.
+    """Turn a disk error while this block writes `path` into a sentence.
 
     Args:
         path: the file or folder that the block writes.
-        key: the key of the command line that can name another one.
+        key: the key on the command line that can name another place.
 
     Raises:
         RunError: the disk is full, the folder is read-only, or a file is in the way.
@@ -36,7 +36,7 @@ def explain_write_errors(path: Path, key: str | None = None) -> Iterator[None]:
 
 
 def disk_error(error: BaseException) -> OSError | None:
-    """The error of the disk that an exception is or was caused by; libraries in C++ and Rust only quote its number."""
+    """Return the disk error that an exception is or was caused by; libraries in C++ and Rust only give its number."""
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, OSError):

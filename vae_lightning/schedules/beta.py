@@ -30,7 +30,7 @@ class RunLength:
     steps_per_epoch: float
 
     def steps_per(self, unit: str) -> float:
-        """Steps in one `unit`; raises InvalidValue for a fraction of a run of unknown length."""
+        """Return the steps in one `unit`; raise InvalidValue for a fraction of a run of unknown length."""
         lengths = {"fraction": self.steps, "epoch": self.steps_per_epoch, "step": 1.0}
         known = [name for name, length in lengths.items() if math.isfinite(length) and length > 0]
         if unit not in known:
@@ -46,7 +46,7 @@ class Schedule(ABC):
         option: its name on the command line.
         needs: what the posterior must be able to do (see `vae_lightning.capabilities`).
         uses_feedback: whether it reacts to measured losses.
-        in_force: the value returned last, so that of the current step or the one just done; None before the first.
+        in_force: the value returned last: that of the current step, or of the one just finished; None before the first step.
 
     Args:
         unit: "fraction" of the run, "epoch" or "step".
@@ -67,7 +67,7 @@ class Schedule(ABC):
             self.steps_per_unit = run.steps_per(self.unit)
 
     def move_to(self, device: torch.device) -> None:  # noqa: B027  most schedules have no tensors
-        """Move the state to the device of the model, if it is made of tensors: before the first step, so that all are alike."""
+        """Move any tensors in the state to the model's device; called before the first step, so that every step is alike."""
 
     def __call__(self, step: int) -> float | Tensor:
         if self.steps_per_unit is None:
@@ -77,15 +77,17 @@ class Schedule(ABC):
 
     @abstractmethod
     def at(self, time: float) -> float:
-        """The value at `time` ≥ 0, counted in units."""
+        """Return the value at `time` ≥ 0, counted in units."""
 
     def observe(self, losses: Mapping[str, Tensor]) -> None:  # noqa: B027
-        """Called after each step with its losses; schedules with feedback react, on the device and without a sync."""
+        """React to the losses of a step, on the device and without a sync; only schedules with feedback do."""
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the state that a checkpoint keeps."""
         return {"steps_per_unit": self.steps_per_unit}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the result of `state_dict`."""
         self.steps_per_unit = state["steps_per_unit"]
 
 
@@ -159,5 +161,17 @@ def check_no_feedback(name: str, schedule: Schedule) -> Schedule:
 
 
 def check_length(name: str, value: float, unit: str) -> float:
-    """Check a length of time: above 0, and at most 1 if it is a fraction of the run."""
+    """Check a length of time: above 0, and at most 1 if it is a fraction of the run.
+
+    Args:
+        name: the argument, for the error message.
+        value: the length, in units.
+        unit: "fraction", "epoch" or "step".
+
+    Returns:
+        The length.
+
+    Raises:
+        InvalidValue: it is not above 0, or is a fraction above 1.
+    """
     return check_number(name, value, 0, 1 if unit == "fraction" else math.inf, above=True)

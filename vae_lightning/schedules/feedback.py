@@ -46,11 +46,11 @@ class FeedbackSchedule(Schedule):
 
     @abstractmethod
     def beta(self, state: dict[str, Tensor]) -> Tensor:
-        """The current β, a scalar."""
+        """Return the current β, a scalar."""
 
     @abstractmethod
     def update(self, state: dict[str, Tensor], value: Tensor) -> dict[str, Tensor]:
-        """The state after `value` was observed."""
+        """Return the state after `value` was observed."""
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "feedback": dict(self.state)}
@@ -154,7 +154,7 @@ class Control(FeedbackSchedule):
 
 
 def mean_over_ranks(value: Tensor) -> Tensor:
-    """The mean of a scalar over all processes."""
+    """Return the mean of a scalar over all processes."""
     if not (dist.is_available() and dist.is_initialized()):
         return value
     total = value.clone()

@@ -18,7 +18,7 @@ class LRSchedule:
     """A recipe for a torch scheduler."""
 
     def build(self, optimizer: Optimizer, run: RunLength) -> LRScheduler | None:
-        """The scheduler for a run of this length; None if the learning rate is constant."""
+        """Return the scheduler for a run of this length; None if the learning rate is constant."""
         raise NotImplementedError
 
 

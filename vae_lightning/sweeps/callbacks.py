@@ -24,11 +24,11 @@ class JobProgress(Callback):
         self.sweep, self.number, self.seconds = sweep, number, seconds
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock."""
+        """Start the clock."""
         self._started, self._next = time.monotonic(), time.monotonic() + self.seconds
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the state."""
+        """Write the state."""
         now = time.monotonic()
         if not trainer.is_global_zero or now < self._next:
             return
@@ -47,16 +47,16 @@ class JobProgress(Callback):
 
 
 def sweep_job(config: DictConfig, folder: Path) -> SweepJob:
-    """What the sweep adds to the run of this job folder.
+    """Return what the sweep adds to the run of this job folder.
 
     Raises:
-        UserError: when the job cannot be trained with its strategy.
+        UserError: the job's strategy does not work in a sweep.
     """
     return SweepJob(job_callbacks(folder), strategy_in_sweep(config.trainer.strategy))
 
 
 def job_callbacks(folder: Path) -> list[Callback]:
-    """The callbacks that the job of this run folder gets in addition to its configured ones."""
+    """Return the callbacks that the job of this run folder gets in addition to the configured ones."""
     place = job_of_folder(folder)
     if place is None:
         return []
@@ -72,13 +72,13 @@ def job_callbacks(folder: Path) -> list[Callback]:
 
 
 def strategy_in_sweep(strategy: str) -> str:
-    """The strategy to train a job with.
+    """Return the strategy for training a job.
 
-    Plain `ddp` would start the whole command again, and so the whole sweep: the job's processes are spawned instead. A worker
-    of the joblib launcher cannot spawn processes; it can fork them, unless CUDA is in use.
+    Plain `ddp` would run the whole command again, and so the whole sweep: the job's processes are spawned instead. A worker of
+    the joblib launcher cannot spawn processes, but it can fork them unless CUDA is in use.
 
     Raises:
-        UserError: when no strategy works.
+        UserError: no strategy works.
     """
     if parallel_jobs() == 1:
         return "ddp_spawn" if strategy == "ddp" else strategy

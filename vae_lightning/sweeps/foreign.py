@@ -1,8 +1,8 @@
-"""What a sweep from someone else may say: the one place that decides. `docs/security.md` says the same for users.
+"""What a sweep from someone else may contain: this is the only place that decides. `docs/security.md` explains it to users.
 
-Resuming a sweep types its arguments again, and arguments can name any code, file or address. So those of a foreign sweep (one
-without the user's signature in `sweep.json`) may only choose shipped options and set shipped keys that write and connect nowhere;
-with `trust_run_code=true` beside `resume_sweep=` they are taken as they stand. Imports no torch.
+Resuming a sweep runs its command line again, which can name any code, file or address. So a foreign sweep (one without the
+user's signature in `sweep.json`) may only choose shipped options, and set shipped keys that neither write elsewhere nor connect
+to a network. With `trust_run_code=true` in addition to `resume_sweep=` it is trusted. Imports no torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vae_lightning.runs.config_file import OPTION, is_text
 from vae_lightning.runs.sweep_record import Sweep
 from vae_lightning.runs.trust import IGNORED_TRAINER, SAFE_STRATEGIES, UNSAFE_TRAINER
 
-# of these groups, the options that neither connect nor write outside of the run folder
+# the options of these groups that neither connect to a network nor write outside the run folder
 SAFE_OPTIONS = {
     "logger": ("tensorboard", "csv", "both", "none"),
     "debug": ("overfit",),
@@ -32,40 +32,34 @@ SAFE_OPTIONS = {
     "hydra/sweeper": ("grid", "optuna"),
 }
 HYDRA_GROUPS = (*SAFE_OPTIONS, "hydra/sweeper/sampler", "hydra/sweeper/pruner")
-# of `hydra`, what may be set, and keys of groups of which most may not
+# the keys of `hydra` that may be set
 HYDRA_KEYS = (
     "hydra.launcher.n_jobs", "hydra.sweeper.metrics", "hydra.sweeper.directions", "hydra.sweeper.n_trials",
     "hydra.sweeper.n_jobs", "hydra.sweeper.report", "hydra.sweeper.study_name", "hydra.sweeper.sampler.", "hydra.sweeper.pruner.",
 )  # fmt: skip
 LOGGER_KEYS = ("logger.tensorboard.projector_images", "logger.csv.flush_logs_every_n_steps")
-# shipped keys that name folders, dry runs that delete their sweep, and what takes or starts other things
-UNSAFE_KEYS = (
-    "output_dir",
-    "resume",
-    "init_from",
-    PUBLISHED,
-    "trainer.fast_dev_run",
-    *(f"trainer.{name}" for name in IGNORED_TRAINER),
-)
-# keys that may be set to these values only
+# shipped keys that name folders, start something else, or make dry runs, which delete their sweep
+IGNORED_KEYS = tuple(f"trainer.{name}" for name in IGNORED_TRAINER)
+UNSAFE_KEYS = ("output_dir", "resume", "init_from", PUBLISHED, "trainer.fast_dev_run", *IGNORED_KEYS)
+# keys that may only have these values
 ONLY: dict[str, tuple[Any, ...]] = {
     "data.download": (False,),
     "trainer.strategy": SAFE_STRATEGIES,
     **{f"trainer.{name}": (value,) for name, value in UNSAFE_TRAINER.items()},
 }
-# written or truncated in place, so that a hard link to a file outside would change that file
+# written or truncated in place, so a hard link would change the file outside that it leads to
 IN_PLACE = ("sweep.lock", "multirun.yaml", "study.log")
 
 
 def check_foreign_sweep(sweep: Sweep, key: str = "resume_sweep") -> None:
-    """Checks that a sweep which is not the user's own, nor trusted, goes in nothing beyond the shipped options.
+    """Check that a sweep stays within the shipped options, unless it is the user's own or trusted.
 
     Args:
         sweep: the record.
         key: the command line's name for it, for error messages.
 
     Raises:
-        UserError: it does. The sentence names the argument and what would allow it.
+        UserError: it does not. The message names the argument, and what would allow it.
     """
     if sweep.trusted:
         return
@@ -81,7 +75,7 @@ def check_foreign_sweep(sweep: Sweep, key: str = "resume_sweep") -> None:
 
 
 def _beyond(texts: Iterable[str]) -> Iterator[str]:
-    """The arguments that a foreign sweep may not have."""
+    """Yield the arguments that a foreign sweep may not have."""
     with hydra_composer() as composer:
         for text in texts:
             if not is_allowed(text, composer):
@@ -109,7 +103,7 @@ def _is_option(override: Override, composer: Composer) -> bool:
     return all(str(value) in allowed for value in _as_list(override.value()))
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
@@ -138,21 +132,21 @@ def _is_key(key: str) -> bool:
     return key in shipped_keys() and not any(key == name or key.startswith(f"{name}.") for name in UNSAFE_KEYS)
 
 
-def _is_value(key: str, value: Any) -> bool:
-    """Whether a key may have this value: a mapping may have no other keys than those that ship."""
+def _is_value(key: str, value: object) -> bool:
+    """Whether a key may have this value: a mapping may only have shipped keys."""
     if isinstance(value, str) and value.lower() in ("true", "false", "null") and key in ONLY:
         value = {"true": True, "false": False, "null": None}[value.lower()]
     if key in ONLY and value not in ONLY[key]:
         return False
     if isinstance(value, dict):
         return all(_is_key(f"{key}.{name}") and _is_value(f"{key}.{name}", part) for name, part in value.items())
-    # a mapping in a list would be built as an object
+    # a mapping in a list could be built as an object
     return not isinstance(value, list) or not any(isinstance(part, dict) for _, _, part in walk_entries(value))
 
 
 @cache
 def shipped_keys() -> frozenset[str]:
-    """Every dotted key of the shipped files, where Hydra puts it."""
+    """Return every dotted key of the shipped files, where Hydra puts it."""
     found = set()
     for path in conf_dir().rglob("*.yaml"):
         folder = path.relative_to(conf_dir()).parent.parts
@@ -165,10 +159,10 @@ def shipped_keys() -> frozenset[str]:
 
 
 def check_sweep_folder(folder: Path) -> None:
-    """Checks that what a sweep writes beside its jobs' folders stays in its own folder.
+    """Check that the files that a sweep writes next to its jobs' folders stay in its own folder.
 
     Raises:
-        UserError: a file is a link to outside, or another name of a file that may lie outside.
+        UserError: a file is a link to outside, or a hard link to a file that may be outside.
         RunError: a file is a folder, a FIFO or a device.
     """
     root = folder.resolve()
@@ -179,9 +173,9 @@ def check_sweep_folder(folder: Path) -> None:
             raise UserError(f"{shown} is a link to outside the sweep's folder: remove the link.")
         if path.name in IN_PLACE or path.suffix == ".lock":
             if not stat.S_ISREG(status.st_mode):
-                raise RunError(f"{shown} is not an ordinary file, as it is in a sweep: remove it.")
+                raise RunError(f"{shown} is not an ordinary file, as it must be in a sweep: remove it.")
             if status.st_nlink > 1:
-                raise UserError(f"{shown} is a hard link, and what is written to it would change another file: remove it.")
+                raise UserError(f"{shown} is a hard link, so writing to it would change another file: remove it.")
     jobs = folder / "jobs"
     if jobs.exists() and (jobs.is_symlink() or not jobs.is_dir()):
-        raise UserError(f"{printable(str(jobs))} is not a folder, as it is in a sweep: remove it.")
+        raise UserError(f"{printable(str(jobs))} is not a folder, as it must be in a sweep: remove it.")

@@ -17,19 +17,19 @@ class GridSweeper(RecordedSweeper):
     """Runs every combination of lists, ranges, globs and choices; the last key changes fastest."""
 
     def check(self, overrides: dict[str, Override]) -> None:
-        """Also refuses intervals, and more jobs than anyone can run."""
+        """Refuse intervals too, and more jobs than anyone can run."""
         super().check(overrides)
-        check_swept(overrides, Override.is_discrete_sweep, "an interval has no grid; search it with sweep=optuna.")
+        check_swept(overrides, Override.is_discrete_sweep, "an interval cannot be swept on a grid; search it with sweep=optuna.")
         jobs = math.prod(len(texts) for texts in _texts(overrides))
         if jobs > MOST_VALUES:
             raise UserError(f"These lists make {jobs:,} combinations; a sweep has at most {MOST_VALUES:,} jobs.")
 
     def total(self, overrides: dict[str, Override]) -> int:
-        """The number of combinations."""
+        """Return the number of combinations."""
         return len(self.record.jobs) or len(combinations(overrides))
 
     def run(self, overrides: dict[str, Override]) -> None:
-        """Launches all combinations that are not finished yet."""
+        """Launch all combinations that are not finished yet."""
         if not self.record.jobs:
             swept = [key for key, override in overrides.items() if override.is_sweep_override()]
             for combination in combinations(overrides):
@@ -38,12 +38,12 @@ class GridSweeper(RecordedSweeper):
 
 
 def combinations(overrides: dict[str, Override]) -> list[list[str]]:
-    """The overrides of each job."""
+    """Return the overrides of each job."""
     return [list(line) for line in product(*_texts(overrides))]
 
 
 def _texts(overrides: dict[str, Override]) -> list[list[str]]:
-    """Every form of each override: `beta=1,2` has two."""
+    """Return every form of each override: `beta=1,2` has two."""
     return [
         [f"{key}={value}" for value in swept_values(override)] if override.is_sweep_override() else [override.input_line or ""]
         for key, override in overrides.items()

@@ -1,4 +1,4 @@
-"""One job of a sweep, in whatever process its launcher runs it: its outcome is recorded, and the sweep goes on."""
+"""One job of a sweep, in whatever process its launcher runs it: its outcome is recorded, and the sweep continues."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -25,18 +24,18 @@ class Pruned(Exception):
 
 
 def run(task: Callable[[DictConfig], object], config: DictConfig) -> None:
-    """Runs `task` as Hydra's current job. Errors are recorded and not raised; an interruption is recorded and raised."""
+    """Run `task` as Hydra's current job. Errors are recorded and not raised; an interruption is recorded and raised."""
     hydra = HydraConfig.get()
     sweep, folder = Path(hydra.sweep.dir).absolute(), job_folder()
     number = int(folder.name.partition("_")[0])
     with try_lock(lock_path(sweep, number)) as free:
         if not free or read_job_state(state_path(sweep, number)).get("state") in FINISHED:
-            return  # another process runs or ran this job: a launcher that failed may still have it in its queue
+            return  # another process is running or has run this job: a launcher that failed may still have it in its queue
         started = time.perf_counter()
         cleared = {"error": None, "traceback": None, "pruned": None, "misconfigured": None}
         update_state(sweep, number, state="running", **cleared, **this_process(), threads=share_threads())
 
-        def end(state: str, **more: Any) -> None:
+        def end(state: str, **more: object) -> None:
             update_state(sweep, number, state=state, seconds=round(time.perf_counter() - started, 2), **more)
 
         try:
@@ -58,13 +57,13 @@ def run(task: Callable[[DictConfig], object], config: DictConfig) -> None:
 
 
 def job_folder() -> Path:
-    """The run folder of Hydra's current job."""
+    """Return the run folder of Hydra's current job."""
     hydra = HydraConfig.get()
     return Path(hydra.sweep.dir).absolute() / hydra.sweep.subdir
 
 
 def restrict_foreign(config: DictConfig, folder: Path) -> bool:
-    """Switches downloads off if the job of this folder belongs to a sweep from someone else, and returns whether it does."""
+    """Turn downloads off if the job of this folder belongs to a sweep from someone else, and return whether it does."""
     foreign = not load(folder.parent).trusted
     if foreign and OmegaConf.select(config, "data.download"):
         config.data.download = False
@@ -72,13 +71,13 @@ def restrict_foreign(config: DictConfig, folder: Path) -> bool:
 
 
 def label_of(folder: Path) -> str:
-    """The label of the job of this run folder, from the sweep's record."""
+    """Return the label of the job of this run folder, from the sweep's record."""
     sweep, number = folder.parent, int(folder.name.partition("_")[0])
     return load(sweep).jobs[number].label
 
 
 def error_sentence(error: BaseException) -> str:
-    """The error in one line."""
+    """Return the error in one line."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MissingMandatoryValue):
@@ -87,10 +86,10 @@ def error_sentence(error: BaseException) -> str:
 
 
 def metrics_in(folder: Path) -> dict[str, dict[str, float]]:
-    """The numbers in a run's results.json, by split."""
+    """Return the numbers in a run's results.json, by split."""
     try:
         results = read_results(folder)
-    except (FileNotFoundError, RunError):  # a dry run has none; damaged ones are named by the report
+    except (FileNotFoundError, RunError):  # a dry run has none, and the report names damaged ones
         return {}
     found = {split: results.numbers(split) for split in ("val", "test")}
     return {
@@ -99,7 +98,7 @@ def metrics_in(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def share_threads() -> int | None:
-    """Limits this job to its share of the machine's cores if jobs run in parallel; returns the number of threads."""
+    """Limit this job to its share of the machine's cores if jobs run in parallel; return the number of threads."""
     if parallel_jobs() == 1:
         return None
     import torch
@@ -110,18 +109,18 @@ def share_threads() -> int | None:
 
 
 def parallel_jobs() -> int:
-    """How many jobs the launcher runs at once on one machine: its `n_jobs` (negative: counted from all cores, as in joblib)."""
+    """Return how many jobs the launcher runs at once on a machine: its `n_jobs` (if negative, counted from all cores)."""
     count = HydraConfig.get().launcher.get("n_jobs", 1)
     return int(count) if count > 0 else max(1, cores() + 1 + int(count))
 
 
 def cores() -> int:
-    """The number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _traceback(error: BaseException) -> str | None:
-    """None if the deepest cause is a user's mistake, for which the sentence is enough."""
+    """Return the traceback; None if the deepest cause is a user's mistake, for which the sentence is enough."""
     deepest = error
     while deepest.__cause__ is not None:
         deepest = deepest.__cause__

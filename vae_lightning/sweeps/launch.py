@@ -1,4 +1,4 @@
-"""Launches the jobs of a sweep so that every job gets a try, whatever happens to the others."""
+"""Launches the jobs of a sweep so that every job is tried, whatever happens to the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOST = "Its process ended without an error message (killed, or out of memory?)."
 
 
 def launch(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job]) -> None:
-    """Runs `jobs` with the launcher. If the launcher fails, it is started again for the jobs that it did not reach."""
+    """Run `jobs` with the launcher. If the launcher fails, it is started again for the jobs that it did not reach."""
     waiting = list(jobs)
     together = True
     while waiting:
@@ -24,7 +24,7 @@ def launch(launcher: Launcher, sweep: Sweep, jobs: Sequence[Job]) -> None:
         for job in batch:
             _settle(sweep, job, error, alone=len(batch) == 1)
         left = [job for job in waiting if sweep.state(job)["state"] == "waiting"]
-        # if a whole batch achieved nothing, a single job may be the reason: from then on launch one at a time
+        # if no job of a batch was run, a single one may be the reason: from then on, launch one at a time
         together = together and len(left) < len(waiting)
         waiting = left
 
@@ -40,13 +40,13 @@ def _launch(launcher: Launcher, jobs: Sequence[Job]) -> Exception | None:
 
 
 def _wait_for_running(sweep: Sweep, jobs: Sequence[Job], interval: float = 0.2) -> None:
-    """A launcher that fails for one job may leave others running in their processes."""
+    """Wait for jobs that are still running: a launcher that fails for one job may leave others in their processes."""
     while any(sweep.true_state(job)["state"] == "running" for job in jobs):
         time.sleep(interval)
 
 
 def _settle(sweep: Sweep, job: Job, error: Exception | None, alone: bool) -> None:
-    """Records the outcome of a job that could not record it itself. A job that was launched alone is not tried again."""
+    """Record the outcome of a job that could not record it itself. A job that was launched alone is not tried again."""
     state = sweep.true_state(job)["state"]
     if state == "interrupted":
         sweep.set_state(job, "failed", error=LOST)
@@ -58,7 +58,7 @@ def _settle(sweep: Sweep, job: Job, error: Exception | None, alone: bool) -> Non
 
 
 def refuse_if_running(sweep: Sweep) -> None:
-    """Raises RunError if jobs of this sweep are running in other processes."""
+    """Raise RunError if jobs of this sweep are running in other processes."""
     running = [job for job in sweep.jobs if sweep.runs(job)]
     if running:
         job = running[0]
@@ -68,5 +68,5 @@ def refuse_if_running(sweep: Sweep) -> None:
 
 
 def failures(sweep: Sweep) -> list[tuple[Job, JobState]]:
-    """The failed jobs with their states."""
+    """Return the failed jobs with their states."""
     return [(job, state) for job in sweep.jobs if (state := sweep.state(job))["state"] == "failed"]

@@ -1,4 +1,4 @@
-"""The undocumented parts of other libraries that the sweeps use. Keep them in this file only.
+"""All undocumented parts of other libraries that the sweeps use, kept in this file.
 
 Read in Hydra 1.3.8; `tests/sweeps/test_private_apis.py` fails when they change.
 """
@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 
 def add_plugin(target: str, make: Callable[..., Sweeper]) -> None:
-    """Makes a sweeper known to Hydra under the name `target`, which must start with `hydra_plugins.`.
+    """Make a sweeper known to Hydra under the name `target`, which must start with `hydra_plugins.`.
 
     Hydra looks up the `_target_` of a sweeper in `Plugins.class_name_to_class`. The documented `Plugins.register` takes the
     name from the class's module, and the module must lie in a package named hydra_plugins, which Hydra imports at the start of
@@ -28,12 +28,12 @@ def add_plugin(target: str, make: Callable[..., Sweeper]) -> None:
 
 
 def make_sweeper(config: DictConfig, loader: ConfigLoader, task: TaskFunction) -> Sweeper:
-    """The sweeper that a composed configuration names, as Hydra's main makes it.
+    """Make the sweeper that a composed configuration names, as Hydra's main does.
 
     Args:
-        config: the configuration of the sweep as a whole.
-        loader: composes the jobs.
-        task: is run with the configuration of each job.
+        config: the configuration of the whole sweep.
+        loader: the loader that composes the configurations of the jobs.
+        task: the function that is called with the configuration of each job.
     """
     context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
     return Plugins.instance().instantiate_sweeper(config=config, hydra_context=context, task_function=task)

@@ -27,7 +27,7 @@ class ProgressDisplay:
 
     Args:
         sweep: the record.
-        total: the number of jobs that there will be.
+        total: the number of jobs that the sweep will have.
         console: where to print.
         seconds: the interval between two looks at the files.
     """
@@ -61,7 +61,7 @@ class ProgressDisplay:
             self.update()
 
     def update(self, quiet: bool = False) -> None:
-        """Reads the states of the jobs that have not ended and prints what changed."""
+        """Read the states of the jobs that have not ended and print what changed."""
         changed = False
         for job in list(self.sweep.jobs):
             before = self._states.get(job.number, {"state": "waiting"})
@@ -86,7 +86,7 @@ class ProgressDisplay:
             self.printed.add(job.number)
 
     def line(self, job: Job, state: JobState) -> str:
-        """`[3/12] 002 done  beta=4 seed=0  elbo -105.21  12 s`, and the time left for the whole sweep."""
+        """Describe a job, `[3/12] 002 done  beta=4 seed=0  elbo -105.21  12 s`, and the time left for the whole sweep."""
         name, colour = escape(printable(str(state["state"]))), COLOURS.get(state["state"], "dim")
         counter = f"[dim]\\[{self.ended()}/{self.total}][/dim]"
         parts = [f"{counter} {job.number:03d} [{colour}]{name}[/{colour}]", escape(printable(job.label))]
@@ -99,7 +99,7 @@ class ProgressDisplay:
         return "  ".join(part for part in parts if part)
 
     def table(self) -> Group:
-        """The running jobs, as many as fit on the terminal, and a progress bar for the whole sweep."""
+        """Return the running jobs, as many as fit on the terminal, and a progress bar for the whole sweep."""
         grid = Table(box=None, pad_edge=False, show_header=True, header_style="dim")
         for name in ("job", "state", "overrides", "epoch", "score", "left"):
             grid.add_column(name, overflow="ellipsis", no_wrap=True)
@@ -117,22 +117,22 @@ class ProgressDisplay:
         return Group(grid, bar)
 
     def ended(self) -> int:
-        """The number of jobs that are done, pruned or failed."""
+        """Return the number of jobs that are done, pruned or failed."""
         return sum(state["state"] in ENDED for state in self._states.values())
 
     def fraction(self) -> float:
-        """The finished fraction of the whole sweep, including the epochs of running jobs."""
+        """Return the finished fraction of the whole sweep, including the epochs of running jobs."""
         parts = [1.0 if s["state"] in ENDED else job_fraction(s) for s in self._states.values()]
         return min(1.0, sum(parts) / max(1, self.total))
 
     def seconds_left(self) -> float | None:
-        """The estimated time left for the whole sweep; None if unknown."""
+        """Return the estimated time left for the whole sweep; None if unknown."""
         gained = self.fraction() - self._initial_fraction
         return None if gained <= 0 else (time.monotonic() - self._started) * (1 - self.fraction()) / gained
 
 
 def job_fraction(state: JobState) -> float:
-    """The finished fraction of a running job's epochs."""
+    """Return the finished fraction of a running job's epochs."""
     epochs = state.get("epochs")
     if state["state"] != "running" or not epochs:
         return 0.0
@@ -140,7 +140,7 @@ def job_fraction(state: JobState) -> float:
 
 
 def job_left(state: JobState) -> float | None:
-    """The estimated seconds left for a running job; None if unknown."""
+    """Return the estimated seconds left for a running job; None if unknown."""
     done = job_fraction(state)
     return None if done == 0 else state.get("trained_seconds", 0.0) * (1 - done) / done
 
@@ -153,7 +153,7 @@ def score_text(state: JobState) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`42 s`, `3 min`, `2.5 h`."""
+    """Format a duration: `42 s`, `3 min`, `2.5 h`."""
     if seconds is None:
         return "…"
     if seconds < 90:
@@ -162,7 +162,7 @@ def duration(seconds: float | None) -> str:
 
 
 def failure_lines(failed: Sequence[tuple[Job, JobState]]) -> list[str]:
-    """A line for each failed job: its folder, overrides and error."""
+    """Return a line for each failed job: its folder, overrides and error."""
     return [
         f"[red]failed[/red] {job.folder}  {escape(printable(job.label))}  {escape(printable(str(state.get('error'))))}"
         for job, state in failed

@@ -36,7 +36,7 @@ class Pruning(Callback):
         self._trial: optuna.Trial | None = None
 
     def trial(self) -> optuna.Trial:
-        """The job's trial in the study."""
+        """Return the job's trial in the study."""
         if self._trial is None:
             pruner = instantiate_node(OmegaConf.create({"hydra": HydraConfig.get()}), "hydra.sweeper.pruner")
             storage = open_storage(study_address(self.sweep, self.search))
@@ -47,11 +47,11 @@ class Pruning(Callback):
         return self._trial
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reports the metric and prunes.
+        """Report the metric and prune.
 
         Raises:
-            Pruned: when the run is to stop.
-            UserError: when validation does not measure the metric.
+            Pruned: the run is to stop.
+            UserError: validation does not measure the metric.
         """
         if trainer.sanity_checking:
             return
@@ -69,6 +69,6 @@ class Pruning(Callback):
                 f"hydra.sweeper.metrics={self.metric}: a pruner needs a metric that is logged at every validation ({known})."
             )
         trial = self.trial()
-        if epoch not in self._reported:  # else it was reported before an interruption
+        if epoch not in self._reported:  # otherwise it was reported before an interruption
             trial.report(float(trainer.callback_metrics[self.metric]), epoch)
         return trial.should_prune()

@@ -17,14 +17,14 @@ KEY = "resume_sweep"
 
 
 def resumed_arguments(arguments: Sequence[str]) -> list[str] | None:
-    """The command line that resumes the sweep named by `resume_sweep=<folder>`; None if there is no such argument.
+    """Return the command line that resumes the sweep named by `resume_sweep=<folder>`; None if there is no such argument.
 
     The sweep of someone else may only use shipped options, unless `trust_run_code=true` is given too (see `foreign.py`).
 
     Raises:
-        UserError: when other overrides than those of `hydra`, which say how the jobs are launched, are given, or the sweep goes
-            beyond what it may.
-        RunError: when its record is damaged.
+        UserError: overrides are given other than those of `hydra`, which only affect how jobs are launched; or the sweep contains
+            more than it may.
+        RunError: its record is damaged.
     """
     path = next((a.partition("=")[2] for a in arguments if a.startswith(f"{KEY}=")), None)
     if path is None:
@@ -45,7 +45,7 @@ def resumed_arguments(arguments: Sequence[str]) -> list[str] | None:
     check_sweep_folder(sweep.folder)
     check_foreign_sweep(sweep, KEY)
     if sweep.trusted and "\0" not in sweep.directory and Path(sweep.directory).is_dir():
-        os.chdir(sweep.directory)  # its arguments may have relative paths; those of a foreign sweep start where the user is
+        os.chdir(sweep.directory)  # for relative paths; a foreign sweep keeps the user's folder
     return ["--multirun", *sweep.arguments, *others, f"hydra.sweep.dir={quote(str(sweep.folder))}"]
 
 
@@ -55,7 +55,7 @@ def was_interrupted(folder: Path) -> bool:
 
 
 def continue_run(folder: Path) -> DictConfig:
-    """Continues the interrupted run of `folder` in place and returns its configuration.
+    """Continue the interrupted run of `folder` in place and return its configuration.
 
     It resumes bit for bit from the last intact checkpoint; without a checkpoint it starts again with its own configuration.
     """
@@ -66,7 +66,7 @@ def continue_run(folder: Path) -> DictConfig:
     from vae_lightning.training import resume
     from vae_lightning.training.fit import fit
 
-    trusted = load(folder.parent).trusted if is_sweep(folder.parent) else True  # a run that a preempted job continues
+    trusted = load(folder.parent).trusted if is_sweep(folder.parent) else True  # or a run that a preempted job continues
     check_folder(folder)
     checkpoint = next((path for name in (LAST, PREVIOUS) if is_intact(path := folder / "checkpoints" / name)), None)
     if checkpoint is not None:

@@ -24,7 +24,7 @@ DIRECTIONS = ("minimize", "maximize")
 
 
 class DamagedFile(Exception):
-    """The results of a job cannot be read: its trial has failed, and the search goes on."""
+    """The results of a job cannot be read: its trial has failed, and the search continues."""
 
 
 class OptunaSweeper(RecordedSweeper):
@@ -38,7 +38,7 @@ class OptunaSweeper(RecordedSweeper):
         pruner: the configuration of Optuna's pruner.
         metrics: names such as `val/elbo`.
         directions: `minimize` or `maximize` for each metric.
-        n_trials: the number of jobs in all, including those before a resume.
+        n_trials: the total number of jobs, including those before a resume.
         n_jobs: how many trials are proposed and launched at once.
         storage: null for a journal in the sweep's folder, else the path of a journal or the address of a database.
         study_name: sweeps with the same storage and name share a study; null for the name of the sweep's folder.
@@ -67,7 +67,7 @@ class OptunaSweeper(RecordedSweeper):
         self.seed = sampler.get("seed")
 
     def check(self, overrides: dict[str, Override]) -> None:
-        """Also checks this sweeper's own settings."""
+        """Check this sweeper's own settings too."""
         super().check(overrides)
         check_int("hydra.sweeper.n_trials", self.n_trials)
         check_int("hydra.sweeper.n_jobs", self.n_jobs)
@@ -86,11 +86,11 @@ class OptunaSweeper(RecordedSweeper):
             )
 
     def total(self, overrides: dict[str, Override]) -> int:
-        """The number of trials."""
+        """Return the number of trials."""
         return max(self.n_trials, len(self.record.jobs))
 
     def run(self, overrides: dict[str, Override]) -> None:
-        """Asks for trials and launches them until there are `n_trials`."""
+        """Ask for trials and launch them until there are `n_trials`."""
         self.spaces = {key: distribution(o) for key, o in overrides.items() if o.is_sweep_override()}
         if self.record.search is None:
             self.record.search = {
@@ -108,10 +108,10 @@ class OptunaSweeper(RecordedSweeper):
             self.tell(jobs)
 
     def open_study(self) -> None:
-        """Makes the study, before any job opens it.
+        """Create or load the study before any job opens it.
 
         Raises:
-            RunError: when there is one already and it cannot be read, or jobs of the record have no trial in it.
+            RunError: the study exists but cannot be read, or jobs in the record have no trial in it.
         """
         assert self.record.search is not None
         if any(job.trial is None for job in self.record.jobs):
@@ -120,12 +120,12 @@ class OptunaSweeper(RecordedSweeper):
             self.study()
         except UserError:
             raise
-        except Exception as error:  # Optuna and its databases raise their own
+        except Exception as error:  # Optuna and its databases raise errors of their own
             address = study_address(self.record.folder, self.record.search)
             raise RunError(f"The study {printable(address)} cannot be opened: {printable(one_line(error))[:300]}") from error
 
     def study(self) -> optuna.Study:
-        """The study, with a sampler seeded for the next trials."""
+        """Return the study, with a sampler seeded for the next trials."""
         assert self.record.search is not None
         config = self.composed.copy()
         study = optuna.create_study(
@@ -142,7 +142,7 @@ class OptunaSweeper(RecordedSweeper):
         return study
 
     def ask(self, overrides: dict[str, Override], count: int) -> list[Job]:
-        """New jobs with values from the sampler."""
+        """Add jobs with values from the sampler."""
         study = self.study()
         return [self._job(study.ask(self.spaces), overrides) for _ in range(count)]
 
@@ -154,7 +154,7 @@ class OptunaSweeper(RecordedSweeper):
         return self.record.add(texts, label_of(texts, list(self.spaces)), self._trial_entry(trial))
 
     def _trial_entry(self, trial: optuna.Trial) -> TrialRecord:
-        """What the job's process needs to open the trial. Optuna opens a trial by its id in the storage."""
+        """Return what the job's process needs to open the trial: Optuna opens a trial by its id in the storage."""
         assert self.record.search is not None
         storage = open_storage(study_address(self.record.folder, self.record.search))
         study_id = storage.get_study_id_from_name(self.record.search["study_name"])
@@ -162,7 +162,7 @@ class OptunaSweeper(RecordedSweeper):
         return {"number": trial.number, "id": trial_id, "params": trial.params}
 
     def tell(self, jobs: Sequence[Job]) -> None:
-        """Reports the results of ended jobs to the study."""
+        """Report the results of ended jobs to the study."""
         study = self.study()
         for job in jobs:
             assert job.trial is not None
@@ -170,7 +170,7 @@ class OptunaSweeper(RecordedSweeper):
             if state == "done":
                 try:
                     values = self.values(job)
-                except (DamagedFile, FileNotFoundError):  # the report names it
+                except (DamagedFile, FileNotFoundError):  # the report names the file
                     values = None
             if values is not None and all(math.isfinite(value) for value in values):
                 study.tell(job.trial["number"], values, skip_if_finished=True)
@@ -179,11 +179,11 @@ class OptunaSweeper(RecordedSweeper):
                 study.tell(job.trial["number"], state=ended, skip_if_finished=True)
 
     def values(self, job: Job) -> list[float]:
-        """The searched metrics of a job.
+        """Return the searched metrics of a job.
 
         Raises:
-            RunError: when its results do not have them.
-            DamagedFile: when its results cannot be read.
+            RunError: its results lack them.
+            DamagedFile: its results cannot be read.
         """
         try:
             results = read_results(self.record.folder / job.folder)
@@ -201,7 +201,7 @@ class OptunaSweeper(RecordedSweeper):
         return found
 
     def finish_interrupted(self) -> None:
-        """After an interruption: runs the jobs that were proposed but not finished, and the failed ones as new trials."""
+        """After an interruption, run the jobs that were proposed but not finished, and the failed ones as new trials."""
         finished = [job for job in self.record.jobs if self.record.state(job)["state"] in FINISHED]
         self.tell(finished)
         study = self.study()

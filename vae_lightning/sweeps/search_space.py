@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, QuotedString, RangeSweep, Transformer
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Glob,
+    IntervalSweep,
+    Override,
+    ParsedElementType,
+    QuotedString,
+    RangeSweep,
+    Transformer,
+)
 from optuna.distributions import (
     BaseDistribution,
     CategoricalChoiceType,
@@ -18,12 +26,12 @@ from vae_lightning.errors import UserError
 
 
 def distribution(override: Override) -> BaseDistribution:
-    """The distribution of `key=interval(0.1,10)`, `tag(log,interval(1e-4,1e-2))`, `range(2,65,2)`, `choice(a,b)` or `a,b`.
+    """Return the distribution of `key=interval(0.1,10)`, `tag(log,interval(1e-4,1e-2))`, `range(2,65,2)`, `choice(a,b)` or `a,b`.
 
-    As in Hydra's grammar, an interval is of real numbers unless written `int(interval(1,8))`, and a range excludes its end.
+    As in Hydra's grammar, an interval holds real numbers unless written `int(interval(1,8))`, and a range excludes its end.
 
     Raises:
-        UserError: when the space is empty or endless.
+        UserError: the space is empty or endless.
     """
     value = override.value()
     try:
@@ -38,7 +46,7 @@ def distribution(override: Override) -> BaseDistribution:
 
 
 def as_override(override: Override, value: CategoricalChoiceType) -> str:
-    """The override that sets the key to a sampled value."""
+    """Return the override that sets the key to a sampled value."""
     text = {True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value}"
     return f"{override.get_key_element()}={text}"
 
@@ -48,7 +56,7 @@ def _interval(value: IntervalSweep) -> BaseDistribution:
     assert start is not None
     assert end is not None
     if not (math.isfinite(start) and math.isfinite(end)):
-        raise ValueError("both ends of an interval have to be finite.")
+        raise ValueError("both ends of an interval must be finite.")
     if isinstance(start, int) and isinstance(end, int):
         return IntDistribution(start, end, log=log)
     return FloatDistribution(start, end, log=log)
@@ -65,8 +73,8 @@ def _range(value: RangeSweep) -> BaseDistribution:
     return FloatDistribution(float(low), float(high), step=abs(float(value.step)))
 
 
-def _category(element: Any) -> bool | int | float | str:
-    """A category that a study and sweep.json can store: a finite number as such, anything else as the text of its override."""
+def _category(element: ParsedElementType) -> bool | int | float | str:
+    """Return a category that a study and sweep.json can store: a finite number as such, else the text of its override."""
     if isinstance(element, bool | int | float) and math.isfinite(element):
         return element
     return element.with_quotes() if isinstance(element, QuotedString) else Transformer.str(element)

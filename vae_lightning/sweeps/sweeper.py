@@ -1,4 +1,4 @@
-"""What the sweepers have in common: the record on disk, launching, interruption and the closing report. Imports no torch."""
+"""What the sweepers have in common: the record on disk, launching, interruption and the final report. Imports no torch."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ NOT_RECORDED = ("hydra.sweep.dir=", "hydra.mode=", "hydra/job_logging=", "hydra/
 
 
 class JobsFailed(RunError):
-    """Jobs of a sweep failed; the others have run. `vl.sweep` adds the runs that were trained, as `runs`."""
+    """Some jobs of a sweep failed; the others have run. `vl.sweep` sets `runs` to the runs that were trained."""
 
     runs: Sequence[Any] = ()
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """A sweep was ended by Ctrl-C or SIGTERM, after its record was written."""
+    """Ctrl-C or SIGTERM ended a sweep, after its record was written."""
 
 
 class RecordedSweeper(Sweeper):
@@ -60,14 +60,14 @@ class RecordedSweeper(Sweeper):
         self.notes: list[str] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra before `sweep`."""
+        """Take what Hydra passes before it calls `sweep`."""
         self.composed, self.context = config, hydra_context
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Called by Hydra with the overrides of the command line. Exits as `with_messages` says."""
+        """Run the sweep that the overrides of the command line describe; Hydra calls this. It exits as `with_messages` does."""
         from vae_lightning.config.messages import with_messages
 
         def run() -> None:
@@ -79,15 +79,15 @@ class RecordedSweeper(Sweeper):
         with_messages(run)
 
     def run_sweep(self, arguments: list[str], flags: Sequence[str] = ()) -> None:
-        """Runs the sweep.
+        """Run the sweep.
 
         Args:
             arguments: the overrides.
-            flags: where configuration comes from, see `config_flags`.
+            flags: the flags that say where the configuration is, see `config_flags`.
 
         Raises:
-            UserError: when these overrides cannot be swept.
-            JobsFailed: when jobs failed, after all have run.
+            UserError: these overrides cannot be swept.
+            JobsFailed: some jobs failed; all have run.
             SweepInterrupted: after Ctrl-C or SIGTERM.
         """
         overrides = self.overrides(arguments)
@@ -112,11 +112,11 @@ class RecordedSweeper(Sweeper):
         self.close(console, display.printed)
 
     def open(self, folder: Path, flags: Sequence[str]) -> None:
-        """Starts a new record, or reopens the one that this same command line started.
+        """Start a new record, or reopen the one that this same command line started.
 
         Raises:
-            UserError: when the folder holds a sweep started with a different command.
-            RunError: when its jobs are still running.
+            UserError: the folder holds a sweep started with a different command.
+            RunError: its jobs are still running.
         """
         given = [*self.composed.hydra.overrides.hydra, *self.composed.hydra.overrides.task]
         arguments = [*flags, *(a for a in given if not a.startswith(NOT_RECORDED))]
@@ -134,11 +134,11 @@ class RecordedSweeper(Sweeper):
         else:
             self.record = Sweep(folder, arguments)
         if self.record.trusted:
-            self.record.trust()  # for the processes of its jobs, also where no signature can be made
+            self.record.trust()  # so that the processes of its jobs trust it even if it cannot be signed
         self.record.save()
 
     def _reopen(self, job: Job) -> None:
-        """Gives a job of an earlier start the state in which it waits for its turn. A damaged one is named."""
+        """Give a job of an earlier start the state in which it waits for its turn, and say so if its file is damaged."""
         state = self.record.true_state(job)["state"]
         if state == DAMAGED:
             self.notes.append(self.record.set_damaged_aside(job))
@@ -152,25 +152,25 @@ class RecordedSweeper(Sweeper):
             self.record.set_state(job, "waiting" if state == "interrupted" else state)
 
     def overrides(self, arguments: Sequence[str]) -> dict[str, Override]:
-        """The parsed overrides by key; the last one for a key wins, so the command line overrides `params`."""
+        """Return the parsed overrides by key; the last one for a key wins, so the command line overrides `params`."""
         texts = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         return {override.get_key_element(): override for override in parser.parse_overrides(texts)}
 
     def check(self, overrides: dict[str, Override]) -> None:
-        """Raises UserError if this sweeper cannot run these overrides."""
+        """Raise UserError if this sweeper cannot run these overrides."""
         check_bool("hydra.sweeper.report", self.report)
 
     @abstractmethod
     def total(self, overrides: dict[str, Override]) -> int:
-        """The number of jobs that there will be."""
+        """Return the number of jobs that the sweep will have."""
 
     @abstractmethod
     def run(self, overrides: dict[str, Override]) -> None:
-        """Adds the missing jobs to the record and launches all that are not finished."""
+        """Add the missing jobs to the record and launch all that are not finished."""
 
     def launch(self, jobs: Sequence[Job]) -> None:
-        """Saves the record and runs these jobs. One whose folder has links to outside, or special files, has failed already."""
+        """Save the record and run these jobs. A job whose folder has links to outside, or special files, fails at once."""
         self.record.save()
         ready = []
         for job in jobs:
@@ -183,10 +183,10 @@ class RecordedSweeper(Sweeper):
         launch(self.launcher, self.record, ready)
 
     def close(self, console: Console, printed: Collection[int] = ()) -> None:
-        """Prints the summary and the failures that were not `printed` yet, by number. A sweep of dry runs leaves no files.
+        """Print the summary and the failures that were not `printed` yet, by number. A sweep of dry runs leaves no files.
 
         Raises:
-            JobsFailed: when jobs failed.
+            JobsFailed: some jobs failed.
         """
         self.record.save()
         failed = failures(self.record)
@@ -213,23 +213,23 @@ class RecordedSweeper(Sweeper):
 
 
 def without_launch_settings(arguments: Sequence[str]) -> list[str]:
-    """The arguments that define the jobs; `hydra.…` defines how they are launched, which may change between starts."""
+    """Return the arguments that define the jobs; `hydra.…` defines how they are launched, which may change between starts."""
     return [argument for argument in arguments if not argument.lstrip("+~").startswith(("hydra.", "hydra/"))]
 
 
 def resume_argument(folder: Path) -> str:
-    """`resume_sweep=<folder>`, quoted for a shell."""
+    """Return `resume_sweep=<folder>`, quoted for a shell."""
     return shlex.quote(f"resume_sweep={os.path.relpath(folder)}")
 
 
 def label_of(overrides: Sequence[str], swept: Sequence[str]) -> str:
-    """`model=conv beta=4`: the overrides of the swept keys, numbers to four digits."""
+    """Join the overrides of the swept keys, numbers to four digits: `model=conv beta=4`."""
     pairs = [text.lstrip("+").split("=", 1) for text in overrides if text.partition("=")[0] in swept]
     return " ".join(f"{key}={short(value)}" for key, value in pairs)
 
 
 def short(value: str) -> str:
-    """`0.00139` for `0.0013903843190577378`."""
+    """Shorten a number: `0.00139` for `0.0013903843190577378`."""
     try:
         return f"{float(value):.4g}" if len(value) > 6 else value
     except ValueError:
@@ -237,20 +237,20 @@ def short(value: str) -> str:
 
 
 def check_swept(overrides: dict[str, Override], allowed: Callable[[Override], bool], hint: str) -> None:
-    """Raises UserError with the hint for a swept key whose values are not `allowed`."""
+    """Raise UserError with the hint for a swept key whose values are not `allowed`."""
     for override in overrides.values():
         if override.is_sweep_override() and not allowed(override):
             raise UserError(f"{override.input_line}: {hint}")
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a sweep as Ctrl-C does."""
+    """SIGTERM, which ends a sweep like Ctrl-C."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Turns SIGTERM into an exception during a sweep; while a model trains in this process, `interrupts` takes over."""
-    if threading.current_thread() is not threading.main_thread():  # Python sets signal handlers in the main thread only
+    """Turn SIGTERM into an exception during a sweep; while a model trains in this process, `interrupts` takes over."""
+    if threading.current_thread() is not threading.main_thread():  # Python allows setting signal handlers only in the main thread
         yield
         return
 
@@ -265,7 +265,7 @@ def terminable() -> Iterator[None]:
 
 
 def exit_status(interruption: BaseException) -> int:
-    """The shell's convention: 143 for SIGTERM, which a job may have received first, and 130 for Ctrl-C."""
+    """Return the exit status by the shell's convention: 143 for SIGTERM, which a job may get first, and 130 for Ctrl-C."""
     cause: BaseException | None = interruption
     while cause is not None:
         if isinstance(cause, Terminated) or (isinstance(cause, SystemExit) and cause.code == 128 + signal.SIGTERM):

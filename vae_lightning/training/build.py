@@ -20,7 +20,7 @@ from vae_lightning.evaluation.metrics import VALIDATION_METRICS
 from vae_lightning.models.vae import VAE
 from vae_lightning.objectives import Objective
 from vae_lightning.runs.config_upgrade import SCHEMA_VERSION
-from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+from vae_lightning.training import silence_warnings  # noqa: F401  importing it silences them
 from vae_lightning.training.callbacks.epoch_clock import EpochClock
 from vae_lightning.training.callbacks.step_limit import StepLimit
 from vae_lightning.training.checkpoint_io import AtomicCheckpointIO
@@ -38,7 +38,7 @@ from vae_lightning.training.resume import ResumePoint
 
 
 def assemble(config: DictConfig, parts: RunParts | None = None, resumed: bool = False) -> tuple[VAEModule, VAEDataModule]:
-    """The module and the data of a run, made of its `parts` (built here, if not given).
+    """Return the module and the data of a run, made of its `parts` (built here if not given).
 
     Adds to `config` what is needed to rebuild the model: `data_spec`, `schema_version` and `binarization`.
     """
@@ -55,13 +55,13 @@ def assemble(config: DictConfig, parts: RunParts | None = None, resumed: bool = 
 
 
 def build_module(config: DictConfig, vae: VAE, objective: Objective, recipe: OptimizerRecipe, dynamic: bool) -> VAEModule:
-    """The LightningModule that trains `vae`; `dynamic`: whether pixels are binarised anew at each step."""
+    """Return the LightningModule that trains `vae`; `dynamic`: whether pixels are binarised anew at each step."""
     objective.set_train_size(config.data_spec.train_size)
     require(recipe.beta_schedule, recipe.beta_schedule.needs, vae.posterior)
     if not objective.uses_beta(vae) and (weights := _changed_beta_settings(config)):
         raise UserError(
             f"{' '.join(weights)} would have no effect: in objective={config.choices.objective} ({objective.parts_in_words()}) "
-            f"with {vae.posterior.option} nothing is weighted by it; leave {'it' if len(weights) == 1 else 'them'} out."
+            f"with {vae.posterior.option} β weights nothing; leave {'it' if len(weights) == 1 else 'them'} out."
         )
     return VAEModule(
         vae,
@@ -76,19 +76,19 @@ def build_module(config: DictConfig, vae: VAE, objective: Objective, recipe: Opt
 
 
 def _changed_beta_settings(config: DictConfig) -> list[str]:
-    """The settings of β that differ from their defaults."""
+    """Return the settings of β that differ from their defaults."""
     beta = [f"beta={config.beta:g}"] if config.beta != 1 else []
     schedule = config.choices.beta_schedule
     return beta + ([f"beta_schedule={schedule}"] if schedule != "constant" else [])
 
 
 def mean_image(images: Images) -> torch.Tensor:
-    """The mean of a split's images, (channels, height, width), float32 in [0, 1]."""
+    """Return the mean of a split's images, (channels, height, width), float32 in [0, 1]."""
     return (images.images.sum(0).double() / (255 * len(images))).float()
 
 
 def monitor_reconstruction(config: DictConfig) -> None:
-    """Makes callbacks monitor val/reconstruction instead of val/elbo: a plain auto-encoder has no ELBO."""
+    """Make callbacks monitor val/reconstruction instead of val/elbo: a plain auto-encoder has no ELBO."""
     for callback in config.callbacks.values():
         if callback.get("monitor") == "val/elbo":
             callback.monitor, callback.mode = "val/reconstruction", "min"
@@ -98,7 +98,7 @@ def monitor_reconstruction(config: DictConfig) -> None:
 
 
 def make_trainer(config: DictConfig, folder: Path, start: ResumePoint | None = None, job: SweepJob | None = None) -> Trainer:
-    """The Trainer of a run with its loggers and callbacks.
+    """Return the Trainer of a run with its loggers and callbacks.
 
     Args:
         config: the complete configuration of the run.
@@ -112,7 +112,7 @@ def make_trainer(config: DictConfig, folder: Path, start: ResumePoint | None = N
         callbacks = [*(c for c in callbacks if not isinstance(c, ProgressBar)), *job.callbacks]
     callbacks.insert(0, EpochClock())
     more: dict[str, Any] = {
-        # else Lightning adds its own
+        # otherwise Lightning adds its own
         "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
         **({"profiler": NoProfiler()} if config.trainer.profiler is None else {}),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
@@ -126,7 +126,7 @@ def make_trainer(config: DictConfig, folder: Path, start: ResumePoint | None = N
         callbacks.append(StepLimit(limit))
         more |= {"max_steps": -1, "max_epochs": -1 if config.trainer.max_epochs is None else config.trainer.max_epochs}
     trainer = build_trainer(config, folder, [MetricsCSV(folder), *loggers], callbacks, **more)
-    if start is not None:  # the settings were accepted: only now files are renamed
+    if start is not None:  # files are renamed only now that the settings have been accepted
         for logger in loggers:
             if is_first_process():
                 archive_csv_logs(logger)
@@ -138,7 +138,7 @@ def make_trainer(config: DictConfig, folder: Path, start: ResumePoint | None = N
 def build_trainer(
     config: DictConfig, folder: Path, loggers: Sequence[Logger], callbacks: Sequence[Callback], **more: Any
 ) -> Trainer:
-    """Lightning's Trainer on this run folder; `more` overrides arguments of the configuration."""
+    """Build Lightning's Trainer on this run folder; `more` overrides arguments of the configuration."""
     node = OmegaConf.select(config, "trainer")
     if node is None or "plugins" not in node:
         raise UserError("trainer is not set: choose one of its options (trainer=auto).")
@@ -155,7 +155,7 @@ def build_trainer(
 
 
 def enabled_callbacks(config: DictConfig, folder: Path) -> list[Callback]:
-    """The callbacks of the configuration, without those that arguments of the trainer switch off."""
+    """Build the callbacks of the configuration, except those that arguments of the trainer turn off."""
     off: list[type] = []
     if config.trainer.enable_checkpointing is False or config.trainer.fast_dev_run:
         off.append(Checkpoint)
@@ -163,13 +163,13 @@ def enabled_callbacks(config: DictConfig, folder: Path) -> list[Callback]:
         off.append(ProgressBar)
     callbacks = [callback for callback in build_callbacks(config) if not isinstance(callback, tuple(off))]
     for callback in callbacks:
-        if isinstance(callback, ModelCheckpoint):  # added by the user, beside ours
+        if isinstance(callback, ModelCheckpoint):  # added by the user, in addition to ours
             callback.dirpath = str(folder / "checkpoints")
     return callbacks
 
 
 def build_callbacks(config: DictConfig) -> list[Callback]:
-    """The callbacks of the configuration.
+    """Return the callbacks of the configuration.
 
     Raises:
         UserError: one of them is not a Lightning callback.
@@ -191,7 +191,7 @@ def build_callbacks(config: DictConfig) -> list[Callback]:
 
 
 def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
-    """The loggers of the configuration, for this run folder."""
+    """Return the loggers of the configuration, for this run folder."""
     nodes = (config.get("logger") or {}).items()
     return [
         instantiate_node(config, f"logger.{name}", save_dir=folder, **_label(config, node))
@@ -201,5 +201,5 @@ def build_loggers(config: DictConfig, folder: Path) -> list[Logger]:
 
 
 def _label(config: DictConfig, node: DictConfig) -> dict[str, Any]:
-    """The label of a sweep's job, for a logger that has a `label` argument which was not set."""
+    """Return the label of a sweep's job, for a logger whose `label` argument was not set."""
     return {"label": config.label} if "label" in config and node.get("label", "") is None else {}

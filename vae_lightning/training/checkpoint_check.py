@@ -1,8 +1,8 @@
 """Whether a checkpoint fits the run that resumes it, checked before anything is restored or a file is changed.
 
-torch and Lightning copy most of a checkpoint without looking at it: moments of the wrong shape end in a segmentation fault of the
-fused optimizers, a state of the wrong type in an error much later. So each state is compared with one of the same kind that was
-made here: names, shapes, types of values.
+torch and Lightning copy most of a checkpoint unchecked: moments of the wrong shape make a fused optimizer crash with a
+segmentation fault, and a state of the wrong type causes an error much later. So the names, shapes and types in each state are
+compared with those in a new one that is made here.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from vae_lightning.schedules.beta import RunLength
 from vae_lightning.training.module import VAEModule
 from vae_lightning.training.private_apis import loop_state, raised_while_restoring, saved_progress
 
-CHANGING = ("params", "lr", "initial_lr")  # entries of a parameter group that are not those of the configuration
+CHANGING = ("params", "lr", "initial_lr")  # entries of a parameter group that may differ from the configuration
 
 
 def check_fits(path: Path, content: Mapping[str, Any], module: VAEModule, trainer: Trainer) -> None:
-    """Compares what a checkpoint holds with the module and the trainer that it is loaded into.
+    """Compare what a checkpoint holds with the module and the trainer that it is loaded into.
 
     Args:
         path: the checkpoint.
         content: what it holds.
         module: the module of the run, as built from its configuration.
-        trainer: the trainer of the run, which has not begun.
+        trainer: the trainer of the run, before it starts.
 
     Raises:
         RunError: a part of the checkpoint is missing, or does not fit.
@@ -56,12 +56,12 @@ def check_fits(path: Path, content: Mapping[str, Any], module: VAEModule, traine
         check_optimizer(path, content, module)
     except UserError:
         raise
-    except Exception as error:  # of an optimizer or a scheduler that is given this state
+    except Exception as error:  # whatever an optimizer or a scheduler raises when it loads this state
         raise damaged(path, "its optimizer's state cannot be restored") from error
 
 
 def check_version(path: Path, version: Any) -> None:
-    """Lightning reads its version from the checkpoint, to convert those of older versions."""
+    """Check Lightning's version in the checkpoint, which Lightning reads to convert checkpoints of older versions."""
     try:
         Version(version)
     except (InvalidVersion, TypeError) as error:
@@ -72,20 +72,20 @@ def check_version(path: Path, version: Any) -> None:
 
 
 def check_optimizer(path: Path, content: Mapping[str, Any], module: VAEModule) -> None:
-    """Compares optimizer and learning rate with fresh ones after one step, and lets the fresh ones load them."""
+    """Compare the optimizer and the learning rate schedule with new ones after one step, and load them into the new ones."""
     optimizer, scheduler, states = *fresh_optimizer(module, content["state_dict"]), content["optimizer_states"]
     if len(states) != 1:
-        raise damaged(path, f"it has the states of {len(states)} optimizers, not of one")
+        raise damaged(path, f"it has the states of {len(states)} optimizers instead of one")
     expected, found = optimizer.state_dict(), states[0]
     check_groups(path, found["param_groups"], expected["param_groups"])
-    unscaled = "MixedPrecision" not in content  # float16 may leave out the first steps
+    unscaled = "MixedPrecision" not in content  # float16 may skip the first steps
     if content["global_step"] and expected["state"] and not found["state"] and unscaled:
         raise damaged(path, f"its optimizer has no state after {content['global_step']} steps")
     for place, state in found["state"].items():
         check_moments(path, f"optimizer_states.{place}", state, expected["state"].get(place))
     schedulers = content["lr_schedulers"]
     if len(schedulers) != (scheduler is not None):
-        raise damaged(path, f"it has {len(schedulers)} learning rate schedules, not {int(scheduler is not None)}")
+        raise damaged(path, f"it has {len(schedulers)} learning rate schedules instead of {int(scheduler is not None)}")
     if scheduler is not None:
         check_kind(path, "lr_schedulers", schedulers[0], scheduler.state_dict())
         scheduler.load_state_dict(dict(schedulers[0]))
@@ -94,9 +94,9 @@ def check_optimizer(path: Path, content: Mapping[str, Any], module: VAEModule) -
 
 
 def fresh_optimizer(module: VAEModule, weights: Mapping[str, Tensor]) -> tuple[Optimizer, LRScheduler | None]:
-    """The run's optimizer and schedule on zeros of the shapes of the parameters, after a step with gradients of zero.
+    """Make the run's optimizer and schedule for parameters of zeros, and take a step with gradients of zero.
 
-    The zeros have the shapes and types of the checkpoint's weights, which were compared with those of the model before.
+    The zeros have the shapes and types of the checkpoint's weights, which have already been compared with the model's.
     """
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     groups = [
@@ -119,21 +119,21 @@ def one_step(optimizer: Optimizer, scheduler: LRScheduler | None) -> None:
 
 
 def check_groups(path: Path, found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-    """Each group has the parameters and the settings that the configuration gives it, and a learning rate."""
+    """Check that each group has a learning rate, and the parameters and settings that the configuration gives it."""
     if [group["params"] for group in found] != [group["params"] for group in expected]:
-        raise damaged(path, "its optimizer has other groups of parameters than this run")
+        raise damaged(path, "its optimizer has different groups of parameters from this run's")
     for group, own in zip(found, expected, strict=True):
         if not is_number(group.get("initial_lr", 0.0)):
             raise damaged(path, f"its initial learning rate is {format_value(str(group['initial_lr']))}")
         for name, value in group.items():
             if name not in CHANGING and name in own and not same_setting(value, own[name]):
                 raise damaged(
-                    path, f"its optimizer has {format_value(name)}={format_value(str(value))}, this run {format_value(own[name])}"
+                    path, f"its optimizer has {format_value(name)}={format_value(str(value))}, not {format_value(own[name])}"
                 )
 
 
-def same_setting(found: Any, own: Any) -> bool:
-    """Whether two settings are equal and of one type; a list equals a tuple."""
+def same_setting(found: object, own: object) -> bool:
+    """Whether two settings are equal and have the same type; a list may equal a tuple."""
     if isinstance(found, list | tuple) and isinstance(own, list | tuple):
         return len(found) == len(own) and all(same_setting(a, b) for a, b in zip(found, own, strict=True))
     alike = type(found) is type(own) or (is_number(found) and is_number(own))
@@ -141,9 +141,9 @@ def same_setting(found: Any, own: Any) -> bool:
 
 
 def check_moments(path: Path, name: str, found: Mapping[str, Any], expected: Mapping[str, Any] | None) -> None:
-    """The state of one parameter: the same names, and tensors of the same shapes and types without NaN."""
+    """Check that the state of a parameter has the same names, and tensors of the same shapes and types without NaN."""
     if expected is None or set(found) != set(expected):
-        raise damaged(path, f"{name} has not the entries that this run's optimizer keeps")
+        raise damaged(path, f"{name} does not have the entries that this run's optimizer keeps")
     for part, own in expected.items():
         if isinstance(own, Tensor):
             check_tensor(path, f"{name}.{part}", found[part], own)
@@ -157,7 +157,7 @@ def check_moments(path: Path, name: str, found: Mapping[str, Any], expected: Map
 
 
 def check_schedules(path: Path, found: Mapping[str, Any], module: VAEModule) -> None:
-    """The state of β's schedule and of those in the model and the objective."""
+    """Check the states of β's schedule and of the schedules in the model and the objective."""
     check_kind(path, "schedules", found, {name: schedule.state_dict() for name, schedule in module.schedules().items()})
     for name, state in found.items():
         steps = state.get("steps_per_unit")
@@ -166,15 +166,15 @@ def check_schedules(path: Path, found: Mapping[str, Any], module: VAEModule) -> 
 
 
 def check_callbacks(path: Path, found: Mapping[str, Any], trainer: Trainer) -> None:
-    """The states of this package's callbacks, and of Lightning's early stopping; a user's own may keep what they like."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+    """Check the states of this package's callbacks and of Lightning's early stopping; a user's own may have any state."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # not annotated by Lightning
         state, own = found.get(callback.state_key), callback.state_dict()
         if state is not None and own and callback.__class__.__module__.startswith("vae_lightning."):
             check_kind(path, f"callbacks.{callback.__class__.__name__}", state, own)
 
 
 def check_progress(path: Path, content: Mapping[str, Any], trainer: Trainer) -> None:
-    """Lightning's own progress: counters that agree with the position."""
+    """Check that the counters of Lightning's own progress agree with the position."""
     loops, place = content["loops"], content["position"]
     check_kind(path, "loops.fit_loop", loops.get("fit_loop"), loop_state(trainer), least=0)
     progress = saved_progress(loops)
@@ -186,18 +186,18 @@ def check_progress(path: Path, content: Mapping[str, Any], trainer: Trainer) -> 
 
 
 def check_kind(path: Path, name: str, found: Any, own: Any, least: float = -math.inf) -> None:
-    """Compares a state with one that was made here, at every level.
+    """Compare a saved state with a new one, at every level.
 
     Args:
         path: the checkpoint.
         name: what is compared, for the message.
         found: the state in the checkpoint.
-        own: the state made here. None in it stands for a value that is not known yet: a number, a short text or None. An empty
-            mapping may have got entries since; they are plain numbers.
-        least: the least value of a number.
+        own: the new state. None in it stands for a value that is not known yet: a number, a short text or None. An empty
+            mapping in it may have plain numbers in the checkpoint.
+        least: the smallest value allowed for a number.
 
     Raises:
-        RunError: a key is missing or unknown, or a value is of another type, not finite, or a tensor of another shape.
+        RunError: a key is missing or unknown, or a value has another type or shape, or is not finite.
     """
     if isinstance(own, Mapping) and isinstance(found, Mapping):
         if isinstance(own, Counter) or not own:
@@ -221,15 +221,15 @@ def check_kind(path: Path, name: str, found: Any, own: Any, least: float = -math
     else:
         fits = type(found) is type(own)
     if not fits:
-        raise damaged(path, f"{name} is not what this run keeps there")
+        raise damaged(path, f"{name} does not match this run")
 
 
-# ---------------------------------------------------------------- what is found only when Lightning restores
+# ---------------------------------------------------------------- errors that appear only when Lightning restores
 
 
 @contextmanager
 def explain_restoring(path: Path) -> Iterator[None]:
-    """Raises RunError if Lightning or torch fails in this block while it restores the checkpoint."""
+    """Raise RunError if Lightning or torch fails in this block while it restores the checkpoint."""
     try:
         yield
     except UserError:

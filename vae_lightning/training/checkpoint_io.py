@@ -16,7 +16,7 @@ from vae_lightning.training.processes.faults import explain_faults
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a sibling file, flushes it to the disk and renames it, so that no reader sees a half-written checkpoint.
 
-    The last.ckpt of before is kept as previous.ckpt.
+    The last.ckpt that it replaces is kept as previous.ckpt.
 
     Args:
         folder: the run folder, for the error message if the disk is full.

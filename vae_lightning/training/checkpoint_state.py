@@ -1,7 +1,7 @@
-"""What a checkpoint holds beside weights, optimizer and schedules, so that a resumed run takes the same next step.
+"""What a checkpoint holds besides weights, optimizer and schedules, so that a resumed run takes the same next step.
 
-That is the position in the data, the random states of each process, the running means of the metrics, and the sizes of the log
-files. `checkpoint_state` collects it; `Resumed` restores it when training begins.
+It holds the position in the data, the random states of each process, the running means of the metrics, and the sizes of the log
+files. `checkpoint_state` collects this state; `Resumed` restores it when training begins.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def checkpoint_state(module: VAEModule) -> dict[str, Any]:
-    """Collects the state as plain data and tensors; called in every process at once.
+    """Collect the state as plain data and tensors. Called in every process at once.
 
-    `files` has the sizes in bytes of metrics.csv and the event files, flushed to the disk. A resume truncates them to these
-    sizes, since whatever was written later will be written again.
+    `files` has the sizes in bytes of metrics.csv and the event files, after flushing them to the disk. A resume truncates them to
+    these sizes, since whatever was written later will be written again.
     """
     trainer = module.trainer
     reached = position(trainer)
@@ -59,10 +59,10 @@ class Resumed:
 
     @classmethod
     def of(cls, module: VAEModule, checkpoint: dict[str, Any]) -> Resumed:
-        """Reads the checkpoint and restores the recorder.
+        """Read the checkpoint and restore the recorder.
 
-        With another number of processes, their random states and running means are not restored; such a run can be resumed
-        only at the start of an epoch.
+        If the number of processes has changed, their random states and running means are not restored, and the run can only be
+        resumed at the start of an epoch.
         """
         ranks, reached = checkpoint["ranks"], checkpoint["position"]
         own = ranks[module.global_rank] if len(ranks) == module.trainer.world_size else None
@@ -70,7 +70,7 @@ class Resumed:
         return cls(Position(reached["epoch"], reached["batch"]), reached["layout"], own and own["random"])
 
     def check_layout(self, module: VAEModule) -> None:
-        """Raises UserError if a setting that the batches depend on was changed within an epoch."""
+        """Raise UserError if a setting that the batches depend on was changed within an epoch."""
         if not self.position.batch:
             return
         for name, now in batch_layout(module.trainer).items():
@@ -83,7 +83,7 @@ class Resumed:
                 raise error if module.trainer.is_global_zero else SystemExit(0)
 
     def set_random_states(self, module: VAEModule) -> None:
-        """Restores the random states, or seeds them per rank for a new run."""
+        """Restore the random states, or seed them per rank for a new run."""
         if self.random is None:
             seed_random_states(derive_seed(module.seed, "global", module.global_rank))
         else:
@@ -92,7 +92,7 @@ class Resumed:
 
 
 def has_trainer(module: VAEModule) -> bool:
-    """Whether a trainer trains this module; not where Lightning's `load_from_checkpoint` makes it."""
+    """Whether the module has a trainer; it has none in Lightning's `load_from_checkpoint`."""
     try:
         return module.trainer is not None
     except RuntimeError:
@@ -100,9 +100,9 @@ def has_trainer(module: VAEModule) -> bool:
 
 
 def random_states() -> dict[str, Any]:
-    """The states of the generators of Python, NumPy, torch on the CPU, and torch on each CUDA device, if the process uses CUDA.
+    """Return the states of the generators of Python, NumPy, torch on the CPU, and on each CUDA device if the process uses CUDA.
 
-    Asking for the states of CUDA would start it, also in a run on the CPU.
+    Asking for CUDA's states would initialise CUDA, even in a run on the CPU.
     """
     version, words, gauss = random.getstate()
     state: Any = np.random.get_state()  # noqa: NPY002
@@ -116,14 +116,14 @@ def random_states() -> dict[str, Any]:
 
 
 def seed_random_states(seed: int) -> None:
-    """Seeds all global generators, so that code of the user's own is reproducible too."""
+    """Seed all global generators, so that the user's own code is reproducible too."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.manual_seed(seed)
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Restores all global generators; those of CUDA only if the number of devices is the same."""
+    """Restore all global generators; those of CUDA only if the number of devices is the same."""
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
     kind, numpy_words, *rest = states["numpy"]
@@ -134,11 +134,11 @@ def restore_random_states(states: dict[str, Any]) -> None:
 
 
 def cuda_note(ranks: Sequence[dict[str, Any]], device: torch.device) -> list[str]:
-    """A message if the random states of CUDA cannot be restored, since the number of devices has changed."""
+    """Return a message if CUDA's random states cannot be restored because the number of devices has changed."""
     before, now = len(ranks[0]["random"]["cuda"]), torch.cuda.device_count() if device.type == "cuda" else 0
     if before == now:
         return []
     return [
-        f"The checkpoint has the random states of {before} CUDA devices and this run uses {now}: they are not restored. Only "
+        f"The checkpoint has the random states of {before} CUDA devices, but this run uses {now}: they are not restored. Only "
         "code of your own that draws random numbers on the GPU is affected."
     ]

@@ -16,7 +16,7 @@ from vae_lightning.training.module import VAEModule
 
 @dataclass(frozen=True)
 class SweepJob:
-    """What a sweep adds to the configuration of one of its runs, so that training need not know about sweeps.
+    """What a sweep adds to one of its runs, so that training does not have to know about sweeps.
 
     Args:
         callbacks: report progress to the sweep, and end the runs that it prunes.

@@ -1,4 +1,4 @@
-"""How far a training run is in its data, and where it can be interrupted.
+"""How far a training run has got in its data, and where it can be interrupted.
 
 `resume=` restores the order of the data in three steps. A checkpoint holds the `Position` defined here. On a resume,
 `VAEDataModule` in `datamodule.py` starts its sampler at that epoch and batch. The sampler in `data/sampler.py` computes the
@@ -15,23 +15,23 @@ from vae_lightning.training import private_apis as lightning_loops
 
 
 class Position(NamedTuple):
-    """`epoch` epochs are done, and `batch` batches of the next one."""
+    """The position after `epoch` whole epochs and `batch` batches of the next one."""
 
     epoch: int
     batch: int
 
 
 def position(trainer: Trainer) -> Position:
-    """The position of a trainer that is running, or has just loaded its progress from a checkpoint."""
+    """Return the position of a trainer that is running, or has just loaded its progress from a checkpoint."""
     return Position(lightning_loops.epochs_done(trainer), lightning_loops.batches_done(trainer))
 
 
 def batch_layout(trainer: Trainer) -> dict[str, int | float | None]:
-    """What the batches of an epoch depend on.
+    """Return what the batches of an epoch depend on.
 
     If one of these changed mid-epoch, some images would be seen twice and others never.
     """
-    data = getattr(getattr(trainer, "datamodule", None), "data", None)  # a user's own data module may have none
+    data = getattr(getattr(trainer, "datamodule", None), "data", None)  # a user's own data module may lack it
     return {
         "data.batch_size": getattr(data, "batch_size", None),
         "trainer.accumulate_grad_batches": trainer.accumulate_grad_batches,
@@ -43,8 +43,8 @@ def batch_layout(trainer: Trainer) -> dict[str, int | float | None]:
 def between_steps(trainer: Trainer, batch_idx: int) -> bool:
     """Whether a checkpoint written after this batch can be resumed exactly.
 
-    It cannot while accumulated gradients wait for more batches, nor just before the end of an epoch, a validation or the end of
-    the run: Lightning would skip these on a resume.
+    It cannot while accumulated gradients wait for more batches. Nor can it just before the end of an epoch, a validation or the
+    end of the run, which Lightning would skip on a resume.
     """
     done = batch_idx + 1
     if lightning_loops.on_last_batch(trainer) or done >= trainer.num_training_batches or done % trainer.accumulate_grad_batches:

@@ -26,9 +26,9 @@ class VAEDataModule(LightningDataModule):
 
     Args:
         data: the images.
-        mode: how pixels are binarised, see `data.binarization.resolve_binarization`; None: as the data say, and the likelihood
-            of the module that is trained.
-        seed: the run's; the order of the training batches is drawn from it.
+        mode: how pixels are binarised, see `data.binarization.resolve_binarization`; None: as the data set says, and the
+            likelihood of the module that is trained.
+        seed: the run's seed, which determines the order of the training batches.
 
     Example:
         >>> Trainer(max_epochs=10).fit(VAEModule(vae), DataModule(MNIST5k(batch_size=64)))
@@ -49,15 +49,15 @@ class VAEDataModule(LightningDataModule):
             self.splits = prepare_splits(self.data.splits(), self.mode, self.data.split_seed, training=True)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Training batches in the order of (seed, epoch), from the run's position on.
+        """Return the loader of training batches in the order of (seed, epoch), from the run's position on.
 
-        The position is given to the sampler here, since batches may be fetched before the first `set_epoch`.
+        The sampler gets the position here, since batches may be fetched before the first `set_epoch`.
         """
         rank, world = self._rank()
-        # on a resume, the checkpoint's position (`load_state_dict`): the trainer has not loaded its own progress yet
+        # on a resume, this is the checkpoint's position (`load_state_dict`): the trainer has not loaded its own progress yet
         start = max(self.start, Position(0 if self.trainer is None else position(self.trainer).epoch, 0))
         size, batch_size = len(self.splits["train"]), self.data.batch_size
-        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]  # not annotated by Lightning
             # the same batches in the same order in each epoch
             return self._loader("train", OrderedBatches(size, batch_size, rank, world, start.epoch, start.batch))
         sampler = ShuffledBatches(size, batch_size, self.seed, start.epoch, rank, world, self.data.drop_last, start.batch)
@@ -69,7 +69,7 @@ class VAEDataModule(LightningDataModule):
         return self._loader("train", sampler)
 
     def _check_interval(self, batches: int) -> None:
-        """Reports a val_check_interval longer than an epoch; Lightning's own message is many lines long."""
+        """Report a val_check_interval longer than an epoch; Lightning's own message is many lines long."""
         trainer = self.trainer
         if trainer is None or trainer.check_val_every_n_epoch is None or not isinstance(trainer.val_check_interval, int):
             return
@@ -81,7 +81,7 @@ class VAEDataModule(LightningDataModule):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The position in the data, for the checkpoint."""
+        """Return the position in the data, for the checkpoint."""
         return {} if self.trainer is None else position(self.trainer)._asdict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -92,30 +92,30 @@ class VAEDataModule(LightningDataModule):
         return self._loader("val", OrderedBatches(len(self.splits["val"]), self.data.eval_batch_size, rank, world))
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """For `trainer.test`; a run measures its test images itself, see `finish.py`."""
+        """Return the loader of test batches, for `trainer.test`; a run measures its test images itself, see `finish.py`."""
         rank, world = self._rank()
         return self._loader("test", OrderedBatches(len(self.splits["test"]), self.data.eval_batch_size, rank, world))
 
     def _rank(self) -> tuple[int, int]:
-        """(rank, number of processes)."""
+        """Return the rank and the number of processes."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def _loader(self, split: str, sampler: Sampler[Tensor] | OrderedBatches) -> DataLoader[Any]:
+    def _loader(self, split: str, sampler: Sampler[Tensor] | OrderedBatches) -> DataLoader[Batch]:
         return DataLoader(
             self.splits[split],
             sampler=sampler,
             batch_size=None,
-            collate_fn=_as_it_is,  # type: ignore[arg-type]
+            collate_fn=_as_it_is,  # type: ignore[arg-type]  # a batch is not a list of samples
             num_workers=self.data.num_workers,
             persistent_workers=False,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
-            # a generator of its own: starting an epoch does not advance torch's global generator
+            # its own generator, so that starting an epoch does not advance torch's global one
             generator=torch.Generator().manual_seed(derive_seed(self.seed, "loader")),
         )
 
 
-DataModule = VAEDataModule  # its name in `import vae_lightning as vl`
+DataModule = VAEDataModule  # the name in `import vae_lightning as vl`
 
 
 def _as_it_is(batch: Batch) -> Batch:
-    return batch  # already tensors; torch's own function would search it for arrays
+    return batch  # it holds tensors already; torch's own function would search it for arrays

@@ -24,7 +24,7 @@ from vae_lightning.training.recorder import check_finite_metrics
 
 
 def finish(run: TrainingContext) -> float:
-    """Measures the best checkpoint on val and test, draws the last pictures, writes `results.json` and prints a table.
+    """Measure the best checkpoint on val and test, draw the last pictures, write `results.json` and print a table.
 
     Returns:
         The validation score, see `score`.
@@ -52,7 +52,7 @@ def finish(run: TrainingContext) -> float:
         for logger in loggers:
             if isinstance(logger, TensorBoard) and logger.projector_images > 0:
                 write_projection(vae, data.splits["test"], Path(logger.log_dir), logger.projector_images)
-        write_results(folder, results)  # last: a run with results counts as finished and is not resumed
+        write_results(folder, results)  # last, since a run with results counts as finished and is not resumed
     title = f"results (of the {checkpoint.stem} checkpoint)" if checkpoint else "results"
     run.report.say(results_table(title, metrics, VALIDATION_METRICS))
     if kept:
@@ -61,14 +61,14 @@ def finish(run: TrainingContext) -> float:
 
 
 def score(metrics: dict[str, Any]) -> float:
-    """The score that a search maximises: the ELBO, or −reconstruction if the model has no ELBO."""
+    """Return the score that a search maximises: the ELBO, or −reconstruction if the model has no ELBO."""
     name = score_metric(metrics)
     assert name is not None  # every model has a reconstruction
     return float(metrics[name] if better_direction(name) == "max" else -metrics[name])
 
 
 def end_of_training(folder: Path, module: VAEModule, trainer: Trainer) -> dict[str, int]:
-    """The numbers of epochs and steps; if worker processes trained, they and the metrics are read from last.ckpt."""
+    """Return the numbers of epochs and steps; after training in worker processes, read them and the metrics from last.ckpt."""
     last = folder / "checkpoints" / LAST
     if trainer.global_step == 0 and last.exists():
         content = read_checkpoint(last)
@@ -78,7 +78,7 @@ def end_of_training(folder: Path, module: VAEModule, trainer: Trainer) -> dict[s
 
 
 def best_checkpoint(folder: Path) -> Path | None:
-    """best.ckpt; last.ckpt if there was no validation; None if no checkpoint was written."""
+    """Return best.ckpt, or last.ckpt if there was no validation; None if no checkpoint was written."""
     for name in CHECKPOINTS:
         path = folder / "checkpoints" / f"{name}.ckpt"
         if path.exists():
@@ -87,7 +87,7 @@ def best_checkpoint(folder: Path) -> Path | None:
 
 
 def collect_results(run: TrainingContext, sums: dict[str, SplitSums], progress: dict[str, int]) -> dict[str, Any]:
-    """The content of `results.json`."""
+    """Return the content of `results.json`."""
     config, recorder, trainer = run.config, run.module.recorder, run.trainer
     train = recorder.history.get("train", {})
     kept = {name: value for name, value in train.items() if (metric := find_metric(name)) is None or metric.train_results}
@@ -112,7 +112,7 @@ def collect_results(run: TrainingContext, sums: dict[str, SplitSums], progress: 
 
 
 def log_results(trainer: Trainer, metrics: dict[str, Any], step: int) -> None:
-    """Logs the test metrics to every logger and to the HParams tab."""
+    """Log the test metrics to every logger and to the HParams tab."""
     for logger in trainer.loggers:
         logger.log_metrics({f"test/{name}": float(value) for name, value in metrics.items()}, step)
         if isinstance(logger, TensorBoard):

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from vae_lightning.files import exclusive_folder
 from vae_lightning.runs.checkpoint_files import LAST
 from vae_lightning.runs.console import RunLog
-from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+from vae_lightning.training import silence_warnings  # noqa: F401  importing it silences them
 from vae_lightning.training.build import assemble, make_trainer
 from vae_lightning.training.checkpoint_check import check_fits, explain_restoring
 from vae_lightning.training.checkpoint_state import cuda_note
@@ -34,7 +34,7 @@ def fit(
     job: SweepJob | None = None,
     parts: RunParts | None = None,
 ) -> float:
-    """Trains a run, evaluates its best checkpoint on val and test, draws pictures and writes the results.
+    """Train a run, evaluate its best checkpoint on val and test, draw pictures and write the results.
 
     Under DDP every process runs this; only the main process prints and writes.
 
@@ -49,13 +49,13 @@ def fit(
         The best validation score, see `finish.score`.
 
     Raises:
-        RunError: the machine failed or a metric is not finite.
+        RunError: the machine failed, or a metric is not finite.
         Interrupted: SIGTERM or Ctrl-C was received.
     """
-    report = RunLog(quiet=job is not None)  # a sweep reports its jobs itself
+    report = RunLog(quiet=job is not None)  # a sweep reports on its jobs itself
     with interrupts.watched(), quiet_writers(), exclusive_folder(folder) if is_first_process() else nullcontext():
         try:
-            # twice: a signal may report a dead worker while the first error is being explained
+            # twice, since a signal may report a dead worker while the first error is being explained
             with explain_faults(folder), explain_faults(folder):
                 return _fit(config, folder, start, job, parts, report)
         except Interrupted as interrupted:
@@ -78,7 +78,7 @@ def _fit(
     module, data = assemble(config, parts, resumed=start is not None)
     module.recorder.began = began
     start = start and reread_checkpoint(start)
-    trainer = make_trainer(config, folder, start, job)  # refuses wrong settings before any file of a run is changed
+    trainer = make_trainer(config, folder, start, job)  # rejects wrong settings before any file of a run is changed
     if start is not None:
         check_fits(start.checkpoint, start.content, module, trainer)
     notes = [] if start is None or not is_first_process() else roll_back_to_checkpoint(start)

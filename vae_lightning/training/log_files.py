@@ -9,21 +9,21 @@ EVENTS = "events.out.tfevents*"
 
 
 def event_files(folder: Path) -> list[Path]:
-    """TensorBoard's event files of a run, at most two folders deep: in `train/` and `val/`, below the label of a sweep's job."""
+    """List the run's TensorBoard event files, at most two folders deep (`<label of a sweep's job>/train/`)."""
     return sorted(path for depth in ("", "*/", "*/*/") for path in folder.glob(f"{depth}{EVENTS}"))
 
 
 def flushed_size(path: Path) -> int:
-    """The size of a file in bytes, once all of them are on the disk."""
+    """Flush a file to the disk and return its size in bytes."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
     return path.stat().st_size
 
 
 def truncate_logs(folder: Path, sizes: dict[str, int], finished: bool = False) -> list[str]:
-    """Cuts the log files back to their sizes at a checkpoint, since the rest will be written again.
+    """Cut the log files back to their sizes at a checkpoint, since the rest will be written again.
 
-    Files that were created later are deleted. Only log files that lie in `folder` are touched, whatever `sizes` names.
+    Files that were created later are deleted. Only log files in `folder` are touched, whatever `sizes` names.
 
     Args:
         folder: the run folder.
@@ -49,15 +49,15 @@ def truncate_logs(folder: Path, sizes: dict[str, int], finished: bool = False) -
     notes += [f"{name} is missing: what it held until the checkpoint is lost." for name in missing]
     if later and not finished:
         shown = ", ".join(later[:3]) + (f" and {len(later) - 3} more" if len(later) > 3 else "")
-        notes.append(f"Removed what was begun after the checkpoint, since it will be written again: {shown}.")
+        notes.append(f"Removed logs that were started after the checkpoint and will be written again: {shown}.")
     return notes
 
 
 def is_log(name: str) -> bool:
-    """Whether it is the name of a log file of a run."""
+    """Whether a file of this name is a log of a run."""
     return name == "metrics.csv" or Path(name).match(EVENTS)
 
 
 def lies_in(path: Path, folder: Path) -> bool:
-    """Whether it is an ordinary file in the folder, and not one somewhere else that a link leads to."""
+    """Whether a path is an ordinary file in the folder, rather than a link to one elsewhere."""
     return path.is_file() and not path.is_symlink() and path.resolve().is_relative_to(folder.resolve())

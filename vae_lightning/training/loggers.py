@@ -19,7 +19,7 @@ from vae_lightning.errors import check_int
 from vae_lightning.evaluation.metrics import HPARAMS_METRICS, METRICS
 from vae_lightning.training.log_files import event_files, flushed_size
 
-ROOT = ""  # the writer for pictures, HParams and test metrics, beside those for `train` and `val`
+ROOT = ""  # the writer for pictures, HParams and test metrics; there are two more, for `train` and `val`
 
 
 class TensorBoard(TensorBoardLogger):
@@ -44,16 +44,16 @@ class TensorBoard(TensorBoardLogger):
         self._writers: dict[str, SummaryWriter] = {}
 
     def resume_from_step(self, step: int) -> None:
-        """Tells a running TensorBoard to forget what it read of later steps: they will come again."""
+        """Tell a running TensorBoard to forget later steps that it has read, since they will be written again."""
         self.purge_step = step + 1
 
     def training_ended(self) -> None:
-        """Event files opened from now on keep the steps of this run."""
+        """Keep the steps of this run in event files that are opened from now on."""
         self.purge_step = None
 
     @rank_zero_only
     def sizes(self) -> dict[str, int]:
-        """The size of each event file in bytes, after flushing, for the checkpoint."""
+        """Return the size of each event file in bytes, after flushing, for the checkpoint."""
         self.save()
         folder = Path(self.save_dir)
         return {str(path.relative_to(folder)): flushed_size(path) for path in event_files(folder)}
@@ -69,7 +69,7 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Flushes. Lightning would also write hyperparameters to hparams.yaml, which `config.yaml` holds."""
+        """Flush the files. Lightning would also write hyperparameters to hparams.yaml, but `config.yaml` holds them."""
         self._writer(ROOT)
         for writer in self._writers.values():
             writer.flush()
@@ -86,12 +86,12 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def log_picture(self, name: str, picture: np.ndarray, step: int) -> None:
-        """Adds a picture, uint8 (height, width, 3)."""
+        """Add a picture, uint8 (height, width, 3)."""
         self.experiment.add_image(name, picture, step, dataformats="HWC")
 
     @rank_zero_only
     def log_hparams(self, params: dict[str, Any], has_density: bool = True, first: Collection[str] = ()) -> None:
-        """Adds this run to the HParams tab; `log_results` adds its metrics later.
+        """Add this run to the HParams tab; `log_results` adds its metrics later.
 
         Args:
             params: the hyperparameters.
@@ -102,7 +102,7 @@ class TensorBoard(TensorBoardLogger):
         metrics = {f"hp/{name}": float("nan") for name in names}
         columns = hparams(params, metrics)[0]
         put_first(columns.value[0].metadata.plugin_data, first)
-        self.experiment.file_writer.add_summary(columns, 0)  # before Lightning's own: TensorBoard uses the first
+        self.experiment.file_writer.add_summary(columns, 0)  # before Lightning's own summary: TensorBoard uses the first
         self.log_hyperparams(params, metrics, step=0)
 
     @rank_zero_only
@@ -113,9 +113,9 @@ class TensorBoard(TensorBoardLogger):
         self.save()
 
     def close_before_fork(self) -> None:
-        """Closes the files before worker processes are forked, since the threads that write them do not survive a fork.
+        """Close the files before worker processes are forked, since the threads that write them do not survive a fork.
 
-        The next metric opens new files. Otherwise a forked process would wait forever for what was still to be written.
+        The next metric opens new files. Otherwise a forked process would wait forever for data that was still to be written.
         """
         for writer in self._writers.values():
             writer.close()
@@ -132,7 +132,7 @@ class TensorBoard(TensorBoardLogger):
 
 
 def put_first(plugin_data: Any, names: Collection[str]) -> None:
-    """Marks these hyperparameters as different between runs: the HParams tab shows such columns first."""
+    """Mark these hyperparameters as different between runs: the HParams tab shows such columns first."""
     content = HParamsPluginData.FromString(plugin_data.content)
     for info in content.experiment.hparam_infos:
         info.differs = info.name in names
@@ -140,12 +140,12 @@ def put_first(plugin_data: Any, names: Collection[str]) -> None:
 
 
 def folder_name(label: str) -> str:
-    """The label as a folder name that is valid on every system."""
+    """Return the label as a folder name that is valid on every system."""
     return re.sub(r"[^\w=.,+\-\[\] ]", "_", label)[:120].strip(". ")
 
 
 def archive_csv_logs(logger: Logger) -> None:
-    """Renames the folder of Lightning's CSVLogger before a resume (csv to csv_1, csv_2 …): the logger would delete it."""
+    """Rename the folder of Lightning's CSVLogger before a resume (csv to csv_1, csv_2 …): the logger would delete it."""
     if isinstance(logger, CSVLogger) and Path(logger.log_dir).is_dir():
         folder, n = Path(logger.log_dir), 1
         while folder.with_name(f"{folder.name}_{n}").exists():

@@ -49,15 +49,15 @@ class MetricsCSV(Logger):
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Writes nothing: `config.yaml` holds the hyperparameters."""
+        """Write nothing: `config.yaml` holds the hyperparameters."""
 
     def expect(self, names: Iterable[str]) -> None:
-        """Gives metrics that later rows will have a column, if the header is not written yet."""
+        """Return metrics that later rows will have a column, if the header is not written yet."""
         self._expected = tuple(names)
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Appends a row for each kind of metric: `train/elbo` goes to the column `elbo` of a row of kind `train`."""
+        """Append a row for each kind of metric: `train/elbo` goes to the column `elbo` of a row of kind `train`."""
         kinds = {name.partition("/")[0] for name in metrics if "/" in name} & {"train_step", "train", "val"}
         for kind in sorted(kinds):
             values = {name.partition("/")[2]: value for name, value in metrics.items() if name.startswith(f"{kind}/")}
@@ -65,7 +65,7 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def sizes(self) -> dict[str, int]:
-        """The size of the file in bytes, for the checkpoint."""
+        """Return the size of the file in bytes, for the checkpoint."""
         return {self.path.name: flushed_size(self.path)} if self.path.exists() else {}
 
     def _append(self, row: dict[str, Any]) -> None:

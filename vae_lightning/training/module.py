@@ -1,7 +1,7 @@
 """The `LightningModule`: one training step of a VAE, its optimizer, its validation, and what is logged and saved.
 
-`training_step` shows the step. Elsewhere in this room: what is written to `metrics.csv` (`recorder.py`, `metrics_csv.py`), what a
-checkpoint holds beside the weights (`checkpoint_state.py`), and the order of the data (`datamodule.py`, `data_position.py`).
+`training_step` shows the step. Other files show what is written to `metrics.csv` (`recorder.py`, `metrics_csv.py`), what a
+checkpoint holds besides the weights (`checkpoint_state.py`), and the order of the data (`datamodule.py`, `data_position.py`).
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from vae_lightning.evaluation.elbo import SplitSums
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise, StreamNoise, derive_seed
 from vae_lightning.objectives import Losses, Objective
+from vae_lightning.objectives.base import OptimizerGroup
 from vae_lightning.schedules.beta import Constant, RunLength, Schedule
 from vae_lightning.schedules.learning_rate import LRSchedule, NoLRSchedule
 from vae_lightning.schedules.scheduled_value import ScheduledValue
-from vae_lightning.training import silence_warnings as quiet  # noqa: F401
+from vae_lightning.training import silence_warnings  # noqa: F401  importing it silences them
 from vae_lightning.training.callbacks.step_limit import total_steps
 from vae_lightning.training.checkpoint_state import Resumed, checkpoint_state, has_trainer
 from vae_lightning.training.compile import NOT_COMPILED, CompiledObjective
@@ -47,17 +48,17 @@ class VAEModule(LightningModule):
     """Trains a `VAE` by minimising an objective whose β follows a schedule.
 
     Metrics go to the trainer's loggers as `train_step/…` every `log_every_n_steps`, and as `train/…` and `val/…` each epoch, in
-    nats per image. A run's `DataModule` serves its batches; by hand, an ordinary DataLoader does, whose batches are converted as
-    `plain_batches.as_batch` says.
+    nats per image. The batches come from a run's `DataModule`, or from an ordinary DataLoader; `plain_batches.as_batch` converts
+    those of the latter.
 
     Args:
         vae: the model.
-        objective: gives the loss and its terms; None for the ELBO.
+        objective: computes the loss and its terms; None for the ELBO.
         beta_schedule: β at each optimizer step, or a number.
-        optimizer: makes a torch optimizer of parameter groups; None for Adam with a learning rate of 0.002.
+        optimizer: makes a torch optimizer from parameter groups; None for Adam with a learning rate of 0.002.
         lr_schedule: the learning rate at each optimizer step; None for a constant one.
         dynamic: whether binary pixels are drawn anew at each step (dynamic binarisation); None: if the likelihood is binary.
-        seed: of the training noise, which is a pure function of (seed, rank, epoch, batch).
+        seed: seed of the training noise, which is a pure function of (seed, rank, epoch, batch).
         compile_mode: see `compile.py`.
 
     Raises:
@@ -88,7 +89,7 @@ class VAEModule(LightningModule):
         self.lr_schedule = NoLRSchedule() if lr_schedule is None else lr_schedule
         self.dynamic = vae.likelihood.support == "binary" if dynamic is None else dynamic
         self.seed, self.compile_mode = seed, compile_mode
-        self.plain_images = 0  # of a plain DataLoader, seen in this epoch of validation or test
+        self.plain_images = 0  # how many of an ordinary DataLoader were seen in this epoch of validation or test
         self.compiled: CompiledObjective | None = None
         self.bernoulli_pixels = BernoulliPixels()
         self.uses_beta = self.objective.uses_beta(vae)
@@ -99,7 +100,7 @@ class VAEModule(LightningModule):
         self.validated_at: int | None = None  # the step of `val_sums`
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Sets a string or None without torch's search for parameters: Lightning sets the names of forty hooks at each step."""
+        """Set a string or None without torch's search for parameters: Lightning sets the names of forty hooks at each step."""
         if value.__class__ is str or (value is None and name in self.__dict__):
             object.__setattr__(self, name, value)
         else:
@@ -109,10 +110,10 @@ class VAEModule(LightningModule):
         if multiprocessing.parent_process() is not None:
             end_with_parent()
 
-    # ---------------------------------------------------------------- batches of a plain DataLoader
+    # ---------------------------------------------------------------- batches of an ordinary DataLoader
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
-        """Converts a batch of a plain DataLoader; one of a run's own data passes as it is."""
+        """Convert a batch of an ordinary DataLoader; return one of a run's own data as it is."""
         if isinstance(batch, Batch):
             return batch
         return convert(self, batch)
@@ -120,7 +121,7 @@ class VAEModule(LightningModule):
     # ---------------------------------------------------------------- training
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One mini-batch. Nothing here waits for the device."""
+        """Return the loss of a mini-batch. Nothing here waits for the device."""
         noise = self.training_noise(batch, batch_idx)
         x = self.training_pixels(batch, noise)
         beta = self.scheduled_beta(self.trainer.global_step)
@@ -130,11 +131,11 @@ class VAEModule(LightningModule):
         return losses["loss"]  # step 5: Lightning calls loss.backward() and optimizer.step()
 
     def training_noise(self, batch: Batch, batch_idx: int) -> Noise:
-        """ε of this batch: the same after a resume and for any number of data workers, and different in each process."""
+        """Return the ε of this batch: the same after a resume and with any number of data workers, different in each process."""
         return StreamNoise(self.generator, derive_seed(self.seed, "train", self.global_rank, self.current_epoch, batch_idx))
 
     def training_pixels(self, batch: Batch, noise: Noise) -> Tensor:
-        """The images as float32 in [0, 1]; with dynamic binarisation, binary pixels drawn from `noise`."""
+        """Return the images as float32 in [0, 1]; with dynamic binarisation, binary pixels drawn from `noise`."""
         if not self.dynamic:
             return pixels(batch.images)
         if isinstance(noise, StreamNoise):
@@ -143,7 +144,7 @@ class VAEModule(LightningModule):
         return (noise.uniform(grey) < grey).to(grey.dtype)
 
     def scheduled_beta(self, step: int) -> float | Tensor:
-        """β at this optimizer step; also sets the other scheduled values of model and objective."""
+        """Return β at this optimizer step, and set the other scheduled values of model and objective."""
         for value in self.scheduled.values():
             value.move(step)
         return self.beta_schedule(step)
@@ -154,7 +155,7 @@ class VAEModule(LightningModule):
         return self.compiled or self.objective
 
     def observe(self, losses: Losses, images: int) -> None:
-        """Hands the terms of a step to β's schedule, which may act on them, and to the recorder."""
+        """Hand the terms of a step to β's schedule, which may act on them, and to the recorder."""
         self.beta_schedule.observe(losses)
         self.recorder.step(losses, images)
 
@@ -171,15 +172,15 @@ class VAEModule(LightningModule):
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """The optimizer's parameter groups: first the model's, then those of the objective that have settings of their own."""
+    def parameter_groups(self) -> list[OptimizerGroup]:
+        """Return the optimizer's parameter groups: the model's, then those of the objective that have their own settings."""
         groups = self.objective.parameter_groups()
         apart = {id(parameter) for group in groups for parameter in group["params"]}
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad and id(parameter) not in apart]
         return [{"params": trained}, *groups]
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
-        """Same as `optimizer.zero_grad()`, without its profiler record, which takes longer than the rest."""
+        """Do the same as `optimizer.zero_grad()`, without its profiler record, which takes longer than the rest."""
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
@@ -187,7 +188,7 @@ class VAEModule(LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clips gradients as Lightning does, and also in bfloat16 with a fused optimizer.
+        """Clip gradients as Lightning does, and also in bfloat16 with a fused optimizer.
 
         Lightning refuses fused optimizers in mixed precision, though only float16 scales gradients.
         """
@@ -203,7 +204,7 @@ class VAEModule(LightningModule):
 
     def run_length(self) -> RunLength:
         steps = total_steps(self.trainer)
-        if self.trainer.train_dataloader is None:  # without max_epochs Lightning has not counted the batches yet
+        if self.trainer.train_dataloader is None:  # without max_epochs, Lightning has not counted the batches yet
             count_batches(self.trainer)
         batches = self.trainer.num_training_batches
         return RunLength(steps, math.ceil(batches / self.trainer.accumulate_grad_batches) if batches < math.inf else math.inf)
@@ -253,7 +254,7 @@ class VAEModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name, schedule in self.schedules().items():
             schedule.load_state_dict(checkpoint["schedules"][name])
-        if has_trainer(self):  # not in `VAEModule.load_from_checkpoint`, which only loads weights
+        if has_trainer(self):  # there is none in `VAEModule.load_from_checkpoint`, which only loads weights
             self.resumed = Resumed.of(self, checkpoint)
 
     # ---------------------------------------------------------------- validation, test and codes
@@ -278,7 +279,7 @@ class VAEModule(LightningModule):
         self.test_sums, self.plain_images = SplitSums(self.vae.latent_dim, "test"), 0
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """For `trainer.test`; a run measures its test images itself, see `finish.py`."""
+        """Add a batch to the sums of `trainer.test`; a run measures its test images itself, see `finish.py`."""
         self.test_sums.add(self.vae, batch)
 
     def on_test_epoch_end(self) -> None:
@@ -289,9 +290,9 @@ class VAEModule(LightningModule):
         self.plain_images = 0
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """For `trainer.predict`: the codes of the images, means of q(z|x), (batch, latent_dim)."""
+        """Return the codes of the images for `trainer.predict`: means of q(z|x), (batch, latent_dim)."""
         return self.vae.encode(pixels(batch.images), batch.labels).mean
 
 
-# Lightning looks at the signature at each step; Python computes it each time unless it is stored
-VAEModule.training_step.__signature__ = inspect.signature(VAEModule.training_step)  # type: ignore[attr-defined]
+# Lightning inspects the signature at each step; unless it is stored, Python computes it each time
+VAEModule.training_step.__signature__ = inspect.signature(VAEModule.training_step)  # type: ignore[attr-defined]  # read by inspect

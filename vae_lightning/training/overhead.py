@@ -23,11 +23,12 @@ class NoProfiler(PassThroughProfiler):
 
 @contextmanager
 def low_overhead() -> Iterator[None]:
-    """While a model trains: imported objects are not garbage-collected, and a machine without a GPU is not searched for one.
+    """During the block, exempt imported objects from garbage collection, and do not search a machine without a GPU for one.
 
-    torch's optimizers ask at every step whether an accelerator is there. Importing Lightning sets PYTORCH_NVML_BASED_CUDA_CHECK,
-    which makes each answer load the driver's library again. On a machine with a GPU the variable is left unchanged: without it,
-    the check would initialise the driver in this process, and processes forked later could not use the GPU.
+    torch's optimizers check at every step whether there is an accelerator. Importing Lightning sets
+    PYTORCH_NVML_BASED_CUDA_CHECK, with which each check loads the driver's library again. On a machine with a GPU the variable is
+    left unchanged: without it, the check would initialise the driver in this process, and processes forked later could not use
+    the GPU.
     """
     before = os.environ.get(NVML_CHECK)
     if not torch.cuda.is_available():

@@ -1,6 +1,7 @@
-"""The parts of a run, each built once, before Lightning is imported: a wrong number ends a command within seconds.
+"""The parts of a run, each built once, before Lightning is imported, so that a wrong number ends a command within seconds.
 
-Cheap parts come first. The order of those that draw random weights (model, then objective) belongs to the seed: do not change it.
+Cheap parts come first. Do not change the order of those that draw random weights (model, then objective): with the same seed,
+they would get other weights.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class OptimizerRecipe(NamedTuple):
-    """How a run is optimised: what needs neither data nor model.
+    """How a run is optimised: the parts that need neither data nor model.
 
     Args:
         beta_schedule: β of each step.
@@ -57,10 +58,10 @@ class RunParts(NamedTuple):
 
 
 def build_recipe(config: DictConfig) -> OptimizerRecipe:
-    """Build schedules and optimizer, and try the optimizer on a single weight, since it checks its arguments only when made.
+    """Build schedules and optimizer, and try the optimizer on a single weight, since only then does it check its arguments.
 
     Raises:
-        UserError: if one of their settings is wrong.
+        UserError: one of their settings is wrong.
     """
     beta_schedule, lr_schedule = instantiate_node(config, "beta_schedule"), instantiate_node(config, "lr_schedule")
     check_combinations(config)
@@ -84,8 +85,8 @@ def build_parts(config: DictConfig, resumed: bool = False) -> RunParts:
         resumed: whether its weights come from its own checkpoint, and not from `init_from`.
 
     Raises:
-        UserError: if a setting is wrong, or parts are incompatible.
-        RunError: if the model does not fit into memory.
+        UserError: a setting is wrong, or parts are incompatible.
+        RunError: the model does not fit into memory.
     """
     recipe, model = build_recipe(config), build_model(config)
     import torch

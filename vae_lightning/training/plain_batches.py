@@ -1,4 +1,4 @@
-"""Batches of an ordinary DataLoader, of tensors or (image, label) pairs, as the `Batch` that the module trains on."""
+"""Turns the batches of an ordinary DataLoader, tensors or (images, labels) pairs, into the `Batch` that the module takes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 def as_batch(batch: object, shape: tuple[int, int, int], first: int = 0, step: int = 1) -> Batch:
-    """A batch of images as uint8, with their labels and numbers. A `Batch` is returned as it is.
+    """Return a batch of images as uint8, with their labels and numbers; return a `Batch` as it is.
 
     Args:
         batch: images, or a sequence of images and labels. Images are (batch, channels, height, width), or (batch, height, width)
-            if there is one channel: floats in [0, 1], which are rounded to k/255, uint8 in 0 … 255, or bool. Labels are integers
-            (batch,); anything else counts as no label.
+            if there is one channel; their values are floats in [0, 1], which are rounded to k/255, uint8 in 0 … 255, or bool.
+            Labels are integers (batch,); anything else counts as no label.
         shape: (channels, height, width) of the model.
         first: the number of the first image.
-        step: from the number of one image to that of the next.
+        step: the difference between the numbers of successive images.
 
     Raises:
-        UserError: the batch has no images, or images of another shape, dtype or range.
+        UserError: the batch has no images, or their shape, dtype or range is wrong.
     """
     if isinstance(batch, Batch):
         return batch
@@ -45,7 +45,7 @@ def as_batch(batch: object, shape: tuple[int, int, int], first: int = 0, step: i
 
 
 def convert(module: VAEModule, batch: object) -> Batch:
-    """`as_batch` for a module, which counts the images of an epoch; binary pixels of val and test are drawn once and for all."""
+    """Call `as_batch` for a module, which counts the images of an epoch; draw binary pixels of val and test once and for all."""
     world, split = module.trainer.world_size, "test" if module.trainer.testing else "val"
     found = as_batch(batch, module.vae.shape, module.plain_images * world + module.global_rank, world)
     module.plain_images += len(found.examples)
@@ -55,12 +55,12 @@ def convert(module: VAEModule, batch: object) -> Batch:
 
 
 def _parts(batch: object) -> tuple[Tensor, object]:
-    """Images, and labels or None."""
+    """Return the images, and the labels or None."""
     parts = [batch] if isinstance(batch, Tensor) else list(batch) if isinstance(batch, Sequence) else []
     if not parts or not isinstance(parts[0], Tensor):
         raise UserError(
-            f"A batch is a {type(batch).__name__}, and must be a tensor of images or a pair of images and labels; pictures need "
-            "a transform to tensors, such as torchvision's ToTensor()."
+            f"A batch is a {type(batch).__name__}, but must be a tensor of images or a pair of images and labels; PIL images "
+            "need a transform to tensors, such as torchvision's ToTensor()."
         )
     return parts[0], parts[1] if len(parts) > 1 else None
 
@@ -73,7 +73,7 @@ def _as_uint8(images: Tensor) -> Tensor:
     if not images.is_floating_point():
         raise UserError(f"A batch has images of dtype {images.dtype}: they must be uint8, or floats in [0, 1].")
     low, high = (float(value) for value in images.aminmax())
-    if not (low >= 0 and high <= 1):  # NaN is not either
+    if not (low >= 0 and high <= 1):  # this is also true of NaN
         raise UserError(
             f"A batch has images with values from {low:.4g} to {high:.4g}: they must be floats in [0, 1], or uint8; leave out a "
             "transform such as Normalize."
@@ -82,7 +82,7 @@ def _as_uint8(images: Tensor) -> Tensor:
 
 
 def _as_classes(labels: object, images: Tensor) -> Tensor:
-    """Labels as int64 (batch,); −1 where there are none."""
+    """Return the labels as int64 (batch,); −1 if there are none."""
     whole = isinstance(labels, Tensor) and not labels.is_floating_point() and labels.shape == (len(images),)
     if whole:
         return labels.to(torch.int64)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The private and undocumented parts of Lightning, torch and TensorBoard that training uses: all of them, only here.
+"""All private and undocumented parts of Lightning, torch and TensorBoard that training uses, kept in this file.
 
 Read in lightning 2.6.6, torch 2.15.0 and tensorboard 2.21.0. `tests/training/test_private_apis.py` fails when one of them
 changes or when another file reaches into a library.
@@ -25,11 +25,11 @@ from lightning.pytorch.strategies import Strategy
 try:
     from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
     from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher, _SubprocessScriptLauncher
-except ImportError:  # another version of Lightning: no launcher is an instance of these
+except ImportError:  # another version of Lightning, in which no launcher is an instance of these
 
-    class _MultiProcessingLauncher: ...  # type: ignore[no-redef]
+    class _MultiProcessingLauncher: ...  # type: ignore[no-redef]  # a stand-in
 
-    class _SubprocessScriptLauncher: ...  # type: ignore[no-redef]
+    class _SubprocessScriptLauncher: ...  # type: ignore[no-redef]  # a stand-in
 
 
 # ---------------------------------------------------------------- launchers
@@ -40,32 +40,32 @@ class WorkerLauncher(_MultiProcessingLauncher):
 
     @classmethod
     def replacing(cls, strategy: Any) -> Self:
-        """A launcher of this class for `strategy`, with the start method of the one that it has."""
+        """Return a launcher of this class for `strategy`, with the start method of its present one."""
         return cls(strategy, strategy.launcher._start_method)
 
 
 class ScriptLauncher(_SubprocessScriptLauncher):
-    """Lightning's launcher that runs the command again for each further process (plain `ddp`)."""
+    """Lightning's launcher that runs the command again for each other process (plain `ddp`)."""
 
     @classmethod
     def replacing(cls, strategy: Any) -> Self:
-        """A launcher of this class for `strategy`, with the environment of the one that it has."""
+        """Return a launcher of this class for `strategy`, with the environment of its present one."""
         old = strategy.launcher
         return cls(old.cluster_environment, old.num_processes, old.num_nodes)
 
     def start_processes(self) -> None:
-        """Starts the further processes, without the observer that would kill this process when one of them dies."""
+        """Start the other processes, without the observer that would kill this process when one of them dies."""
         self._call_children_scripts()
         _set_num_threads_if_needed(num_processes=self.num_processes)
 
 
 def forks_or_spawns(launcher: object) -> bool:
-    """Whether the launcher trains in worker processes, none of which is this one."""
+    """Whether the launcher trains in worker processes, and not in this one."""
     return isinstance(launcher, _MultiProcessingLauncher)
 
 
 def reruns_the_command(launcher: object) -> bool:
-    """Whether the launcher runs the command again for each further process."""
+    """Whether the launcher runs the command again for each other process."""
     return isinstance(launcher, _SubprocessScriptLauncher)
 
 
@@ -82,14 +82,14 @@ def epochs_done(trainer: Trainer) -> int:
 
 
 def batches_done(trainer: Trainer) -> int:
-    """Batches of the epoch under way; 0 between two epochs."""
+    """Return how many batches of the current epoch are done; 0 between two epochs."""
     epochs: Any = trainer.fit_loop.epoch_progress.current
     batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
     return batches.processed if epochs.ready > epochs.processed else 0
 
 
 def loop_state(trainer: Trainer) -> dict[str, Any]:
-    """What Lightning would save of the training loop now."""
+    """Return what Lightning would save of the training loop now."""
     return trainer.fit_loop.state_dict()
 
 
@@ -101,7 +101,7 @@ class SavedProgress(NamedTuple):
 
 
 def saved_progress(loops: dict[str, Any]) -> SavedProgress:
-    """The progress in the entry `loops` of a checkpoint."""
+    """Return the progress in the entry `loops` of a checkpoint."""
     fit = loops["fit_loop"]
     steps = fit["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]["total"]["completed"]
     return SavedProgress(fit["epoch_progress"]["current"]["processed"], steps)
@@ -112,17 +112,17 @@ def batches_of_all_epochs(trainer: Trainer) -> int:
 
 
 def on_last_batch(trainer: Trainer) -> bool:
-    """Whether the batch under way is known to be the last one of its epoch."""
+    """Whether the current batch is known to be the last of its epoch."""
     return trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
 
 def batches_between_validations(trainer: Trainer) -> float | None:
-    """None or infinity if validation comes only at the end of an epoch."""
+    """Return the number of batches between validations; None or infinity if they come only at the end of an epoch."""
     return trainer.val_check_batch
 
 
 def step_limit(trainer: Trainer) -> int:
-    """The number of optimizer steps after which training stops; -1 if there is none."""
+    """Return the number of optimizer steps after which training stops; -1 if there is none."""
     return trainer.fit_loop.epoch_loop.max_steps
 
 
@@ -131,7 +131,7 @@ def set_step_limit(trainer: Trainer, steps: int) -> None:
 
 
 def count_batches(trainer: Trainer) -> None:
-    """Sets `trainer.num_training_batches` before training has begun."""
+    """Set `trainer.num_training_batches` before training has begun."""
     trainer.fit_loop.setup_data()
 
 
@@ -152,7 +152,7 @@ def raised_while_restoring(error: BaseException) -> bool:
 
 
 def compiler_errors() -> tuple[type[BaseException], ...]:
-    """What torch's compiler raises when it cannot compile a function."""
+    """Return the exceptions that torch's compiler raises when it cannot compile a function."""
     import torch
 
     exceptions = getattr(getattr(torch, "_dynamo", None), "exc", None)
@@ -164,7 +164,7 @@ def compiler_errors() -> tuple[type[BaseException], ...]:
 
 
 def writes_events(thread: threading.Thread | None) -> bool:
-    """Whether it is a thread in which TensorBoard writes an event file."""
+    """Whether TensorBoard writes an event file in this thread."""
     try:
         from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
     except ImportError:
@@ -172,9 +172,9 @@ def writes_events(thread: threading.Thread | None) -> bool:
     return isinstance(thread, _AsyncWriterThread)
 
 
-# ---------------------------------------------------------------- messages of errors that have no class of their own
+# ---------------------------------------------------------------- messages that identify errors without a class of their own
 
-LOST_CONNECTION = (  # gloo and NCCL, lower case: RuntimeError in a process whose peer is gone
+LOST_CONNECTION = (  # gloo and NCCL, in lower case: RuntimeError in a process whose peer has gone
     "connection closed by peer",
     "connection reset by peer",
     "connection refused",

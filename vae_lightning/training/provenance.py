@@ -16,14 +16,14 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python, of this package and of the libraries that a result depends on."""
-    # this package may run from its source, without being installed
+    """Return the versions of Python, of this package and of the libraries that a result depends on."""
+    # this package may run from its source without being installed
     packages = ("torch", "lightning", "hydra-core", "numpy")
     return {"python": platform.python_version(), "vae-lightning": __version__, **{name: version(name) for name in packages}}
 
 
 def git_commit() -> str | None:
-    """The commit of the source that ran, with `+` if the source was changed since; None outside a repository."""
+    """Return the commit of the source that ran, with `+` if the source was changed since; None outside a repository."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -36,7 +36,7 @@ def git_commit() -> str | None:
 
 
 def hardware(device: torch.device) -> str:
-    """The GPU's name, or the processor's name and the number of threads that torch uses: `AMD EPYC, 2 threads`."""
+    """Return the GPU's name, or the processor's name and the number of threads that torch uses: `AMD EPYC, 2 threads`."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
@@ -44,6 +44,6 @@ def hardware(device: torch.device) -> str:
 
 
 def processor() -> str:
-    """The processor's name if Linux reports one, else its architecture (`arm64`)."""
+    """Return the processor's name if Linux reports one, else its architecture (`arm64`)."""
     found = re.search(r"^model name\s*:\s*(.+)$", CPU_INFO.read_text(encoding="utf-8"), re.M) if CPU_INFO.exists() else None
     return found[1].strip() if found else platform.machine() or "CPU"

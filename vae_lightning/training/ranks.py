@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar, cast
 
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch import distributed as dist
 
+T = TypeVar("T")
+
 
 def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
-    """The sum of a float64 tensor on the host over all processes of the run."""
+    """Sum a float64 tensor on the host over all processes of the run."""
     if not several_processes():
         return values
     summed = values.to(device)
@@ -19,11 +21,11 @@ def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
     return summed.cpu()
 
 
-def gather_over_ranks(value: Any) -> list[Any]:
-    """The values of all processes of the run, in the order of their ranks."""
+def gather_over_ranks(value: T) -> list[T]:
+    """Return the values of all processes of the run, in the order of their ranks."""
     if not several_processes():
         return [value]
-    values: list[Any] = [None] * dist.get_world_size()
+    values = cast(list[T], [None] * dist.get_world_size())
     dist.all_gather_object(values, value)
     return values
 
@@ -34,4 +36,4 @@ def several_processes() -> bool:
 
 def is_first_process() -> bool:
     """Whether this is the main process, also before the processes have connected to each other."""
-    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # set by Lightning

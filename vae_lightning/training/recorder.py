@@ -1,4 +1,4 @@
-"""Computes the metrics of training steps and epochs and gives them to the loggers: to `metrics.csv`, TensorBoard and others."""
+"""Computes the metrics of training steps and epochs and passes them to the loggers: `metrics.csv`, TensorBoard and others."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ VALIDATION = "the training terms and the weights were finite: check the images o
 
 
 def terms(names: Sequence[str]) -> str:
-    """`reconstruction and kl`: the terms among `names`, without their sums unless there are no others."""
+    """List the terms among `names`, such as `reconstruction and kl`; their sums only if there are no others."""
     return " and ".join([name for name in names if name not in ("loss", "elbo")] or names)
 
 
 def check_finite_metrics(
     metrics: Mapping[str, Mapping[str, float]], checkpoint: Path | None, progress: Mapping[str, int]
 ) -> None:
-    """Raises RunError if a final metric is not finite, so that no results are written.
+    """Raise RunError if a final metric is not finite, so that no results are written.
 
     Args:
         metrics: the final metrics by split and name.
@@ -53,7 +53,7 @@ class Recorder:
     """Logs `train_step/…` every `log_every_n_steps` steps, and `train/…` and `val/…` each epoch, in nats per image.
 
     Between two log entries nothing is read from the device. All metrics are checked before they are logged and before a
-    checkpoint is written: a NaN or infinity ends the run with a RunError that names the step and the term in which it began.
+    checkpoint is written: NaN or infinity ends the run with a RunError that names the step and the term in which it began.
 
     Args:
         module: the module whose training is recorded.
@@ -66,13 +66,13 @@ class Recorder:
         self.means = Means()
         self._written: Tensor | None = None  # the totals at the last `train_step` row
         self._written_step = 0
-        self._lr = math.nan  # of the last step: after it, the optimizer has that of the next step
-        self._clock: float | None = None  # when it was last read; None while it is paused
+        self._lr = math.nan  # learning rate of the last step, after which the optimizer already has that of the next step
+        self._clock: float | None = None  # the time at which it was last read; None while it is paused
         self._seconds, self._images_before = 0.0, 0.0
         self.began, self.seconds_before = time.perf_counter(), 0.0
 
     def begin(self) -> None:
-        """Called when training begins or is resumed."""
+        """Prepare for a training that begins or is resumed."""
         self.log_every: int = self.module.trainer.log_every_n_steps  # type: ignore[attr-defined]
         self.resume_clock()
 
@@ -83,7 +83,7 @@ class Recorder:
         self.resume_clock()
 
     def step(self, losses: Mapping[str, Tensor], images: int) -> None:
-        """Adds the terms of a step; every `log_every_n_steps` steps, logs the means since the last time."""
+        """Add the terms of a step; every `log_every_n_steps` steps, logs the means since the last time."""
         step = self.module.trainer.global_step + 1
         self._lr = self.module.trainer.optimizers[0].param_groups[0]["lr"]
         self.means.add(losses, images, step)
@@ -99,7 +99,7 @@ class Recorder:
         self.write("train", self._train_metrics(totals, totals), self.module.trainer.global_step)
 
     def update_clock(self) -> None:
-        """Adds the training time since the clock was last read; validation, pictures and checkpoints do not count."""
+        """Add the training time since the clock was last read; validation, pictures and checkpoints do not count."""
         if self._clock is not None:
             now = time.perf_counter()
             self._seconds += now - self._clock
@@ -113,10 +113,10 @@ class Recorder:
         self._clock = time.perf_counter()
 
     def write(self, kind: str, metrics: dict[str, float], step: int) -> None:
-        """Logs `kind/metric` to every logger, directly: Lightning's `self.log` costs a tenth of a step for each metric."""
+        """Log `kind/metric` to every logger, directly: Lightning's `self.log` costs a tenth of a step for each metric."""
         bad = tuple(name for name, value in metrics.items() if not math.isfinite(value))
         if bad:
-            self.check_finite()  # an earlier one in training is the cause
+            self.check_finite()  # if a training term was not finite before, that is the cause
             self._fail(self._message(NotFinite(step, bad), kind))
         epoch = self.module.current_epoch
         self.history[kind] = {**metrics, "step": step, "epoch": epoch}
@@ -128,7 +128,7 @@ class Recorder:
             logger.log_metrics({**named, "epoch": epoch}, step)
 
     def totals(self) -> Tensor:
-        """The sums over all processes. Raises RunError, in every process, if a term was not finite."""
+        """Return the sums over all processes. Raise RunError, in every process, if a term was not finite."""
         totals = sum_over_ranks(self.means.totals(), self.module.device)
         if not bool(torch.isfinite(totals).all()):
             found = [bad for bad in gather_over_ranks(self.means.not_finite) if bad is not None]
@@ -136,14 +136,14 @@ class Recorder:
         return totals
 
     def check_finite(self) -> None:
-        """Raises RunError if a term since the last call, or a weight, is not finite, so that no checkpoint is written."""
+        """Raise RunError if a term since the last call, or a weight, is not finite, so that no checkpoint is written."""
         self.totals()
         weights = [torch.isfinite(parameter).all() for parameter in self.module.parameters()]
         if weights and not bool(torch.stack(weights).all()):
             self._fail(self._message(NotFinite(self.module.trainer.global_step, ("weights",)), "training"))
 
     def _train_metrics(self, totals: Tensor, epoch: Tensor) -> dict[str, float]:
-        """The means of `totals`, with the speed of the epoch so far in images per second since the start or resume."""
+        """Return the means of `totals`, with the speed of the epoch so far in images per second since the start or resume."""
         means = self.means.means(totals)
         images = epoch[-1].item() - self._images_before
         return {
@@ -159,7 +159,7 @@ class Recorder:
         return {"beta": self.module.beta()} if self.module.uses_beta else {}
 
     def _fail(self, message: str) -> NoReturn:
-        """Ends every process, so that none waits for another; the main process reports the message."""
+        """End every process, so that none waits for another; the main process reports the message."""
         raise RunError(message) if self.module.trainer.is_global_zero else SystemExit(0)
 
     def _message(self, bad: NotFinite, kind: str) -> str:
@@ -182,7 +182,7 @@ class Recorder:
         return self.seconds_before + time.perf_counter() - self.began
 
     def state_dict(self) -> dict[str, Any]:
-        """What is the same in every process; each process saves its own `means`."""
+        """Return the state that all processes share; each process saves its own `means`."""
         return {
             "shown": self.shown,
             "history": self.history,
@@ -192,12 +192,12 @@ class Recorder:
         }
 
     def load_state_dict(self, state: dict[str, Any], means: dict[str, Any] | None, images: float) -> None:
-        """Restores the state.
+        """Restore the state.
 
         Args:
-            state: of `state_dict`.
+            state: the result of `state_dict`.
             means: the running means of this process; None if they were not saved.
-            images: images that all processes had seen in this epoch, which do not count for the speed.
+            images: images that all processes had already seen in this epoch; the speed does not count them.
         """
         self.shown, self.history = state["shown"], state["history"]
         self._written, self._written_step = state["written"], state["written_step"]

@@ -1,8 +1,8 @@
 """`resume=…`: finds the checkpoint, applies the overrides that are allowed, and rolls the run folder back to it.
 
-A resumed run ends bit for bit as if it had not been interrupted. What that takes lies in other modules: the order of the data in
-`data_position.py`, `datamodule.py` and `data/sampler.py`; random states and running means in `checkpoint_state.py`; log files in
-`log_files.py`. Weights, optimizer and Lightning's own progress are restored by Lightning.
+A resumed run ends bit for bit as if it had not been interrupted. Other modules restore the order of the data (`data_position.py`,
+`datamodule.py` and `data/sampler.py`), random states and running means (`checkpoint_state.py`), and log files (`log_files.py`).
+Lightning restores the weights, the optimizer and its own progress.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class ResumePoint(NamedTuple):
 
 
 def find_resume_point(path: str, overrides: Sequence[str], trust_run_code: bool = False) -> ResumePoint:
-    """Finds the checkpoint to resume from and applies the overrides to the run's configuration.
+    """Find the checkpoint to resume from and apply the overrides to the run's configuration.
 
     Args:
         path: a run folder, or a checkpoint in one.
-        overrides: from the command line.
+        overrides: the overrides of the command line.
         trust_run_code: whether code that the run's configuration names may be imported.
 
     Raises:
@@ -89,9 +89,9 @@ def find_resume_point(path: str, overrides: Sequence[str], trust_run_code: bool 
 
 
 def _checkpoint(path: str, folder: Path) -> Path:
-    """The checkpoint named by `path`, else the newest one of the run: last.ckpt if there is one.
+    """Return the checkpoint that `path` names, else the newest one of the run: last.ckpt if there is one.
 
-    If it is damaged, raises RunError with the command that resumes from an earlier one.
+    If it is damaged, raise RunError with the command that resumes from an earlier one.
     """
     given = Path(path).expanduser().absolute()
     existing = [folder / "checkpoints" / name for name in ORDER]
@@ -113,7 +113,7 @@ def _checkpoint(path: str, folder: Path) -> Path:
 
 
 def change(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The run's configuration with `overrides`; UserError if one of them changes what the weights or the data mean."""
+    """Return the run's configuration with `overrides`; raise UserError if one changes what the weights or the data mean."""
     changed = with_overrides(config, overrides, GROUPS, "train")
     for text in overrides:
         key = text.partition("=")[0].partition("@")[0]
@@ -128,12 +128,12 @@ def change(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     return changed
 
 
-def _value(config: DictConfig, key: str) -> Any:
+def _value(config: DictConfig, key: str) -> object:
     return config.choices[key] if key in config.get("choices", {}) else OmegaConf.select(config, key)
 
 
 def already_finished(start: ResumePoint) -> str | None:
-    """A message that says that the run is finished; None if there is something left to do."""
+    """Return a message that the run is finished; None if there is something left to do."""
     trainer, reached = start.config.trainer, start.content["position"]
     results = runs.Run(start.folder, start.config, start.checkpoint).results
     if reached["batch"] or results.get("steps") != start.step:  # written after the last step
@@ -153,7 +153,7 @@ def already_finished(start: ResumePoint) -> str | None:
 
 
 def lr_is_zero(start: ResumePoint) -> str:
-    """A message that the learning rate has reached 0, or an empty one: schedules keep the length of the original run."""
+    """Return a message if the learning rate has reached 0, since schedules keep the original run's length; else empty."""
     groups = [group for state in start.content["optimizer_states"] for group in state["param_groups"]]
     if any(float(group.get("lr", 1.0)) for group in groups):
         return ""
@@ -173,14 +173,14 @@ def early_stopped(start: ResumePoint) -> bool:
 
 
 def reread_checkpoint(start: ResumePoint) -> ResumePoint:
-    """Reads the checkpoint again once the run folder is locked: until then, a killed command's processes may have replaced it."""
+    """Read the checkpoint again once the run folder is locked: until then, processes of a killed command may have replaced it."""
     content = runs.read_checkpoint(start.checkpoint)
     check_resumable(start.checkpoint, content)
     return start._replace(content=content)
 
 
 def roll_back_to_checkpoint(start: ResumePoint) -> list[str]:
-    """Rolls the run folder back to the checkpoint.
+    """Roll the run folder back to the checkpoint.
 
     The checkpoint becomes last.ckpt, metrics.csv and the event files are truncated, half-written files are deleted, and
     `config.yaml` gets the overrides.
@@ -190,7 +190,7 @@ def roll_back_to_checkpoint(start: ResumePoint) -> list[str]:
     """
     from vae_lightning.training.log_files import truncate_logs
 
-    for half_written in start.folder.rglob(".*.tmp"):  # by a process that was killed
+    for half_written in start.folder.rglob(".*.tmp"):  # left by a process that was killed
         half_written.unlink(missing_ok=True)
     last = start.folder / "checkpoints" / LAST
     if start.checkpoint != last:

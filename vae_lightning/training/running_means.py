@@ -20,9 +20,9 @@ class NotFinite(NamedTuple):
 class Means:
     """Means of named scalars, weighted by the number of images. The names are those of the first values added.
 
-    `add` only keeps references to tensors on their device (logging a metric at each step is slow); `totals`
-    copies them to the host in one go. The float64 sums are added in the order of the steps, so that they do not depend on when
-    or how often they are read. `totals` also sets `not_finite`.
+    `add` only keeps references to tensors on their device, since logging a metric at each step is slow; `totals` copies them to
+    the host all at once. The float64 sums are added in the order of the steps, so that they do not depend on when or how often
+    they are read. `totals` also sets `not_finite`.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Means:
         self._steps: list[int] = []
 
     def add(self, values: Mapping[str, Tensor], count: int, step: int = 0) -> None:
-        """Adds the means over `count` images at a training step."""
+        """Add the means over `count` images at a training step."""
         if not self.names:
             self.names = tuple(values)
             self.sums = [0.0] * (len(self.names) + 1)
@@ -43,7 +43,7 @@ class Means:
         self._steps.append(step)
 
     def totals(self) -> Tensor:
-        """The sum of each metric over images and the number of images: float64, (names + 1,). Waits for the device once."""
+        """Return the sum of each metric over images and the number of images: float64, (names + 1,). Wait for the device once."""
         if self._weights:
             rows = torch.stack(self._pending).cpu().double().view(-1, len(self.names)).tolist()
             for row, weight, step in zip(rows, self._weights, self._steps, strict=True):
@@ -57,7 +57,7 @@ class Means:
         return torch.tensor(self.sums, dtype=torch.float64)
 
     def means(self, totals: Tensor) -> dict[str, float]:
-        """The means by name, from `totals` or a sum or difference of several."""
+        """Return the means by name, from `totals` or a sum or difference of several."""
         return dict(zip(self.names, (totals[:-1] / totals[-1]).tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Importing this module silences messages of Lightning that are wrong here, or that the commands print themselves.
+"""Importing this module silences Lightning's messages that are wrong here, or that the commands print themselves.
 
-On import, because processes spawned by DDP run none of the program's own code before Lightning prints its first message.
+It does so on import because processes spawned by DDP run none of our code before Lightning prints its first message.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import lightning.pytorch  # noqa: F401  first: each sets the level of its logger
 for _name in ("lightning", "lightning.pytorch", "lightning.fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-# each time torch compiles something for a CPU: that there is no CUDA
+# each time it compiles something for a CPU, torch says that there is no CUDA
 logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
 for _message in (

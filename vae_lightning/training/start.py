@@ -19,7 +19,7 @@ from vae_lightning.training.resume import ResumePoint
 
 
 def write_run_header(run: TrainingContext, start: ResumePoint | None = None) -> None:
-    """Writes `config.yaml` and hyperparameters (unless the run is resumed) and prints the chosen options."""
+    """Write `config.yaml` and hyperparameters (unless the run is resumed) and print the chosen options."""
     if start is None:
         write_config(run.folder, run.config)
     if not run.config.trainer.fast_dev_run:
@@ -36,7 +36,7 @@ def write_run_header(run: TrainingContext, start: ResumePoint | None = None) -> 
 
 
 def circumstances(run: TrainingContext, start: ResumePoint | None) -> dict[str, str]:
-    """The lines that a run prints below its options, by label: images, batch, device and run folder."""
+    """Return the lines that a run prints below its options, by label: images, batch, device and run folder."""
     config, data, trainer = run.config, run.data.data, run.trainer
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items())
     batch, world = data.batch_size, trainer.world_size
@@ -64,12 +64,12 @@ def compiled(config: DictConfig) -> str:
 def pixel_words(mode: str, module: VAEModule) -> str:
     if mode == "none":
         grey = module.vae.likelihood.support == "binary"
-        return "grey pixels with a Bernoulli: not a likelihood, not comparable" if grey else "grey pixels"
+        return "grey pixels with a Bernoulli, which is not a likelihood of them: not comparable" if grey else "grey pixels"
     return {"dynamic": "dynamically binarised", "static": "statically binarised", "threshold": "binarised at 128"}[mode]
 
 
 def hparams(config: DictConfig) -> dict[str, Any]:
-    """What the HParams tab compares: the option of each config group, the main numbers, and all overrides."""
+    """Return what the HParams tab compares: the option of each config group, the main numbers, and all overrides."""
     params: dict[str, Any] = {group: config.choices[group] for group in CONFIG_GROUPS}
     params |= {"latent_dim": config.latent_dim, "beta": config.beta, "seed": config.seed, "lr": config.optimizer.get("lr")}
     for name, value in overridden(config).items():
@@ -79,12 +79,12 @@ def hparams(config: DictConfig) -> dict[str, Any]:
 
 
 def overridden(config: DictConfig) -> dict[str, str]:
-    """The overrides of the command line and the sweep: key and value."""
+    """Return the overrides of the command line and the sweep: key and value."""
     pairs = (override.lstrip("+").partition("=") for override in config.overrides)
     return {name: value for name, _, value in pairs}
 
 
 def compared(config: DictConfig) -> list[str]:
-    """In a sweep the swept keys, which the label names; otherwise all overrides."""
+    """Return the overrides to compare: in a sweep the swept keys, which the label names; otherwise all."""
     label = f" {config.label}" if config.get("label") else None
     return [name for name in overridden(config) if label is None or f" {name}=" in label]

@@ -32,7 +32,7 @@ def noise(seed: int = 0) -> StreamNoise:
 
 
 def conditional(latent_dim: int = 2, classes: int = 3, moved: bool = True, **arguments: Any) -> Any:
-    """A VAE given c; with `moved`, as if it had learned where each class lies."""
+    """A conditional VAE; with `moved`, as if it had learned the position of each class."""
     condition = Label(classes, **arguments)
     vae = VAE(Linear(), Diagonal(latent_dim), StandardNormal(latent_dim), Gaussian(SHAPE), condition)
     if moved and condition.prior_sees_c:
@@ -43,7 +43,7 @@ def conditional(latent_dim: int = 2, classes: int = 3, moved: bool = True, **arg
 
 
 class Opaque:
-    """A distribution of which nothing is known but its density and draws."""
+    """A distribution known only by its density and draws."""
 
     def __init__(self, p: DiagonalNormal) -> None:
         self.p, self.mean, self.batch_shape, self.event_shape = p, p.mean, p.batch_shape, p.event_shape
@@ -101,7 +101,7 @@ def test_a_prior_of_any_kind_is_moved_as_the_normal_one_is() -> None:
     assert draws.shape == (20_000, 5, 2)
     torch.testing.assert_close(draws.mean(0), known.mean, atol=0.06, rtol=0)
     torch.testing.assert_close(draws.std(0), known.stddev, rtol=0.03, atol=0)
-    assert abs(torch.corrcoef(draws[:, :2, 0].T)[0, 1]) < 0.03  # each of the batch has noise of its own
+    assert abs(torch.corrcoef(draws[:, :2, 0].T)[0, 1]) < 0.03  # each image of the batch has its own noise
     twice = shift_and_scale(Opaque(DiagonalNormal(torch.zeros(5, 2), torch.ones(5, 2))), shift, scale)
     assert twice.rsample((7,)).shape == (7, 5, 2)
 
@@ -145,7 +145,7 @@ def test_samples_are_of_the_classes_in_turn_or_of_those_asked_for() -> None:
     with torch.no_grad():
         vae.decoder[0].weight.zero_()
         vae.decoder[0].bias.zero_()
-        vae.decoder[0].weight[0, 2:] = torch.tensor([0.1, 0.2, 0.3])  # the first pixel says the class
+        vae.decoder[0].weight[0, 2:] = torch.tensor([0.1, 0.2, 0.3])  # the first pixel shows the class
     torch.testing.assert_close(vae.sample(7)[:, 0, 0, 0], torch.tensor([0.1, 0.2, 0.3, 0.1, 0.2, 0.3, 0.1]))
     torch.testing.assert_close(vae.sample(16, c=torch.full((16,), 2))[:, 0, 0, 0], torch.full((16,), 0.3))
 
@@ -278,7 +278,7 @@ def labels(figure: Figure) -> list[str]:
 
 @pytest.fixture
 def tells_class() -> Any:
-    """Its first pixel says the class, whatever z is."""
+    """A VAE whose first pixel shows the class, whatever z is."""
     vae = conditional(moved=False)
     with torch.no_grad():
         vae.decoder[0].weight[:1] = 0

@@ -27,7 +27,7 @@ def gaussian(batch: int = 4, latent: int = 3) -> DiagonalNormal:
 
 
 def test_density_under_each_of_a_batch_is_that_of_each_alone() -> None:
-    """Also far from all of them, and where narrow ones far apart make float32's differences of squares worthless."""
+    """Also far from all components, and for narrow ones far apart, whose differences of squares are useless in float32."""
     mean = (10 * torch.randn(7, 40)).requires_grad_()
     scale = torch.logspace(-3, 1, 7).unsqueeze(-1).expand(-1, 40).clone().requires_grad_()
     q = DiagonalNormal(mean, scale)

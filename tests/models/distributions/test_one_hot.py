@@ -16,7 +16,7 @@ def log_probs(batch: int = 2, variables: int = 2, classes: int = 3) -> Tensor:
 
 
 def codes(variables: int = 2, classes: int = 3) -> Tensor:
-    """Every code there is, (classes ** variables, 1, variables·classes)."""
+    """All codes, (classes ** variables, 1, variables·classes)."""
     places = torch.tensor(list(product(range(classes), repeat=variables)))
     return torch.nn.functional.one_hot(places, classes).double().flatten(1).unsqueeze(1)
 
@@ -64,7 +64,7 @@ def test_relaxed_draws_tend_to_the_categorical_as_the_temperature_falls() -> Non
 
 
 def test_the_gradient_tends_to_that_of_the_categorical() -> None:
-    """Of E[f(z)] for f(z) = Σ_k (w_k·z_k)², whose gradient is known by summing over the classes."""
+    """The gradient of E[f(z)] for f(z) = Σ_k (w_k·z_k)² is known by summing over the classes."""
     w = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     logits = torch.tensor([[[0.2, -0.4, 0.1]]], dtype=torch.float64, requires_grad=True)
     (exact,) = torch.autograd.grad((logits.softmax(-1) * w.square()).sum(), logits)

@@ -41,7 +41,7 @@ def test_quadrature_is_the_bessel_function(m: int) -> None:
 def test_densities_integrate_to_one_on_circle_and_sphere() -> None:
     angle = (torch.arange(2000, dtype=torch.float64) + 0.5) * 2 * math.pi / 2000
     circle = torch.stack([angle.cos(), angle.sin()], -1)
-    height = (torch.arange(2000, dtype=torch.float64) + 0.5) / 1000 - 1  # areas between heights are alike (Archimedes)
+    height = (torch.arange(2000, dtype=torch.float64) + 0.5) / 1000 - 1  # equal heights have equal areas (Archimedes)
     around = angle[::20]
     radius = (1 - height.square()).sqrt()[:, None]
     sphere = torch.stack([radius * around.cos(), radius * around.sin(), height[:, None].expand(-1, 100)], -1).flatten(0, 1)
@@ -136,7 +136,7 @@ def test_pathwise_gradient_of_an_expectation(m: int, kappa: float) -> None:
 
 @pytest.mark.parametrize("m", [2, 3, 16])
 def test_no_draw_leaves_the_sphere_or_has_a_steep_gradient_in_float32(m: int) -> None:
-    """Not even where the noise that gives the direction lies along μ; ‖∂(aᵀz)/∂μ‖ ≤ ‖a‖ among directions along the sphere."""
+    """Not even if the noise for the direction lies along μ; ‖∂(aᵀz)/∂μ‖ ≤ ‖a‖ among directions along the sphere."""
     n = 20_000
     loc = torch.nn.functional.normalize(torch.randn(m, generator=torch.Generator().manual_seed(0)), dim=-1)
     each = loc.expand(n, m).clone().requires_grad_()

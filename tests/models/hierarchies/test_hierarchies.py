@@ -1,4 +1,4 @@
-"""Every hierarchy: exact where it can be, sums of its layers, one vector to the rest of the code."""
+"""Every hierarchy: exact if it can be, the sum of its layers, and a single vector for the rest of the code."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def noise(seed: int = 0) -> StreamNoise:
 
 
 def vae_with(hierarchy: Hierarchy) -> Any:
-    """Its weights large enough that every layer matters."""
+    """A VAE with weights so large that every layer matters."""
     vae = VAE(Linear(), *hierarchy.layers(Diagonal(2), StandardNormal(2)), Gaussian(SHAPE))
     with torch.no_grad():
         for weight in vae.parameters():
@@ -242,7 +242,7 @@ def test_layers_below_the_top_follow_it(hierarchy: Hierarchy) -> None:
 
 
 class Made(Prior):
-    """p(z) = q(z_top|u) of one image u, to see what a prior of posteriors is handed."""
+    """p(z) = q(z_top|u) of one image u, to see what a prior made of posteriors receives."""
 
     option, space = "prior=made", ANY
 

@@ -47,7 +47,7 @@ def test_it_is_torch_s_where_torch_is_right() -> None:
 
 
 def test_torch_is_still_wrong_far_out() -> None:
-    """The reason for our own: where this fails, torch's could be used."""
+    """The reason for our own implementation: if this fails, torch's could be used."""
     logits = torch.tensor([-100.0, 100.0])
     error = TorchContinuousBernoulli(logits=logits).log_prob(torch.tensor(0.5)) - exact(logits, torch.tensor(0.5))
     assert (error < -1).all()

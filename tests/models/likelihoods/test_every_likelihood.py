@@ -172,7 +172,7 @@ def test_an_8_bit_likelihood_is_a_probability_and_says_so(name: str) -> None:
         p = likelihood(spread(likelihood, 8, 5.0))
         levels = torch.arange(256).view(-1, 1, *PIXEL)
         assert (p.log_prob(levels / 255) <= 0).all()
-        # what lies between two levels is the nearer one's
+        # values between two levels count as the nearer one
         for beside in (-0.3, 0.3):
             assert torch.equal(p.log_prob((levels + beside).clamp(0, 255) / 255), p.log_prob(levels / 255))
         assert torch.equal(p.log_prob(levels * (1 / 255)), p.log_prob(levels / 255))

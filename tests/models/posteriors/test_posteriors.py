@@ -1,4 +1,4 @@
-"""What every posterior has in common, and what some say of themselves."""
+"""What all posteriors have in common, and what some declare about themselves."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_joint_codes_are_their_parts() -> None:
     ("continuous", "prior"), [(PlanarFlow(3), StandardNormal(3)), (Diagonal(3), GaussianMixture(3))], ids=["planar", "mixture"]
 )
 def test_a_part_of_a_joint_code_without_a_formula_leaves_the_others_theirs(continuous: Posterior, prior: Prior) -> None:
-    """The continuous part's KL is that of the draws, the discrete part's exact, also while its draws are relaxed."""
+    """The continuous part's KL is estimated from the draws; the discrete part's is exact, even for relaxed draws."""
     torch.manual_seed(0)
     vae = vae_of(Joint(continuous, CategoricalPosterior(1, 3)), Product(prior, UniformCategorical(1, 3)))
     draws = elbo_terms(vae, random_images(4), StreamNoise(torch.Generator(), 0), samples=3)

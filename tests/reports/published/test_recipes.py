@@ -130,7 +130,7 @@ def test_published_values_change_no_setting(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_run_stores_no_published_values_and_they_cannot_be_set(runner: Runner, tmp_path: Path) -> None:
-    """A user's own experiment may have them too."""
+    """A user's own experiment may have published values too."""
     (tmp_path / "own" / "experiment").mkdir(parents=True)
     (tmp_path / "own" / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{yaml.safe_dump({'published': FULL})}")
     tiny = ("model.hidden=[8]", "trainer.max_epochs=1", "trainer.limit_train_batches=1", "callbacks=minimal", "logger=none")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.reports.published.test_page import KNOWN, STANDARD, VAMP, called, nll, row, run
+from tests.reports.published.test_results_page import KNOWN, STANDARD, VAMP, called, nll, row, run
 from vae_lightning.reports.published.find_runs import find_runs, run_folders
 from vae_lightning.reports.published.records import write_record
 from vae_lightning.reports.published.results_page import page
@@ -118,7 +118,7 @@ def test_a_note_stands_below_how_it_was_made(tmp_path: Path) -> None:
 
 
 def test_the_page_that_ships_is_that_of_the_records_that_ship() -> None:
-    """A recipe that is added or a value that is changed asks for the page to be written anew; it is not edited by hand."""
+    """After a recipe is added or a value changed, the page must be generated again; it is not edited by hand."""
     docs = Path(__file__).parents[3] / "docs"
     found, notes = find_runs([], KNOWN, (docs / "results").glob("*.json"))
     assert (docs / "results.md").read_text(encoding="utf-8") == page(KNOWN, found)

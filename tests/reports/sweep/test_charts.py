@@ -24,7 +24,7 @@ RECONSTRUCTION = {1: [80.0, 81.0, 85.0], 4: [100.0, 104.0, 99.0]}
 
 @pytest.fixture
 def gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gathered:
-    """β of 4 and 1, three seeds each, whose drawings stay Matplotlib's figures."""
+    """β of 4 and 1 with three seeds each; charts stay Matplotlib figures instead of becoming SVG."""
     for module in (charts, plane):
         monkeypatch.setattr(module, "to_svg", lambda figure, label: figure)
     cases = [(beta, seed) for beta in (4, 1) for seed in range(3)]
@@ -60,7 +60,7 @@ def test_learning_curves_are_means_with_a_band_of_one_standard_deviation(gathere
 
 
 def test_the_plane_has_rate_to_the_right_its_curve_in_the_order_of_beta_and_lines_of_equal_elbo(gathered: Gathered) -> None:
-    (ranking,) = rankings(gathered, "kl")  # whose best is β = 4
+    (ranking,) = rankings(gathered, "kl")  # the best is β = 4
     ax = axes(plane.rate_distortion(ranking, gathered.keys))
     points, curve, *equal = ax.lines
     assert sorted(map(tuple, points.get_xydata())) == sorted((KL[b][s], RECONSTRUCTION[b][s]) for b in KL for s in range(3))
@@ -85,7 +85,7 @@ def test_the_heat_map_has_a_row_for_each_run_sorted_by_kl(gathered: Gathered) ->
 
 
 def test_long_labels_of_the_heat_map_stay_apart(gathered: Gathered) -> None:
-    """By their values first, which come last in a label; by the number of the job where that is not enough."""
+    """Long labels keep their values, which come last; the job's number is added if that is not enough."""
     runs = gathered.runs[:2]
 
     def names() -> list[str]:
@@ -114,7 +114,7 @@ def test_settings_that_differ_by_more_than_beta_have_curves_of_their_own(gathere
 def test_no_curve_joins_runs_that_differ_by_more_than_beta(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: int
 ) -> None:
-    """As in a search, where there are more settings of the other keys than colours."""
+    """A search has more settings of the other keys than there are colours."""
     monkeypatch.setattr(plane, "to_svg", lambda figure, label: figure)
     runs: list[dict] = [{"latent_dim": d, "beta": b, "elbo": -1.0} for d in range(settings) for b in (1, 2)]
     folder = made_up(tmp_path / "s", runs)

@@ -146,7 +146,7 @@ def test_runs_without_the_metric_come_last_and_unfinished_ones_are_listed(tmp_pa
     assert "- failed:" in markdown(found, gathered)
     assert "; best elbo first." in markdown(found, gathered)
     (plain,) = rankings(gather([made_up(tmp_path / "t", [{"beta": 1, "elbo": None}, {"beta": 2, "elbo": None}])]))
-    assert notes([plain])[0].endswith("; no run has elbo, so the order is that of the jobs.")
+    assert notes([plain])[0].endswith("; no run has elbo, so they are in the order of the jobs.")
 
 
 def test_a_run_that_did_not_end_is_in_no_ranking(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_settings_alike_to_four_digits_are_told_apart_wherever_they_are_named(tm
 def test_a_search_is_summarised_by_its_own_metrics(
     tmp_path: Path, metrics: list[str], directions: list[str], sentence: str | None
 ) -> None:
-    """Chosen by validation, whatever ranks best on the test split."""
+    """The search's best is chosen by validation, whatever ranks best on the test split."""
     cases = [{"beta": b, "elbo": e} for b, e in ((1, -90.0), (2, -95.0), (4, -99.0), (8, math.nan))]
     folder = made_up(tmp_path / "s", [*cases, {"beta": 9, "elbo": 0, "state": "pruned"}])
     content = json.loads((folder / "sweep.json").read_text())
@@ -273,7 +273,7 @@ def test_the_page_says_what_is_best_and_draws_training_and_each_key_for_every_ot
 
 
 def test_odd_values_are_shown_as_they_are(tmp_path: Path) -> None:
-    """Rich takes [relu] for a style, Matplotlib $ for the beginning of a formula, YAML @ for a mistake."""
+    """Rich would read [relu] as a style, Matplotlib $ as the start of a formula, and YAML @ as an error."""
     values = ["[relu]", "[/x]", "$x_{$", "a b", "<i>"]
     runs: list[dict] = [{"name": value, "elbo": -float(i)} for i, value in enumerate(values)]
     folder = made_up(tmp_path / "s", runs)
@@ -297,7 +297,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 def test_nothing_from_a_file_reaches_the_page_unescaped(tmp_path: Path) -> None:
-    """Labels, states, errors, kinds, names of metrics, commands and folders come from files that anybody may have written."""
+    """Labels, states, errors, kinds, names of metrics, commands and folders come from files that anyone may have written."""
     runs: list[dict] = [{"name": f"{EVIL}{i}", "likelihood": EVIL, "elbo": -float(i)} for i in range(3)]
     folder = made_up(tmp_path / "<b>s<b>", [*runs, {"name": "x", "elbo": 0, "state": "failed"}])
     content = json.loads((folder / "sweep.json").read_text())
@@ -311,7 +311,7 @@ def test_nothing_from_a_file_reaches_the_page_unescaped(tmp_path: Path) -> None:
         (path.parent / "metrics.csv").write_text("kind,epoch,elbo\nval,0,-9\nval,1,-8\n")
     gathered = gather([folder])
     assert gathered.runs[3].state == "damaged"
-    gathered.runs[3].state, gathered.runs[3].error = f'"{EVIL}', f"'{EVIL}\x1b[2J"  # the page relies on no schema
+    gathered.runs[3].state, gathered.runs[3].error = f'"{EVIL}', f"'{EVIL}\x1b[2J"  # the page does not rely on a schema
     found = rankings(gathered)
     strips = Strips("data:,", [Strip(EVIL, '"><script>', "data:,")], (1, 1))
     drawn = page(gathered, found, {found[0].kind: strips}, {EVIL: "<svg></svg>"})
@@ -449,7 +449,7 @@ def test_a_value_far_from_the_rest_is_cut_off_and_counted(tmp_path: Path) -> Non
     "places", [(0.00037, 0.007005, 0.007692, 0.01742, 0.01933), (0.5, 3.0, 3.1, 3.2), (0.25, 1, 2, 8), (1, 2, 4, 8)], ids=str
 )
 def test_the_labels_of_an_axis_do_not_meet(tmp_path: Path, places: Sequence[float]) -> None:
-    """The few trials of a search lie anywhere; the values of a grid are labelled each."""
+    """The few trials of a search lie anywhere; each value of a grid has a label."""
     gathered = gather([made_up(tmp_path / "s", [{"beta": place, "elbo": -place} for place in places])])
     drawn = charts.key_against_metric(gathered.runs, "beta", [], "elbo", "test")
     assert drawn is not None
@@ -457,7 +457,7 @@ def test_the_labels_of_an_axis_do_not_meet(tmp_path: Path, places: Sequence[floa
     found = re.findall(r"<text [^>]*?text-anchor: middle[^>]*? x=\"([\d.]+)\"[^>]*>([\d.]+)</text>", ticks)
     labels = sorted((float(x), len(label)) for x, label in found)
     assert len(labels) >= 2, drawn
-    width = 5.0  # of a digit, in points
+    width = 5.0  # width of a digit, in points
     for (x, length), (after, more) in itertools.pairwise(labels):
         assert after - x > width * (length + more) / 2
     if places[0] in (0.25, 1):
@@ -487,7 +487,7 @@ def test_the_page_stands_alone_and_shows_all_its_pictures(swept: Sweeps, tmp_pat
     multiplexer = pytest.importorskip("tensorboard.backend.event_processing.plugin_event_multiplexer")
     runs = multiplexer.EventMultiplexer().AddRunsFromDirectory(str(swept.folder)).Runs()
     assert any(re.fullmatch(r"003_\w{4}/likelihood=bernoulli beta=4 seed=1", run) for run in runs), runs
-    # the same, asked for again, over the halves of it, and what cannot be
+    # the same again, over each half of it, and requests that fail
     outcome = swept(f"sweep={swept.folder}", "metric=kl", "images=0", f"folder={tmp_path / 'again'}", command="report")
     assert outcome.status == 0, outcome.err
     assert "<img" not in (tmp_path / "again" / "report.html").read_text()
@@ -522,7 +522,7 @@ CHECK = """<script>
 </script>"""
 
 
-# frames, since no window of a browser without a screen is narrower than 500 pixels
+# frames, since a headless browser's window is never narrower than 500 pixels
 FRAMES = """<body><script>
   onmessage = ({data: [width, problems]}) => document.body.setAttribute(`data-at-${width}`, `[${problems}]`);
 </script>

@@ -25,7 +25,7 @@ WAITS = "import time; time.sleep(60)"
 
 
 def launcher(folder: Path, *programs: str) -> Relauncher:
-    """A launcher whose further processes run these Python programs instead of the command."""
+    """A launcher whose other processes run these Python programs instead of the command."""
 
     class Planted(Relauncher):
         def start_processes(self) -> None:

@@ -58,9 +58,9 @@ class AISMeasure(Measure):
 
         vae = context.vae
         if context.grey:
-            return MeasureResult(notes=["No ais: grey pixels under a Bernoulli are not a likelihood."])
+            return MeasureResult(notes=["ais was not measured: a Bernoulli is not a likelihood of grey pixels."])
         if not {DENSITY, REAL_SPACE} <= vae.posterior.capabilities or vae.condition.classes:
-            return MeasureResult(notes=[f"No ais: it needs {DENSITY} and {REAL_SPACE}, and no condition."])
+            return MeasureResult(notes=[f"ais was not measured: it needs {DENSITY} and {REAL_SPACE}, and no condition."])
         count = context.count(self.images)
         nll = None if context.nll is None else context.nll[evenly_spaced(len(context.split), count)]
         return evaluate_ais(

@@ -61,12 +61,12 @@ class Measure(ABC):
     """
 
     name: ClassVar[str]
-    by_default: ClassVar[bool] = True  # whether it is measured when evaluate.py is not told what to measure
+    by_default: ClassVar[bool] = True  # whether evaluate.py measures it by default
     metrics: ClassVar[tuple[Metric, ...]]
 
     @abstractmethod
     def measure(self, context: EvaluationContext) -> MeasureResult:
-        """Measures the metrics; what cannot be measured is left out, with a note that says why.
+        """Measure the metrics; what cannot be measured is left out, with a note that says why.
 
         Raises:
             NotImplementedError: the posterior or the prior lacks a density that the measure needs.
@@ -78,7 +78,7 @@ class Measure(ABC):
         return False
 
     def announcement(self, context: EvaluationContext) -> str | None:
-        """What to say before it is measured, such as that it takes hours; None for nothing."""
+        """Return a message to show before the measurement, such as that it takes hours; None for no message."""
         return None
 
     def applies_to(self, context: EvaluationContext) -> bool:

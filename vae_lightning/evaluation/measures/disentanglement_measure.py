@@ -47,9 +47,9 @@ class DisentanglementMeasure(Measure):
 
         factors, mean = context.split.factors, context.codes.mean
         if factors is None:
-            reason = "the factors of these images are not known (data=sprites has them)"
-            return MeasureResult(notes=[f"No disentanglement: {reason}."])
+            reason = "the factors of these images are unknown (those of data=sprites are known)"
+            return MeasureResult(notes=[f"Disentanglement was not measured: {reason}."])
         if mean is None:
-            return MeasureResult(notes=["No disentanglement: this posterior has no mean vector."])
+            return MeasureResult(notes=["Disentanglement was not measured: this posterior has no mean vector."])
         indices = evenly_spaced(len(context.split), self.images)
         return evaluate_disentanglement(mean[indices], factors[indices], context.data.categorical_factors)

@@ -66,6 +66,6 @@ class LatentsMeasure(Measure):
             reason = f"{vae.posterior.option} has no density at any z"
         if reason:
             found = evaluate_latents(vae, [], replace(codes, sample=None), split)
-            found.notes = [f"No mutual information or total correlation: {reason}."]
+            found.notes = [f"Mutual information and total correlation were not measured: {reason}."]
             return found
         return evaluate_latents(vae, context.batches(self.images), codes, split, self.points)

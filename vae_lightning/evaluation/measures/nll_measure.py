@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vae_lightning.evaluation.measure_result import MeasureResult
 
 
-MOST_SAMPLES = 1_000_000  # of an image, and decoded at once
+MOST_SAMPLES = 1_000_000  # the most samples of an image, and the most decoded at once
 LONG = 600  # seconds: a measurement that takes longer is announced
 
 
@@ -60,7 +60,7 @@ class NLLMeasure(Measure):
         return self.samples == 0
 
     def announcement(self, context: EvaluationContext) -> str | None:
-        """How long the measurement will take, if that is more than ten minutes on the CPU."""
+        """Return how long the measurement will take, if that is more than ten minutes on the CPU."""
         from vae_lightning.evaluation.nll import seconds_per_sample
 
         if not self.samples or context.device.type != "cpu" or DENSITY not in context.vae.posterior.capabilities:
@@ -81,10 +81,10 @@ class NLLMeasure(Measure):
 
         vae = context.vae
         if DENSITY not in vae.posterior.capabilities:
-            return MeasureResult(notes=[f"No nll: {vae.posterior.option} has no density."])
+            return MeasureResult(notes=[f"nll was not measured: {vae.posterior.option} has no density."])
         if context.grey:
-            reason = "grey pixels under a Bernoulli are not a likelihood (train with data.binarize=auto to get one)"
-            return MeasureResult(notes=[f"No nll: {reason}."])
+            reason = "a Bernoulli is not a likelihood of grey pixels (train with data.binarize=auto to get one)"
+            return MeasureResult(notes=[f"nll was not measured: {reason}."])
         count, samples = context.count(self.images), self.samples
         if samples is None:
             samples = GPU_SAMPLES if context.device.type == "cuda" else samples_within(vae, count, self.seconds)
@@ -101,7 +101,7 @@ class NLLMeasure(Measure):
 
 
 def describe_convergence(nll_by_samples: Mapping[str, float]) -> list[str]:
-    """The nll at the last few numbers of samples, which shows whether it has converged."""
+    """Return the nll at the last few numbers of samples, which shows whether it has converged."""
     curve = list(nll_by_samples.items())[-4:]
     samples, values = ", ".join(k for k, _ in curve), ", ".join(f"{value:.2f}" for _, value in curve)
     return [f"nll with {samples} samples: {values}."] if len(curve) > 1 else []

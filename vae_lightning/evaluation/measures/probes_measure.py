@@ -41,9 +41,9 @@ class ProbesMeasure(Measure):
 
         if context.split_name == "train":
             reason = "they are fitted to the training images, so measure them with split=test or split=val"
-            return MeasureResult(notes=[f"No probes: {reason}."])
+            return MeasureResult(notes=[f"Probes were not measured: {reason}."])
         train = context.load_split("train")
         codes = encode_split(context.vae, context.batches(self.images, train), "train")
         if codes.mean is None or context.codes.mean is None:
-            return MeasureResult(notes=["No probes: this posterior has no mean vector."])
+            return MeasureResult(notes=["Probes were not measured: this posterior has no mean vector."])
         return evaluate_probes(codes.mean, codes.labels, context.codes.mean, context.codes.labels)

@@ -22,13 +22,13 @@ MOST_IMAGES, MOST_STEPS = 1_000_000, 100_000
 class SamplesMeasure(Measure):
     """Fréchet distance, precision and recall, in the feature space of a small classifier trained once for each data set.
 
-    Compared with the images before binarisation, since E[x|z] is grey.
+    Samples are compared with images before binarisation, since E[x|z] is grey.
 
     Args:
         images: images of each kind, at least 100.
-        seed: of the samples.
+        seed: seed of the samples.
         classifier_steps: training steps of the classifier.
-        cache: folder where the classifier is kept; None: `vae_lightning` in the user's cache folder.
+        cache: folder that keeps the classifier; None: `vae_lightning` in the user's cache folder.
     """
 
     images: int = 5000
@@ -47,7 +47,7 @@ class SamplesMeasure(Measure):
         Metric("recall_floor", "the same of training images instead of the samples"),
         *details(
             ("samples_images", "images of each kind"),
-            ("samples_classifier", "SHA-256 of the classifier's weights; compare distances of the same one only"),
+            ("samples_classifier", "SHA-256 of the classifier's weights; compare distances only if it is the same"),
         ),
     )
 
@@ -68,7 +68,7 @@ class SamplesMeasure(Measure):
 
         if context.split_name == "train":
             reason = "they are compared with images that were not trained on, so use split=test or split=val"
-            return MeasureResult(notes=[f"No samples: {reason}."])
+            return MeasureResult(notes=[f"Samples were not measured: {reason}."])
         grey = context.data.splits()
         classifier, digest = load_classifier(grey["train"], self.classifier_steps, self.cache)
         count = min(self.images, len(grey[context.split_name]), len(grey["train"]))

@@ -22,7 +22,7 @@ class Architecture(Protocol):
     """
 
     def encoder(self, image_shape: tuple[int, int, int], features: int) -> nn.Module:
-        """A network (batch, *image_shape) → (batch, features)."""
+        """Return a network (batch, *image_shape) → (batch, features)."""
 
     def decoder(self, latent_dim: int, out_shape: tuple[int, int, int]) -> nn.Module:
-        """A network (batch, latent_dim) → (batch, *out_shape)."""
+        """Return a network (batch, latent_dim) → (batch, *out_shape)."""

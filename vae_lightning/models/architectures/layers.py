@@ -28,17 +28,23 @@ def check_activation(name: str, gated: bool = False) -> str:
 
 
 def activation(name: str, dim: int = 1) -> nn.Module:
-    """The activation module; `dim` is the dimension that a gated unit halves."""
+    """Return the activation module; `dim` is the dimension that a gated unit halves."""
     return nn.GLU(dim) if name == GATED else ACTIVATIONS[name]()
 
 
 def pre_activation_width(name: str, width: int) -> int:
-    """The width that a layer needs for its activation to give `width` units: twice as many for the gated unit."""
+    """Return the width that a layer needs for its activation to give `width` units: twice as many for the gated unit."""
     return 2 * width if name == GATED else width
 
 
 def fully_connected(inputs: int, widths: Sequence[int], name: str) -> list[nn.Module]:
-    """Fully connected layers of the given widths, each followed by its activation."""
+    """Fully connected layers of the given widths, each followed by its activation.
+
+    Args:
+        inputs: width of the input.
+        widths: width of each layer.
+        name: name of the activation.
+    """
     layers: list[nn.Module] = []
     for width in widths:
         layers += [nn.Linear(inputs, pre_activation_width(name, width)), activation(name)]
@@ -52,8 +58,8 @@ def halved_sizes(height: int, width: int, times: int, kernel: int = 3) -> list[t
     Each maps n to ⌈n/2⌉ for an odd kernel and to ⌊n/2⌋ for an even one.
 
     Args:
-        height: of the image, in pixels.
-        width: of the image, in pixels.
+        height: height of the image, in pixels.
+        width: width of the image, in pixels.
         times: number of convolutions.
         kernel: their kernel size.
 
@@ -76,12 +82,21 @@ def halved_sizes(height: int, width: int, times: int, kernel: int = 3) -> list[t
 
 
 def output_padding(small: tuple[int, int], large: tuple[int, int], kernel: int = 3) -> tuple[int, int]:
-    """The `output_padding` with which a transposed convolution undoes a halving: n → 2n − (kernel odd) + padding."""
+    """Return the `output_padding` with which a transposed convolution undoes a halving: n → 2n − (kernel odd) + padding.
+
+    Args:
+        small: (height, width) after the halving.
+        large: (height, width) before it.
+        kernel: kernel size.
+
+    Returns:
+        The padding along height and width.
+    """
     up = kernel % 2
     return large[0] - (2 * small[0] - up), large[1] - (2 * small[1] - up)
 
 
 def last_bias(network: nn.Module) -> nn.Parameter | None:
-    """The bias of the last layer (as registered) that has one."""
+    """Return the bias of the last layer (as registered) that has one."""
     biases = [parameter for name, parameter in network.named_parameters() if name.rpartition(".")[2] == "bias"]
     return biases[-1] if biases else None

@@ -33,18 +33,27 @@ class Condition(nn.Module):
         super().__init__()
 
     def set_up(self, shape: tuple[int, int, int], posterior: Posterior, prior: Prior) -> None:
-        """Called once by the VAE with the image shape, the posterior and the prior; raises UserError if they do not fit."""
+        """Adapt to the rest of the VAE, which calls this once.
+
+        Args:
+            shape: the images' (channels, height, width).
+            posterior: the posterior.
+            prior: the prior.
+
+        Raises:
+            UserError: the condition is incompatible with them.
+        """
 
     def encoder_input(self, x: Tensor, c: Tensor | None) -> Tensor:
-        """What the encoder sees: (batch, channels + extra_channels, height, width)."""
+        """Return what the encoder sees: (batch, channels + extra_channels, height, width)."""
         raise NotImplementedError
 
     def unlabelled_encoder_input(self, x: Tensor) -> Tensor:
-        """What the encoder sees of an image without a label: a pseudo-input of a prior."""
+        """Return what the encoder sees of an image without a label: a pseudo-input of a prior."""
         return x
 
     def decoder_input(self, z: Tensor, c: Tensor | None) -> Tensor:
-        """What the decoder sees: (..., batch, latent_dim + extra_latents)."""
+        """Return what the decoder sees: (..., batch, latent_dim + extra_latents)."""
         raise NotImplementedError
 
     def prior(self, p: LatentDistribution, c: Tensor | None) -> LatentDistribution:
@@ -56,5 +65,14 @@ class Condition(nn.Module):
         return z
 
     def labels_for(self, c: Tensor | None, n: int, device: torch.device) -> Tensor | None:
-        """The labels of n samples on `device`: c, or the classes in turn if c is None; None for an unconditional VAE."""
+        """Return the labels of n samples on `device`: c, or the classes in turn if c is None; None for an unconditional VAE.
+
+        Args:
+            c: labels, (n,), or None.
+            n: number of samples.
+            device: where the labels go.
+
+        Returns:
+            Labels, int64 (n,), or None for an unconditional VAE.
+        """
         return torch.arange(n, device=device) % self.classes if self.classes else None

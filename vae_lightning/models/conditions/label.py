@@ -64,7 +64,7 @@ class Label(Condition):
         return self._beside(x, self._rows(self.plane, c, x.shape[:1]))
 
     def unlabelled_encoder_input(self, x: Tensor) -> Tensor:
-        """The mean of the planes, so that an image's code does not depend on the others in its batch."""
+        """Return the mean of the planes, so that an image's code does not depend on the others in its batch."""
         return self._beside(x, self.plane.mean(0).expand(len(x), -1))
 
     def _beside(self, x: Tensor, planes: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class Label(Condition):
         return c.to(device)
 
     def _rows(self, table: Tensor, c: Tensor | None, batch: torch.Size | None = None) -> Tensor:
-        """The row of each c; raises UserError unless c holds valid classes, one for each image (or one for all)."""
+        """Return the row of each c; raise UserError unless c holds valid classes, one for each image (or one for all)."""
         if c is None:
             raise UserError(f"{self.option}: pass c, the class of each image, int64 (batch,).")
         if c.is_floating_point() or c.dtype == torch.bool or (batch is not None and not _expands(c.shape, batch)):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import singledispatch
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ class AffineDistribution:
     def mean(self) -> Tensor:
         return self.shift + self.scale * self.base.mean
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         """z, (*sample_shape, *batch_shape, latent_dim)."""
         own = self.batch_shape[: len(self.batch_shape) - len(self.base.batch_shape)]  # batch dimensions that the base lacks
         return self.shift + self.scale * self.base.rsample((*sample_shape, *own), noise=noise)
@@ -44,11 +44,16 @@ class AffineDistribution:
 
 
 @singledispatch
-def shift_and_scale(p: Any, shift: Tensor, scale: Tensor) -> LatentDistribution:
-    """The distribution of m + s·z₀, z₀ ~ p.
+def shift_and_scale(p: LatentDistribution, shift: Tensor, scale: Tensor) -> LatentDistribution:
+    """Return the distribution of m + s·z₀, z₀ ~ p.
 
     If p's kind is closed under this map, the result is of the same kind, so that formulas for its KL still apply; register such
     kinds with `shift_and_scale.register`.
+
+    Args:
+        p: the distribution of z₀.
+        shift: m, (*batch_shape, latent_dim).
+        scale: s > 0, (*batch_shape, latent_dim).
     """
     return AffineDistribution(p, shift, scale)
 

@@ -5,6 +5,7 @@ The diagonal Gaussian, with the reparameterisation trick and its closed-form KL,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 import torch
@@ -22,23 +23,25 @@ class LatentDistribution(Protocol):
     """
 
     @property
-    def batch_shape(self) -> torch.Size: ...
+    def batch_shape(self) -> torch.Size:
+        """The shape of a batch of distributions, () for a single one."""
 
     @property
-    def event_shape(self) -> torch.Size: ...
+    def event_shape(self) -> torch.Size:
+        """(latent_dim,)."""
 
     @property
     def mean(self) -> Tensor:
         """E[z], (*batch_shape, latent_dim): the code that pictures and probes use; a typical z if E[z] has no formula."""
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
-        """Draws z, (*sample_shape, *batch_shape, latent_dim), with gradients to the parameters if there are any."""
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
+        """Draw z, (*sample_shape, *batch_shape, latent_dim), with gradients to the parameters if there are any."""
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """The log density of z in nats, (*sample_shape, *batch_shape)."""
+        """Return the log density of z in nats, (*sample_shape, *batch_shape)."""
 
     def detached(self) -> Self:
-        """The same distribution with constant parameters: gradients of its `log_prob` go to z alone."""
+        """Return the same distribution with constant parameters: gradients of its `log_prob` go to z alone."""
 
 
 class CachedIndependent(Independent):
@@ -56,20 +59,29 @@ class CachedIndependent(Independent):
         return self.make_base()
 
     def make_base(self) -> Distribution:
-        """The distribution of single numbers, with batch_shape `shape`."""
+        """Return the distribution of single numbers, with batch_shape `shape`."""
         raise NotImplementedError
 
 
 def exact_kl(q: LatentDistribution, p: LatentDistribution) -> Tensor | None:
-    """KL(q ‖ p) by its formula, in nats, (*batch_shape,); None where torch knows no formula for this pair."""
+    """KL(q ‖ p) by its formula, in nats, (*batch_shape,); None if torch knows no formula for this pair."""
     try:
-        return kl_divergence(q, p)  # type: ignore[arg-type]
+        return kl_divergence(q, p)  # type: ignore[arg-type]  # looked up by class
     except NotImplementedError:
         return None
 
 
 def kl_or_sample(q: LatentDistribution, p: LatentDistribution, z: Tensor) -> Tensor:
-    """KL(q ‖ p) by its formula, (*batch_shape,); without one, its estimate log q(z) − log p(z) by the draws z ~ q, in nats."""
+    """KL(q ‖ p) by its formula, (*batch_shape,); without one, its estimate log q(z) − log p(z) by the draws z ~ q, in nats.
+
+    Args:
+        q: q(z|x).
+        p: p(z).
+        z: draws from q, (..., batch, latent_dim).
+
+    Returns:
+        Nats, (*batch_shape,) by the formula, else (..., batch).
+    """
     exact = exact_kl(q, p)
     return q.log_prob(z) - p.log_prob(z) if exact is None else exact
 
@@ -85,7 +97,7 @@ def kl_per_dimension(q: object, p: object) -> Tensor | None:
 
 
 def log_prob_per_dimension(q: object, z: Tensor) -> Tensor:
-    """The log density of each latent dimension in nats, (..., batch, latent_dim), of a q that factorises."""
+    """Return the log density of each latent dimension in nats, (..., batch, latent_dim), of a q that factorises."""
     assert isinstance(q, Independent)
     return q.base_dist.log_prob(z)
 
@@ -96,5 +108,5 @@ class LatentBase(Distribution):
     arg_constraints: ClassVar[dict[str, Any]] = {}
     has_rsample = True
 
-    def __init__(self, batch_shape: Any, latent_dim: int) -> None:
+    def __init__(self, batch_shape: Sequence[int], latent_dim: int) -> None:
         super().__init__(torch.Size(batch_shape), torch.Size([latent_dim]), validate_args=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -38,12 +38,12 @@ class DiagonalNormal(CachedIndependent):
     def stddev(self) -> Tensor:
         return self.scale
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> DiagonalNormal:
+    def expand(self, batch_shape: Sequence[int], _instance: object = None) -> DiagonalNormal:
         shape = torch.Size([*batch_shape, *self.event_shape])
         return DiagonalNormal(self.mean.expand(shape), self.stddev.expand(shape))
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
-        """The reparameterisation trick z = μ + σ·ε: draws of shape (*sample_shape, batch, latent_dim)."""
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
+        """Draw z = μ + σ·ε, the reparameterisation trick: (*sample_shape, batch, latent_dim)."""
         if noise is None:  # the same formula, with ε from torch's global generator
             return super().rsample(torch.Size(sample_shape))
         return self.mean + self.scale * noise.normal(self.mean, tuple(sample_shape))
@@ -52,7 +52,7 @@ class DiagonalNormal(CachedIndependent):
         return DiagonalNormal(self.mean.detach(), self.stddev.detach())
 
     def log_prob_of_components(self, z: Tensor) -> Tensor:
-        """The log density of z under each of the K Gaussians of a batch of shape (K,).
+        """Return the log density of z under each of the K Gaussians of a batch of shape (K,).
 
         It is −½ Σ_j (λ_kj (z_j − μ_kj)² − log λ_kj + log 2π) with λ = 1/σ². The square is expanded, so that matrix products
         replace K·latent_dim differences for each z; float64 makes up for the cancellation.
@@ -78,5 +78,5 @@ def _kl_to_unit(q: DiagonalNormal, p: UnitNormal) -> Tensor:
 
 
 def log_prob_per_component(q: LatentDistribution, z: Tensor) -> Tensor:
-    """The log density of z under each of the K distributions in q's batch, in nats, (*z.shape[:-1], K)."""
+    """Return the log density of z under each of the K distributions in q's batch, in nats, (*z.shape[:-1], K)."""
     return q.log_prob_of_components(z) if isinstance(q, DiagonalNormal) else q.log_prob(z.unsqueeze(-2))

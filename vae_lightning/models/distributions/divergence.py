@@ -14,7 +14,7 @@ from vae_lightning.models.distributions.joint_latents import JointLatents, kl_pe
 
 
 def kl_terms(q: LatentDistribution, p: LatentDistribution, z: Tensor, closed_form: bool = True) -> dict[str, Tensor]:
-    """The KL of each layer of a hierarchy, or of each part of a joint code; the terms add up to the KL.
+    """Return the KL of each layer of a hierarchy, or of each part of a joint code; the terms add up to the KL.
 
     Args:
         q: q(z|x).

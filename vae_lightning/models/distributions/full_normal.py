@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ class FullNormal(MultivariateNormal):
     def __init__(self, mean: Tensor, scale_tril: Tensor) -> None:
         super().__init__(mean, scale_tril=scale_tril, validate_args=False)
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         if noise is None:
             return super().rsample(torch.Size(sample_shape))
         epsilon = noise.normal(self.loc, tuple(sample_shape))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from vae_lightning.models.distributions.cached import cached
 from vae_lightning.models.distributions.diagonal_normal import log_prob_per_component
 from vae_lightning.noise import GlobalNoise, Noise
 
-Select = Callable[[Any], LatentDistribution]
+Select = Callable[[slice | Tensor], LatentDistribution]
 
 
 class Mixture(LatentBase):
@@ -40,8 +39,8 @@ class Mixture(LatentBase):
     def mean(self) -> Tensor:
         return (self.log_weights.exp().unsqueeze(-1) * self.components.mean).sum(0)
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
-        """Draws z, (*sample_shape, latent_dim): choose a component by inverting the cumulative weights, then draw from it.
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
+        """Draw z, (*sample_shape, latent_dim): choose a component by inverting the cumulative weights, then draw from it.
 
         Gradients go to the components, not to the weights.
         """
@@ -52,7 +51,7 @@ class Mixture(LatentBase):
         return self.select(index).rsample((), _ComponentNoise(noise, tuple(sample_shape))).view(*sample_shape, *self.event_shape)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """The log density log Σ_k exp(log w_k + log p_k(z)), (*z.shape[:-1])."""
+        """Return the log density log Σ_k exp(log w_k + log p_k(z)), (*z.shape[:-1])."""
         return torch.logsumexp(self.log_weights + log_prob_per_component(self.components, z), -1)
 
     def detached(self) -> Mixture:

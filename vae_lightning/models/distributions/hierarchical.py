@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ class Step(Protocol):
     def __call__(self, z: Tensor) -> DiagonalNormal: ...
 
     def detached(self) -> Self:
-        """The same step with constant parameters: gradients go to z alone."""
+        """Return the same step with constant parameters: gradients go to z alone."""
 
 
 class HierarchicalDistribution:
@@ -33,7 +33,7 @@ class HierarchicalDistribution:
     Args:
         first: the distribution of the layer that is drawn first.
         steps: the others, in the order in which they are drawn.
-        sizes: of the layers, the lowest first.
+        sizes: the sizes of the layers, the lowest first.
         upward: whether the lowest layer is drawn first.
     """
 
@@ -53,7 +53,7 @@ class HierarchicalDistribution:
         """The distribution of z_L; if it is drawn last, given the means of the layers below."""
         return self._at_means()[-1] if self.upward else self.first
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         """z, (*sample_shape, *batch_shape, latent_dim)."""
         shape = tuple(sample_shape)
         given, drawn = [self.first], [self.first.rsample(shape, noise=noise)]
@@ -66,16 +66,16 @@ class HierarchicalDistribution:
         return z
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """(...,) for z (..., latent_dim)."""
+        """Return the log density of z, (..., latent_dim), in nats, (...,)."""
         first, *others = self.log_prob_of_layers(z)
         return sum(others, first)
 
     def log_prob_of_layers(self, z: Tensor) -> tuple[Tensor, ...]:
-        """The log density of each layer, the lowest first, (...,) each."""
+        """Return the log density of each layer, the lowest first, (...,) each."""
         return tuple(layer.log_prob(part) for layer, part in zip(self.at(z), z.split(self.sizes, -1), strict=True))
 
     def at(self, z: Tensor) -> list[LatentDistribution]:
-        """Each layer's distribution given the layer before it in z, the lowest first; those of the last z are cached."""
+        """Return each layer's distribution given the layer before it in z, the lowest first; those of the last z are cached."""
         if self._last is None or z is not self._last[0] or torch.is_grad_enabled() != self._last[1]:
             parts = self._lowest_first(list(z.split(self.sizes, -1)))  # in the order of drawing (reversing twice is the identity)
             given = [self.first, *(step(part) for step, part in zip(self.steps, parts[:-1], strict=True))]
@@ -83,7 +83,7 @@ class HierarchicalDistribution:
         return self._lowest_first(self._last[2])
 
     def detached(self) -> HierarchicalDistribution:
-        """The same distribution with constant parameters: gradients of its `log_prob` go to z alone."""
+        """Return the same distribution with constant parameters: gradients of its `log_prob` go to z alone."""
         return HierarchicalDistribution(
             self.first.detached(), [step.detached() for step in self.steps], self.sizes, upward=self.upward
         )
@@ -108,7 +108,7 @@ def _(p: HierarchicalDistribution, shift: Tensor, scale: Tensor) -> LatentDistri
 def kl_per_layer(
     q: HierarchicalDistribution, p: HierarchicalDistribution, z: Tensor, closed_form: bool = True
 ) -> tuple[Tensor, ...]:
-    """Each layer's contribution to KL(q ‖ p), estimated at draws z of q.
+    """Return each layer's contribution to KL(q ‖ p), estimated at draws z of q.
 
     It is log q(z_l|·) − log p(z_l|·). If q and p are both drawn downwards, so that both give z_l after z_{l+1}, its mean over
     z_l, KL(q(z_l|·) ‖ p(z_l|·)), is used where torch has a formula: the same expectation with less variance.
@@ -120,7 +120,7 @@ def kl_per_layer(
         closed_form: whether such formulas may be used.
 
     Returns:
-        Nats, (..., batch) for each layer, the lowest first.
+        Nats for each layer, (..., batch), the lowest first.
     """
     if not closed_form or q.upward != p.upward:
         return tuple(a - b for a, b in zip(q.log_prob_of_layers(z), p.log_prob_of_layers(z), strict=True))
@@ -135,7 +135,7 @@ def concatenate(*parts: Tensor) -> Tensor:
 
 
 def _draw(layer: DiagonalNormal, samples: tuple[int, ...], noise: Noise | None) -> Tensor:
-    """Draws z = μ + σ·ε, (*samples, batch, size), where μ already has the shape of the samples."""
+    """Draw z = μ + σ·ε, (*samples, batch, size), where μ already has the shape of the samples."""
     if noise is None:
         return layer.rsample()
     mean, scale = layer.loc, layer.scale

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -26,18 +25,18 @@ class JointLatents(LatentBase):
     def mean(self) -> Tensor:
         return torch.cat([part.mean for part in self.parts.values()], -1)
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         pieces = [part.rsample(sample_shape, noise) for part in self.parts.values()]
         self._last = torch.cat(pieces, -1), pieces
         return self._last[0]
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """The sum of the parts' log densities (or masses), in nats."""
+        """Return the sum of the parts' log densities (or masses), in nats."""
         pieces = zip(self.parts.values(), self.pieces(z), strict=True)
         return torch.stack([part.log_prob(piece) for part, piece in pieces]).sum(0)
 
     def pieces(self, z: Tensor) -> list[Tensor]:
-        """Each part's numbers of z.
+        """Split z into the numbers of each part.
 
         For the last draw these are the very tensors that were drawn, at which a flow knows its density without an inverse.
         """
@@ -54,7 +53,12 @@ def _kl_joint(q: JointLatents, p: JointLatents) -> Tensor:
 
 
 def kl_per_part(q: JointLatents, p: JointLatents, z: Tensor) -> dict[str, Tensor]:
-    """KL(q_part ‖ p_part) of each part by name, in nats.
+    """Return KL(q_part ‖ p_part) of each part by name, in nats.
+
+    Args:
+        q: q(z|x).
+        p: p(z).
+        z: draws from q, (..., batch, latent_dim).
 
     Returns:
         (batch,) for a part with a formula, else log q_part(z_part) − log p_part(z_part) of the draws, (..., batch).

@@ -14,11 +14,11 @@ from vae_lightning.models.distributions.base import LatentBase
 from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.noise import Noise
 
-LARGEST_FLOW = 4096  # numbers and units of a masked network: its masks take minutes to make beyond
+LARGEST_FLOW = 4096  # the most inputs or units of a masked network: above this, its masks take minutes to make
 
 
 def check_flow_sizes(latent_dim: int, hidden: Sequence[int]) -> tuple[int, ...]:
-    """The widths of a flow's masked networks.
+    """Return the widths of a flow's masked networks.
 
     Raises:
         InvalidValue: `latent_dim` or one of the widths is above 4096.
@@ -64,7 +64,7 @@ class FlowDistribution(LatentBase):
         """The image f(E[u]) of the base's mean: a typical z, since E[z] has no formula."""
         return self._map(self.base.mean)[0]
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         u = self.base.rsample(sample_shape, noise)
         z, log_det = self._map(u)
         self._last = z, self.base.log_prob(u) - log_det

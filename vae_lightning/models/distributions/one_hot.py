@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -29,17 +29,17 @@ class OneHots(LatentBase):
         return self.log_probs.exp().flatten(-2)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """The log probability Σ z·log π of the classes; for a relaxed z, the same function between the corners."""
+        """Return the log probability Σ z·log π of the classes; for a relaxed z, the same function between the corners."""
         return (z * self.log_probs.flatten(-2)).sum(-1)
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         """One-hot vectors argmax_k(log π_k + g_k), g ~ Gumbel(0, 1) (the Gumbel-max trick); no gradients."""
         return self._hard(self._gumbels(sample_shape, noise)).flatten(-2)
 
     def detached(self) -> OneHots:
         return OneHots(self.log_probs.detach())
 
-    def _gumbels(self, sample_shape: Any, noise: Noise | None) -> Tensor:
+    def _gumbels(self, sample_shape: Sequence[int], noise: Noise | None) -> Tensor:
         """Perturbed log probabilities log π + g, g ~ Gumbel(0, 1), (*sample_shape, *batch_shape, V, K)."""
         u = (noise or GlobalNoise()).uniform(self.log_probs.detach(), tuple(sample_shape))
         return self.log_probs - (-u.clamp_min(torch.finfo(u.dtype).tiny).log()).log()
@@ -56,7 +56,7 @@ class RelaxedOneHots(OneHots):
     the paper, not of the relaxed ones.
 
     Args:
-        log_probs: as in `OneHots`.
+        log_probs: log π, (*batch_shape, V, K), normalised over the last dimension.
         temperature: τ.
         hard: use the one-hot vector in the forward pass and the softmax's gradient in the backward pass (straight-through).
     """
@@ -65,7 +65,7 @@ class RelaxedOneHots(OneHots):
         super().__init__(log_probs)
         self.temperature, self.hard = temperature, hard
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         scores = self._gumbels(sample_shape, noise)
         z = (scores / self.temperature).softmax(-1)
         if self.hard:
@@ -83,5 +83,5 @@ def _kl_categoricals(q: OneHots, p: OneHots) -> Tensor:
 
 
 def space(variables: int, classes: int) -> str:
-    """The name of the space of these codes, which posterior and prior must share."""
+    """Return the name of the space of these codes, which posterior and prior must share."""
     return f"{variables} categorical of {classes} classes"

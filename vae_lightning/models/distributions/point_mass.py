@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -21,7 +21,7 @@ class PointMassDistribution(LatentBase):
     def mean(self) -> Tensor:
         return self._mean
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         return self._mean.expand(*sample_shape, *self._mean.shape)
 
     def detached(self) -> PointMassDistribution:

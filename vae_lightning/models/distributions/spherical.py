@@ -7,6 +7,7 @@ The Bessel functions of the von Mises–Fisher distribution are ratios of ∫ ex
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,12 @@ from vae_lightning.models.distributions.base import LatentBase
 from vae_lightning.models.distributions.cached import cached
 from vae_lightning.noise import GlobalNoise, Noise
 
-NODES = 96  # of the quadrature
+NODES = 96  # quadrature nodes
 ROUNDS = 24  # proposals of the rejection sampler
 
 
 def log_area(m: int) -> float:
-    """The log of the sphere's area, log |S^(m−1)| = log(2 π^(m/2) / Γ(m/2))."""
+    """Return the log of the sphere's area, log |S^(m−1)| = log(2 π^(m/2) / Γ(m/2))."""
     return math.log(2) + m / 2 * math.log(math.pi) - math.lgamma(m / 2)
 
 
@@ -44,7 +45,7 @@ class HypersphericalUniform(LatentBase):
         """E[z] = 0, which is not on the sphere."""
         return torch.zeros_like(self.like)
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         return normalize((noise or GlobalNoise()).normal(self.like, tuple(sample_shape)), dim=-1)
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -87,12 +88,12 @@ class VonMisesFisher(LatentBase):
         return self._normaliser[1].to(self.loc.dtype)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """The log density log C_m(κ) + κ μᵀz, in nats."""
+        """Return the log density log C_m(κ) + κ μᵀz, in nats."""
         cosine = (z * self.loc).sum(-1)
         # κ·(μᵀz − 1) rather than κ·μᵀz, to avoid cancellation
         return self.concentration * (cosine - 1) - self._normaliser[0].to(z.dtype)
 
-    def rsample(self, sample_shape: Any = (), noise: Noise | None = None) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = (), noise: Noise | None = None) -> Tensor:
         noise = noise or GlobalNoise()
         shape, m = tuple(sample_shape), self.event_shape[0]
         cosine = sample_cosine(self.concentration.detach(), m, shape, noise)
@@ -112,7 +113,7 @@ def _kl_von_mises_fisher_uniform(q: VonMisesFisher, p: HypersphericalUniform) ->
 
 
 def orthogonal_to_mean(direction: Tensor, loc: Tensor) -> Tensor:
-    """The unit vector along the component of `direction` orthogonal to μ.
+    """Return the unit vector along the component of `direction` orthogonal to μ.
 
     Projected twice: if `direction` is almost parallel to μ, rounding leaves a remainder after the first time.
     """
@@ -134,7 +135,7 @@ def quadrature_nodes(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normaliser(concentration: Tensor, m: int) -> tuple[Tensor, Tensor]:
-    """The integral log ∫ exp(κ(μᵀz − 1)) dz over the sphere, so that log C_m(κ) = −(that) − κ, and A_m(κ); both float64."""
+    """Return log ∫ exp(κ(μᵀz − 1)) dz over the sphere, so that log C_m(κ) = −(that) − κ, and A_m(κ); both float64."""
     kappa = concentration.double()
     with torch.no_grad():  # the bulk of the integrand: its mode, where κ sin²θ = (m − 2) cos θ, ± 12 times its width
         ratio = (m - 2) / (2 * kappa)
@@ -148,7 +149,14 @@ def normaliser(concentration: Tensor, m: int) -> tuple[Tensor, Tensor]:
 
 
 def sample_cosine(kappa: Tensor, m: int, samples: tuple[int, ...], noise: Noise) -> Tensor:
-    """Draw ω = μᵀz, (*samples, *kappa.shape): the first accepted proposal (Wood 1994; Davidson et al. 2018, algorithm 1)."""
+    """Draw ω = μᵀz, (*samples, *kappa.shape): the first accepted proposal (Wood 1994; Davidson et al. 2018, algorithm 1).
+
+    Args:
+        kappa: κ, (batch,).
+        m: number of latent dimensions.
+        samples: leading dimensions of the draws.
+        noise: where random numbers come from.
+    """
     root = (4 * kappa.square() + (m - 1) ** 2).sqrt()
     b = (m - 1) / (2 * kappa + root)
     a = (m - 1 + 2 * kappa + root) / 4
@@ -187,6 +195,14 @@ def cosine_slope(omega: Tensor, concentration: Tensor, m: int) -> Tensor:
     """∂ω/∂κ = ∫_ω^1 (t − A) f(t) dt / f(ω) = ∫_{−1}^ω (A − t) f(t) dt / f(ω), f(t) = exp(κt)·(1 − t²)^((m−3)/2), float64.
 
     Integrates over the side on which nothing cancels: the first form for ω > A, else the second.
+
+    Args:
+        omega: ω, in [−1, 1].
+        concentration: κ, broadcast to ω.
+        m: number of latent dimensions.
+
+    Returns:
+        ∂ω/∂κ with the shape of ω.
     """
     omega, kappa = omega.double(), concentration.double().expand(omega.shape)
     mean = normaliser(concentration, m)[1]

@@ -25,11 +25,15 @@ class Hierarchy:
     option: ClassVar[str]
 
     def layers(self, posterior: Posterior, prior: Prior) -> tuple[Posterior, Prior]:
-        """(q over all layers, p over all layers); `prior` is the top layer's. Raises UserError if they do not fit."""
+        """Return q and p over all layers; `prior` is that of the top layer.
+
+        Raises:
+            UserError: the posterior or the prior is incompatible with the hierarchy.
+        """
         raise NotImplementedError
 
     def check(self, posterior: Posterior, prior: Prior) -> int:
-        """The top layer's size; raises UserError unless the posterior is diagonal, as each layer's is, and the prior fits it."""
+        """Return the size of the top layer; raise UserError unless the posterior is diagonal and fits the prior."""
         if not isinstance(posterior, Diagonal):
             raise UserError(
                 f"{posterior.option} is incompatible with {self.option}: each of its layers has a diagonal Gaussian posterior of "
@@ -50,7 +54,7 @@ class TopDown(Prior):
     Args:
         top: p(z_L), any prior over real numbers.
         networks: from z_{l+1} to μ_l and log σ²_l, the lowest layer first.
-        sizes: of all layers, the lowest first.
+        sizes: the sizes of all layers, the lowest first.
     """
 
     capabilities = LAYERED
@@ -68,7 +72,7 @@ class TopDown(Prior):
         self.top.start(images)
 
     def forward(self, encode: Encode | None = None) -> HierarchicalDistribution:
-        """The top layer's prior is given `encode` restricted to the top layer, q(z_L|x)."""
+        """Return p(z) over all layers; the top layer's prior gets `encode` restricted to the top layer, q(z_L|x)."""
 
         def encode_top(x: Tensor) -> LatentDistribution:
             assert encode is not None

@@ -28,7 +28,7 @@ class Ladder(Hierarchy):
     Args:
         dims: sizes of the layers below the top, the lowest first; `latent_dim` is the top layer's size.
         widths: for each of `dims`, the width of the networks between that layer and the next higher one (two hidden layers each).
-        activation: of the networks.
+        activation: activation of the networks.
     """
 
     option = "hierarchy=ladder"

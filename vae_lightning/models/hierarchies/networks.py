@@ -16,7 +16,14 @@ Network = Callable[[Tensor], Tensor]
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int, activation_name: str) -> nn.Sequential:
-    """A fully connected network (..., inputs) → hidden[0] → hidden[1] → … → (..., outputs)."""
+    """Return a fully connected network (..., inputs) → hidden[0] → hidden[1] → … → (..., outputs).
+
+    Args:
+        inputs: width of the input.
+        hidden: width of each hidden layer.
+        outputs: width of the output.
+        activation_name: name of the activation.
+    """
     layers: list[nn.Module] = []
     for width in hidden:
         layers += [nn.Linear(inputs, pre_activation_width(activation_name, width)), activation(activation_name, -1)]
@@ -63,7 +70,7 @@ class CombinedGaussian:
 
 
 def with_constant_weights(network: Network) -> Network:
-    """The network with its weights held constant."""
+    """Return the network with its weights held constant."""
     if not isinstance(network, nn.Module):
         return network
     weights = {name: weight.detach() for name, weight in network.named_parameters()}

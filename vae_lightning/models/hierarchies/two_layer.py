@@ -27,7 +27,7 @@ class TwoLayer(Hierarchy):
     Args:
         z1_dim: size of z1; `latent_dim` is the size of z2.
         hidden: widths of each network between z1 and z2.
-        activation: of those networks.
+        activation: activation of those networks.
         inference: "bottom_up" or "top_down".
         decoder_sees: "z1" (Burda et al.) or "all" (HVAE).
     """
@@ -73,7 +73,7 @@ class TwoLayerPosterior(Posterior):
         self.network = self.between(hidden, activation)
 
     def between(self, hidden: Sequence[int], activation: str) -> nn.Module:
-        """The network from the layer drawn first to the one drawn second."""
+        """Return the network from the layer drawn first to the one drawn second."""
         raise NotImplementedError
 
     @property

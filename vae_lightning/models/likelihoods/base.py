@@ -43,5 +43,5 @@ class Likelihood(nn.Module):
         raise NotImplementedError
 
     def initial_parameters(self, mean_image: Tensor) -> Tensor | None:
-        """The decoder output (*out_shape) for which E[x|z] is about `mean_image` (*shape); None if there is none."""
+        """Return the decoder output (*out_shape) for which E[x|z] is about `mean_image` (*shape); None if there is none."""
         return None

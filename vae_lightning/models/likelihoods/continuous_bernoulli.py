@@ -64,7 +64,7 @@ class ContinuousBernoulliPixel(Distribution):
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        """Inverts F(x) = (e^(ηx) − 1)/(e^η − 1) at −|η|, where nothing overflows, and mirrors the result."""
+        """Invert F(x) = (e^(ηx) − 1)/(e^η − 1) at −|η|, where nothing overflows, and mirror the result."""
         u = torch.rand(*sample_shape, *self.logits.shape, dtype=self.logits.dtype, device=self.logits.device)
         negative = -self.logits.abs().clamp_min(1e-6)
         x = torch.log1p(u * torch.expm1(negative)) / negative

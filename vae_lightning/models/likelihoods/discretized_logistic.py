@@ -11,7 +11,7 @@ from vae_lightning.errors import check_number
 from vae_lightning.models.likelihoods.base import Likelihood
 from vae_lightning.models.likelihoods.scale import floored_log, inverse_floored_log
 
-START_SCALE = 0.1  # with `bias_from_data`
+START_SCALE = 0.1  # initial s with `bias_from_data`
 
 
 class DiscretizedLogistic(Likelihood):

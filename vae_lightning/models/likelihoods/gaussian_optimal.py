@@ -15,14 +15,15 @@ from vae_lightning.models.likelihoods.base import Likelihood
 class GaussianOptimal(Likelihood):
     """log p(x|z) = Σ_i −(x_i − μ_i)²/(2σ²) − log σ − ½ log 2π, with μ = decoder(z) and σ² = mean of (x − μ)².
 
-    (Rybkin et al. 2021.) A density in nats per image. The mean is over all pixels, images and draws of the training batch of one
-    process: the σ that maximises log p(x|z) of that batch, so the ELBO's gradient through σ is zero; none is taken under any
-    bound. σ weights the squared error against the KL, so there is no β to tune.
+    (Rybkin et al. 2021.) A density in nats per image. The mean is over all pixels, images and draws of one process's training
+    batch. This σ maximises log p(x|z) of the batch, so the ELBO's gradient through σ is zero; no bound takes a gradient through
+    it. σ weights the squared error against the KL, so there is no β to tune.
 
-    Outside training σ is a constant of the run, so that log p(x|z) of an image does not depend on its batch: the root of `mse`,
-    the mean over the first 1/momentum training batches and an exponential moving average from then on, kept in the checkpoint.
-    "Training" means training mode with gradients; before the first such batch σ is 1. Values logged in training, at each batch's
-    optimal σ, are a little above those of the same images at the run's σ. min_sigma: lower limit of σ.
+    Outside training, σ is a constant of the run, so that log p(x|z) of an image does not depend on its batch: the square root of
+    `mse`, which is the mean squared error over the first 1/momentum training batches, then an exponential moving average, kept in
+    the checkpoint. "Training" means training mode with gradients; before the first such batch σ is 1. Values logged in training
+    use each batch's optimal σ, so they are slightly higher than those of the same images at the run's σ.
+    min_sigma: lower limit of σ.
     bias_from_data: start the decoder's last bias at the mean training image.
     """
 
@@ -46,7 +47,7 @@ class GaussianOptimal(Likelihood):
         return self.best_sigma(self.mse)
 
     def best_sigma(self, mse: Tensor) -> Tensor:
-        """The σ ≥ min_sigma that maximises −mse/(2σ²) − log σ."""
+        """Return the σ ≥ min_sigma that maximises −mse/(2σ²) − log σ, with the shape of `mse`."""
         return mse.sqrt().clamp_min(self.min_sigma)
 
     @torch.no_grad()

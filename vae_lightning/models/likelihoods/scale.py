@@ -14,7 +14,7 @@ LARGEST_LOG = 5.0  # e⁵ is far wider than [0, 1]; keeps divisions by a scale f
 
 
 def floored_log(raw: Tensor, smallest: float) -> Tensor:
-    """A log scale with a soft lower limit, log s = log s_min + softplus(raw − log s_min), and at most 5.
+    """Return a log scale with a soft lower limit, log s = log s_min + softplus(raw − log s_min), and at most 5.
 
     It is about `raw` far above log s_min. This is the soft clip of Rybkin et al. (2021), in their code.
     """
@@ -23,6 +23,6 @@ def floored_log(raw: Tensor, smallest: float) -> Tensor:
 
 
 def inverse_floored_log(scale: float, smallest: float) -> float:
-    """The `raw` for which `floored_log` gives log `scale`, for scale > smallest."""
+    """Return the `raw` for which `floored_log` gives log `scale`, for scale > smallest."""
     low = math.log(smallest)
     return low + math.log(math.expm1(math.log(scale) - low))

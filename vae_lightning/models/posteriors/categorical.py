@@ -22,7 +22,7 @@ class CategoricalPosterior(Posterior):
         variables: number of categorical variables.
         classes: classes of each variable.
         hard: use one-hot draws in training, with the relaxed draws' gradient (straight-through).
-        temperature: of the relaxation: a schedule, or a number to keep it constant.
+        temperature: temperature of the relaxation: a schedule, or a number to keep it constant.
     """
 
     option = "posterior=categorical"

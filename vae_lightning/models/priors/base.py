@@ -48,7 +48,7 @@ class Prior(nn.Module):
         return top
 
     def start(self, images: Tensor) -> None:
-        """Called once before a new run's training, with the training images, uint8 (N, C, H, W); most priors ignore them."""
+        """Initialise from the training images, uint8 (N, C, H, W), once before a new run is trained; most priors ignore them."""
 
     def forward(self, encode: Encode | None = None) -> LatentDistribution:
         """p(z), batch_shape (), event_shape (latent_dim,).

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vae_lightning.capabilities import DENSITY, EVERYTHING, KL_PER_DIMENSION
 from vae_lightning.errors import check_int, check_number
@@ -40,7 +38,7 @@ class GaussianMixture(Prior):
     def forward(self, encode: Encode | None = None) -> Mixture:
         scale = self.log_scale.exp()
 
-        def select(index: Any) -> DiagonalNormal:
+        def select(index: slice | Tensor) -> DiagonalNormal:
             return DiagonalNormal(self.mean[index], scale[index])
 
         return Mixture(self.logits.log_softmax(0), select, self.latent_dim)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +26,8 @@ class VampPrior(Prior):
 
     Args:
         numbers: how many numbers the posterior's code has.
-        shape: of the images, (channels, height, width).
-        mean: of all training pixels, in [0, 1].
+        shape: shape of the images, (channels, height, width).
+        mean: mean of all training pixels, in [0, 1].
         pseudo_inputs: K.
         starts_from: "noise", pixels spread about the data's mean as in the authors' code, or "data", random training images.
     """
@@ -68,7 +67,7 @@ class VampPrior(Prior):
             raise ValueError("A VampPrior is a mixture of posteriors: call it with encode, a function from images to q(z|x).")
         encoder, pseudo_inputs = encode, self.pseudo_inputs
 
-        def select(index: Any) -> LatentDistribution:
+        def select(index: slice | Tensor) -> LatentDistribution:
             return encoder(pseudo_inputs[index])
 
         count = len(pseudo_inputs)

@@ -21,7 +21,7 @@ class Penalty(ObjectiveTerm):
     weighted_by_beta: ClassVar[bool] = False
 
     def forward(self, terms: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
-        """The penalty of a batch.
+        """Return the penalty of a batch.
 
         Args:
             terms: the densities and draws of the batch.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +14,7 @@ from vae_lightning.capabilities import REAL_SPACE
 from vae_lightning.errors import InvalidValue, check_int, check_ints, check_number
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import Noise
+from vae_lightning.objectives.base import OptimizerGroup
 from vae_lightning.objectives.penalty.base import Penalty
 from vae_lightning.objectives.terms import ELBOTerms
 
@@ -52,7 +52,7 @@ class FactorVAEPenalty(Penalty):
         if vae.latent_dim != self.latent_dim:
             raise InvalidValue("objective.penalty.latent_dim", self.latent_dim, f"that of z, which is {vae.latent_dim}")
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
+    def parameter_groups(self) -> list[OptimizerGroup]:
         """D's parameters, if D has its own learning rate."""
         return [] if self.lr is None else [{"params": list(self.discriminator.parameters()), "lr": self.lr}]
 
@@ -67,7 +67,7 @@ class FactorVAEPenalty(Penalty):
 
 
 def discriminator(latent_dim: int, hidden: Sequence[int]) -> nn.Sequential:
-    """A network from z, (batch, latent_dim), to the logit of D(z), (batch,)."""
+    """Return a network from z, (batch, latent_dim), to the logit of D(z), (batch,)."""
     widths = [latent_dim, *hidden]
     layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
     return nn.Sequential(*layers, nn.Linear(widths[-1], 1), nn.Flatten(0))

@@ -14,12 +14,12 @@ from vae_lightning.objectives.terms import ELBOTerms
 
 
 def imq(squared: Tensor, c: float) -> Tensor:
-    """The inverse multiquadratic kernel of the squared distance."""
+    """Return the inverse multiquadratic kernel of the squared distance."""
     return c / (c + squared)
 
 
 def rbf(squared: Tensor, c: float) -> Tensor:
-    """The Gaussian kernel of the squared distance."""
+    """Return the Gaussian kernel of the squared distance."""
     return torch.exp(-squared / c)
 
 
@@ -58,13 +58,13 @@ class MMDPenalty(Penalty):
         return self.weight * mmd, {"mmd": mmd}
 
     def mmd(self, z: Tensor, u: Tensor) -> Tensor:
-        """The unbiased estimate from z and u, (n, latent_dim) each (Gretton et al. 2012), without pairs of a code with itself."""
+        """Estimate MMD² from z and u, (n, latent_dim) each, unbiased: without pairs of a code with itself (Gretton et al.)."""
         pairs = max(len(z) * (len(z) - 1), 1)
         diagonal = len(z) * len(self.scales)  # k(a, a) = 1 at each scale
         within = self.k(z, z).sum() + self.k(u, u).sum() - 2 * diagonal
         return within / pairs - 2 * self.k(z, u).mean()
 
     def k(self, a: Tensor, b: Tensor) -> Tensor:
-        """The kernel of every pair, (n, n)."""
+        """Return the kernel of every pair, (n, n)."""
         squared = (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(2)
         return torch.stack([self.kernel(squared, 2 * a.shape[1] * scale) for scale in self.scales]).sum(0)

@@ -41,13 +41,13 @@ class RAEPenalty(Penalty):
 
 
 def squared_weights(terms: ELBOTerms) -> Tensor:
-    """Σ θ² over the decoder's parameters."""
+    """Return Σ θ² over the decoder's parameters, a scalar."""
     return torch.stack([weight.square().sum() for weight in terms.vae.decoder.parameters()]).sum()
 
 
 @torch.compiler.disable  # compiled code cannot be differentiated twice
 def squared_jacobian(terms: ELBOTerms, noise: Noise | None) -> Tensor:
-    """‖∂E[x|z]/∂z‖², mean over the batch: ‖Jᵀv‖² with one v ~ N(0, I) per image; differentiable."""
+    """Estimate ‖∂E[x|z]/∂z‖² as ‖Jᵀv‖² with one v ~ N(0, I) per image: a differentiable scalar, the mean over the batch."""
     z = terms.z[0]
     z = z if z.requires_grad else z.detach().requires_grad_()  # for a frozen encoder
     image = terms.vae.decode(z, terms.c).mean

@@ -63,7 +63,7 @@ def minibatch_log_weights(batch: int, train_size: int, estimator: str, like: Ten
 
     stratified: W_ii = 1/N, since image i is certainly in the batch, and W_ij = (N − 1)/(N·(B − 1)), since the other B − 1 images
     stand for the other N − 1. Σ_j W_ij q(z_i|x_j) is then an unbiased estimate of q(z_i), exact if the batch is the whole set.
-    The paper (appendix C) gives one of the others the weight of all images outside the batch; this is the mean over which one.
+    The paper (appendix C) gives one of the others the weight of all images outside the batch; this is the mean over all choices.
 
     Args:
         batch: B.

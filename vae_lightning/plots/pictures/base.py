@@ -41,14 +41,14 @@ class Picture(ABC):
 
     @abstractmethod
     def draw(self, context: PictureContext) -> Figure:
-        """Draws the picture.
+        """Draw the picture.
 
         Raises:
             UserError: there are not enough images.
         """
 
     def save(self, context: PictureContext, folder: Path) -> Path:
-        """Draws the picture, writes `<name>.png` to the folder and returns its path; raises what `draw` raises."""
+        """Draw the picture, write `<name>.png` to the folder and return its path; raise what `draw` raises."""
         from vae_lightning.plots.images import save_png, to_array
 
         return save_png(to_array(self.draw(context)), folder / f"{self.name}.png")
@@ -64,7 +64,7 @@ class Picture(ABC):
         return self.fits(context.vae)
 
     def check(self, vae: VAE) -> None:
-        """Raises UserError, naming what is missing, unless the picture with these settings can be drawn of this VAE."""
+        """Raise UserError, naming what is missing, unless the picture with these settings can be drawn of this VAE."""
         if self.needs_real_space and REAL_SPACE not in vae.posterior.capabilities:
             raise UserError(f"what={self.name} is incompatible with {vae.posterior.option}: it needs {REAL_SPACE}.")
         if self.needs_two_dimensions and vae.latent_prior.top_dim != 2:
@@ -73,7 +73,7 @@ class Picture(ABC):
 
 
 def check_label(name: str, label: int | None, vae: VAE) -> None:
-    """Raises UserError unless the VAE's condition has this label; None is always allowed."""
+    """Raise UserError unless the VAE's condition has this label; None is always allowed."""
     condition = vae.condition
     if label is not None and not condition.classes:
         raise UserError(f"{name}.label={label} would have no effect: this run has {condition.option}; leave it out.")

@@ -38,7 +38,7 @@ class FilmPicture(Picture):
         raise NotImplementedError("a film is no figure: `save` writes it")
 
     def save(self, context: PictureContext, folder: Path) -> Path:
-        """Writes `training_film.gif`; RunError where there are not enough frames, or one is damaged."""
+        """Write `training_film.gif`; raise RunError if there are not enough frames, or one is damaged."""
         from vae_lightning.plots.film import read_frames, training_film
 
         assert context.folder is not None

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.errors import RunError, UserError
 from vae_lightning.readers import read_json_with_nan
 from vae_lightning.reports.published.recipe_run import RecipeRun, number, read_run
@@ -23,14 +22,14 @@ RunsByRecipe = dict[str, list[RecipeRun]]
 def find_runs(
     folders: Iterable[Path], recipes: Mapping[str, Recipe], records: Iterable[Path] = ()
 ) -> tuple[RunsByRecipe, list[str]]:
-    """The runs of each recipe, one per seed in the order of seeds.
+    """Return the runs of each recipe, one per seed in the order of seeds.
 
-    If several runs have the same seed, the latest evaluated one counts. A run counts only if its configuration is still the
-    recipe's and it was evaluated like the other seeds (see `same_evaluation`).
+    Of several runs with the same seed, the latest that was evaluated counts. A run counts only if its configuration is still
+    that of the recipe, and if it was evaluated like the other seeds (see `same_evaluation`).
 
     Args:
         folders: run folders.
-        recipes: by name, as of `recipes.recipes()`.
+        recipes: recipes by name, from `recipes.recipes()`.
         records: files written by `write_record`.
 
     Returns:
@@ -38,7 +37,7 @@ def find_runs(
     """
     found: dict[str, dict[int, RecipeRun]] = {}
     notes: list[str] = []
-    # a run folder beats its own record, since it may have been evaluated again
+    # a run folder takes precedence over its own record, since it may have been evaluated again
     for recipe, run in (*_from_records(records, recipes, notes), *_from_folders(folders, recipes, notes)):
         seeds = found.setdefault(recipe.name, {})
         seeds[run.seed] = max(run, seeds.get(run.seed, run), key=lambda r: (r.value is not None, r.started))
@@ -82,7 +81,7 @@ def _from_folders(folders: Iterable[Path], recipes: Mapping[str, Recipe], notes:
 
 
 def _read_finished(folder: Path, recipe: Recipe, config: Mapping[str, Any]) -> RecipeRun:
-    """Raises ValueError with the reason if the run does not count."""
+    """Raise ValueError with the reason if the run does not count."""
     try:
         results = read_json_with_nan(folder / "results.json")
     except FileNotFoundError:
@@ -105,15 +104,15 @@ def _check_settings(recipe: Recipe, settings: Mapping[str, Any]) -> None:
 
 
 def same_evaluation(found: Sequence[RecipeRun], notes: list[str]) -> list[RecipeRun]:
-    """The runs whose nll has the largest number of images and samples: others are not comparable with them.
+    """Select the runs whose nll is from the largest number of images and samples: the others are not comparable with them.
 
-    Runs that were not evaluated stay in the list. A sentence for each run that is left out is added to `notes`.
+    Runs that were not evaluated stay in the list. `notes` gets a sentence for each run that is left out.
     """
     most = max(_extent(run) for run in found)
     for run in found:
         if run.value is not None and _extent(run) != most:
             ours, others = (f"{images:,} images with k = {samples}" for images, samples in (_extent(run), most))
-            notes.append(f"{run.folder.name} is left out: its nll is from {ours}, and another seed has {others}.")
+            notes.append(f"{run.folder.name} is left out: its nll is from {ours}, but another seed has {others}.")
     return [run for run in found if run.value is None or _extent(run) == most]
 
 
@@ -122,13 +121,13 @@ def _extent(run: RecipeRun) -> tuple[int, int]:
 
 
 def run_folders(root: Path) -> list[Path]:
-    """Every run folder at or below `root`.
+    """Return every run folder at or below `root`.
 
     Raises:
-        UserError: when `root` is not a folder.
+        UserError: `root` is not a folder.
     """
     if not root.is_dir():
-        raise UserError(f"runs={root}: there is no such folder.")
+        raise UserError(f"runs={root}: no such folder.")
     return [Path(folder) for folder, _, names in os.walk(root) if "config.yaml" in names]
 
 
@@ -146,9 +145,9 @@ def has_larger_batches(results: Mapping[str, Any], config: Mapping[str, Any]) ->
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """The configuration of a run; empty if the file is not one, or names code that does not ship."""
+    """Return the configuration of a run; empty if the file is not one, or names code that does not ship."""
     try:
-        config: dict[str, Any] = OmegaConf.to_container(read_config(folder / "config.yaml"), resolve=False)  # type: ignore[assignment]
+        config = plain_dict(read_config(folder / "config.yaml"), resolve=False)
     except UserError:
         return {}
     return config if isinstance(config.get("seed"), int) else {}

@@ -31,7 +31,7 @@ class MeanWithErrors:
 
 @dataclass(frozen=True)
 class Gap:
-    """How much lower the better recipe's metric is, image by image, and whether the gap is as large as required."""
+    """How much lower the better recipe's metric is, image by image, and whether that gap is as large as required."""
 
     better: Recipe
     worse: Recipe
@@ -41,7 +41,7 @@ class Gap:
 
 
 def mean_over_seeds(runs: Sequence[RecipeRun]) -> MeanWithErrors | None:
-    """The mean over the evaluated seeds; None if no run was evaluated.
+    """Return the mean over the evaluated seeds; None if no run was evaluated.
 
     `over_images` is the mean of the runs' errors: all runs are measured on the same images, so more seeds do not reduce it.
     """
@@ -54,18 +54,18 @@ def mean_over_seeds(runs: Sequence[RecipeRun]) -> MeanWithErrors | None:
 
 
 def seed_error(values: Sequence[float]) -> float | None:
-    """The standard error s/√n over seeds; None for one seed."""
+    """Return the standard error s/√n over seeds; None for one seed."""
     return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 def paired_gap(better: Recipe, worse: Recipe, found: RunsByRecipe) -> Gap | str:
-    """The mean over test images i of worse_i − better_i, with the standard error s/√n of these differences.
+    """Return the mean over test images i of worse_i − better_i, with the standard error s/√n of these differences.
 
     Runs with the same seed are paired, and each image's differences are averaged over seeds first. A full recipe must reach
     its `gap_at_least`; a budget variant must be above 0 by two standard errors.
 
     Returns:
-        The gap, or the reason why there is none.
+        The gap, or the reason for not having one.
     """
     pairs = _pairs(better, worse, found)
     if isinstance(pairs, str):
@@ -82,7 +82,7 @@ def paired_gap(better: Recipe, worse: Recipe, found: RunsByRecipe) -> Gap | str:
 
 
 def _pairs(better: Recipe, worse: Recipe, found: RunsByRecipe) -> list[tuple[RecipeRun, RecipeRun]] | str:
-    """Runs of the two recipes with the same seed and a value for each image."""
+    """Pair the runs of the two recipes that have the same seed and a value for each image; or say why there are none."""
     if any(mean_over_seeds(found.get(recipe.name, [])) is None for recipe in (better, worse)):
         return "not run"
     of_worse = {run.seed: run for run in found[worse.name] if run.per_image}

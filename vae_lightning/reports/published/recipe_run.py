@@ -16,7 +16,7 @@ from vae_lightning.evaluation.measure_result import ERROR_SUFFIX
 from vae_lightning.reports.published.recipe_settings import settings_of
 from vae_lightning.reports.published.recipes import Recipe
 
-# what numpy raises for a file that it did not write
+# what NumPy raises for a file that it did not write
 FILE_ERRORS = (OSError, EOFError, ValueError, KeyError, AttributeError, BadZipFile)
 
 
@@ -28,11 +28,11 @@ class RecipeRun:
         value: the recipe's metric in nats per image; None if the run was not evaluated.
         error: the standard error of `value` over images.
         samples: the number of importance samples of an nll; None for other metrics.
-        per_image: the metric of each test image by its index; None if there is no file of them.
+        per_image: the metric of each test image by its index; None if the run has no file of them.
         settings: see `settings_of`.
         images: the number of images that an nll is averaged over.
-        stale: whether the mean of the per-image file is not `value`: the file is from other weights or another k.
-        active_units: of the evaluated weights, like `latent_dim`.
+        stale: whether the mean of the per-image file differs from `value`, since it is from other weights or another k.
+        active_units: active units of the evaluated weights.
         note: a sentence for the page.
     """
 
@@ -55,7 +55,7 @@ class RecipeRun:
 
 
 def read_run(folder: Path, recipe: Recipe, config: Mapping[str, Any], results: Mapping[str, Any]) -> RecipeRun:
-    """Reads a run folder with this configuration and this content of results.json."""
+    """Read a run folder with this configuration and this content of results.json."""
     metrics, name = results.get(recipe.entry), recipe.metric.lstrip("-")
     metrics = metrics if isinstance(metrics, dict) else {}
     sign = -1 if recipe.metric.startswith("-") else 1
@@ -85,7 +85,7 @@ def read_run(folder: Path, recipe: Recipe, config: Mapping[str, Any], results: M
 
 
 def number(values: Mapping[str, Any], name: str) -> float | None:
-    """The value of that name if it is a finite number, else None."""
+    """Return the value of that name if it is a finite number, else None."""
     value = values.get(name)
     return value if isinstance(value, int | float) and math.isfinite(value) else None
 
@@ -95,7 +95,7 @@ def _is_mean(value: float, per_image: Mapping[int, float]) -> bool:
 
 
 def _per_image(path: Path, name: str, sign: int) -> Mapping[int, float] | None:
-    """The metric of each image by index; None if there is no file of it, empty if the file is damaged."""
+    """Return the metric of each image by index; None if there is no such file, empty if it is damaged."""
     if not path.exists():
         return None
     try:

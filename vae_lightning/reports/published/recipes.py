@@ -1,6 +1,6 @@
 """The value that each recipe of conf/experiment must reproduce: the `published` mapping of its file.
 
-| key | of a full recipe |
+| key | in a full recipe |
 |---|---|
 | paper, table, setting | where the value was published, and how it was obtained |
 | metric | `nll` or `-elbo` |
@@ -78,13 +78,13 @@ class Recipe:
 
 
 def recipes(folder: Path | None = None) -> dict[str, Recipe]:
-    """All recipes by name, in natural order, each budget variant after its full recipe.
+    """Return all recipes by name, in natural order, each budget variant after its full recipe.
 
     Args:
         folder: the folder of experiment files; by default the conf/experiment that ships.
 
     Raises:
-        UserError: when a `published` mapping has missing, unknown or wrong keys.
+        UserError: a `published` mapping has missing, unknown or wrong keys.
     """
     paths = sorted((folder or conf_dir() / "experiment").glob("*.yaml"))
     published = {path.stem: keys for path in paths if (keys := published_keys(path)) is not None}
@@ -103,7 +103,7 @@ def _natural_order(name: str) -> tuple[list[str], bool]:
 
 
 def published_keys(path: Path) -> dict[str, Any] | None:
-    """The file's own `published` mapping, without what its defaults bring; None if it has none."""
+    """Return the file's own `published` mapping, without what its defaults bring; None if it has none."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

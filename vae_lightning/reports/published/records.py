@@ -22,10 +22,10 @@ NOT_IN_JSON = ("folder", "per_image", "stale")
 
 
 def write_record(folder: Path, recipe: Recipe, run: RecipeRun) -> None:
-    """Writes the record of an evaluated run, replacing an earlier one with the same seed.
+    """Write the record of an evaluated run, replacing an earlier one with the same seed.
 
     Raises:
-        OSError: when the files cannot be written.
+        OSError: the files cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{recipe.name}_seed{run.seed}.json"
@@ -41,10 +41,10 @@ def write_record(folder: Path, recipe: Recipe, run: RecipeRun) -> None:
 
 
 def read_record(path: Path, known: Mapping[str, Recipe]) -> tuple[Recipe, RecipeRun]:
-    """Reads a record.
+    """Read a record.
 
     Raises:
-        ValueError: with the reason, when the record is damaged or its recipe is not one of `known`.
+        ValueError: the record is damaged or its recipe is not one of `known`.
     """
     try:
         content = read_json_with_nan(path)
@@ -68,7 +68,7 @@ def _is_valid(content: Mapping[str, Any]) -> bool:
 
 
 def _per_image(path: Path) -> dict[int, float] | None:
-    """None if the file is missing or damaged: then there is no paired gap."""
+    """Return the metric of each image by index; None if the file is missing or damaged, and then there is no paired gap."""
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             return dict(zip(arrays["examples"].tolist(), arrays["values"].tolist(), strict=True))

@@ -44,7 +44,7 @@ The commands leave out `data.root`. A commit marked + had uncommitted changes.
 
 
 def page(recipes: Mapping[str, Recipe], found: Found) -> str:
-    """The whole page, in Markdown.
+    """Return the whole page, in Markdown.
 
     Args:
         recipes: all recipes by name, in the order of the rows.
@@ -139,7 +139,7 @@ def _commands(recipe: Recipe, runs: Sequence[RecipeRun]) -> Sequence[str]:
 
 
 def _evaluate(recipe: Recipe, runs: Sequence[RecipeRun]) -> str:
-    """The recipe's arguments, with the numbers of samples that the runs were evaluated with."""
+    """Return the recipe's arguments, with the numbers of samples that the runs were evaluated with."""
     samples = ",".join(dict.fromkeys(str(run.samples) for run in runs if run.samples is not None))
     return re.sub(r"(?<=nll\.samples=)\d+", samples, recipe.evaluate) if samples else recipe.evaluate
 

@@ -22,13 +22,13 @@ MAX_POSITIONS = 12
 
 
 def axis_name(metric: str) -> str:
-    """`elbo (nats)`: a metric with its unit."""
+    """Name a metric with its unit: `elbo (nats)`."""
     unit = unit_of(metric)
     return f"{metric} ({unit})" if unit else metric
 
 
 def learning_curves(groups: Sequence[Group], kind: str, metric: str) -> str | None:
-    """The mean over seeds of a metric by epoch, with a band of one standard deviation; the best groups in colour."""
+    """Plot the mean over seeds of a metric by epoch, with a band of one standard deviation; the best groups in colour."""
     curves = [_mean_curve(group.runs, kind, metric) for group in groups]
     if not any(len(epochs) > 1 for epochs, _, _ in curves):
         return None
@@ -49,7 +49,7 @@ def learning_curves(groups: Sequence[Group], kind: str, metric: str) -> str | No
 
 
 def _mean_curve(runs: Sequence[RunRow], kind: str, metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(epochs, means, standard deviations) over the epochs that any of the runs has."""
+    """Return epochs, means and standard deviations, over the epochs that any of the runs has."""
     by_epoch: dict[int, list[float]] = {}
     for run in runs:
         for epoch, value in run.curve(kind, metric):
@@ -61,7 +61,7 @@ def _mean_curve(runs: Sequence[RunRow], kind: str, metric: str) -> tuple[np.ndar
 
 
 def _trim(ax: Axes, curves: Sequence[np.ndarray]) -> None:
-    """Cuts off the first epochs if they are so far from the rest that they would flatten the curves."""
+    """Cut off the first epochs if they are so far from the rest that they would flatten the curves."""
     curves = [curve for curve in curves if len(curve)]
     if not curves:
         return
@@ -74,9 +74,9 @@ def _trim(ax: Axes, curves: Sequence[np.ndarray]) -> None:
 
 
 def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], metric: str, split: str) -> str | None:
-    """A metric of every run against one swept key, with the mean and standard deviation at each value.
+    """Plot a metric of every run against one swept key, with the mean and standard deviation at each value.
 
-    There is a line for each setting of the `others` if these are few (labelled by `key_families`), else one line for all.
+    There is a line for each setting of the `others` if there are few (labelled by `key_families`), else one line for all.
     """
     runs = [
         run
@@ -108,7 +108,7 @@ def key_against_metric(runs: Sequence[RunRow], key: str, others: Sequence[str], 
 
 
 def key_families(runs: Sequence[RunRow], others: Sequence[str], split: str) -> list[str]:
-    """The labels of the lines in `key_against_metric`; empty if a single line has all runs."""
+    """Return the labels of the lines in `key_against_metric`; empty if a single line has all runs."""
     labels = [group.label for group in groups_of(runs, others, split)] if others else []
     return labels if 1 < len(labels) <= MAX_FAMILIES else []
 
@@ -142,7 +142,7 @@ def _key_axis(ax: Axes, positions: Sequence[float], names: Sequence[str] | None)
 
 
 def kl_map(runs: Sequence[RunRow]) -> str | None:
-    """The KL of each latent dimension in nats: a row for each run, with its dimensions sorted by KL."""
+    """Draw the KL of each latent dimension in nats: a row for each run, with its dimensions sorted by KL."""
     runs = [run for run in runs if run.kl_per_dimension][:MAP_ROWS]
     if not runs:
         return None
@@ -166,7 +166,7 @@ def kl_map(runs: Sequence[RunRow]) -> str | None:
 
 
 def _names(runs: Sequence[RunRow], most: int = 46) -> list[str]:
-    """The runs' labels, shortened by the groups of their keys if too long, and all distinct."""
+    """Return the runs' labels, shortened by the groups of their keys if too long, and all distinct."""
     found = []
     for run in runs:
         text = run.label if len(run.label) <= most else re.sub(r"(?<!\S)[\w./]+[./](\w+=)", r"\1", run.label)

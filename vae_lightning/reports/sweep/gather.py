@@ -22,7 +22,7 @@ from vae_lightning.runs.schemas import ResultsFile, read_results
 from vae_lightning.runs.sweep_record import DAMAGED, Job, Sweep, load
 
 SEED = "seed"
-WHERE = ("output_dir", "data.root", "data.download")  # these settings do not make a different run
+WHERE = ("output_dir", "data.root", "data.download")  # runs that differ only in these settings are the same
 GREY = "grey pixels under a likelihood for binary ones (not a proper likelihood)"
 
 
@@ -43,7 +43,7 @@ class RunRow:
     Attributes:
         label: the settings in which it differs from the other runs.
         state: see `sweep_record.STATES`; "damaged" if one of its files cannot be read.
-        error: why it failed or is damaged; for a finished run, what is wrong with its `metrics.csv`.
+        error: why it failed or is damaged; for a finished run, a problem with its `metrics.csv`.
         settings: the value of each overridden key.
         metrics: the numbers in results.json, by split and name.
         kind: data, likelihood and binarisation: only metrics of the same kind can be compared.
@@ -70,11 +70,11 @@ class RunRow:
         return self.state == "done"
 
     def shown(self, key: str) -> str:
-        """The value of a key with enough digits to distinguish it from the other runs' values."""
+        """Return the value of a key with enough digits to distinguish it from the other runs' values."""
         return show(self.settings.get(key), self.digits.get(key, DIGITS))
 
     def curve(self, kind: str, metric: str) -> list[tuple[int, float]]:
-        """(epoch, value) at the end of each epoch, from `metrics.csv`. If a resumed run repeats an epoch, the last row counts."""
+        """Return (epoch, value) at the end of each epoch, from `metrics.csv`; of a repeated epoch, the last row counts."""
         if self.history is None:
             self.history, _ = read_history(self.folder / "metrics.csv")
         return sorted((epoch + 1, value) for epoch, value in self.history.get((kind, metric), {}).items())
@@ -94,21 +94,21 @@ class Gathered:
         return [key for key in self.swept if key != SEED]
 
     def kinds(self) -> list[str]:
-        """The kinds of the finished runs, most frequent first."""
+        """Return the kinds of the finished runs, most frequent first."""
         return [kind for kind, _ in Counter(run.kind for run in self.runs if run.done).most_common()]
 
     def metric_names(self, split: str) -> list[str]:
-        """The names of all metrics of a split, in the order of results.json."""
+        """Return the names of all metrics of a split, in the order of results.json."""
         return list(dict.fromkeys(name for run in self.runs for name in run.metrics.get(split, {})))
 
 
 def gather(folders: Sequence[Path]) -> Gathered:
-    """Reads the sweeps in these folders.
+    """Read the sweeps in these folders.
 
     Raises:
-        UserError: when a folder is not a sweep.
+        UserError: a folder is not a sweep.
     """
-    # read a sweep only once even if it is given twice, or its runs would count as additional seeds
+    # a sweep that is given twice is read once, or its runs would count as additional seeds
     sweeps = [load(folder) for folder in {Path(f).expanduser().resolve(): f for f in folders}.values()]
     found = [_run(sweep, job) for sweep in sweeps for job in sweep.jobs]
     runs, configs = [run for run, _ in found], {run.folder: config for run, config in found}
@@ -127,7 +127,7 @@ def gather(folders: Sequence[Path]) -> Gathered:
 
 
 def _run(sweep: Sweep, job: Job) -> tuple[RunRow, dict[str, Any]]:
-    """A job and its configuration. Its own files can make it damaged, but no other job."""
+    """Return a job and its configuration. Damaged files of its own make this job damaged, but no other."""
     state, folder = sweep.true_state(job), sweep.folder / job.folder
     pairs = [text.lstrip("+").partition("=") for text in job.overrides if not text.startswith("~")]
     settings = {key: parsed(value) for key, _, value in pairs if not key.startswith(("hydra", "sweep")) and key not in WHERE}
@@ -148,11 +148,11 @@ def _run(sweep: Sweep, job: Job) -> tuple[RunRow, dict[str, Any]]:
 
 
 def _fill(run: RunRow, config: dict[str, Any], results: ResultsFile | None) -> None:
-    """What a run's files say. RunError where they are missing from a finished run."""
+    """Fill in what the run's files say. Raise RunError if they are missing from a finished run."""
     if run.done and results is None:
-        raise RunError(f"{run.folder / 'results.json'} is missing, and the job is done.")
+        raise RunError(f"{run.folder / 'results.json'} is missing, although the job is done.")
     if run.done and not config:
-        raise RunError(f"{run.folder / 'config.yaml'} is missing, and the job is done.")
+        raise RunError(f"{run.folder / 'config.yaml'} is missing, although the job is done.")
     for split in ("val", "test"):
         run.metrics[split] = results.numbers(split) if results else {}
     run.kl_per_dimension = ((results and results.test) or {}).get("kl_per_dimension")
@@ -167,7 +167,7 @@ def _results(folder: Path) -> ResultsFile | None:
 
 
 def kind_of(config: dict[str, Any]) -> str:
-    """`mnist5k, bernoulli, dynamic binarisation`: data with its overridden options, likelihood and binarisation."""
+    """Name data with its overridden options, likelihood and binarisation: `mnist5k, bernoulli, dynamic binarisation`."""
     choices, mode = config.get("choices", {}), str(config.get("binarization"))
     options = {f"data.{name}" for name in config.get("data", {}) if name not in (*SERVING_KEYS, "root", "download", "_target_")}
     given = [text for text in config.get("overrides", []) if text.partition("=")[0].lstrip("+") in options]
@@ -177,16 +177,16 @@ def kind_of(config: dict[str, Any]) -> str:
 
 
 def _grey(config: dict[str, Any]) -> str:
-    """Describes grey pixels, and says if the likelihood is not meant for them."""
+    """Describe grey pixels, and say if the likelihood is not meant for them."""
     target = config.get("likelihood", {}).get("_target_")
     if not isinstance(target, str) or (("likelihood",), "_target_", target) not in special_entries():
-        return "grey pixels"  # a user's own code, which a report does not run
+        return "grey pixels"  # the likelihood is a user's own code, which a report does not run
     likelihood = get_class(target)
     return GREY if getattr(likelihood, "support", None) == "binary" else "grey pixels"
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """The configuration of a run; empty if it has none. RunError if it is damaged."""
+    """Return the configuration of a run; empty if it has none. Raise RunError if it is damaged."""
     path = folder / "config.yaml"
     try:
         content = read_yaml(path)

@@ -1,4 +1,4 @@
-"""Reads the learning curves of a run from `metrics.csv`, of which a damaged row is left out."""
+"""Reads the learning curves of a run from `metrics.csv`, leaving out damaged rows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LONGEST_LINE, MOST_EPOCHS = 100_000, 10_000_000
 
 
 def read_history(path: Path) -> tuple[History, str | None]:
-    """The last value of each metric in each epoch, and a sentence if the file is damaged.
+    """Return the last value of each metric in each epoch, and a sentence if the file is damaged.
 
-    If a resumed run repeats an epoch, the last row counts. A row that cannot be read is left out and the others are used; without
-    a file there are no curves.
+    If a resumed run repeats an epoch, the last row counts. A row that cannot be read is left out. Without a file there are no
+    curves.
     """
     try:
         text = read_bytes(path, LIMIT).decode("utf-8", errors="replace")
@@ -30,7 +30,7 @@ def read_history(path: Path) -> tuple[History, str | None]:
     head, *lines = text.splitlines() or [""]
     names = _cells(head)
     if "kind" not in names or "epoch" not in names:
-        return {}, f"{printable(str(path))} is damaged: it has no columns kind and epoch."
+        return {}, f"{printable(str(path))} is damaged: it lacks the columns kind and epoch."
     history: History = {}
     damaged = sum(not _add(line, names, history) for line in lines if line)
     return history, f"{printable(str(path))} is damaged: {damaged} of its rows cannot be read." if damaged else None
@@ -46,7 +46,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _add(line: str, names: list[str], history: History) -> bool:
-    """Adds a row, and returns whether all of it could be read."""
+    """Add a row, and return whether all of it could be read."""
     cells = _cells(line)
     if len(cells) != len(names):
         return False
@@ -66,7 +66,7 @@ def _add(line: str, names: list[str], history: History) -> bool:
 
 
 def _number(cell: str) -> float | None:
-    """None if it is no number, or none that can be drawn. A diverged run has infinite values and NaN."""
+    """Return the number in a cell; None if it cannot be read or drawn, like the infinite values and NaN of a diverged run."""
     try:
         value = float(cell)
     except ValueError:

@@ -39,15 +39,15 @@ class Strips:
 
 
 def image_strips(labelled: Sequence[tuple[str, Path]], images: int = 8, root: str | None = None) -> Strips | None:
-    """The strips of the first validation images, for all runs with images of the same shape as the first run's.
+    """Draw strips of the first validation images, for all runs whose images have the same shape as the first run's.
 
     Args:
         labelled: (label, run folder) of each run.
         images: the number of images.
-        root: the folder of the data, if not the one that the runs used.
+        root: the folder of the data; None for the one that the runs used.
 
     Returns:
-        None if the data or all checkpoints are gone.
+        The strips; None if the data or all checkpoints are missing.
     """
     x: Tensor | None = None
     found: list[Strip] = []
@@ -59,7 +59,7 @@ def image_strips(labelled: Sequence[tuple[str, Path]], images: int = 8, root: st
                 x = pixels(batch.images)
             if run.data_spec.shape == tuple(x.shape[1:]):
                 found.append(_strip(label, load_vae(run), x, batch.labels))
-        except Exception:  # whatever is wrong with one run, the others have their pictures
+        except Exception:  # whatever is wrong with one run, the others get their pictures
             continue
     return None if x is None or not found else Strips(data_uri(x), found, (displayable(x).shape[-1] * len(x), x.shape[-2]))
 
@@ -72,7 +72,7 @@ def _strip(label: str, vae: VAE, x: Tensor, labels: Tensor) -> Strip:
 
 
 def data_uri(images: Tensor) -> str:
-    """(N, C, H, W) in [0, 1], side by side, as a PNG in a data URI; see `displayable` for C other than 1 and 3."""
+    """Return images (N, C, H, W) in [0, 1] side by side as a PNG in a data URI; see `displayable` for C other than 1 and 3."""
     row = torch.cat(list(displayable(images.clamp(0, 1))), dim=-1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     picture = Image.fromarray(np.ascontiguousarray(row.squeeze(-1) if row.shape[-1] == 1 else row))
     buffer = io.BytesIO()

@@ -90,7 +90,7 @@ class Section:
 def page(
     gathered: Gathered, found: Sequence[Ranking], pictures: Mapping[str, Strips | None], search_charts: Mapping[str, str]
 ) -> str:
-    """The whole page as HTML.
+    """Return the whole page as HTML.
 
     Args:
         gathered: the runs.

@@ -33,7 +33,7 @@ class MetricSummary:
 
 @dataclass
 class Group:
-    """The runs that differ in their seed only."""
+    """Runs that differ only in their seed."""
 
     settings: dict[str, Any]
     runs: list[RunRow]
@@ -78,7 +78,7 @@ def rankings(gathered: Gathered, metric: str = DEFAULT, split: str = "test", dir
         direction: `max` or `min`; None for the metric's usual direction.
 
     Raises:
-        UserError: when no run has the metric, or its direction is unknown.
+        UserError: no run has the metric, or its direction is unknown.
     """
     sign = _sign(metric, direction)
     known = gathered.metric_names(split)
@@ -92,7 +92,7 @@ def rankings(gathered: Gathered, metric: str = DEFAULT, split: str = "test", dir
     found = []
     for kind in gathered.kinds():
         runs = [run for run in gathered.runs if run.done and run.kind == kind]
-        # a repeated run would count as one more seed without any deviation
+        # a repeated run would count as another seed without any deviation
         distinct = [group.runs[0] for group in groups_of(runs, gathered.swept, split)]
         groups = sorted(groups_of(distinct, gathered.keys, split), key=sort_key)
         found.append(Ranking(kind, metric, split, groups, len(runs) - len(distinct)))
@@ -100,7 +100,7 @@ def rankings(gathered: Gathered, metric: str = DEFAULT, split: str = "test", dir
 
 
 def groups_of(runs: Sequence[RunRow], keys: Sequence[str], split: str) -> list[Group]:
-    """Groups runs by their settings of `keys`, and averages each metric of the split."""
+    """Group runs by their settings of `keys`, and average each metric of the split."""
     together: dict[tuple[str, ...], list[RunRow]] = {}
     for run in runs:
         together.setdefault(tuple(identity(run.settings.get(key)) for key in keys), []).append(run)
@@ -135,6 +135,6 @@ def _sign(metric: str, direction: str | None) -> int:
 
 
 def columns(ranking: Ranking) -> list[str]:
-    """The names of the metrics, starting with the one that ranks."""
+    """Return the names of the metrics, starting with the one that ranks."""
     names = dict.fromkeys(name for group in ranking.groups for name in group.metrics)
     return [name for name in (ranking.metric,) if name in names] + [name for name in names if name != ranking.metric]

@@ -15,7 +15,7 @@ from vae_lightning.reports.sweep.svg import GRID, INK, MUTED, SERIES, drawing, n
 
 
 def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> str | None:
-    """Plots each run by rate (KL) and distortion (−log p(x|z)), with a curve through the means along β, other settings equal.
+    """Plot each run by rate (KL) and distortion (−log p(x|z)), with a curve through the means along β, other settings equal.
 
     ELBO = −(rate + distortion), so the ELBO is constant along the thin lines (Alemi et al. 2018, figure 1).
 
@@ -51,7 +51,7 @@ def rate_distortion(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -
 
 
 def families_of(ranking: Ranking, keys: Sequence[str], beta: str = "beta") -> list[str]:
-    """The labels of the colours in `rate_distortion`, in order."""
+    """Return the labels of the colours in `rate_distortion`, in order."""
     runs = _in_plane(ranking)
     return [family.label for family in _families(runs, keys, beta, ranking.split)]
 
@@ -64,7 +64,7 @@ def _in_plane(ranking: Ranking) -> list[RunRow]:
 
 
 def _families(runs: Sequence[RunRow], keys: Sequence[str], beta: str, split: str) -> list[Group]:
-    """Groups of runs that differ in β and seed only; a single group if there are more than colours, or if β is not swept."""
+    """Group the runs that differ only in β and seed; one group if there are more than colours, or if β is not swept."""
     families = groups_of(runs, [key for key in keys if key != beta], split)
     return families if len(families) <= len(SERIES) and beta in keys else groups_of(runs, [], split)
 

@@ -23,31 +23,31 @@ STUDY_LIMIT = 256 * MB
 
 
 def study_of(sweep: Sweep) -> optuna.Study | None:
-    """The study of a search, to be read only; None if its storage cannot be read.
+    """Open the study of a search for reading; None if its storage cannot be read.
 
-    A database is opened where it is configured, if the sweep is the user's own; that of a foreign sweep never is.
+    A database is opened at its configured address if the sweep is the user's own, and never for a foreign sweep.
     """
     assert sweep.search is not None
     address = study_address(sweep.folder, sweep.search)
     try:
         if sweep.search.get("storage") is not None and not sweep.trusted:
-            raise RunError(f"{address} is not opened: this sweep is not signed as yours.")
+            raise RunError(f"{address} was not opened: this sweep is not signed as yours.")
         if "://" in address:
             storage = open_storage(_present(address))
         else:
             storage = JournalStorage(ReadOnlyJournal(read_bytes(_journal(sweep, Path(address)), STUDY_LIMIT)))
         return optuna.load_study(study_name=sweep.search["study_name"], storage=storage)
-    except Exception:  # Optuna reads what may be damaged, or from someone else
+    except Exception:  # what Optuna reads may be damaged, or from someone else
         return None
 
 
 def _journal(sweep: Sweep, path: Path) -> Path:
-    """The path of the journal, which in a sweep's folder is no link to outside. RunError if it is."""
+    """Return the path of the journal. Raise RunError if it is in the sweep's folder but a link leads out of it."""
     return sweep.inside(path) if sweep.search is not None and sweep.search.get("storage") is None else path
 
 
 def _present(address: str) -> str:
-    """The address of a database. RunError if it is an SQLite file that does not exist, which Optuna would make."""
+    """Return the address of a database. Raise RunError for a missing SQLite file, which Optuna would create."""
     kind, _, path = address.partition(":///")
     if kind.startswith("sqlite") and not Path(path).is_file():
         raise RunError(f"{address}: no such file.")
@@ -55,7 +55,7 @@ def _present(address: str) -> str:
 
 
 def search_charts(sweep: Sweep) -> dict[str, str]:
-    """The charts of this search: SVG by title."""
+    """Return the charts of this search: SVG by title."""
     study = study_of(sweep)
     if study is None or sweep.search is None:
         return {}
@@ -76,7 +76,7 @@ def search_charts(sweep: Sweep) -> dict[str, str]:
 
 
 def history(study: optuna.Study, metric: str) -> str:
-    """The metric of each trial and the best so far; pruned trials at their last value."""
+    """Plot the metric of each trial and the best so far; pruned trials at their last value."""
     trials = study.get_trials(deepcopy=False)
     done = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
     pruned = [t for t in trials if t.state == TrialState.PRUNED and t.intermediate_values]
@@ -110,7 +110,7 @@ def history(study: optuna.Study, metric: str) -> str:
 
 
 def front(study: optuna.Study, metrics: list[str]) -> str:
-    """All complete trials by their first two metrics, with a line through those that no other trial dominates."""
+    """Plot all complete trials by their first two metrics, with a line through those that no other trial dominates."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     best = sorted(study.best_trials, key=lambda t: t.values[0])
     with drawing():
@@ -132,7 +132,7 @@ def importances(study: optuna.Study, objective: int) -> str | None:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns that lower targets count as better, which is intended
+            warnings.simplefilter("ignore")  # Optuna warns that lower targets count as better, which is intended
             found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), target=target)
     except (ValueError, RuntimeError, ZeroDivisionError):
         return None  # too few trials, or all alike

@@ -10,7 +10,7 @@ from vae_lightning.runs.sweep_record import Sweep
 
 
 def found_by_search(gathered: Gathered) -> list[str]:
-    """A sentence for each search that has a finished run."""
+    """Return a sentence for each search that has a finished run."""
     sentences = []
     for sweep in gathered.sweeps:
         runs = [run for run in gathered.runs if run.sweep == sweep.folder and run.done]
@@ -40,7 +40,7 @@ def _sentence(sweep: Sweep, runs: Sequence[RunRow]) -> str | None:
 
 
 def _losses(run: RunRow, metrics: Sequence[str], directions: Sequence[str]) -> list[float] | None:
-    """The searched metrics with signs such that lower is better; None if one is missing or not finite."""
+    """Return the searched metrics with signs such that lower is better; None if one is missing or not finite."""
     values = []
     for metric, direction in zip(metrics, directions, strict=True):
         split, _, name = metric.partition("/")

@@ -17,34 +17,34 @@ DIGITS = 4
 
 @lru_cache(maxsize=1024)
 def parsed(value: str) -> Any:
-    """What Hydra parses the text after `key=` to."""
+    """Return what Hydra parses the text after `key=` to."""
     try:
         return OverridesParser.create().parse_override(f"key={value}").value()
-    except (HydraException, ValueError, RecursionError):  # the job failed because of this value
+    except (HydraException, ValueError, RecursionError):  # this value made the job fail
         return value
 
 
 def value_of(config: dict[str, Any], key: str, given: Any) -> Any:
-    """The value of a key in a run: the chosen option of a group or a setting; `given` if the run has no configuration."""
+    """Return the value of a key in a run: the chosen option of a group or a setting; `given` if the run has no configuration."""
     if not config:
         return given
     if key in config["choices"]:
         return config["choices"][key]
-    return value_at(config, key)  # as plain data: an interpolation in a foreign run could name the user's environment
+    return value_at(config, key)  # plain data: an interpolation in a foreign run could read the user's environment
 
 
 def is_plain_number(value: object) -> TypeGuard[float]:
-    """Whether it is a finite number that can be an axis position; True is none."""
+    """Whether a value is a finite number, which can be a position on an axis; True is not one."""
     return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)
 
 
 def identity(value: object) -> str:
-    """The same text for equal settings: `beta=1` in one sweep is the default 1.0 in another."""
+    """Return the same text for equal settings: `beta=1` in one sweep is the default 1.0 in another."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def show(value: object, digits: int = DIGITS) -> str:
-    """A setting as typed, with numbers rounded to `digits` significant digits and control characters escaped."""
+    """Return a setting as typed, with numbers rounded to `digits` significant digits and control characters escaped."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "–"}[value]
     if isinstance(value, float):
@@ -53,6 +53,6 @@ def show(value: object, digits: int = DIGITS) -> str:
 
 
 def digits_apart(values: Iterable[object]) -> int:
-    """The smallest number of digits, at least four, that shows different values differently."""
+    """Return the smallest number of digits, at least four, that shows different values differently."""
     distinct = {identity(value): value for value in values}.values()
     return next((d for d in range(DIGITS, 17) if len({show(value, d) for value in distinct}) == len(distinct)), 17)

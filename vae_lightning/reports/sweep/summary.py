@@ -22,7 +22,7 @@ _OTHER_UNITS = {"bits": "in bits per pixel and channel", "": "without a unit"}
 
 
 def summary_csv(gathered: Gathered) -> str:
-    """A row for each job: its folder and state, the swept keys, and every metric as `<split>/<name>`.
+    """Return a row for each job: its folder and state, the swept keys, and every metric as `<split>/<name>`.
 
     Text that a spreadsheet would run as a formula starts with an apostrophe.
     """
@@ -40,7 +40,7 @@ def summary_csv(gathered: Gathered) -> str:
 
 
 def _csv_cell(value: object) -> object:
-    """Numbers as they are; text with control characters escaped, and quoted if it starts like a formula."""
+    """Return numbers unchanged, and text with control characters escaped and an apostrophe if it starts like a formula."""
     if value is None or isinstance(value, int | float):
         return value
     text = printable(str(value))
@@ -48,7 +48,7 @@ def _csv_cell(value: object) -> object:
 
 
 def markdown(found: Sequence[Ranking], gathered: Gathered) -> str:
-    """A table for each ranking, and a list of the unfinished jobs."""
+    """Return a table for each ranking, and a list of the unfinished jobs."""
     lines = [*notes(found), ""]
     for ranking in found:
         names = columns(ranking)
@@ -69,18 +69,18 @@ def markdown(found: Sequence[Ranking], gathered: Gathered) -> str:
 
 
 def _markdown_text(text: str) -> str:
-    """Text in which Markdown sees no columns, links or HTML."""
+    """Escape text so that Markdown sees no columns, links or HTML in it."""
     return html.escape(printable(text), quote=False).replace("|", "\\|").replace("](", "]\\(")
 
 
 def damage_lines(gathered: Gathered) -> list[str]:
-    """A sentence for each run of which a file is damaged."""
+    """Return a sentence for each run that has a damaged file."""
     damaged = [run for run in gathered.runs if run.state == DAMAGED or (run.done and run.error)]
     return [f"damaged {run.folder.name}: {run.error}" for run in damaged]
 
 
 def notes(found: Sequence[Ranking]) -> list[str]:
-    """What a reader needs to know about the metrics."""
+    """Return what a reader needs to know about the metrics."""
     if not found:
         return ["No run has finished yet."]
     said = [
@@ -110,16 +110,16 @@ def _order(found: Sequence[Ranking]) -> str:
     metric = found[0].metric
     if any(metric in group.metrics for ranking in found for group in ranking.groups):
         return f"best {metric} first"
-    return f"no run has {metric}, so the order is that of the jobs"
+    return f"no run has {metric}, so they are in the order of the jobs"
 
 
 def heading(ranking: Ranking, most: int = MAX_GROUPS) -> str:
-    """The title of the terminal's table."""
+    """Return the title of the terminal's table."""
     return ranking.kind + (f" (best {most} of {len(ranking.groups)})" if len(ranking.groups) > most else "")
 
 
 def terminal_table(ranking: Ranking, keys: Sequence[str], most: int = MAX_GROUPS) -> Table:
-    """The best groups with the main metrics."""
+    """Make a table of the best groups with the main metrics."""
     table = Table(box=None, pad_edge=False)
     names = [name for name in columns(ranking) if name in (*SWEEP_TABLE, ranking.metric)]
     for key in keys:

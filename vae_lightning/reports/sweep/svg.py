@@ -19,8 +19,8 @@ SERIES = tuple(f"#f0f0e{i}" for i in range(8))
 _VARIABLES = {INK: "--ink", GRID: "--grid", MUTED: "--muted"} | {colour: f"--c{i}" for i, colour in enumerate(SERIES)}
 STYLE = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "vae_lightning",  # ids that are not random: the page of the same runs is the same
-    "text.parse_math": False,  # a $ in a name is a dollar sign
+    "svg.hashsalt": "vae_lightning",  # ids that are not random, so that the same runs give the same page
+    "text.parse_math": False,  # a $ in a name is just a dollar sign
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.edgecolor": GRID,
@@ -49,17 +49,17 @@ STYLE = {
 
 
 def new_figure(width: float = 3.3, height: float = 2.5) -> Figure:
-    """A figure of this size in inches. Draw on it and convert it to SVG within `drawing()`."""
+    """Return a figure of this size in inches. Draw on it and convert it to SVG within `drawing()`."""
     return Figure(figsize=(width, height))
 
 
 def drawing() -> AbstractContextManager[None]:
-    """A context with the style of the page's charts."""
-    return rc_context(STYLE)  # type: ignore[arg-type]
+    """Return a context with the style of the page's charts."""
+    return rc_context(STYLE)  # type: ignore[arg-type]  # keys of rcParams
 
 
 def to_svg(figure: Figure, label: str) -> str:
-    """Inline SVG, with `label` for screen readers and without metadata, namespaces or any other address."""
+    """Convert a figure to inline SVG, with `label` for screen readers and without metadata, namespaces or other addresses."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
@@ -80,7 +80,7 @@ def to_svg(figure: Figure, label: str) -> str:
 
 
 def _rounded(tag: re.Match[str]) -> str:
-    """Rounds coordinates to hundredths of a point."""
+    """Round coordinates to hundredths of a point."""
     return re.sub(r"(\d+\.\d{2})\d+", r"\1", tag.group())
 
 
@@ -88,7 +88,7 @@ _count = 0
 
 
 def _fresh_prefix() -> str:
-    """A prefix that keeps the ids of the drawings on one page distinct."""
+    """Return a prefix that keeps the ids of the drawings on one page distinct."""
     global _count
     _count += 1
     return f"d{_count}-"
@@ -99,7 +99,7 @@ def _attribute(text: str) -> str:
 
 
 def near_limits(ax: Axes, values: Sequence[float]) -> None:
-    """Cuts off the few values that lie far from the rest, and says how many runs are off scale."""
+    """Cut off the few values that lie far from the rest, and say how many runs are off scale."""
     low, high = np.quantile(values, [0.25, 0.75])
     reach = 4 * (high - low)
     inside = [value for value in values if low - reach <= value <= high + reach]
@@ -127,7 +127,7 @@ def apart(values: Sequence[float], log: bool = False) -> bool:
 
 
 def log_axis(axis: XAxis, values: Sequence[float]) -> None:
-    """Makes an axis logarithmic, with a tick at each value if they are far enough `apart`."""
+    """Make an axis logarithmic, with a tick at each value if they are far enough `apart`."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
     distinct = sorted(set(values))

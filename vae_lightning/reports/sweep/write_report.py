@@ -31,20 +31,20 @@ def write_report(
     images: int = 8,
     root: str | None = None,
 ) -> list[Ranking]:
-    """Prints the summary of one or more sweeps and writes its files.
+    """Print the summary of one or more sweeps and write its files.
 
     Args:
         folders: the sweeps.
         console: where to print.
-        into: the folder of the files; by default that of the first sweep.
+        into: the folder for the files; by default that of the first sweep.
         metric: the metric to rank by.
         split: `val` or `test`.
         direction: `max` or `min`; None for the metric's usual direction.
-        images: the number of images that each run reconstructs, and of its samples; 0 for none.
-        root: the folder of the data, if not the one that the runs used.
+        images: the number of reconstructions and of samples of each run; 0 for none.
+        root: the folder of the data; None for the one that the runs used.
 
     Raises:
-        UserError: when a folder is not a sweep, or the metric or its direction is unknown.
+        UserError: a folder is not a sweep, or the metric or its direction is unknown.
     """
     if not console.is_terminal:
         console.width = max(console.width, 160)
@@ -73,13 +73,13 @@ def write_report(
 
 
 def strips_of(ranking: Ranking, images: int, root: str | None) -> Strips | None:
-    """Image strips of the best runs, as many as fit on a page; None for `images` = 0."""
+    """Draw image strips of the best runs, as many as fit on a page; None for `images` = 0."""
     runs = [run for group in ranking.groups for run in group.runs][:STRIP_RUNS]
     return image_strips([(run.label or run.folder.name, run.folder) for run in runs], images, root) if images > 0 else None
 
 
 def charts_of_searches(gathered: Gathered) -> dict[str, str]:
-    """The charts of every search among the sweeps: SVG by title; empty if Optuna is not installed."""
+    """Return the charts of every search among the sweeps: SVG by title; empty if Optuna is not installed."""
     searches = [sweep for sweep in gathered.sweeps if sweep.search is not None]
     if not searches:
         return {}
@@ -92,7 +92,7 @@ def charts_of_searches(gathered: Gathered) -> dict[str, str]:
     for sweep in searches:
         try:
             drawn = search_charts(sweep)
-        except Exception:  # Optuna reads the study, which may hold anything
+        except Exception:  # the study that Optuna reads may hold anything
             drawn = {}
         found |= {(f"{sweep.folder.name}: {title}" if several else title): svg for title, svg in drawn.items()}
     return found

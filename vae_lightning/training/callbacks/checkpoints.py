@@ -18,7 +18,7 @@ from vae_lightning.training.processes.interrupts import Interrupted, interrupts
 if TYPE_CHECKING:
     from vae_lightning.training.module import VAEModule
 
-POLL_EVERY = 10  # batches after which several processes tell each other whether one of them was asked to stop
+POLL_EVERY = 10  # batches after which processes tell each other whether one of them was asked to stop
 
 
 class RunCheckpoint(Checkpoint):
@@ -27,18 +27,18 @@ class RunCheckpoint(Checkpoint):
     filename: str
 
     def write(self, trainer: Trainer) -> None:
-        """Called in every process at once; the main process writes."""
+        """Write the checkpoint. Called in every process at once; the main process writes."""
         trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / self.filename)
 
 
 class BestCheckpoint(RunCheckpoint):
     """`best.ckpt`: the checkpoint with the best validation metric so far.
 
-    Written when the metric improves: at the end of the epoch if validation runs once per epoch, else right after the validation.
+    It is written when the metric improves: at the end of the epoch if validation runs once per epoch, else after validation.
 
     Args:
         monitor: the validation metric, such as `val/elbo`.
-        mode: whether its largest value (`max`) or its smallest (`min`) is the best.
+        mode: `max` if its largest value is the best, `min` if its smallest.
     """
 
     filename, state_key = BEST, "best"  # constant, so that Lightning does not rebuild the key in every hook of every step
@@ -113,7 +113,7 @@ class LastCheckpoint(RunCheckpoint):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: VAEModule,  # type: ignore[override]
+        pl_module: VAEModule,  # type: ignore[override]  # our module
         outputs: object,
         batch: object,
         batch_idx: int,
@@ -131,7 +131,7 @@ class LastCheckpoint(RunCheckpoint):
             self._write(trainer)
 
     def _poll(self, trainer: Trainer, batch_idx: int = -1) -> None:
-        """Checks whether the clock or a signal asks for a checkpoint; several processes decide together, at the same step."""
+        """Check whether the clock or a signal asks for a checkpoint; several processes decide together, at the same step."""
         alone = trainer.world_size == 1
         if alone or (batch_idx + 1) % POLL_EVERY == 0:
             due = interrupts.pending or time.monotonic() - self._time >= self.seconds

@@ -1,4 +1,4 @@
-"""Lightning's early stopping, which also remembers across a resume that it has stopped the run."""
+"""Lightning's early stopping, extended to remember across a resume that it has stopped the run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class EarlyStopping(callbacks.EarlyStopping):
     def _remember_stop(
         self, hook: Callable[[Trainer, LightningModule], None], trainer: Trainer, pl_module: LightningModule
     ) -> None:
-        """Calls Lightning's hook and notes whether it stopped the run: another callback may have done so before."""
+        """Call Lightning's hook and note whether it stopped the run: another callback may have done so before."""
         before, trainer.should_stop = trainer.should_stop, False
         hook(trainer, pl_module)
         self.stopped = self.stopped or trainer.should_stop
@@ -45,6 +45,6 @@ class EarlyStopping(callbacks.EarlyStopping):
 
 
 def has_stopped(state: dict[str, Any], patience: int) -> bool:
-    """Whether the run of a checkpoint stays stopped with this patience, given the callback's `state` in it."""
+    """Whether a run stays stopped with this patience, given the callback's `state` in its checkpoint."""
     exhausted = state["patience"] <= state["wait_count"]
     return bool(state.get("stopped")) and not (exhausted and state["wait_count"] < patience)

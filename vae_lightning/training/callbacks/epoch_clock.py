@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class EpochClock(Callback):
     """Stops the recorder's clock before pictures are drawn and checkpoints are written.
 
-    Has to be the first callback: Lightning calls callbacks in their order, and before the module.
+    It must be the first callback: Lightning calls callbacks in order, before the module.
     """
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
         pl_module.recorder.pause_clock()

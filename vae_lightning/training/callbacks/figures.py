@@ -46,22 +46,22 @@ class Pictures(Callback):
     def __init__(self, every_n_epochs: int | None = None) -> None:
         self.every_n_epochs = None if every_n_epochs is None else check_int("every_n_epochs", every_n_epochs)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
         if trainer.is_global_zero and due(trainer.current_epoch + 1, self.every_n_epochs) and trainer.limit_val_batches:
-            split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]
+            split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]  # not annotated by Lightning
             drawn = draw_pictures(pl_module.vae, split, validation_sums(trainer, pl_module, split))
             save_pictures(drawn, Path(trainer.default_root_dir), trainer.loggers, trainer.global_step)
 
 
 def validation_sums(trainer: Trainer, module: VAEModule, split: Images) -> SplitSums:
-    """What the model in its present state measures on the validation images.
+    """Measure the model in its current state on the validation images.
 
-    These are the sums of the last validation if it was at this very step. After an earlier one they are measured again: its sums
-    would be of older weights, and a run that was resumed in between does not have them.
+    The sums of the last validation are used if it was at this very step. Otherwise they would be those of older weights, and a
+    run that was resumed in between would not have them.
     """
     if module.validated_at == trainer.global_step:
         return module.val_sums
-    size = trainer.datamodule.data.eval_batch_size  # type: ignore[attr-defined]
+    size = trainer.datamodule.data.eval_batch_size  # type: ignore[attr-defined]  # not annotated by Lightning
     module.vae.eval()
     try:
         return split_sums(module.vae, split, "val", size)
@@ -70,7 +70,7 @@ def validation_sums(trainer: Trainer, module: VAEModule, split: Images) -> Split
 
 
 def split_sums(vae: VAE, split: Images, name: str, batch_size: int) -> SplitSums:
-    """What the model measures on all images of a split."""
+    """Measure the model on all images of a split."""
     device = next(vae.parameters()).device
     batches = (split[places].to(device) for places in OrderedBatches(len(split), batch_size))
     return evaluate_elbo(vae, batches, name)
@@ -78,7 +78,7 @@ def split_sums(vae: VAE, split: Images, name: str, batch_size: int) -> SplitSums
 
 @torch.no_grad()
 def draw_pictures(vae: VAE, split: Images, sums: SplitSums) -> dict[str, Figure]:
-    """Draws every picture of `plots.pictures.PICTURES` that fits the model.
+    """Draw every picture of `plots.pictures.PICTURES` that fits the model.
 
     Args:
         vae: the model.
@@ -105,7 +105,7 @@ def draw_pictures(vae: VAE, split: Images, sums: SplitSums) -> dict[str, Figure]
 
 
 def save_pictures(drawn: dict[str, Figure], folder: Path, loggers: Iterable[Logger], step: int) -> list[Path]:
-    """Writes each picture to `figures/<name>.png`, replacing the last one, and to TensorBoard; returns the paths."""
+    """Write each picture to `figures/<name>.png`, replacing the last one, and to TensorBoard; return the paths."""
     pictures = {name: to_array(figure) for name, figure in drawn.items()}
     for logger in loggers:
         if isinstance(logger, TensorBoard):

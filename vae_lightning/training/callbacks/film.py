@@ -1,4 +1,4 @@
-"""Saves what the film of a training run is made from: a small file in `film/` after some of the epochs."""
+"""Saves the frames of the film of a training run: a small file in `film/` after some of the epochs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def due(epoch: int, frames_per_tenfold: int) -> bool:
-    """Whether a frame is saved after this many epochs: after each at first, then evenly on a logarithmic scale."""
+    """Whether a frame is saved after this many epochs: after every epoch at first, then evenly on a logarithmic scale."""
     ratio = 10 ** (1 / frames_per_tenfold)
     n = round(np.log(epoch) / np.log(ratio))
     return any(max(1, round(ratio**k)) == epoch for k in (n - 1, n, n + 1))
@@ -44,10 +44,10 @@ class Film(Callback):
         self.codes = check_int("codes", codes, 2)
         self.frames_per_tenfold = check_int("frames_per_tenfold", frames_per_tenfold)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
         epoch = trainer.current_epoch + 1
         if trainer.is_global_zero and due(epoch, self.frames_per_tenfold) and not trainer.sanity_checking:
-            split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]
+            split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]  # not annotated by Lightning
             frame = self.frame(pl_module.vae.eval(), split, pl_module.device)
             pl_module.vae.train()
             elbo = pl_module.recorder.history.get("val", {}).get("elbo", float("nan"))
@@ -55,7 +55,7 @@ class Film(Callback):
 
     @torch.no_grad()
     def frame(self, vae: VAE, split: Images, device: torch.device) -> dict[str, np.ndarray]:
-        """One frame: x, reconstructions and samples (N, C, H, W) uint8; codes (N, latent_dim) float16; labels (N,) int16."""
+        """Make a frame: x, reconstructions and samples (N, C, H, W) uint8; codes (N, latent_dim) float16; labels (N,) int16."""
         x, c = pixels(split.images[: self.codes]).to(device), split.labels[: self.codes].to(device)
         noise = StreamNoise(torch.Generator(device), derive_seed(0, "film"))
         shown = split[split.evenly_spaced(self.images)].to(device)
@@ -69,10 +69,10 @@ class Film(Callback):
 
 
 def write_frame(path: Path, frame: dict[str, np.ndarray]) -> None:
-    """Writes the frame atomically."""
+    """Write the frame atomically."""
     path.parent.mkdir(exist_ok=True)
     with atomic_write(path) as file:
-        np.savez_compressed(file, **frame)  # type: ignore[arg-type]
+        np.savez_compressed(file, **frame)  # type: ignore[arg-type]  # NumPy annotates **kwds as allow_pickle
 
 
 def _grey(images: Tensor) -> np.ndarray:

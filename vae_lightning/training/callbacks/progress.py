@@ -68,7 +68,7 @@ class TrainingProgress(ProgressBar):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: VAEModule,  # type: ignore[override]
+        pl_module: VAEModule,  # type: ignore[override]  # our module
         outputs: object,
         batch: object,
         batch_idx: int,
@@ -78,7 +78,7 @@ class TrainingProgress(ProgressBar):
             self._due = now + self.refresh
             self._draw(trainer, pl_module)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
         if self._progress is not None or self._notebook is not None:
             self._draw(trainer, pl_module)
         elif self._enabled and trainer.is_global_zero:
@@ -121,7 +121,7 @@ class TrainingProgress(ProgressBar):
 
 
 class NotebookLine:
-    """`epoch 3/50  12%  elbo −101.2 …`, one output of a notebook's cell that is replaced in place; its last state stays."""
+    """The output `epoch 3/50  12%  elbo −101.2 …` in a notebook's cell, replaced in place; its last state stays."""
 
     def __init__(self) -> None:
         from IPython.display import display
@@ -129,20 +129,20 @@ class NotebookLine:
         self._handle: Any = display({"text/plain": "training …"}, raw=True, display_id=True)
 
     def show(self, epoch: str, done: int, total: float | None, metrics: str) -> None:
-        """Replaces the line.
+        """Replace the line.
 
         Args:
             epoch: such as `3/50`.
-            done: batches so far.
-            total: batches of the whole run, if they are known.
-            metrics: what was measured last.
+            done: the number of batches so far.
+            total: the number of batches of the whole run; None if it is unknown.
+            metrics: the metrics that were measured last.
         """
         share = f"{done / total:.0%}  " if total else ""
         self._handle.update({"text/plain": f"epoch {epoch}  {share}{metrics}".rstrip()}, raw=True)
 
 
 def _beta(module: VAEModule) -> float | None:
-    """The current β; None if the objective does not use it."""
+    """Return the current β; None if the objective does not use it."""
     return module.beta() if module.uses_beta else None
 
 

@@ -1,4 +1,4 @@
-"""`trainer.max_steps`, handled so that a run resumed at the end of an epoch does not repeat that end."""
+"""`trainer.max_steps`, applied so that a run resumed at the end of an epoch does not repeat the end of that epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vae_lightning.training.private_apis import set_step_limit
 class StepLimit(Callback):
     """Ends training after `max_steps` optimizer steps.
 
-    The Trainer gets the limit only after it has loaded the checkpoint: with a limit, it takes a finished epoch for an
+    The Trainer gets the limit only after it has loaded the checkpoint: with a limit, it would mistake a finished epoch for an
     interrupted one.
     """
 
@@ -22,6 +22,6 @@ class StepLimit(Callback):
 
 
 def total_steps(trainer: Trainer) -> float:
-    """The number of optimizer steps in the whole run; infinity if it is unknown."""
+    """Return the number of optimizer steps in the whole run; infinity if it is unknown."""
     limits = [callback.max_steps for callback in trainer.callbacks if isinstance(callback, StepLimit)]  # type: ignore[attr-defined]
     return min([float(trainer.estimated_stepping_batches), *map(float, limits)])

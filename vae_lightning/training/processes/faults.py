@@ -1,4 +1,4 @@
-"""Turns a fault of the machine (full disk, no memory, a dead process) into one sentence that says what to do about it."""
+"""Turns a fault of the machine (a full disk, no memory, a dead process) into one sentence that says what to do about it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class ProcessLost(RunError):
 
 
 def explain(error: BaseException, folder: Path) -> UserError | None:
-    """The error to report for a fault of the machine; None for a bug in the program, which keeps its traceback."""
+    """Return the error to report for a fault of the machine; None for a bug in the program, which keeps its traceback."""
     while error.__class__ is RuntimeError and isinstance(error.__cause__ or error.__context__, OSError):
-        # torch's zip writer hides the error of the disk
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+        # torch's zip writer hides the disk's error
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # never None here
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
         return RunError(f"{_disk(error, folder)}{resume_hint(folder)}")
     text = " ".join(str(error).split())
@@ -54,7 +54,7 @@ def explain(error: BaseException, folder: Path) -> UserError | None:
 
 
 def _error_of_worker(traceback: str) -> UserError | None:
-    """The error of this package with which a worker process ended, read from the last line of its traceback."""
+    """Return this package's error that ended a worker process, read from the last line of its traceback."""
     kind, colon, sentence = traceback.rstrip().rpartition("\n")[2].partition(": ")
     if not colon or not kind.startswith("vae_lightning."):
         return None
@@ -72,9 +72,9 @@ def _disk(error: OSError, folder: Path) -> str:
 
 
 def resume_hint(folder: Path) -> str:
-    """The command that resumes the run; empty if there is no checkpoint to resume from."""
+    """Return the command that resumes the run; empty if there is no checkpoint to resume from."""
     for name in ("last.ckpt", "previous.ckpt", "best.ckpt"):
-        if os.path.exists(folder / "checkpoints" / name):  # also False if the folder can no longer be entered
+        if os.path.exists(folder / "checkpoints" / name):  # False also if the folder can no longer be entered
             return f" The last good checkpoint is {name}; {resume_command(folder)}"
     return ""
 
@@ -91,7 +91,7 @@ def _first_sentence(text: str) -> str:
 
 @contextmanager
 def explain_faults(folder: Path) -> Iterator[None]:
-    """Re-raises exceptions in this block as explained by `explain`; others propagate unchanged."""
+    """Replace exceptions that `explain` can explain in this block; others propagate unchanged."""
     try:
         yield
     except Exception as error:
@@ -103,7 +103,7 @@ def explain_faults(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def quiet_writers() -> Iterator[None]:
-    """Hides the tracebacks of TensorBoard's writer threads: the next flush raises the same error in this thread."""
+    """Hide the tracebacks of TensorBoard's writer threads: the next flush raises the same error in this thread."""
     before = threading.excepthook
 
     def hook(args: threading.ExceptHookArgs) -> None:

@@ -17,7 +17,7 @@ REQUEUE: signal.Signals | None = getattr(signal, "SIGUSR1", None)  # SLURM's sig
 
 
 class Interrupted(SystemExit):
-    """Ends the command with the usual status of a shell: 128 + the signal's number (143 for SIGTERM, 130 for Ctrl-C)."""
+    """Ends the command with the shell's usual exit status: 128 + the signal's number (143 for SIGTERM, 130 for Ctrl-C)."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
@@ -25,19 +25,19 @@ class Interrupted(SystemExit):
 
 
 class Interrupts:
-    """The signal that was received, and whether it has to wait. There is one per process, as there is of signal handlers."""
+    """The signal that was received, and whether it has to wait. There is one per process, like signal handlers."""
 
     received: int | None = None
-    requeue: Callable[[], Any] | None = None  # Lightning's handler of SLURM's signal, to be called between two steps
+    requeue: Callable[[], object] | None = None  # Lightning's handler for SLURM's signal, to be called between two steps
     _holding = False
-    _forward: Callable[[int], Any] | None = None
+    _forward: Callable[[int], object] | None = None
 
     @property
     def pending(self) -> bool:
         return self.received is not None or self.requeue is not None
 
     def hold(self) -> None:
-        """From now on signals wait. Called when training begins, since Lightning sets its own handlers just before."""
+        """Make signals wait from now on. Called when training begins, since Lightning sets its own handlers just before."""
         self._holding, self._forward = True, None
         self._install()
         self._defer_requeue()
@@ -46,13 +46,13 @@ class Interrupts:
         self._holding = False
 
     def _install(self) -> None:
-        if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
+        if threading.current_thread() is not threading.main_thread():  # Python allows setting handlers only in the main thread
             return
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._handle)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        again = self.received is not None and signum == signal.SIGINT  # the user does not want to wait
+        again = self.received is not None and signum == signal.SIGINT  # the user does not want to wait any longer
         self.received = signum
         if self._forward is not None and not again:
             self._forward(signum)
@@ -74,7 +74,7 @@ class Interrupts:
 
     @contextmanager
     def forwarded(self, launcher: Any) -> Iterator[None]:
-        """Passes signals on to worker processes, if training runs in some, and ends the command after them."""
+        """Pass signals on to the worker processes, if there are any, and end the command after them."""
         if not forks_or_spawns(launcher):
             yield
             return
@@ -91,7 +91,7 @@ class Interrupts:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Handles signals during a run; afterwards the previous handlers are back."""
+        """Handle signals during a run, and restore the previous handlers afterwards."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -8,13 +8,13 @@ import threading
 import time
 from typing import NoReturn
 
-FIRST = "VAE_LIGHTNING_FIRST_PROCESS"  # tells the further processes of plain DDP the id of the main process
+FIRST = "VAE_LIGHTNING_FIRST_PROCESS"  # tells the other processes of plain DDP the id of the main process
 
 
 def end_with_parent(interval: float = 0.5) -> None:
-    """Ends this process when its parent ends: otherwise it would wait for the parent for minutes.
+    """End this process when its parent ends: otherwise it would wait for the parent for minutes.
 
-    Ends it at once if the main process ended before this call.
+    If the main process ended before this call, end this one at once.
     """
     parent = os.getppid()
     if FIRST in os.environ and not _is_alive(int(os.environ[FIRST])):
@@ -39,9 +39,9 @@ def _is_alive(process: int) -> bool:
 
 
 def end_without_shutdown() -> NoReturn:
-    """Ends this process with status 0, as multiprocessing ends a worker: without Python's shutdown.
+    """End this process with status 0 without Python's shutdown, as multiprocessing ends a worker.
 
-    The C++ threads of torch may still run during that shutdown, which can abort the process with a message on the terminal.
+    torch's C++ threads may still run during that shutdown, and can abort the process with a message on the terminal.
     """
     from torch import distributed as dist
 

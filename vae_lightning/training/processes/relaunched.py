@@ -1,7 +1,7 @@
-"""Plain `ddp` runs the command again for each further process: a failure in one of them is reported once, by the main process.
+"""Plain `ddp` runs the command again for each other process: a failure in one is reported once, by the main process.
 
-A further process writes its error message to a file in the run folder. The main process watches the others. When it loses the
-connection to one, or waits for one that has died, it prints that message, or says how the process ended.
+Each other process writes its error message to a file in the run folder. The main process watches the others. When it loses the
+connection to one, or waits for one that has died, it prints that message or says how the process ended.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from vae_lightning.training.processes.faults import ProcessLost, explain_faults,
 from vae_lightning.training.processes.lifetime import FIRST, end_without_shutdown
 
 ERROR_FILE = ".error_of_process_"
-PATIENCE = 10.0  # seconds in which a failed process is expected to end, and the main process to notice
+PATIENCE = 10.0  # seconds for a failed process to end and the main process to notice
 
 
 class Relauncher(ScriptLauncher):
-    """Lightning's launcher, but the main process says why another process died; Lightning would kill it without a message."""
+    """Lightning's launcher, except that the main process says why another one died; Lightning kills it without a message."""
 
     folder: Path
 
@@ -41,7 +41,7 @@ class Relauncher(ScriptLauncher):
         if self.cluster_environment.creates_processes_externally:
             return function(*arguments, **keywords)
         os.environ[FIRST] = str(os.getpid())
-        self._remove_error_files()  # of an earlier start
+        self._remove_error_files()  # those of an earlier start
         self.start_processes()
         with self._watched():
             try:
@@ -64,7 +64,7 @@ class Relauncher(ScriptLauncher):
             done.set()
 
     def _watch(self, done: threading.Event) -> None:
-        """Ends the run if another process has failed and this one still waits for it, where no exception reaches it."""
+        """End the run if another process has failed while this one waits for it, where no exception can reach it."""
         while not done.wait(0.2):
             failed = self._failed()
             if failed and not done.wait(min(2.0, PATIENCE) if INTERRUPTED in failed.values() else PATIENCE):
@@ -76,7 +76,7 @@ class Relauncher(ScriptLauncher):
                 os._exit(fault.status)
 
     def _failed(self) -> dict[int, int]:
-        """The status of each further process that ended with a status other than 0, by rank."""
+        """Return, by rank, the exit status of each other process that failed."""
         return {rank: status for rank, process in enumerate(self.procs, 1) if (status := process.poll())}
 
     def _wait_for_a_failure(self) -> None:
@@ -85,18 +85,18 @@ class Relauncher(ScriptLauncher):
             time.sleep(0.05)
 
     def _cause(self) -> UserError:
-        """The error that another process left, or else how one ended. Kills the other processes."""
+        """Kill the other processes, and return the error that one of them left, or else say how one ended."""
         failed = self._failed()
         errors = [error for rank in range(1, self.num_processes) if (error := _error_of(rank, self.folder)) is not None]
         self._kill_the_others()
-        if INTERRUPTED in failed.values():  # so is this process, which does not notice while it waits for the others
+        if INTERRUPTED in failed.values():  # this process was interrupted too, but does not notice while it waits for the others
             return UserError("interrupted.", INTERRUPTED)
         ended = ", ".join(f"process {rank} {_ending(status)}" for rank, status in failed.items())
         lost = RunError(f"A process of the run died ({ended or 'the connection to it was lost'}).{resume_hint(self.folder)}")
         return errors[0] if errors else lost
 
     def _kill_the_others(self) -> None:
-        """Kills the other processes at once; otherwise they would wait for this one or report the same error."""
+        """Kill the other processes at once; otherwise they would wait for this one or report the same error."""
         for process in self.procs:
             process.kill()
             process.wait()
@@ -121,9 +121,9 @@ def _ending(status: int) -> str:
 
 @contextmanager
 def further_process(folder: Path) -> Iterator[None]:
-    """The part of a further process, of rank `LOCAL_RANK`, in a run. Ends the process when that is done.
+    """Run the block in another process than the main one, with rank `LOCAL_RANK`, and end the process after it.
 
-    Writes its error to a file for the main process, and raises it if it cannot.
+    Its error is written to a file for the main process, or raised if that fails.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""SLURM restarts a requeued job with the same command: this remembers the job's run folder, so that the run is resumed."""
+"""Remembers a SLURM job's run folder: SLURM restarts a requeued job with the same command, which then resumes that run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vae_lightning.files import write_text
 
 
 def note_job(output_dir: Path, folder: Path) -> None:
-    """Under SLURM, writes `folder` to `<output_dir>/.slurm/<job id>`."""
+    """Under SLURM, write `folder` to `<output_dir>/.slurm/<job id>`."""
     note = _note(output_dir)
     if note is not None:
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -17,7 +17,7 @@ def note_job(output_dir: Path, folder: Path) -> None:
 
 
 def requeued_run(output_dir: Path) -> Path | None:
-    """The run folder of this job before SLURM restarted it; None if it was not restarted or has no checkpoint."""
+    """Return the run folder of this job before SLURM restarted it; None if it was not restarted or has no checkpoint."""
     note = _note(output_dir)
     if note is None or int(os.environ.get("SLURM_RESTART_COUNT", "0")) == 0 or not note.exists():
         return None

@@ -19,11 +19,11 @@ from vae_lightning.training.processes.faults import ProcessLost, explain_faults
 from vae_lightning.training.processes.interrupts import interrupts
 from vae_lightning.training.processes.relaunched import Relauncher
 
-PATIENCE = 20.0  # seconds; the main process hears of a dead worker at once, unless the machine is overloaded
+PATIENCE = 20.0  # seconds; the main process notices a dead worker at once, unless the machine is overloaded
 
 
 class Launcher(WorkerLauncher):
-    """Lightning's launcher, but a worker process ends with a one-sentence error if the machine was at fault."""
+    """Lightning's launcher, except that a worker process ends with a one-sentence error if the machine was at fault."""
 
     folder: Path
 
@@ -32,13 +32,13 @@ class Launcher(WorkerLauncher):
 
 
 def run_worker(folder: Path, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Calls `function` in a worker process and explains its faults.
+    """Call `function` in a worker process and explain its faults.
 
     The main process reports the first worker that it finds dead. When one dies, the others lose their connection to it. They
-    wait until the main process has found it and ends them, so that it reports the cause and not the lost connection.
+    wait until the main process has found it and ends them, so that it reports the cause rather than the lost connection.
     """
     try:
-        with explain_faults(folder), explain_faults(folder):  # twice: see `training.fit`
+        with explain_faults(folder), explain_faults(folder):  # twice, see `training.fit`
             return function(*arguments, **keywords)
     except ProcessLost:
         end = time.monotonic() + PATIENCE
@@ -48,7 +48,7 @@ def run_worker(folder: Path, function: Callable[..., Any], *arguments: Any, **ke
 
 
 def prepare_launcher(trainer: Trainer, folder: Path) -> None:
-    """If training runs in several processes, installs our launcher and closes the files that processes cannot share."""
+    """If training runs in several processes, install our launcher and close the files that processes cannot share."""
     launcher = trainer.strategy.launcher
     ours: Launcher | Relauncher
     if forks_or_spawns(launcher):

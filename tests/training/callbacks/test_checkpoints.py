@@ -39,7 +39,7 @@ def trainer(score: float | None = None, folder: Path = Path(), **changed: Any) -
         (10, {}, True),
         (19, {}, False),  # the epoch's end comes next
         (10, {"batch_progress": SimpleNamespace(is_last_batch=True)}, False),
-        (10, {"accumulate_grad_batches": 3}, False),  # gradients of two batches wait
+        (10, {"accumulate_grad_batches": 3}, False),  # gradients of two batches are waiting
         (11, {"accumulate_grad_batches": 3}, True),
         (10, {"should_stop": True}, False),
         (10, {"max_steps": 31}, False),

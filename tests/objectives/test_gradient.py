@@ -1,4 +1,4 @@
-"""Gradient estimators: the same in expectation as the plain one, with the lower variance that their papers say."""
+"""Gradient estimators: the same expectation as the plain one, with the lower variance that their papers report."""
 
 from __future__ import annotations
 

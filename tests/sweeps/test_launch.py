@@ -1,4 +1,4 @@
-"""States and locks, the launching of jobs by launchers that break, and the sharing of cores and data."""
+"""Launchers that break, what the display shows of the jobs, and how they share cores and data."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from tests.sweeps.sweeping import waiting_sweep
 from vae_lightning.config import build
 from vae_lightning.config import plugins as extras
 from vae_lightning.errors import RunError
@@ -28,45 +29,7 @@ from vae_lightning.sweeps.progress_display import ProgressDisplay, duration, fai
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
-    made = Sweep(tmp_path)
-    for beta in range(4):
-        made.add([f"beta={beta}"], f"beta={beta}")
-    made.save()
-    return made
-
-
-def test_a_record_is_read_back_as_it_was(sweep: Sweep) -> None:
-    assert record.load(sweep.folder) == sweep
-    assert record.job_of_folder(sweep.folder / sweep.jobs[2].folder) == (sweep.folder, 2)
-    assert record.job_of_folder(sweep.folder) is None
-
-
-def test_a_running_job_whose_process_is_gone_was_interrupted(sweep: Sweep) -> None:
-    first = sweep.jobs[0]
-    sweep.set_state(first, "running")
-    assert sweep.true_state(first)["state"] == "interrupted"
-    with try_lock(record.lock_path(sweep.folder, 0)) as free:
-        assert free
-        assert sweep.true_state(first)["state"] == "running"
-        with try_lock(record.lock_path(sweep.folder, 0)) as again:
-            assert not again
-    (sweep.folder / first.folder).mkdir()
-    results = sweep.folder / first.folder / "results.json"
-    results.write_text('{"test": {"elbo": -99.0}}')
-    assert sweep.true_state(first)["state"] == "interrupted", "evaluate.py alone wrote them, of a checkpoint"
-    results.write_text('{"steps": 7}')
-    assert sweep.true_state(first)["state"] == "done", "its results were written before its process was killed"
-
-
-def test_nothing_is_left_of_an_attempt_that_is_to_begin_anew(sweep: Sweep) -> None:
-    first = sweep.jobs[0]
-    (sweep.folder / first.folder).mkdir()
-    (sweep.folder / first.folder / "config.yaml").touch()
-    sweep.set_state(first, "failed", error="x")
-    sweep.reset(first)
-    assert not (sweep.folder / first.folder).exists()
-    assert sweep.state(first) == {"state": "waiting"}
-    sweep.reset(first)
+    return waiting_sweep(tmp_path)
 
 
 def subdir(overrides: Sequence[str]) -> Any:
@@ -75,7 +38,7 @@ def subdir(overrides: Sequence[str]) -> Any:
 
 
 class Breaking:
-    """A launcher that does jobs in order, and gives up as it is told: `dies` by number of job, leaving it running or waiting."""
+    """A launcher that runs jobs in order, and fails at the jobs in `dies`, leaving them running or waiting."""
 
     def __init__(self, sweep: Sweep, dies: dict[int, str]) -> None:
         self.sweep, self.dies, self.batches = sweep, dies, []  # type: ignore[var-annotated]
@@ -135,7 +98,7 @@ def test_a_job_killed_after_its_results_were_written_is_done(sweep: Sweep) -> No
 
 def test_a_job_that_still_runs_when_its_launcher_gave_up_is_waited_for(sweep: Sweep) -> None:
     class Leaving:
-        """Gives up for the first job while the second one runs, and has the others in its queue."""
+        """Fails for the first job while the second one runs and the others are in its queue."""
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> None:
             if initial_job_idx:

@@ -128,7 +128,7 @@ def test_kl_per_dimension_adds_up_to_the_kl(run: Path) -> None:
 
 
 def test_images_per_second_are_of_training_alone(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a fake clock: a training step takes a second, everything else an hour."""
+    """With a fake clock, a training step takes a second and everything else an hour."""
     now = [0.0]
 
     def takes(kind: type, name: str, seconds: float) -> None:
@@ -187,7 +187,7 @@ def test_an_optimizer_that_keeps_its_own_learning_rate_is_logged_all_the_same(ru
 
 @pytest.mark.usefixtures("no_pictures")
 def test_the_final_metrics_are_those_of_the_best_checkpoint(runner: Runner) -> None:
-    folder = runner.trained(*SHORT, "callbacks.best.mode=min", "logger=none")  # so that the best is the first and not the last
+    folder = runner.trained(*SHORT, "callbacks.best.mode=min", "logger=none")  # so that the first is the best, not the last
     first, last = (float(row["elbo"]) for row in metrics_rows(folder) if row["kind"] == "val")
     results = json.loads((folder / "results.json").read_text())
     assert results["checkpoint"] == "checkpoints/best.ckpt"

@@ -9,7 +9,7 @@ from vae_lightning.evaluation.probes import linear_classifier
 
 
 def planted(size: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Codes whose columns go together, as those of a mean |z − z'| do, and labels that they tell little of."""
+    """Codes with correlated columns, like a mean |z − z'|, and labels that depend on them only weakly."""
     rng = np.random.default_rng(0)
     x = 0.01 * rng.normal(size=(size, columns)) + 0.3 * rng.normal(size=(size, 1)) + 0.7
     return x, (x[:, :3] + 0.02 * rng.normal(size=(size, 3))).argmax(1)
@@ -39,6 +39,6 @@ def test_the_beta_vae_score_does_not_depend_on_rounding() -> None:
     z = rng.normal(size=(2000, 10)) + v @ (0.2 * rng.normal(size=(4, 10)))
     score = beta_vae_score(z, v)
     assert 0.3 < score < 0.95
-    for seed in (1, 2):  # what another batch size changes in codes of float32
+    for seed in (1, 2):  # changes as small as those that another batch size makes in float32 codes
         nudged = z * (1 + 1e-7 * np.random.default_rng(seed).normal(size=z.shape))
         assert beta_vae_score(nudged, v) == score

@@ -97,7 +97,7 @@ def test_with_the_data_for_pseudo_inputs_it_is_the_aggregate_posterior() -> None
 
 
 def test_pseudo_inputs_are_drawn_uniformly() -> None:
-    """Not the first N: with codes far from each other, each stands for a share 1/K of the draws."""
+    """Not the first N images: with codes far from each other, each is a share 1/K of the draws."""
     places = torch.arange(5.0) * 100
 
     class Encoded:
@@ -172,7 +172,7 @@ def test_where_pseudo_inputs_start() -> None:
 
 
 def test_the_kl_of_a_vamp_prior_vanishes_where_it_knows_the_one_image() -> None:
-    """One pseudo-input, and that very image: p = q, so log p − log q is 0 at every draw."""
+    """With a single pseudo-input equal to the image, p = q, so log p − log q is 0 at every draw."""
     x = random_images(1).clamp(0.01, 0.99)
     exact, _ = vamp_at(x)
     assert elbo_terms(exact.vae, x, noise(), samples=5).kl.abs().item() < 1e-4

@@ -117,12 +117,12 @@ def test_what_training_alone_wrote_is_no_evaluation(tmp_path: Path) -> None:
 
 def test_the_paired_gap_and_its_error(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    hard = rng.normal(84, 25, 400)  # what images have in common
+    hard = rng.normal(84, 25, 400)  # how hard each image is for every model
     better = {seed: hard - 1.8 + rng.normal(0, 2, 400) for seed in (0, 1)}
     for seed, values in better.items():
         run(tmp_path, STANDARD, seed, nll(hard.mean()), images=hard.tolist())
         run(tmp_path, VAMP, seed, nll(values.mean()), images=values.tolist())
-    run(tmp_path, VAMP, 7, nll(80.0), images=hard.tolist())  # has no other of its seed
+    run(tmp_path, VAMP, 7, nll(80.0), images=hard.tolist())  # no other run has its seed
     found, _ = find_runs(run_folders(tmp_path), KNOWN)
     gap = paired_gap(KNOWN[VAMP], KNOWN[STANDARD], found)
     assert isinstance(gap, Gap)
@@ -202,7 +202,7 @@ def test_what_makes_a_run_another_than_the_recipe(key: str, value: Any) -> None:
 
 
 def test_an_evaluation_does_not_make_a_run_finished(tmp_path: Path) -> None:
-    """evaluate.py takes the checkpoint of a run that was killed, and then there is a results.json too."""
+    """evaluate.py also measures the checkpoint of a killed run, which then has a results.json too."""
     killed = run(tmp_path, STANDARD, 0, nll(84.4))
     results = json.loads((killed / "results.json").read_text())
     (killed / "results.json").write_text(json.dumps({"test": results["test"]}))
@@ -231,13 +231,13 @@ def test_of_one_seed_the_latest_that_was_evaluated_counts(tmp_path: Path) -> Non
 
 
 def test_seeds_evaluated_in_another_way_are_no_part_of_the_mean(tmp_path: Path) -> None:
-    """An nll with fewer samples is a looser bound, and one of fewer images is of another test set."""
+    """An nll with fewer samples is a looser bound, and one with fewer images is for a different test set."""
     few = run(tmp_path, STANDARD, 0, {**nll(86.0, samples=100), "nll_images": 10000})
     run(tmp_path, STANDARD, 1, {**nll(84.4), "nll_images": 10000})
     part = run(tmp_path, STANDARD, 2, {**nll(70.0), "nll_images": 50})
     found, notes = find_runs(run_folders(tmp_path), KNOWN)
     assert row(page(KNOWN, found), STANDARD)[2:8:5] == ["nll, k = 5000, 10,000 images", "1"]
-    most = "and another seed has 10,000 images with k = 5000."
+    most = "but another seed has 10,000 images with k = 5000."
     assert notes == [
         f"{few.name} is left out: its nll is from 10,000 images with k = 100, {most}",
         f"{part.name} is left out: its nll is from 50 images with k = 5000, {most}",
@@ -320,7 +320,7 @@ def test_the_command_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert f"1 of {len(KNOWN)} recipes, 1 run\n" in capsys.readouterr().out
     assert row(target.read_text(), STANDARD)[5] == "84.40 ± 0.30"
     assert called(monkeypatch, f"runs={tmp_path / 'none'}", f"page={target}", records) == 2
-    assert capsys.readouterr().err == f"error: runs={tmp_path / 'none'}: there is no such folder.\n"
+    assert capsys.readouterr().err == f"error: runs={tmp_path / 'none'}: no such folder.\n"
     assert called(monkeypatch, f"runs={tmp_path}", f"page={tmp_path / 'no' / 'results.md'}", records) == 1
     assert "cannot be written" in capsys.readouterr().err
     assert called(monkeypatch, f"runs={tmp_path}", f"page={target}", "records=null") == 2

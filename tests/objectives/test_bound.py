@@ -94,7 +94,7 @@ def test_weighing_apart_with_the_bounds_own_weights_is_the_plain_gradient(bound:
 @pytest.mark.parametrize("kind", [Reparameterised, StickingTheLanding, DoublyReparameterised])
 @pytest.mark.parametrize("sigma", [0.4, 0.02])
 def test_piwae_gives_the_encoder_miwaes_gradient_and_the_decoder_iwaes(kind: type[GradientEstimator], sigma: float) -> None:
-    """With σ = 0.02 most weights in the decoder's bound are too small for float32."""
+    """With σ = 0.02, most weights in the decoder's bound are too small for float32."""
     model, x = LinearGaussian(exact=False, sigma=sigma), random_images(5)
     model.vae.latent_prior = LearnedNormal(2)
     both = gradient(Objective(PIWAE(8, 4), kind()), model.vae, x)

@@ -19,7 +19,7 @@ def noise() -> StreamNoise:
 
 
 def iaf(latent_dim: int = 3, batch: int = 2) -> FlowDistribution:
-    """As float64, its networks made less timid than they start."""
+    """The flow in float64, with larger weights than its networks start with."""
     posterior = InverseAutoregressive(latent_dim, steps=3, context=4, hidden=[16]).double()
     for parameter in posterior.parameters():
         parameter.data.mul_(2)
