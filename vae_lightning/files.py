@@ -1,4 +1,4 @@
-"""Writing files that are never seen half-written, and locks that end with their process. Fast to import: no torch."""
+"""Paths that users name, files never seen half-written, and locks that end with their process. Fast to import: no torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,9 +15,58 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from vae_lightning.errors import RunError
+from vae_lightning.errors import RunError, UserError, format_value
 
 LOCK = ".lock"  # in a run folder while a process trains in it
+
+
+# -------------------------------------------------------------------- paths
+
+
+def user_path(key: str, value: str | Path) -> Path:
+    """The absolute path that a user named, `~` replaced by the home folder. There need not be anything.
+
+    Args:
+        key: of the command line, for error messages.
+        value: its value.
+
+    Raises:
+        UserError: nobody can look there: it is too long, goes in circles, is not accessible, or names a user that is none.
+    """
+    try:
+        path = Path(value).expanduser().absolute()
+    except (RuntimeError, OSError) as error:  # of a user without a home; of a current folder that was removed
+        reason = error.strerror if isinstance(error, OSError) else "there is no such user"
+        raise UserError(f"{key}={format_value(str(value))} cannot be accessed ({reason}).") from error
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{key}={format_value(str(value))} cannot be accessed ({reason}).") from error
+    return path
+
+
+def find_below(start: Path, name: str) -> list[Path]:
+    """The files called `name` below a folder, in order, those that lie higher first to be found.
+
+    At most 2,000 folders are looked into, and links are not followed: somebody may have typed `/`.
+    """
+    found, waiting = list[Path](), deque([start])
+    for _ in range(2000):
+        if not waiting:
+            break
+        try:
+            with os.scandir(waiting.popleft()) as entries:
+                for entry in sorted(entries, key=lambda each: each.name):
+                    if entry.name == name:
+                        found.append(Path(entry.path))
+                    elif entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+        except OSError:  # not ours to read, or gone
+            continue
+    return sorted(found)
 
 
 # -------------------------------------------------------------------- writing
