@@ -6,12 +6,14 @@ Cheap parts come first. The order of those that draw random weights (model, then
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
 from vae_lightning.config.build import build_data, build_model, build_vae, check_combinations, try_optimizer
 from vae_lightning.config.instantiate import instantiate_node
+from vae_lightning.config.machine import check_step_memory
 from vae_lightning.errors import InvalidValue, UserError
 
 if TYPE_CHECKING:
@@ -91,7 +93,9 @@ def build_parts(config: DictConfig) -> RunParts:
 
     data = build_data(config)
     torch.manual_seed(derive_seed(config.seed, "weights"))
-    vae = build_vae(config, data.spec(), model)
+    spec = data.spec()
+    check_step_memory(config, prod(spec.shape), spec.train_size)
+    vae = build_vae(config, spec, model)
     try:
         binarization = resolve_binarization(data.binarize, vae.likelihood.support == "binary")
     except InvalidValue as error:
