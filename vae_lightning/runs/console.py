@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vae_lightning.config.builtin import CONFIG_GROUPS, conf_dir
-from vae_lightning.errors import format_value
+from vae_lightning.errors import format_value, printable
 from vae_lightning.evaluation.measures.base import ERROR_SUFFIX
 from vae_lightning.evaluation.metrics import digits_of, unit_of
 
@@ -59,7 +59,9 @@ class RunLog:
             logging.getLogger("py.warnings").warning("%s", warnings.formatwarning(message, category, filename, lineno, line))
 
     def say(self, renderable: RenderableType) -> None:
-        """Prints a text or a table."""
+        """Prints a text or a table. Control characters of a text are escaped: it may quote a file's name."""
+        if isinstance(renderable, str):
+            renderable = "\n".join(map(printable, renderable.split("\n")))
         self.console.print(renderable, soft_wrap=isinstance(renderable, str))
         if self._file is not None:
             # not for a notebook, where rich would show it once more and write nothing

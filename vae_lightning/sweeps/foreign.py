@@ -7,6 +7,7 @@ with `trust_run_code=true` beside `resume_sweep=` they are taken as they stand. 
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -168,8 +169,12 @@ def check_sweep_folder(folder: Path) -> None:
     for path in (*folder.glob("*"), *(folder / "jobs").glob("*")):
         status = path.lstat()
         shown = printable(str(path))
-        if stat.S_ISLNK(status.st_mode) and not path.resolve().is_relative_to(root):
-            raise UserError(f"{shown} is a link to outside the sweep's folder: remove the link.")
+        if stat.S_ISLNK(status.st_mode):
+            target = Path(os.path.realpath(path))
+            if not target.is_relative_to(root):
+                raise UserError(f"{shown} is a link to outside the sweep's folder: remove the link.")
+            if not target.exists():  # in circles, or to nothing
+                raise UserError(f"{shown} is a link that leads nowhere: remove the link.")
         if path.name in IN_PLACE or path.suffix == ".lock":
             if not stat.S_ISREG(status.st_mode):
                 raise RunError(f"{shown} is not an ordinary file, as it is in a sweep: remove it.")
