@@ -85,7 +85,7 @@ def composed(path: Path) -> dict[str, Any]:
 def nodes(content: Any) -> list[dict[str, Any]]:
     if not isinstance(content, dict):
         return []
-    own = [content] if "_target_" in content else []
+    own = [content] if content.get("_target_") else []  # likelihood=auto has none
     return own + [node for value in content.values() for node in nodes(value)]
 
 

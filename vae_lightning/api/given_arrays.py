@@ -77,12 +77,9 @@ class GivenArrays:
         self._name(config, self.written)
         try:
             yield
-        except UserError as error:
-            hidden = f"{self.written}{os.sep}"
-            if hidden not in str(error):
-                raise
-            kind = RunError if error.status == 1 else UserError
-            raise kind(str(error).replace(hidden, "")) from error
+        except UserError as error:  # the user gave an array, and knows nothing of this folder
+            error.args = (str(error).replace(f"{self.written}{os.sep}", ""), *error.args[1:])
+            raise
         finally:
             self._remove(made)
 

@@ -136,7 +136,7 @@ def is_text(value: str) -> bool:
 
 
 def _is_builtin(parents: tuple[str, ...], key: str, value: Any) -> bool:
-    return isinstance(value, str | bool) and (parents, key, value) in special_entries()
+    return isinstance(value, str | bool | None) and (parents, key, value) in special_entries()
 
 
 def _check_whole(config: DictConfig, path: Path) -> None:
