@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from vae_lightning.config.compose import quote
 from vae_lightning.errors import InvalidValue, RunError, UserError
+from vae_lightning.files import user_path
 
 if TYPE_CHECKING:
     from vae_lightning.data.base import ImageData
@@ -61,7 +62,7 @@ class GivenArrays:
             UserError: the error that is raised in the block, without the names of these files.
             RunError: they cannot be written.
         """
-        output_dir = Path(config.output_dir).expanduser().absolute()
+        output_dir = user_path("output_dir", config.output_dir)
         made = [path for path in (output_dir, *output_dir.parents) if not path.exists()]
         try:
             output_dir.mkdir(parents=True, exist_ok=True)

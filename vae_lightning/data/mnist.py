@@ -8,6 +8,7 @@ from pathlib import Path
 from vae_lightning.data.base import ImageData, Images, images_from_arrays, stratified_split
 from vae_lightning.data.idx import find_idx, read_idx
 from vae_lightning.errors import InvalidValue, UserError, check_bool
+from vae_lightning.files import user_path
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -45,7 +46,7 @@ class MNIST(ImageData):
         super().__init__(val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
         if not isinstance(root, str) or not root:
             raise InvalidValue("root", root, "a folder")
-        self.root, self.download = Path(root).expanduser(), check_bool("download", download)
+        self.root, self.download = user_path("data.root", root), check_bool("download", download)
 
     def load(self) -> dict[str, Images]:
         raw = self.root / self.folder / "raw"

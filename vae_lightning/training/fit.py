@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from omegaconf import DictConfig
+from rich.markup import escape
 
 from vae_lightning.files import exclusive_folder
 from vae_lightning.runs.checkpoint_files import LAST
@@ -86,7 +87,7 @@ def _fit(
     if is_first_process():
         write_run_header(run, start)
         for note in notes if start is None else [*notes, *cuda_note(start.content["ranks"], trainer.strategy.root_device)]:
-            report.say(note)
+            report.say(escape(note))
     prepare_launcher(trainer, folder)
     restoring = nullcontext() if start is None else explain_restoring(start.checkpoint)
     with low_overhead(), interrupts.forwarded(trainer.strategy.launcher), restoring:

@@ -7,12 +7,14 @@ they would get other weights.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
 from vae_lightning.config.build import build_data, build_model, build_vae, check_combinations, try_optimizer
 from vae_lightning.config.instantiate import instantiate_node
+from vae_lightning.config.machine import check_step_memory
 from vae_lightning.errors import InvalidValue, UserError
 
 if TYPE_CHECKING:
@@ -97,7 +99,9 @@ def build_parts(config: DictConfig, resumed: bool = False) -> RunParts:
 
     data = build_data(config)
     torch.manual_seed(derive_seed(config.seed, "weights"))
-    vae = build_vae(config, data.spec(), model)
+    spec = data.spec()
+    check_step_memory(config, prod(spec.shape), spec.train_size)
+    vae = build_vae(config, spec, model)
     try:
         binarization = resolve_binarization(data.binarize, vae.likelihood.support == "binary")
     except InvalidValue as error:

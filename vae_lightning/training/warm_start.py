@@ -48,7 +48,7 @@ def fits(found: Tensor | None, own: Tensor) -> bool:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first few names."""
+    """Join the first few names."""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
 
