@@ -170,7 +170,7 @@ WRONG = [
         )
     ),
     ("optimizer._target_=builtins.dict", 2, "optimizer: dictionary update sequence"),
-    ("data=[mnist5k,sprites]", 2, "data takes one option, not a list. Allowed: fashion_mnist, mnist"),
+    ("data=[mnist5k,sprites]", 2, "data takes one option, not a list. Allowed: celeba, cifar10, cifar100"),
     ("model=[mlp,conv]", 2, "model takes one option, not a list."),
     ("~trainer", 2, "trainer is not set, and this command needs it: set it with trainer=…, and leave ~trainer out."),
     ("~latent_dim", 2, "latent_dim is not set, and this command needs it"),
