@@ -43,7 +43,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
     run = find_run(config.run, config.checkpoint, trusted)
     run.results()  # a damaged file is reported before the work, not after
-    context = prepare_evaluation(run, config.split, config.data.root, config.batch_size, config.device)
+    context = prepare_evaluation(run, config.split, config.data, config.batch_size, config.device)
     if config.measures is None:
         measures = [measure for measure in measures if measure.applies_to(context)]
     details = {

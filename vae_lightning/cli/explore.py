@@ -41,7 +41,7 @@ def explore(config: DictConfig) -> Path:
 
     run = find_run(config.run, config.checkpoint, trusted)
     vae = load_vae(run)
-    split = load_split(run, config.split, config.data.root)
+    split = load_split(run, config.split, config.data)
     report = RunLog()
     report.say(describe_composition(run.config, vae, {"checkpoint": relative_path(run.checkpoint)}))
     kl = evaluate_elbo(vae, iterate_batches(split, 500, torch.device("cpu"), 2000), config.split).kl_per_dimension()

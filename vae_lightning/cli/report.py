@@ -49,7 +49,7 @@ def report(config: DictConfig) -> object:
 
     into = None if config.folder is None else Path(config.folder).expanduser().absolute()
     console = Console(highlight=False)
-    return write_report(folders, console, into, config.metric, config.split, config.direction, config.images, config.data.root)
+    return write_report(folders, console, into, config.metric, config.split, config.direction, config.images, config.data)
 
 
 def folders_of(text: str) -> list[Path]:

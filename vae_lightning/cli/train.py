@@ -20,6 +20,7 @@ from vae_lightning.cli.app import find_own_modules, is_quoted, run_app
 from vae_lightning.cli.startup import allow_interrupts
 from vae_lightning.config.builtin import PUBLISHED
 from vae_lightning.config.command_line import run_name
+from vae_lightning.config.data_paths import with_absolute_paths
 from vae_lightning.config.fitting_likelihood import chosen_likelihood
 from vae_lightning.config.instantiate import check_node, instantiate_node, source_key
 from vae_lightning.config.messages import with_messages
@@ -259,6 +260,7 @@ def complete(config: DictConfig) -> DictConfig:
     whole.pop(PUBLISHED, None)
     choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
     choices["likelihood"] = chosen_likelihood(choices["likelihood"], whole["likelihood"])
+    whole["data"] = with_absolute_paths(whole["data"])
     whole["name"] = run_name(config.name, choices["data"], choices["model"])
     if in_sweep():
         whole["label"] = label_of(job_folder())

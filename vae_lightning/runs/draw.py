@@ -15,7 +15,7 @@ from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.models.vae import VAE
 from vae_lightning.plots.registry import PictureContext
 from vae_lightning.runs.folder import Run, load_vae
-from vae_lightning.runs.load_images import choose_device, iterate_batches, load_split
+from vae_lightning.runs.load_images import Moved, choose_device, iterate_batches, load_split
 from vae_lightning.runs.picture_settings import PICTURE_SETTINGS, RunPicture
 
 KL_IMAGES = 2000  # by which latent dimensions are sorted
@@ -30,7 +30,7 @@ class DrawingContext:
         vae: its VAE.
         device: where the VAE is.
         split_name: `train`, `val` or `test`.
-        data_root: where the data are now; None: where the run had them.
+        moved: where the data are now, see `load_data`.
         seed: of samples.
     """
 
@@ -38,13 +38,13 @@ class DrawingContext:
     vae: VAE
     device: torch.device
     split_name: str = "test"
-    data_root: str | None = None
+    moved: Moved = None
     seed: int = 0
 
     @cached_property
     def split(self) -> Images:
         """The images of the split."""
-        return load_split(self.run, self.split_name, self.data_root)
+        return load_split(self.run, self.split_name, self.moved)
 
     @cached_property
     def picture_context(self) -> PictureContext:
@@ -63,7 +63,7 @@ def draw_run(
     folder: Path | None = None,
     *,
     split: str = "test",
-    data_root: str | None = None,
+    moved: Moved = None,
     device: str = "auto",
     seed: int = 0,
 ) -> list[Path]:
@@ -74,7 +74,7 @@ def draw_run(
         what: the pictures, such as `[SamplesPicture(rows=4)]`; None: all that this run can have.
         folder: where to write; None: `generated/` in the run folder.
         split: where images to encode are taken from.
-        data_root: where the data are now; None: where the run had them.
+        moved: where the data are now, see `load_data`.
         device: `auto`, `cpu` or `cuda`.
         seed: of samples.
 
@@ -85,14 +85,14 @@ def draw_run(
         UserError: this run cannot have one of the pictures, or lacks the images for it.
         RunError: a file is damaged or cannot be written.
     """
-    context = prepare_drawing(run, split, data_root, device, seed)
+    context = prepare_drawing(run, split, moved, device, seed)
     return save_pictures_of(context, choose_pictures(context, what), folder)
 
 
-def prepare_drawing(run: Run, split: str, data_root: str | None, device: str, seed: int) -> DrawingContext:
+def prepare_drawing(run: Run, split: str, moved: Moved, device: str, seed: int) -> DrawingContext:
     """Loads the run's VAE; the arguments are those of `draw_run`."""
     torch_device = choose_device(device)
-    return DrawingContext(run, load_vae(run).to(torch_device), torch_device, split, data_root, seed)
+    return DrawingContext(run, load_vae(run).to(torch_device), torch_device, split, moved, seed)
 
 
 def choose_pictures(context: DrawingContext, what: Sequence[RunPicture] | None) -> Sequence[RunPicture]:
