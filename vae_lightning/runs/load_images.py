@@ -41,7 +41,7 @@ def load_split(run: Run, split: str, root: str | None = None, data: ImageData | 
     check_choice("binarization", run.config.binarization, BINARIZE)
     data = load_data(run, root) if data is None else data
     images = prepare_splits({split: data.splits()[split]}, run.config.binarization, data.split_seed)[split]
-    shape = tuple(images.images.shape[1:])
+    shape = images.shape
     if shape != run.data_spec.shape:
         raise UserError(
             f"The images of data={run.config.choices.data} are {_by(shape)} (channels × height × width), but the run was "
