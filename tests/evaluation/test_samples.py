@@ -9,8 +9,9 @@ import torch
 from tests.linear_gaussian import LinearGaussian
 from vae_lightning.data.base import Images
 from vae_lightning.evaluation import features
-from vae_lightning.evaluation.features import cache_folder, load_classifier, train_classifier, weights_hash
+from vae_lightning.evaluation.features import load_classifier, train_classifier, weights_hash
 from vae_lightning.evaluation.samples import compare_features, draw_features, frechet_distance, frechet_with_error, within_cloud
+from vae_lightning.files import cache_folder
 
 
 def test_the_distance_of_two_gaussians() -> None:

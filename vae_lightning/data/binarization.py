@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -44,8 +46,8 @@ def _prepare_split(split: Images, mode: str, seed: int, name: str) -> Images:
     if mode == "none":
         return split
     if mode == "threshold":
-        return Images((split.images >= 128).to(torch.uint8) * 255, split.labels, split.factors)
-    return Images(_binarize_once(split.images, derive_seed(seed, "binarize", SPLITS.index(name))), split.labels, split.factors)
+        return split.prepared(_threshold)
+    return split.prepared(partial(_binarize, seed=derive_seed(seed, "binarize", SPLITS.index(name))), _CHUNK)
 
 
 class BernoulliPixels:
@@ -84,14 +86,13 @@ def bernoulli_pixels(images: Tensor, generator: torch.Generator) -> Tensor:
     return BernoulliPixels()(images, generator)
 
 
-def _binarize_once(images: Tensor, seed: int) -> Tensor:
-    chunks = []
-    for first in range(0, len(images), _CHUNK):
-        part = images[first : first + _CHUNK]
-        if ((part == 0) | (part == 255)).all():  # nothing to draw
-            chunks.append(part)
-            continue
-        grey = part.float() / 255
-        examples = torch.arange(first, first + len(grey))
-        chunks.append((ExampleNoise(examples, seed).uniform(grey) < grey).to(torch.uint8) * 255)
-    return torch.cat(chunks)
+def _threshold(images: Tensor, examples: Tensor) -> Tensor:
+    return (images >= 128).to(torch.uint8) * 255
+
+
+def _binarize(images: Tensor, examples: Tensor, seed: int) -> Tensor:
+    """Bernoulli(x/255) drawn once for each pixel, as a function of the seed and the example."""
+    if ((images == 0) | (images == 255)).all():  # nothing to draw
+        return images
+    grey = images.float() / 255
+    return (ExampleNoise(examples, seed).uniform(grey) < grey).to(torch.uint8) * 255

@@ -57,7 +57,7 @@ def load_split(run: Run, split: str, moved: Moved = None, data: ImageData | None
     check_choice("binarization", run.config.binarization, BINARIZE)
     data = load_data(run, moved) if data is None else data
     images = prepare_splits({split: data.splits()[split]}, run.config.binarization, data.split_seed)[split]
-    shape = tuple(images.images.shape[1:])
+    shape = images.shape
     if shape != run.data_spec.shape:
         key = "images" if isinstance(run.config.data.get("images"), str) else "root"
         raise UserError(

@@ -96,5 +96,5 @@ def build_parts(config: DictConfig) -> RunParts:
         binarization = resolve_binarization(data.binarize, vae.likelihood.support == "binary")
     except InvalidValue as error:
         raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
-    vae.latent_prior.start(data.splits()["train"].images)
+    vae.latent_prior.start(data.splits()["train"])
     return RunParts(data, binarization, vae, build_objective(config, vae), recipe)
