@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from vae_lightning.data import arrays
 from vae_lightning.data.arrays import Arrays
 from vae_lightning.data.base import Images
 from vae_lightning.errors import InvalidValue, UserError
@@ -77,6 +78,19 @@ def test_large_files_are_memory_maps(tmp_path: Path) -> None:
     assert isinstance(open_arrays(tmp_path / "x.npy", "data.images").read(""), np.memmap)
     _hdf5(tmp_path / "x.h5", x=array)
     assert isinstance(open_arrays(tmp_path / "x.h5", "data.images").read("x"), np.memmap)
+
+
+@pytest.mark.parametrize("shape", [(60, 1, 6, 5), (60, 6, 5, 1)])
+def test_splits_of_large_files_share_the_memory_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(arrays, "KEPT_BYTES", 1000)
+    np.save(tmp_path / "x.npy", X.reshape(shape))
+    splits = Arrays(str(tmp_path / "x.npy")).splits()
+    assert {split.stored.data_ptr() for split in splits.values()} == {splits["train"].stored.data_ptr()}
+    places = _places(splits)
+    monkeypatch.setattr(arrays, "KEPT_BYTES", 2**30)
+    assert places == _places(Arrays(str(tmp_path / "x.npy")).splits())
 
 
 @pytest.mark.parametrize(

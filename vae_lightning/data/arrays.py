@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vae_lightning.data.array_files import ArrayFile, open_arrays
 from vae_lightning.data.array_keys import IMAGES, LABELS, TARGETS, WHOLE, find_keys, require_keys
-from vae_lightning.data.base import SPLITS, Images
+from vae_lightning.data.base import KEPT_BYTES, SPLITS, Images
 from vae_lightning.data.checks import check_images, duplicate_notes
 from vae_lightning.data.image_arrays import LAYOUTS, check_finite, check_range, read_images
 from vae_lightning.data.labels import UNLABELLED, read_labels
@@ -124,7 +124,10 @@ class Arrays(OwnData):
         for split, indices in own_split(len(whole), known, sizes, self.split_seed).items():
             places = torch.from_numpy(indices)
             extra = targets[source][places] if source in targets else None
-            splits[split] = Images(whole[places], labels[source][places], None, extra)
+            large = whole.nbytes > KEPT_BYTES  # left where it lies, which may be a memory map
+            splits[split] = Images(
+                whole if large else whole[places].contiguous(), labels[source][places], None, extra, places if large else None
+            )
         return {split: splits[split] for split in SPLITS}
 
 
