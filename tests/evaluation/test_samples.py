@@ -106,6 +106,13 @@ def test_the_classifier_learns_and_is_the_same_each_time(quarters: Images) -> No
     assert first.features(x).dtype == torch.float64
 
 
+def test_images_without_a_label_do_not_train_the_classifier(quarters: Images) -> None:
+    few = torch.arange(len(quarters)) % 2 == 0
+    half = Images(quarters.images, torch.where(few, quarters.labels, -1))
+    labelled = Images(quarters.images[few], quarters.labels[few])
+    assert weights_hash(train_classifier(half, 20).state_dict()) == weights_hash(train_classifier(labelled, 20).state_dict())
+
+
 def test_the_classifier_is_trained_once_for_each_data_set(
     quarters: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

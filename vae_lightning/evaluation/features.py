@@ -75,15 +75,20 @@ def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = 
 
 
 def train_classifier(train: Images, steps: int) -> Classifier:
-    """Trains with Adam and a cosine schedule down to 0, on the cross-entropy of the labels; deterministic."""
+    """Trains with Adam and a cosine schedule down to 0, on the cross-entropy of the labels; deterministic.
+
+    Images without a label, −1, are left out.
+    """
     with torch.random.fork_rng([]):
         torch.manual_seed(derive_seed("classifier", VERSION))
         model = Classifier(train.shape, int(train.labels.max()) + 1)
+    labelled = (train.labels >= 0).nonzero().squeeze(1)
     generator = torch.Generator().manual_seed(derive_seed("classifier", VERSION, "batches"))
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
-        batch = train[torch.randint(len(train), (min(BATCH, len(train)),), generator=generator)]
+        chosen = torch.randint(len(labelled), (min(BATCH, len(labelled)),), generator=generator)
+        batch = train[labelled[chosen]]
         optimizer.zero_grad()
         F.cross_entropy(model(pixels(batch.images)), batch.labels).backward()
         optimizer.step()
