@@ -163,6 +163,13 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def cache_folder(cache: str | Path | None) -> Path:
+    """Return the given folder; for None, `vae_lightning` in the user's cache folder."""
+    if cache is not None:
+        return user_path("cache", cache)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vae_lightning"
+
+
 # -------------------------------------------------------------------- locks
 
 
@@ -219,6 +226,41 @@ def try_lock(path: Path) -> Iterator[bool]:
         yield True
     finally:
         lock.release()
+
+
+@contextmanager
+def wait_for_lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock in this block, once it is free; where the file system has no locks, go on at once.
+
+    Args:
+        path: the lock.
+        waiting: called once if another process still holds it after a second.
+    """
+    lock = _lock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=1, poll_interval=0.05)
+        except Timeout:
+            waiting()
+            lock.acquire(poll_interval=0.2)
+    except (OSError, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def hold_lock(path: Path) -> object:
+    """Take a lock that nobody else has, until the object is gone or the process ends; None where there are no locks."""
+    lock = _lock(path)
+    try:
+        lock.acquire(blocking=False)
+    except (Timeout, OSError, NotImplementedError):
+        return None
+    return lock
 
 
 def is_locked(path: Path) -> bool:

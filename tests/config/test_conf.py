@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -162,6 +163,9 @@ def test_every_option_trains_a_step(
         more = tiny_data(option, tmp_path)
     if option == "sprites":
         more = ["data.images=3000", "data.val_size=300", "data.test_size=300"]
+    if option == "arrays":
+        np.save("x.npy", np.arange(60 * 36, dtype=np.uint8).reshape(60, 6, 6))
+        more = ["data.images=x.npy"]
     quick = [] if group in ("callbacks", "debug") else ["callbacks=minimal"]  # pictures take as long as everything else
     outcome = runner("train", *quick, f"{group}={option}", *more, "trainer.fast_dev_run=true")
     assert outcome.status == 0, outcome.err

@@ -146,3 +146,24 @@ def test_arrays_that_are_no_images_are_refused(images: np.ndarray, labels: np.nd
 def test_values_out_of_range_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(InvalidValue, match=f"^{next(iter(bad))}="):
         Tiny(**{"val_size": 1, **bad})  # type: ignore[arg-type]
+
+
+def test_a_split_may_be_a_part_of_a_larger_map() -> None:
+    stored = torch.randint(0, 256, (30, 3, 4, 5), dtype=torch.uint8)
+    index = torch.randperm(30)[:20]
+    part, copied = Images(stored, torch.arange(20), index=index), Images(stored[index], torch.arange(20))
+    places = torch.tensor([4, 19, 4])
+    assert all(torch.equal(a, b) for a, b in zip(part[places], copied[places], strict=True))
+    assert len(part) == 20
+    assert part.shape == copied.shape == (3, 4, 5)
+    assert torch.equal(part.images, copied.images)
+    assert torch.equal(torch.cat(list(part.chunks(7))), copied.images)
+    assert mean_pixel(part) == mean_pixel(copied)
+    assert torch.equal(part.first(3).images, copied.images[:3])
+    assert len(part.first(100).images) == 20
+
+
+def test_chunks_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = Images(torch.zeros(10, 1, 4, 5, dtype=torch.uint8), torch.zeros(10))
+    monkeypatch.setattr("vae_lightning.data.base.CHUNK_BYTES", 65)
+    assert [len(part) for part in images.chunks()] == [3, 3, 3, 1]

@@ -9,7 +9,7 @@ import torch
 from vae_lightning.data.base import Images
 from vae_lightning.data.binarization import (
     BernoulliPixels,
-    _binarize_once,
+    _binarize,
     bernoulli_pixels,
     prepare_splits,
     resolve_binarization,
@@ -103,7 +103,7 @@ def test_dynamic_leaves_its_images_as_they_were(generator: torch.Generator) -> N
 
 
 def test_pixels_binarised_once_are_one_with_their_probability() -> None:
-    drawn = _binarize_once(GREYS.expand(4000, 256), seed=0).double() / 255
+    drawn = _binarize(GREYS.expand(4000, 256), torch.arange(4000), seed=0).double() / 255
     p = GREYS.double() / 255
     assert ((drawn.mean(0) - p).abs() <= 5 * (p * (1 - p) / 4000).sqrt()).all()
     assert drawn[:, 0].max() == 0
@@ -154,3 +154,22 @@ def test_threshold_and_none(splits: dict[str, Images]) -> None:
         assert torch.equal(thresholded[name].labels, split.labels)
     edge = Images(torch.tensor([127, 128], dtype=torch.uint8), torch.arange(2))
     assert prepare_splits({"val": edge}, "threshold", 0)["val"].images.tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("mode", ["static", "threshold"])
+def test_a_large_part_of_a_map_is_binarised_as_it_is_served_to_the_same_pixels(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = torch.randint(0, 256, (30, 1, 4, 5), dtype=torch.uint8)
+    index = torch.randperm(30)[:20]
+    labels = torch.arange(20)
+    kept = Images(stored[index], labels)
+    mapped = Images(stored, labels, index=index)
+    expected = prepare_splits({"val": kept}, mode, 0)["val"].images
+    assert torch.equal(prepare_splits({"val": mapped}, mode, 0)["val"].images, expected)
+    monkeypatch.setattr("vae_lightning.data.base.KEPT_BYTES", 0)
+    served = prepare_splits({"val": mapped}, mode, 0)["val"]
+    assert served.stored is stored
+    places = torch.tensor([19, 3])
+    assert torch.equal(served[places].images, expected[places])
+    assert torch.equal(torch.cat(list(served.chunks(7))), expected)

@@ -85,3 +85,19 @@ def test_one_label_has_no_probes() -> None:
     assert (found.values, found.notes[0].startswith("Probes were not")) == ({}, True)
     codes[0, 0] = torch.nan
     assert evaluate_probes(codes, labels, codes, labels).values == {}
+
+
+def test_images_without_a_label_are_left_out() -> None:
+    (x, y), (x_new, y_new) = planted(600, 2, 0), planted(600, 2, 1)
+    kept, kept_new = torch.arange(600) % 4 < 2, torch.arange(600) % 5 < 3
+    expected = evaluate_probes(x[kept], y[kept], x_new[kept_new], y_new[kept_new])
+    found = evaluate_probes(x, torch.where(kept, y, -1), x_new, torch.where(kept_new, y_new, -1))
+    assert found.values == expected.values
+    assert found.values["chance_accuracy"] == pytest.approx(1 / 3, abs=0.03)  # not the half that have no label
+
+
+def test_without_labels_there_are_no_probes() -> None:
+    x, y = planted(60, 2, 0)
+    none = torch.full((60,), -1)
+    assert evaluate_probes(x, none, x, y).notes == ["No probes: the training images have fewer than two labels."]
+    assert evaluate_probes(x, y, x, none).notes == ["No probes: no image of this split has a label."]

@@ -9,8 +9,9 @@ import torch
 from tests.linear_gaussian import LinearGaussian
 from vae_lightning.data.base import Images
 from vae_lightning.evaluation import features
-from vae_lightning.evaluation.features import cache_folder, load_classifier, train_classifier, weights_hash
+from vae_lightning.evaluation.features import load_classifier, train_classifier, weights_hash
 from vae_lightning.evaluation.samples import compare_features, draw_features, frechet_distance, frechet_with_error, within_cloud
+from vae_lightning.files import cache_folder
 
 
 def test_the_distance_of_two_gaussians() -> None:
@@ -103,6 +104,13 @@ def test_the_classifier_learns_and_is_the_same_each_time(quarters: Images) -> No
     assert (first(x).argmax(1) == quarters.labels).float().mean() > 0.95
     assert first.features(x).shape == (400, 64)
     assert first.features(x).dtype == torch.float64
+
+
+def test_images_without_a_label_do_not_train_the_classifier(quarters: Images) -> None:
+    few = torch.arange(len(quarters)) % 2 == 0
+    half = Images(quarters.images, torch.where(few, quarters.labels, -1))
+    labelled = Images(quarters.images[few], quarters.labels[few])
+    assert weights_hash(train_classifier(half, 20).state_dict()) == weights_hash(train_classifier(labelled, 20).state_dict())
 
 
 def test_the_classifier_is_trained_once_for_each_data_set(

@@ -98,7 +98,7 @@ def measure(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str,
     from vae_lightning.runs.measure import prepare_evaluation, run_measures, save_evaluation
 
     _ = run.results  # report a damaged file before the work, not after it
-    context = prepare_evaluation(run, config.split, config.data.root, config.batch_size, config.device)
+    context = prepare_evaluation(run, config.split, config.data, config.batch_size, config.device)
     if config.measures is None:
         measures = [measure for measure in measures if measure.applies_to(context)]
     details = {

@@ -19,6 +19,7 @@ from vae_lightning.api.own_code import find_own_modules
 from vae_lightning.api.resumed_run import COMPILE_MODES, RUN_FOLDER, resume_run
 from vae_lightning.config.builtin import PUBLISHED
 from vae_lightning.config.command_line import run_name
+from vae_lightning.config.data_paths import with_absolute_paths
 from vae_lightning.config.fitting_likelihood import chosen_likelihood
 from vae_lightning.config.instantiate import source_key
 from vae_lightning.config.plain import plain_dict, plain_texts
@@ -204,6 +205,7 @@ def complete(config: DictConfig) -> DictConfig:
     choices["likelihood"] = chosen_likelihood(choices["likelihood"], whole["likelihood"])
     if whole["init_from"] is not None:
         whole["init_from"] = str(Path(whole["init_from"]).expanduser().absolute())
+    whole["data"] = with_absolute_paths(whole["data"])
     whole["name"] = run_name(config.name, choices["data"], choices["model"])
     if in_sweep():
         whole["label"] = label_of(job_folder())

@@ -43,11 +43,12 @@ def explore(config: DictConfig) -> Path:
 
     run = find_run(config.run, config.checkpoint, trusted)
     vae = load_vae(run)
-    split = load_split(run, config.split, config.data.root)
+    split = load_split(run, config.split, config.data)
     report = RunLog()
     report.say(describe_composition(run.config, vae, {"checkpoint": relative_path(run.checkpoint)}))
     kl = evaluate_elbo(vae, iterate_batches(split, 500, torch.device("cpu"), 2000), config.split).kl_per_dimension()
-    x, labels = pixels(split.images[: config.images]), split.labels[: config.images]
+    shown = split.first(config.images)
+    x, labels = pixels(shown.images), shown.labels
     axes = ", ".join(f"{axis}={run.config.choices[axis]}" for axis in ("data", "model", "posterior", "prior", "likelihood"))
     text = explorer.page(vae, run.config.name, axes, x, labels, kl, config.starts)
     path = run.inside("explorer.html") if chosen is None else chosen

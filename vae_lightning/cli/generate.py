@@ -46,7 +46,7 @@ def generate(config: DictConfig) -> list[Path]:
     from vae_lightning.runs.folder import find_run
 
     run = find_run(config.run, config.checkpoint, trusted)
-    context = prepare_drawing(run, config.split, config.data.root, config.device, config.seed)
+    context = prepare_drawing(run, config.split, config.data, config.device, config.seed)
     chosen: list[Picture] = [pictures[name] for name in names]
     if config.what is None:
         chosen = [picture for picture in chosen if picture.applies_to(context.picture_context)]

@@ -54,7 +54,7 @@ def report(config: DictConfig) -> object:
 
     into = output_folder("folder", config.folder)
     console = Console(highlight=False)
-    return write_report(folders, console, into, config.metric, config.split, config.direction, config.images, config.data.root)
+    return write_report(folders, console, into, config.metric, config.split, config.direction, config.images, config.data)
 
 
 def folders_of(text: str) -> list[Path]:

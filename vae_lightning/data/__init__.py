@@ -1,5 +1,6 @@
 """Images and labels in memory as uint8: data sets, splits, binarisation, and the order of batches."""
 
+from vae_lightning.data.arrays import Arrays
 from vae_lightning.data.base import Batch, DataSpec, ImageData, Images, images_from_arrays, pixels, stratified_split
 from vae_lightning.data.celeba import CelebA
 from vae_lightning.data.cifar import CIFAR10, CIFAR100
@@ -28,6 +29,7 @@ __all__ = [
     "STL10",
     "SVHN",
     "USPS",
+    "Arrays",
     "Batch",
     "CelebA",
     "DSprites",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,8 +14,9 @@ from torch import Tensor
 from vae_lightning.errors import InvalidValue, UserError, check_bool, check_choice, check_int, check_seed
 
 SPLITS = ("train", "val", "test")
-CHUNK = 4096  # images looked at together: a memory map may be larger than the memory
+CHUNK, CHUNK_BYTES = 4096, 256 * 2**20  # images, and bytes, looked at together: a memory map may be larger than the memory
 MAX_WORKERS = 256  # each is a process: a typo must not start thousands
+KEPT_BYTES = 2**30  # a part of a memory map that is at most this large is kept in memory once it is binarised
 KINDS = ("binary", "grey", "colour", "real")
 BINARIZE = ("auto", "dynamic", "static", "threshold", "none")
 
@@ -42,17 +44,73 @@ class Images(torch.utils.data.Dataset[Batch]):
         labels: int64, (N,); −1 for an image without a label.
         factors: the ground-truth factors that the images were made from, if known: int64 (N, factors), each counted from 0.
         targets: numbers that belong to the images, which only conditions read: float32 (N, D).
+        index: which of `images` the split has, in its order, int64 (N,); None: all of them. So several splits share one memory
+            map, of which only the batches that are served are read into memory.
+        prepare: (images, examples) → images; applied to each batch.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, factors: Tensor | None = None, targets: Tensor | None = None) -> None:
-        self.images, self.labels, self.factors, self.targets = images, labels, factors, targets
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        factors: Tensor | None = None,
+        targets: Tensor | None = None,
+        index: Tensor | None = None,
+        prepare: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
+        self.stored, self.labels, self.factors, self.targets = images, labels, factors, targets
+        self.index, self.prepare = index, prepare
+
+    @property
+    def images(self) -> Tensor:
+        """All images of the split. Of a split with an `index` this is a copy in memory: see `chunks`."""
+        whole = self.index is None and self.prepare is None
+        return self.stored if whole else self[torch.arange(len(self))].images
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an image."""
+        channels, height, width = self.stored.shape[1:]
+        return channels, height, width
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.stored if self.index is None else self.index)
 
     def __getitem__(self, examples: Tensor) -> Batch:
         # index_select is five times as fast as indexing
-        return Batch(self.images.index_select(0, examples), self.labels.index_select(0, examples), examples)
+        places = examples if self.index is None else self.index.index_select(0, examples)
+        images = self.stored.index_select(0, places)
+        if self.prepare is not None:
+            images = self.prepare(images, examples)
+        return Batch(images, self.labels.index_select(0, examples), examples)
+
+    def first(self, count: int) -> Batch:
+        """The first `count` images, or all if there are fewer."""
+        return self[torch.arange(min(count, len(self)))]
+
+    def chunks(self, most: int | None = None) -> Iterator[Tensor]:
+        """All images in order, a few at a time (at most `most`), so that a split larger than the memory can be read."""
+        size = chunk_size(self.stored, most)
+        if self.index is None and self.prepare is None:
+            yield from self.stored.split(size)
+        else:
+            yield from (self[examples].images for examples in torch.arange(len(self)).split(size))
+
+    def prepared(self, prepare: Callable[[Tensor, Tensor], Tensor], most: int | None = None) -> Images:
+        """The split with `prepare` applied to its images: once, or to each batch where it is a large part of a memory map.
+
+        Args:
+            prepare: (images, examples) → images of the same shape and dtype; the same for an image in any batch.
+            most: images that are prepared together.
+        """
+        stored, examples = self.stored, torch.arange(len(self))
+        if self.index is not None and len(self) * stored[0].numel() * stored.element_size() > KEPT_BYTES:
+            return Images(stored, self.labels, self.factors, self.targets, self.index, prepare)
+        made, first = torch.empty(len(self), *stored.shape[1:], dtype=stored.dtype), 0
+        for part in self.chunks(most):
+            made[first : first + len(part)] = prepare(part, examples[first : first + len(part)])
+            first += len(part)
+        return Images(made, self.labels, self.factors, self.targets)
 
     def evenly_spaced(self, count: int) -> Tensor:
         """At most `count` indices spread over the split, since the first ones of a stratified split lack some classes."""
@@ -105,6 +163,7 @@ class ImageData(ABC):
         kind: binary (also of grey pixels that the literature reads as probabilities), grey, colour or real; None: as the
             images show. The likelihood that is left at its default follows it.
         class_names: the names of labels 0, 1 …, if they have any.
+        mean: of all training pixels, in [0, 1]; None: as `mean_pixel` finds it.
         notes: what a person should know about how the data were read, one sentence each; printed when a run starts.
 
     Args:
@@ -120,6 +179,7 @@ class ImageData(ABC):
     categorical_factors: ClassVar[tuple[bool, ...]] = ()
     kind: str | None = None
     class_names: tuple[str, ...] | None = None
+    mean: float | None = None
 
     def __init__(
         self,
@@ -154,44 +214,58 @@ class ImageData(ABC):
     def adopt(self, other: ImageData) -> None:
         """Use what a data set with the same arguments has loaded."""
         self._splits, self.kind, self.class_names, self.notes = other.splits(), other.kind, other.class_names, other.notes
+        self.mean = other.mean
 
     def spec(self) -> DataSpec:
         train = self.splits()["train"]
         labels = torch.cat([split.labels for split in self.splits().values()])
         classes = int(labels.max()) + 1 if labels.min() >= 0 else None
-        channels, height, width = train.images.shape[1:]
         return DataSpec(
-            (channels, height, width),
-            mean_pixel(train.images),
+            train.shape,
+            mean_pixel(train) if self.mean is None else self.mean,
             len(train),
             classes,
-            self.kind or kind_of(train.images),
+            self.kind or kind_of(train),
             self.class_names,
         )
 
 
-def kind_of(images: Tensor) -> str:
+def chunk_size(images: Tensor, most: int | None = None) -> int:
+    """How many of `images` to look at together: at most `CHUNK` and `most`, and at most `CHUNK_BYTES`."""
+    size = images[0].numel() * images.element_size() if len(images) else 1
+    return max(1, min(CHUNK, most or CHUNK, CHUNK_BYTES // max(1, size)))
+
+
+def chunks_of(images: Tensor | Images) -> Iterator[Tensor]:
+    """Images in order, a few at a time."""
+    return images.chunks() if isinstance(images, Images) else iter(images.split(chunk_size(images)))
+
+
+def kind_of(images: Tensor | Images) -> str:
     """What images (N, C, H, W) are: real (float32), colour (more than one channel), binary (pixels 0 and 255 only) or grey."""
-    if images.is_floating_point():
+    stored = images.stored if isinstance(images, Images) else images
+    if stored.is_floating_point():
         return "real"
-    if images.shape[1] > 1:
+    if stored.shape[1] > 1:
         return "colour"
-    return "binary" if all(bool(((part == 0) | (part == 255)).all()) for part in images.split(CHUNK)) else "grey"
+    return "binary" if all(bool(((part == 0) | (part == 255)).all()) for part in chunks_of(images)) else "grey"
 
 
-def mean_pixel(images: Tensor) -> float:
+def mean_pixel(images: Tensor | Images) -> float:
     """The mean of all pixels, uint8 as parts of 255. Summed in chunks, as integers: exact, and without a float32 copy."""
-    if images.is_floating_point():
-        return float(images.double().mean())
-    total = sum(int(part.numpy().sum(dtype=np.int64)) for part in images.split(CHUNK))
-    return total / images.numel() / 255
+    total, count, real = 0.0, 0, False
+    for part in chunks_of(images):
+        real = part.is_floating_point()
+        total += float(part.double().sum()) if real else int(part.numpy().sum(dtype=np.int64))
+        count += part.numel()
+    return total / count if real else total / count / 255
 
 
 def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:
     """The splits, after checking that a model trained on one can be measured on the others."""
     if set(splits) != set(SPLITS):
         raise UserError(f"{name} loads the splits {', '.join(splits) or 'none'} instead of {', '.join(SPLITS)}.")
-    shapes = {split: tuple(images.images.shape[1:]) for split, images in splits.items()}
+    shapes = {split: tuple(images.stored.shape[1:]) for split, images in splits.items()}
     if len(set(shapes.values())) > 1 or any(len(images) == 0 for images in splits.values()):
         found = ", ".join(f"{split} {len(splits[split])} × {shape}" for split, shape in shapes.items())
         raise UserError(

@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -44,8 +46,8 @@ def _prepare_split(split: Images, mode: str, seed: int, name: str) -> Images:
     if mode == "none":
         return split
     if mode == "threshold":
-        return Images((split.images >= 128).to(torch.uint8) * 255, split.labels, split.factors)
-    return Images(_binarize_once(split.images, _split_seed(seed, name)), split.labels, split.factors)
+        return split.prepared(_threshold)
+    return split.prepared(partial(_binarize, seed=_split_seed(seed, name)), _CHUNK)
 
 
 def binarize_batch(images: Tensor, examples: Tensor, split: str, seed: int = 0) -> Tensor:
@@ -57,7 +59,7 @@ def binarize_batch(images: Tensor, examples: Tensor, split: str, seed: int = 0) 
         split: its name.
         seed: the `split_seed` of the data set.
     """
-    return _binarize_chunk(images, examples, _split_seed(seed, split))
+    return _binarize(images, examples, _split_seed(seed, split))
 
 
 def _split_seed(seed: int, name: str) -> int:
@@ -100,12 +102,12 @@ def bernoulli_pixels(images: Tensor, generator: torch.Generator) -> Tensor:
     return BernoulliPixels()(images, generator)
 
 
-def _binarize_once(images: Tensor, seed: int) -> Tensor:
-    parts = images.split(_CHUNK)
-    return torch.cat([_binarize_chunk(p, torch.arange(n * _CHUNK, n * _CHUNK + len(p)), seed) for n, p in enumerate(parts)])
+def _threshold(images: Tensor, examples: Tensor) -> Tensor:
+    return (images >= 128).to(torch.uint8) * 255
 
 
-def _binarize_chunk(images: Tensor, examples: Tensor, seed: int) -> Tensor:
+def _binarize(images: Tensor, examples: Tensor, seed: int) -> Tensor:
+    """Bernoulli(x/255) drawn once for each pixel, as a function of the seed and the example."""
     if ((images == 0) | (images == 255)).all():  # nothing to draw
         return images
     grey = images.float() / 255

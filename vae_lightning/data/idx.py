@@ -18,13 +18,25 @@ import numpy as np
 
 from vae_lightning.errors import UserError
 
+GZIP = b"\x1f\x8b"
 LARGEST = 2**30  # bytes of an array: MNIST has 47 MB, and the largest of its successors about half of this
 
 
 def find_idx(path: Path) -> Path | None:
-    """`path`, or `path` with .gz appended if only that exists; None if neither does."""
-    packed = path.with_name(f"{path.name}.gz")
-    return path if os.path.exists(path) else packed if os.path.exists(packed) else None
+    """`path`, or the same file under another usual name, the first that exists; None if none does.
+
+    Other names have .gz appended, or a dot in place of the last hyphen but one, as some programs unpack them:
+    `train-images.idx3-ubyte`.
+    """
+    start, hyphen, end = path.name.rpartition("-idx")
+    names = [path.name, f"{start}.idx{end}"] if hyphen else [path.name]
+    there = (path.with_name(f"{name}{ending}") for name in names for ending in ("", ".gz"))
+    return next((file for file in there if os.path.exists(file)), None)
+
+
+def is_idx(start: bytes) -> bool:
+    """Whether a file that starts with these bytes may be an IDX file of unsigned bytes, or is gzipped, as IDX files often are."""
+    return start.startswith((GZIP, b"\x00\x00\x08"))
 
 
 def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
@@ -33,7 +45,7 @@ def read_idx(path: Path, rank: int | None = None) -> np.ndarray:
     The header is read first, then no more data than it promises, since a few MB can unpack to many GB.
 
     Args:
-        path: the file, gzipped if its name ends in .gz.
+        path: the file, gzipped or not, whatever its name ends in.
         rank: how many dimensions the array must have; None for any number.
 
     Raises:
@@ -72,7 +84,9 @@ def _open(path: Path) -> Iterator[BinaryIO]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise UserError(f"{path} is a FIFO, a device or a socket, not an ordinary file, and is not read.")
     with os.fdopen(descriptor, "rb") as file:
-        if path.suffix == ".gz":
+        packed = file.read(2) == GZIP
+        file.seek(0)
+        if packed:
             with gzip.GzipFile(fileobj=file) as unpacked:
                 yield cast(BinaryIO, unpacked)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from vae_lightning.data.base import Images, pixels
 from vae_lightning.errors import RunError
-from vae_lightning.files import atomic_write, user_path
+from vae_lightning.files import atomic_write, cache_folder
 from vae_lightning.noise import derive_seed
 from vae_lightning.readers import check_ordinary
 
@@ -61,7 +60,7 @@ def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = 
         The classifier, on the CPU, and the SHA-256 of its weights.
     """
     path = cache_folder(cache) / f"classifier-{fingerprint(train, steps)}.pt"
-    model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]  # three numbers
+    model = Classifier(train.shape, int(train.labels.max()) + 1)
     kept = _read(path)
     try:
         if kept is not None and kept["sha256"] == weights_hash(kept["weights"]):
@@ -76,15 +75,20 @@ def load_classifier(train: Images, steps: int = 600, cache: str | Path | None = 
 
 
 def train_classifier(train: Images, steps: int) -> Classifier:
-    """Train with Adam and a cosine schedule down to 0, on the cross-entropy of the labels; deterministic."""
+    """Train with Adam and a cosine schedule down to 0, on the cross-entropy of the labels; deterministic.
+
+    Images without a label, −1, are left out.
+    """
     with torch.random.fork_rng([]):
         torch.manual_seed(derive_seed("classifier", VERSION))
-        model = Classifier(tuple(train.images.shape[1:]), int(train.labels.max()) + 1)  # type: ignore[arg-type]  # three numbers
+        model = Classifier(train.shape, int(train.labels.max()) + 1)
+    labelled = (train.labels >= 0).nonzero().squeeze(1)
     generator = torch.Generator().manual_seed(derive_seed("classifier", VERSION, "batches"))
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
-        batch = train[torch.randint(len(train), (min(BATCH, len(train)),), generator=generator)]
+        chosen = torch.randint(len(labelled), (min(BATCH, len(labelled)),), generator=generator)
+        batch = train[labelled[chosen]]
         optimizer.zero_grad()
         F.cross_entropy(model(pixels(batch.images)), batch.labels).backward()
         optimizer.step()
@@ -92,17 +96,10 @@ def train_classifier(train: Images, steps: int) -> Classifier:
     return model.eval().requires_grad_(False)
 
 
-def cache_folder(cache: str | Path | None) -> Path:
-    """Return the given folder; for None, `vae_lightning` in the user's cache folder."""
-    if cache is not None:
-        return user_path("samples.cache", cache)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vae_lightning"
-
-
 def fingerprint(train: Images, steps: int) -> str:
     """Return a hash of the images, their labels and the training recipe."""
-    digest = hashlib.sha256(repr((VERSION, steps, tuple(train.images.shape))).encode())
-    for part in (train.images, train.labels):
+    digest = hashlib.sha256(repr((VERSION, steps, (len(train), *train.shape))).encode())
+    for part in (*train.chunks(), train.labels):
         digest.update(part.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 

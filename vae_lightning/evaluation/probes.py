@@ -23,6 +23,8 @@ def evaluate_probes(train: Tensor, train_labels: Tensor, codes: Tensor, labels: 
     - clustering_nmi: normalised mutual information (arithmetic mean) between the labels and k-means clusters fitted to the
       training codes, as many as there are labels.
 
+    Images without a label, −1, are left out.
+
     Args:
         train: training codes, (N, latent_dim).
         train_labels: (N,).
@@ -33,9 +35,11 @@ def evaluate_probes(train: Tensor, train_labels: Tensor, codes: Tensor, labels: 
     Returns:
         The metrics with standard errors over images.
     """
-    x, y, x_new, y_new = (_array(part) for part in (train, train_labels, codes, labels))
+    (x, y), (x_new, y_new) = _labelled(train, train_labels), _labelled(codes, labels)
     if len(np.unique(y)) < 2:
         return MeasureResult(notes=["Probes were not measured: the training images have fewer than two labels."])
+    if not len(y_new):
+        return MeasureResult(notes=["Probes were not measured: no image of this split has a label."])
     if not (np.isfinite(x).all() and np.isfinite(x_new).all()):
         return MeasureResult(notes=["Probes were not measured: some codes are not finite."])
     found = MeasureResult()
@@ -47,8 +51,10 @@ def evaluate_probes(train: Tensor, train_labels: Tensor, codes: Tensor, labels: 
     return found
 
 
-def _array(part: Tensor) -> np.ndarray:
-    return part.detach().cpu().numpy()
+def _labelled(codes: Tensor, labels: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """The codes and labels of the images that have a label."""
+    x, y = (part.detach().cpu().numpy() for part in (codes, labels))
+    return x[y >= 0], y[y >= 0]
 
 
 def _add_accuracy(found: MeasureResult, name: str, right: np.ndarray) -> None:

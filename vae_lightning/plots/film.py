@@ -103,7 +103,7 @@ def _picture(epoch: int, frame: Frame, basis: np.ndarray, limits: tuple[float, f
     points = frame["codes"].astype(np.float64) @ basis
     for label in np.unique(frame["labels"]):
         mine = frame["labels"] == label
-        right.plot(points[mine, 0], points[mine, 1], ".", ms=3.5, color=COLOURS[int(label) % 10])
+        right.plot(points[mine, 0], points[mine, 1], ".", ms=3.5, color=COLOURS[int(label) % 10] if label >= 0 else "0.6")
     right.set(xlim=limits, ylim=limits, title="codes E[z|x] by label", aspect="equal")
     right.title.set_fontsize(10)
     elbo = float(frame["elbo"])

@@ -37,7 +37,7 @@ def write_projection(vae: VAE, split: Images, log_dir: Path, images: int) -> Pat
     from google.protobuf import text_format
     from tensorboard.plugins.projector import ProjectorConfig  # half a second to import
 
-    height, width = displayable(split.images[:1]).shape[-2:]
+    height, width = displayable(split.first(1).images).shape[-2:]
     shown = split[torch.arange(min(images, len(split), (SPRITE_SIDE // max(height, width)) ** 2))]
     batch = shown.to(next(vae.parameters()).device)
     codes = vae.encode(pixels(batch.images), batch.labels).mean.cpu().numpy()

@@ -16,7 +16,7 @@ from vae_lightning.models.vae import VAE
 from vae_lightning.plots.context import PictureContext
 from vae_lightning.plots.pictures import PICTURES, Picture
 from vae_lightning.runs.folder import Run, load_vae
-from vae_lightning.runs.load_images import choose_device, iterate_batches, load_split
+from vae_lightning.runs.load_images import Moved, choose_device, iterate_batches, load_split
 
 KL_IMAGES = 2000  # images whose KL sorts the latent dimensions
 
@@ -30,7 +30,7 @@ class DrawingContext:
         vae: its VAE.
         device: where the VAE is.
         split_name: `train`, `val` or `test`.
-        data_root: folder of the data; None: the one that the run used.
+        moved: where the data are now, see `load_data`.
         seed: seed of the samples.
     """
 
@@ -38,13 +38,13 @@ class DrawingContext:
     vae: VAE
     device: torch.device
     split_name: str = "test"
-    data_root: str | None = None
+    moved: Moved = None
     seed: int = 0
 
     @cached_property
     def split(self) -> Images:
         """The images of the split."""
-        return load_split(self.run, self.split_name, self.data_root)
+        return load_split(self.run, self.split_name, self.moved)
 
     @cached_property
     def picture_context(self) -> PictureContext:
@@ -70,7 +70,7 @@ def draw_run(
     folder: Path | None = None,
     *,
     split: str = "test",
-    data_root: str | None = None,
+    moved: Moved = None,
     device: str = "auto",
     seed: int = 0,
 ) -> list[Path]:
@@ -81,7 +81,7 @@ def draw_run(
         what: the pictures, such as `[SamplesPicture(rows=4)]`; None: all that apply to this run.
         folder: where to write; None: `generated/` in the run folder.
         split: the split of the images to encode.
-        data_root: folder of the data; None: the one that the run used.
+        moved: where the data are now, see `load_data`.
         device: `auto`, `cpu` or `cuda`.
         seed: seed of the samples.
 
@@ -92,14 +92,14 @@ def draw_run(
         UserError: one of the pictures does not apply to this run, or there are too few images for it.
         RunError: a file is damaged or cannot be written.
     """
-    context = prepare_drawing(run, split, data_root, device, seed)
+    context = prepare_drawing(run, split, moved, device, seed)
     return save_pictures_of(context, choose_pictures(context, what), folder)
 
 
-def prepare_drawing(run: Run, split: str, data_root: str | None, device: str, seed: int) -> DrawingContext:
+def prepare_drawing(run: Run, split: str, moved: Moved, device: str, seed: int) -> DrawingContext:
     """Load the run's VAE; the arguments are those of `draw_run`."""
     torch_device = choose_device(device)
-    return DrawingContext(run, load_vae(run).to(torch_device), torch_device, split, data_root, seed)
+    return DrawingContext(run, load_vae(run).to(torch_device), torch_device, split, moved, seed)
 
 
 def choose_pictures(context: DrawingContext, what: Sequence[Picture] | None) -> Sequence[Picture]:

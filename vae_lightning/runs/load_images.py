@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 
 from vae_lightning.config.build import build_data
+from vae_lightning.config.data_paths import PATH_KEYS
 from vae_lightning.data.base import BINARIZE, SPLITS, Batch, ImageData, Images
 from vae_lightning.data.binarization import prepare_splits
-from vae_lightning.errors import UserError, check_choice
+from vae_lightning.errors import UserError, check_choice, format_value
 from vae_lightning.runs.folder import Run
 
+Moved = str | Mapping[str, str | None] | None  # where data are now: the folder `root`, or `root`, `images`, `labels`, `targets`
 
-def load_data(run: Run, root: str | None = None) -> ImageData:
-    """Return the run's data set, from the folder `root` if one is given. Raise UserError if the data set has no root."""
+
+def load_data(run: Run, moved: Moved = None) -> ImageData:
+    """Return the run's data set.
+
+    Args:
+        run: the run.
+        moved: where the data are now: the folder in place of `data.root`, or a mapping of the settings that name folders and
+            files, `root`, `images`, `labels` and `targets`; None, also as a value: those that the run used.
+
+    Raises:
+        UserError: the data set has no such setting, or cannot be read.
+    """
     config = run.config.copy()
-    if root is not None:
-        if "root" not in config.data:
-            raise UserError(f"data.root={root} would have no effect: data={config.choices.data} has no root; leave it out.")
-        config.data.root = root
-    elif "download" in config.data:
+    given = {"root": moved} if isinstance(moved, str) else dict(moved or {})
+    given = {key: given[key] for key in PATH_KEYS if given.get(key) is not None}
+    for key, path in given.items():
+        if key not in config.data or isinstance(config.data[key], int):  # an int: data=sprites counts its images
+            raise UserError(
+                f"data.{key}={format_value(path)} would have no effect: data={config.choices.data} has no {key}; leave it out."
+            )
+        config.data[key] = path
+    if "download" in config.data and "root" not in given:
         config.data.download = False  # never write to a folder that only the run's configuration names
     return build_data(config)
 
 
-def load_split(run: Run, split: str, root: str | None = None, data: ImageData | None = None) -> Images:
+def load_split(run: Run, split: str, moved: Moved = None, data: ImageData | None = None) -> Images:
     """Load one split, binarised as the run's validation and test images are (training images too: once, keyed by example).
 
     Args:
         run: the run.
         split: `train`, `val` or `test`.
-        root: the data folder; None: the one that the run used.
+        moved: where the data are now, see `load_data`.
         data: the data set, if `load_data` has been called already.
 
     Raises:
@@ -39,13 +55,14 @@ def load_split(run: Run, split: str, root: str | None = None, data: ImageData | 
     """
     check_choice("split", split, SPLITS)
     check_choice("binarization", run.config.binarization, BINARIZE)
-    data = load_data(run, root) if data is None else data
+    data = load_data(run, moved) if data is None else data
     images = prepare_splits({split: data.splits()[split]}, run.config.binarization, data.split_seed)[split]
-    shape = tuple(images.images.shape[1:])
+    shape = images.shape
     if shape != run.data_spec.shape:
+        key = "images" if isinstance(run.config.data.get("images"), str) else "root"
         raise UserError(
             f"The images of data={run.config.choices.data} are {_by(shape)} (channels × height × width), but the run was "
-            f"trained on {_by(run.data_spec.shape)}: set data.root to the folder of the images it was trained on."
+            f"trained on {_by(run.data_spec.shape)}: set data.{key} to where the images are that it was trained on."
         )
     return images
 

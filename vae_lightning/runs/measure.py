@@ -13,7 +13,7 @@ from vae_lightning.evaluation.latents import unit_metrics
 from vae_lightning.evaluation.measure_result import MeasureResult
 from vae_lightning.evaluation.measures import MEASURES, Measure
 from vae_lightning.runs.folder import Run, load_vae
-from vae_lightning.runs.load_images import choose_device, is_grey_bernoulli, load_data, load_split
+from vae_lightning.runs.load_images import Moved, choose_device, is_grey_bernoulli, load_data, load_split
 from vae_lightning.runs.results import add_to_results, add_to_tensorboard, write_per_image
 
 Advance = Callable[[int, int], None]  # advance(images, total): that many more images, of a total, are done
@@ -25,7 +25,7 @@ def evaluate_run(
     split: str = "test",
     measures: Sequence[Measure] | None = None,
     *,
-    data_root: str | None = None,
+    moved: Moved = None,
     batch_size: int = 100,
     device: str = "auto",
 ) -> MeasureResult:
@@ -35,7 +35,7 @@ def evaluate_run(
         run: a run, from `find_run`.
         split: `train`, `val` or `test`.
         measures: what to measure besides the ELBO; None: every measure that evaluate.py measures by default.
-        data_root: folder of the data; None: the one that the run used.
+        moved: where the data are now, see `load_data`.
         batch_size: images in a batch; it does not change the values.
         device: `auto`, `cpu` or `cuda`.
 
@@ -49,14 +49,14 @@ def evaluate_run(
     Example:
         >>> evaluate_run(find_run("outputs/…"), "val", [NLLMeasure(samples=100)]).values["nll"]
     """
-    return run_measures(prepare_evaluation(run, split, data_root, batch_size, device), measures)
+    return run_measures(prepare_evaluation(run, split, moved, batch_size, device), measures)
 
 
-def prepare_evaluation(run: Run, split: str, data_root: str | None, batch_size: int, device: str) -> EvaluationContext:
+def prepare_evaluation(run: Run, split: str, moved: Moved, batch_size: int, device: str) -> EvaluationContext:
     """Load the run's VAE and images; the arguments are those of `evaluate_run`."""
     torch_device = choose_device(device)
     vae = load_vae(run).to(torch_device)
-    data = load_data(run, data_root)
+    data = load_data(run, moved)
     images = load_split(run, split, data=data)
     grey = is_grey_bernoulli(run, vae.likelihood.support)
     return EvaluationContext(

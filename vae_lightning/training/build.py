@@ -84,7 +84,10 @@ def _changed_beta_settings(config: DictConfig) -> list[str]:
 
 def mean_image(images: Images) -> torch.Tensor:
     """Return the mean of a split's images, (channels, height, width), float32 in [0, 1]."""
-    return (images.images.sum(0).double() / (255 * len(images))).float()
+    total = torch.zeros(images.shape, dtype=torch.int64)
+    for part in images.chunks():
+        total += part.sum(0)
+    return (total.double() / (255 * len(images))).float()
 
 
 def monitor_reconstruction(config: DictConfig) -> None:

@@ -106,7 +106,7 @@ def build_parts(config: DictConfig, resumed: bool = False) -> RunParts:
         binarization = resolve_binarization(data.binarize, vae.likelihood.support == "binary")
     except InvalidValue as error:
         raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
-    vae.latent_prior.start(data.splits()["train"].images)
+    vae.latent_prior.start(data.splits()["train"])
     objective = build_objective(config, vae)
     if config.get("init_from") is not None and not resumed:
         note = start_from(vae, config.init_from)

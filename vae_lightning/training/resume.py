@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.config.data_paths import PATH_KEYS
 from vae_lightning.config.run_overrides import with_overrides
 from vae_lightning.errors import RunError, UserError, plural
 from vae_lightning.files import user_path
@@ -24,7 +25,8 @@ from vae_lightning.runs.config_file import write_config
 from vae_lightning.runs.trust import check_folder, left_out_note, restrict
 
 GROUPS = ("trainer", "callbacks", "logger")
-KEYS = ("data.batch_size", "data.eval_batch_size", "data.num_workers", "data.root", "data.download", "compile")
+WHERE = tuple(f"data.{key}" for key in PATH_KEYS)
+KEYS = ("data.batch_size", "data.eval_batch_size", "data.num_workers", "data.download", *WHERE, "compile")
 ORDER = (LAST, PREVIOUS, BEST)
 
 

@@ -173,7 +173,7 @@ def test_a_wrong_c_is_refused(c: Tensor | None, says: str) -> None:
 
 
 def test_data_without_labels_are_refused() -> None:
-    with pytest.raises(UserError, match=r"^condition=label needs a label for each image, and these data have none\.$"):
+    with pytest.raises(UserError, match=r"^condition=label needs a label for each image, and some or all of these have none\.$"):
         Label(None)
     with pytest.raises(InvalidValue, match=r"^classes=0"):
         Label(0)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from tests.linear_gaussian import SHAPE, Linear, LinearGaussianLayers, random_batch, random_images
+from vae_lightning.data.base import Images
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.evaluation.nll import evaluate_nll
 from vae_lightning.models.architectures import MLP
@@ -250,7 +251,7 @@ class Made(Prior):
         super().__init__()
         self.latent_dim, self.u = 2, nn.Parameter(random_images(1))
 
-    def start(self, images: Tensor) -> None:
+    def start(self, images: Images) -> None:
         self.images = images
 
     def forward(self, encode: Encode | None = None) -> DiagonalNormal:
@@ -271,8 +272,9 @@ def test_a_prior_of_posteriors_on_the_top_is_handed_the_top_layers(hierarchy: Hi
     assert p.event_shape == (vae.latent_dim,)
     Objective()(vae, random_images(3))["loss"].backward()
     assert prior.u.grad is not None
-    vae.latent_prior.start(torch.ones(1))
-    assert torch.equal(prior.images, torch.ones(1))
+    images = Images(torch.zeros(1, *SHAPE, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64))
+    vae.latent_prior.start(images)
+    assert prior.images is images
 
 
 def test_bottom_up_the_top_layer_is_taken_at_the_mean_of_the_layer_below() -> None:

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from tests.linear_gaussian import SHAPE, LinearGaussian, random_images
+from vae_lightning.data.base import Images
 from vae_lightning.models.priors import GaussianMixture, VampPrior
 from vae_lightning.noise import ExampleNoise, StreamNoise, UnbatchedNoise
 from vae_lightning.objectives.terms import elbo_terms
@@ -160,13 +161,14 @@ def test_it_holds_no_encoder() -> None:
 
 def test_where_pseudo_inputs_start() -> None:
     images = torch.randint(0, 256, (30, *SHAPE), dtype=torch.uint8)
+    split = Images(images, torch.zeros(30, dtype=torch.int64))
     spread = VampPrior(2, SHAPE, 0.3, 1000)
     assert abs(spread.pseudo_inputs.mean().item() - 0.3) < 0.02
     before = spread.logits.clone()
-    spread.start(images)
+    spread.start(split)
     assert torch.equal(spread.logits, before)
     from_data = VampPrior(2, SHAPE, 0.3, 8, starts_from="data")
-    from_data.start(images)
+    from_data.start(split)
     distances = (from_data.pseudo_inputs[:, None] - images.float() / 255).abs().flatten(2).amax(-1)
     assert (distances.min(1).values < 0.0101).all()
 

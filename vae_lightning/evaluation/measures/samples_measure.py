@@ -70,6 +70,10 @@ class SamplesMeasure(Measure):
             reason = "they are compared with images that were not trained on, so use split=test or split=val"
             return MeasureResult(notes=[f"Samples were not measured: {reason}."])
         grey = context.data.splits()
+        labels = grey["train"].labels
+        if len(labels[labels >= 0].unique()) < 2:
+            reason = "images are compared by a classifier, and the training images have fewer than two labels"
+            return MeasureResult(notes=[f"No samples: {reason}."])
         classifier, digest = load_classifier(grey["train"], self.classifier_steps, self.cache)
         count = min(self.images, len(grey[context.split_name]), len(grey["train"]))
 

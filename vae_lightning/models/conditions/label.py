@@ -22,12 +22,12 @@ class Label(Condition):
     to z. p(z|c) is p(z) shifted and scaled: z = m_c + s_c·z₀ with z₀ ~ p(z), where m_c and s_c are learned, starting at 0 and 1.
 
     Args:
-        classes: number of classes; None if the data have no labels.
+        classes: number of classes; None if an image has no label.
         prior_sees_c: whether p(z) depends on c. Set it to false for latents that cannot be shifted, or if no KL trains m_c and
             s_c.
 
     Raises:
-        UserError: the data have no labels.
+        UserError: an image has no label.
     """
 
     option = "condition=label"
@@ -37,7 +37,7 @@ class Label(Condition):
     def __init__(self, classes: int | None = None, prior_sees_c: bool = True) -> None:
         super().__init__()
         if classes is None:
-            raise UserError("condition=label needs a label for each image, and these data have none.")
+            raise UserError("condition=label needs a label for each image, and some or all of these have none.")
         self.classes = self.extra_latents = check_int("classes", classes)
         self.prior_sees_c = check_bool("prior_sees_c", prior_sees_c)
         self.register_buffer("one_hot", torch.eye(classes), persistent=False)

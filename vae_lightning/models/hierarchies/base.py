@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from vae_lightning.models.distributions.hierarchical import HierarchicalDistribu
 from vae_lightning.models.hierarchies.networks import ConditionalGaussian
 from vae_lightning.models.posteriors import Diagonal, Posterior
 from vae_lightning.models.priors import ANY, Encode, Prior
+
+if TYPE_CHECKING:
+    from vae_lightning.data.base import Images
 
 LAYERED = frozenset({DENSITY, DENSITY_ANYWHERE, REAL_SPACE})
 
@@ -68,7 +71,7 @@ class TopDown(Prior):
     def top_dim(self) -> int:
         return self.sizes[-1]
 
-    def start(self, images: Tensor) -> None:
+    def start(self, images: Images) -> None:
         self.top.start(images)
 
     def forward(self, encode: Encode | None = None) -> HierarchicalDistribution:

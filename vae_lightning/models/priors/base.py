@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
 from vae_lightning.capabilities import EVERYTHING
 from vae_lightning.models.distributions.base import LatentDistribution
+
+if TYPE_CHECKING:
+    from vae_lightning.data.base import Images
 
 Encode = Callable[[Tensor], LatentDistribution]
 ANY = "any space"
@@ -47,8 +50,8 @@ class Prior(nn.Module):
         """Complete z, (..., latent_dim), from its top layer (..., top_dim): lower layers are set to their means."""
         return top
 
-    def start(self, images: Tensor) -> None:
-        """Initialise from the training images, uint8 (N, C, H, W), once before a new run is trained; most priors ignore them."""
+    def start(self, images: Images) -> None:
+        """Initialise from the training images, once before a new run is trained; most priors ignore them."""
 
     def forward(self, encode: Encode | None = None) -> LatentDistribution:
         """p(z), batch_shape (), event_shape (latent_dim,).

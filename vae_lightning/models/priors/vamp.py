@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,9 @@ from vae_lightning.errors import check_choice, check_int
 from vae_lightning.models.distributions.base import LatentDistribution
 from vae_lightning.models.distributions.gaussian_mixture import Mixture
 from vae_lightning.models.priors.base import ANY, Encode, Prior
+
+if TYPE_CHECKING:
+    from vae_lightning.data.base import Images
 
 STARTS = ("noise", "data")
 MARGIN = 0.01  # keeps pseudo-inputs that start from data away from 0 and 1, where they would have no gradient
@@ -51,9 +55,9 @@ class VampPrior(Prior):
         centre = torch.full((check_int("pseudo_inputs", pseudo_inputs), *shape), min(max(mean, MARGIN), 1 - MARGIN)).logit()
         self.logits = nn.Parameter(centre + 0.5 * torch.randn_like(centre))
 
-    def start(self, images: Tensor) -> None:
+    def start(self, images: Images) -> None:
         if self.starts_from == "data":
-            chosen = images[torch.randint(len(images), (len(self.logits),))]
+            chosen = images[torch.randint(len(images), (len(self.logits),))].images
             with torch.no_grad():
                 self.logits.copy_((chosen.float() / 255).clamp(MARGIN, 1 - MARGIN).logit())
 

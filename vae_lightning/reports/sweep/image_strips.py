@@ -17,7 +17,7 @@ from vae_lightning.data.base import pixels
 from vae_lightning.noise import StreamNoise, derive_seed
 from vae_lightning.plots.displayable import displayable
 from vae_lightning.runs.folder import VAE, find_run, load_vae
-from vae_lightning.runs.load_images import iterate_batches, load_split
+from vae_lightning.runs.load_images import Moved, iterate_batches, load_split
 
 
 @dataclass
@@ -38,13 +38,13 @@ class Strips:
     size: tuple[int, int]
 
 
-def image_strips(labelled: Sequence[tuple[str, Path]], images: int = 8, root: str | None = None) -> Strips | None:
+def image_strips(labelled: Sequence[tuple[str, Path]], images: int = 8, moved: Moved = None) -> Strips | None:
     """Draw strips of the first validation images, for all runs whose images have the same shape as the first run's.
 
     Args:
         labelled: (label, run folder) of each run.
         images: the number of images.
-        root: the folder of the data; None for the one that the runs used.
+        moved: where the data are now, see `runs.load_images.load_data`.
 
     Returns:
         The strips; None if the data or all checkpoints are missing.
@@ -55,7 +55,7 @@ def image_strips(labelled: Sequence[tuple[str, Path]], images: int = 8, root: st
         try:
             run = find_run(folder)
             if x is None:
-                batch = next(iterate_batches(load_split(run, "val", root), images, torch.device("cpu"), images))
+                batch = next(iterate_batches(load_split(run, "val", moved), images, torch.device("cpu"), images))
                 x = pixels(batch.images)
             if run.data_spec.shape == tuple(x.shape[1:]):
                 found.append(_strip(label, load_vae(run), x, batch.labels))

@@ -17,6 +17,7 @@ from vae_lightning.reports.sweep.ranking import DEFAULT, Ranking, rankings
 from vae_lightning.reports.sweep.search_result import found_by_search
 from vae_lightning.reports.sweep.summary import damage_lines, heading, markdown, notes, summary_csv, terminal_table
 from vae_lightning.runs.console import describe_paths
+from vae_lightning.runs.load_images import Moved
 
 STRIP_RUNS = 48
 
@@ -29,7 +30,7 @@ def write_report(
     split: str = "test",
     direction: str | None = None,
     images: int = 8,
-    root: str | None = None,
+    moved: Moved = None,
 ) -> list[Ranking]:
     """Print the summary of one or more sweeps and write its files.
 
@@ -41,7 +42,7 @@ def write_report(
         split: `val` or `test`.
         direction: `max` or `min`; None for the metric's usual direction.
         images: the number of reconstructions and of samples of each run; 0 for none.
-        root: the folder of the data; None for the one that the runs used.
+        moved: where the data are now, see `runs.load_images.load_data`.
 
     Raises:
         UserError: a folder is not a sweep, or the metric or its direction is unknown.
@@ -60,7 +61,7 @@ def write_report(
     for line in damage_lines(gathered):
         console.print(f"[yellow]{escape(printable(line))}[/yellow]", soft_wrap=True)
     into = into or gathered.sweeps[0].folder
-    pictures = {ranking.kind: strips_of(ranking, images, root) for ranking in found}
+    pictures = {ranking.kind: strips_of(ranking, images, moved) for ranking in found}
     texts = {
         "summary.csv": summary_csv(gathered),
         "summary.md": markdown(found, gathered),
@@ -82,10 +83,10 @@ def write_report(
     return found
 
 
-def strips_of(ranking: Ranking, images: int, root: str | None) -> Strips | None:
+def strips_of(ranking: Ranking, images: int, moved: Moved) -> Strips | None:
     """Draw image strips of the best runs, as many as fit on a page; None for `images` = 0."""
     runs = [run for group in ranking.groups for run in group.runs][:STRIP_RUNS]
-    return image_strips([(run.label or run.folder.name, run.folder) for run in runs], images, root) if images > 0 else None
+    return image_strips([(run.label or run.folder.name, run.folder) for run in runs], images, moved) if images > 0 else None
 
 
 def charts_of_searches(gathered: Gathered) -> dict[str, str]:

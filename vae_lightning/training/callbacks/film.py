@@ -59,7 +59,8 @@ class Film(Callback):
     @torch.no_grad()
     def frame(self, vae: VAE, split: Images, device: torch.device) -> dict[str, np.ndarray]:
         """Make a frame: x, reconstructions and samples (N, C, H, W) uint8; codes (N, latent_dim) float16; labels (N,) int16."""
-        x, c = pixels(split.images[: self.codes]).to(device), split.labels[: self.codes].to(device)
+        coded = split.first(self.codes).to(device)
+        x, c = pixels(coded.images), coded.labels
         noise = StreamNoise(torch.Generator(device), derive_seed(0, "film"))
         shown = split[split.evenly_spaced(self.images)].to(device)
         return {
