@@ -126,6 +126,7 @@ def _largest(node: object) -> int:
 
 def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture) -> VAE:
     from vae_lightning.models.hierarchies import NoHierarchy
+    from vae_lightning.models.standardisation import Standardisation
     from vae_lightning.models.vae import VAE
 
     known = {"shape": data_spec.shape, "mean": data_spec.mean, "classes": data_spec.classes}
@@ -136,7 +137,8 @@ def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture) -> 
     posterior, prior = hierarchy.layers(posterior, prior)
     condition = instantiate_node(config, "condition", known)
     try:
-        return VAE(model, posterior, prior, likelihood, condition)
+        standardisation = Standardisation(data_spec.shape) if data_spec.kind == "real" else None
+        return VAE(model, posterior, prior, likelihood, condition, standardisation)
     except (RuntimeError, MemoryError, OverflowError) as error:
         if not looks_out_of_memory(error):
             raise

@@ -70,6 +70,7 @@ class VAEModule(LightningModule):
     ) -> None:
         super().__init__()
         self.vae, self.objective, self.beta_schedule = vae, objective, beta_schedule
+        vae.checks_input = False  # the data set was checked, and a step must not wait for the device
         self.make_optimizer, self.lr_schedule = optimizer, lr_schedule
         self.dynamic, self.seed, self.compile_mode = dynamic, seed, compile_mode
         self.compiled: CompiledObjective | None = None

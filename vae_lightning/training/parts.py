@@ -92,9 +92,20 @@ def build_parts(config: DictConfig) -> RunParts:
     data = build_data(config)
     torch.manual_seed(derive_seed(config.seed, "weights"))
     vae = build_vae(config, data.spec(), model)
+    if vae.standardisation is not None:
+        note_constant(data, vae.standardisation.fit(data.splits()["train"].chunks()))
     try:
         binarization = resolve_binarization(data.binarize, vae.likelihood.support == "binary")
     except InvalidValue as error:
         raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
     vae.latent_prior.start(data.splits()["train"])
     return RunParts(data, binarization, vae, build_objective(config, vae), recipe)
+
+
+def note_constant(data: ImageData, constant: int) -> None:
+    """Add to the notes of real-valued data how many of their numbers are the same in all training rows."""
+    if constant:
+        of = data.splits()["train"].shape[-1]
+        are = "is" if constant == 1 else "are"
+        note = f"{constant:,} of {of:,} numbers {are} constant over the training rows, and divided by 1 instead of their scale."
+        data.notes = [*data.notes, note]

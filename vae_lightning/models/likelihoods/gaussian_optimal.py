@@ -28,6 +28,7 @@ class GaussianOptimal(Likelihood):
 
     option = "likelihood=gaussian_optimal"
     support = "real"
+    unbounded = True
     mse: Tensor
     batches: Tensor
 
