@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from vae_lightning.api.own_code import trusts_run_code
 from vae_lightning.cli.app import run_app
 from vae_lightning.cli.outputs import output_file
-from vae_lightning.errors import check_choice, check_int
+from vae_lightning.errors import UserError, check_choice, check_int
 from vae_lightning.runs.write_errors import explain_write_errors
 
 MOST_IMAGES, MOST_STARTS = 10_000, 1000  # more would be too many for a page in a browser
@@ -43,6 +43,9 @@ def explore(config: DictConfig) -> Path:
 
     run = find_run(config.run, config.checkpoint, trusted)
     vae = load_vae(run)
+    vae.checks_input = False  # images come from the data set
+    if vae.standardisation is not None:
+        raise UserError("explore draws images, and this run was trained on numbers that are no image: use generate instead.")
     split = load_split(run, config.split, config.data)
     report = RunLog()
     report.say(describe_composition(run.config, vae, {"checkpoint": relative_path(run.checkpoint)}))

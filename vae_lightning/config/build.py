@@ -122,6 +122,7 @@ def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture, net
     import torch
 
     from vae_lightning.models.hierarchies import NoHierarchy
+    from vae_lightning.models.standardisation import Standardisation
     from vae_lightning.models.vae import VAE
 
     known = {"shape": data_spec.shape, "mean": data_spec.mean, "classes": data_spec.classes}
@@ -132,8 +133,9 @@ def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture, net
     posterior, prior = hierarchy.layers(posterior, prior)
     condition = instantiate_node(config, "condition", known)
     try:
+        standardisation = Standardisation(data_spec.shape) if data_spec.kind == "real" else None
         with torch.device(networks) if networks else nullcontext():
-            return VAE(model, posterior, prior, likelihood, condition)
+            return VAE(model, posterior, prior, likelihood, condition, standardisation)
     except (RuntimeError, MemoryError, OverflowError) as error:
         if not is_too_large(error):
             raise

@@ -9,7 +9,7 @@ PATH_KEYS = ("root", "images", "labels", "targets")
 
 
 def with_absolute_paths(data: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a data set, with paths that do not depend on the current folder, so that a run finds its data from any."""
+    """Make the paths in the settings of a data set absolute, so that a run finds its data from any folder."""
     return {
         key: str(Path(value).expanduser().absolute()) if key in PATH_KEYS and isinstance(value, str) and value else value
         for key, value in data.items()

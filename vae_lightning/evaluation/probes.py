@@ -52,7 +52,7 @@ def evaluate_probes(train: Tensor, train_labels: Tensor, codes: Tensor, labels: 
 
 
 def _labelled(codes: Tensor, labels: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """The codes and labels of the images that have a label."""
+    """Return the codes and labels of the images that have a label."""
     x, y = (part.detach().cpu().numpy() for part in (codes, labels))
     return x[y >= 0], y[y >= 0]
 

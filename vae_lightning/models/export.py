@@ -128,7 +128,9 @@ FORMATS = {"onnx": to_onnx, "safetensors": to_safetensors}
 
 
 def _difference(a: Tensor, b: Tensor) -> float:
-    return (a.double() - b.detach().double()).abs().max().item() if a.numel() else 0.0
+    """Return the largest difference, relative to values above 1, which numbers that are no image may have."""
+    b = b.detach().double()
+    return ((a.double() - b).abs() / b.abs().clamp_min(1)).max().item() if a.numel() else 0.0
 
 
 def _checked(errors: dict[Path, float]) -> dict[Path, float]:

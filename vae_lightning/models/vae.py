@@ -15,9 +15,11 @@ from vae_lightning.models.architectures.layers import last_bias
 from vae_lightning.models.conditions import Condition, NoCondition
 from vae_lightning.models.distributions.base import LatentDistribution
 from vae_lightning.models.distributions.divergence import kl_divergence
+from vae_lightning.models.input_checks import ROUNDING, check_input
 from vae_lightning.models.likelihoods import Likelihood
 from vae_lightning.models.posteriors import Posterior
 from vae_lightning.models.priors import ANY, Prior
+from vae_lightning.models.standardisation import Standardisation
 from vae_lightning.noise import Noise
 
 
@@ -35,15 +37,27 @@ class VAE(nn.Module):
     Images x are float tensors (batch, channels, height, width) in [0, 1]. Latents z are (..., batch, latent_dim); leading
     dimensions are samples. Labels c are int64 (batch,) and ignored by a VAE without a condition.
 
+    Of real-valued data that are no images, x is (batch, 1, 1, D) in the units of the data. The networks see (x − m)/s, with the
+    mean m and standard deviation s of each number, and p(x|z) is a density of x itself: log p((x − m)/s|z) − Σ log s,
+    and means and samples are multiplied by s and added to m. So every number and picture is in the data's units.
+
+    What `encode`, and so `elbo` and an `Objective`, is given is checked while `checks_input` is true; a training step never is.
+
+    Attributes:
+        checks_input: whether x is checked (its type, shape and range), which waits for a GPU.
+        slack: by how much x may leave [0, 1]; None: x may be any numbers.
+
     Args:
         architecture: builds the encoder and decoder networks.
         posterior: turns the encoder's output into q(z|x).
         prior: p(z).
         likelihood: turns the decoder's output into p(x|z).
         condition: how a label c enters; None for an unconditional VAE.
+        standardisation: of real-valued data that are no images; None for images.
 
     Raises:
-        UserError: posterior and prior have different latent spaces, or the prior needs what the posterior cannot do.
+        UserError: posterior and prior have different latent spaces, the prior needs what the posterior cannot do, or a part is
+            for images only.
 
     Example:
         vae = VAE(MLP(), Diagonal(20), StandardNormal(20), Bernoulli((1, 28, 28)))
@@ -57,8 +71,13 @@ class VAE(nn.Module):
         prior: Prior,
         likelihood: Likelihood,
         condition: Condition | None = None,
+        standardisation: Standardisation | None = None,
     ) -> None:
         super().__init__()
+        self.standardisation, self.checks_input = standardisation, True
+        self.slack = None if likelihood.unbounded else ROUNDING
+        if standardisation is not None:
+            check_takes_any_number(likelihood, prior)
         self.condition = condition or NoCondition()
         check_same_space(posterior, prior)
         require(prior, prior.needs, posterior)
@@ -97,6 +116,10 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor, c: Tensor | None = None) -> LatentDistribution:
         """q_φ(z|x): batch_shape (batch,), event_shape (latent_dim,)."""
+        if self.checks_input and not torch.compiler.is_compiling():
+            check_input(x, self.shape, next(self.parameters()).dtype, self.slack)
+        if self.standardisation is not None:
+            x = self.standardisation(x)
         return self.posterior(self.encoder(self.condition.encoder_input(x, c)))
 
     def decode(self, z: Tensor, c: Tensor | None = None) -> Distribution:
@@ -104,7 +127,8 @@ class VAE(nn.Module):
         seen = z if self.decoder_dim == z.shape[-1] else z[..., : self.decoder_dim]
         inputs = self.condition.decoder_input(seen, c)
         parameters = self.decoder(inputs.reshape(-1, inputs.shape[-1]))
-        return self.likelihood(parameters.view(*z.shape[:-1], *parameters.shape[1:]))
+        p = self.likelihood(parameters.view(*z.shape[:-1], *parameters.shape[1:]))
+        return p if self.standardisation is None else self.standardisation.undo(p)
 
     def prior(self, c: Tensor | None = None) -> LatentDistribution:
         """p(z): event_shape (latent_dim,), batch_shape () or, for a prior that depends on c, (batch,)."""
@@ -152,6 +176,8 @@ class VAE(nn.Module):
         Raises:
             UserError: the likelihood or the decoder has no bias that a mean image could set.
         """
+        if self.standardisation is not None:
+            mean_image = self.standardisation(mean_image)
         bias, (channels, height, width) = last_bias(self.decoder), self.likelihood.out_shape
         if bias is not None and len(bias) == channels:
             mean_image = mean_image.mean((1, 2), keepdim=True).expand_as(mean_image)
@@ -162,6 +188,17 @@ class VAE(nn.Module):
                 "that a mean image could set; leave it out."
             )
         bias.copy_(output.flatten() if len(bias) == output.numel() else output[:, 0, 0])
+
+
+def check_takes_any_number(likelihood: Likelihood, prior: Prior) -> None:
+    """Raise UserError unless both are also for real-valued data that are no images."""
+    if not likelihood.unbounded:
+        raise UserError(
+            f"{likelihood.option} is incompatible with real-valued data, since it is for pixels in [0, 1]: use gaussian_optimal, "
+            "another Gaussian, or laplace."
+        )
+    if prior.of_images:
+        raise UserError(f"{prior.option} is incompatible with real-valued data: its pseudo-inputs are images in [0, 1].")
 
 
 def check_same_space(posterior: Posterior, prior: Prior) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of a VAE that are made of images: reconstructions, samples, traversals, interpolations, the manifold.
+"""Pictures of a VAE made of images, or of lines for signals: reconstructions, samples, traversals, interpolations, the plane.
 
 Each function takes a VAE and returns a matplotlib figure. As is usual, the decoder's mean E[x|z] is shown.
 """
@@ -21,6 +21,7 @@ from vae_lightning.files import atomic_write
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import StreamNoise, derive_seed
 from vae_lightning.plots.displayable import displayable
+from vae_lightning.plots.lines import lines_figure
 
 INK = "#333333"
 MAX_ROWS = 32
@@ -148,6 +149,8 @@ def manifold(vae: VAE, side: int = 20, label: int | None = None) -> Figure:
 def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap: int = 2, gap_every: int = 1) -> Figure:
     """Draw a grid of images; each of their pixels covers a whole number of the figure's pixels.
 
+    Rows of numbers, of shape (rows, columns, 1, 1, D), are drawn as lines.
+
     Args:
         images: (rows, columns, C, H, W) in [0, 1].
         title: the title.
@@ -155,6 +158,8 @@ def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap:
         gap: pixels of the images between columns, and between groups of rows.
         gap_every: rows in a group.
     """
+    if tuple(images.shape[2:4]) == (1, 1):
+        return lines_figure(images.flatten(2).float().cpu().numpy(), title, row_labels)
     canvas, tops = tile(images.float().clamp(0, 1).cpu().numpy(), gap, gap_every)
     height, width = canvas.shape[:2]
     zoom, dpi = max(1, round(720 / width)), 100

@@ -37,20 +37,24 @@ def write_projection(vae: VAE, split: Images, log_dir: Path, images: int) -> Pat
     from google.protobuf import text_format
     from tensorboard.plugins.projector import ProjectorConfig  # half a second to import
 
+    drawn = not split.stored.is_floating_point()  # numbers that are no image have no thumbnails
     height, width = displayable(split.first(1).images).shape[-2:]
-    shown = split[torch.arange(min(images, len(split), (SPRITE_SIDE // max(height, width)) ** 2))]
+    most = (SPRITE_SIDE // max(height, width)) ** 2 if drawn else images
+    shown = split[torch.arange(min(images, len(split), most))]
     batch = shown.to(next(vae.parameters()).device)
     codes = vae.encode(pixels(batch.images), batch.labels).mean.cpu().numpy()
     folder = log_dir / "projector"
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "codes.tsv", "\n".join("\t".join(f"{value:.5g}" for value in code) for code in codes))
     write_text(folder / "labels.tsv", "\n".join("none" if label < 0 else str(label) for label in shown.labels.tolist()))
-    save_png(sheet(shown.images.numpy()), folder / "images.png")
+    if drawn:
+        save_png(sheet(shown.images.numpy()), folder / "images.png")
     config = ProjectorConfig()
     embedding = config.embeddings.add(tensor_name="test codes")
     embedding.tensor_path, embedding.metadata_path = "projector/codes.tsv", "projector/labels.tsv"
-    embedding.sprite.image_path = "projector/images.png"
-    embedding.sprite.single_image_dim.extend([width, height])
+    if drawn:
+        embedding.sprite.image_path = "projector/images.png"
+        embedding.sprite.single_image_dim.extend([width, height])
     write_text(log_dir / "projector_config.pbtxt", text_format.MessageToString(config))
     return log_dir / "projector_config.pbtxt"
 

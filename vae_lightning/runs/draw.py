@@ -99,7 +99,9 @@ def draw_run(
 def prepare_drawing(run: Run, split: str, moved: Moved, device: str, seed: int) -> DrawingContext:
     """Load the run's VAE; the arguments are those of `draw_run`."""
     torch_device = choose_device(device)
-    return DrawingContext(run, load_vae(run).to(torch_device), torch_device, split, moved, seed)
+    vae = load_vae(run).to(torch_device)
+    vae.checks_input = False  # images come from the data set
+    return DrawingContext(run, vae, torch_device, split, moved, seed)
 
 
 def choose_pictures(context: DrawingContext, what: Sequence[Picture] | None) -> Sequence[Picture]:

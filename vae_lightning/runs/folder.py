@@ -21,6 +21,7 @@ from vae_lightning.config.plain import plain_dict
 from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, format_value
 from vae_lightning.files import find_below, user_path
+from vae_lightning.models.input_checks import RECONSTRUCTED, ROUNDING
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import StreamNoise
 from vae_lightning.readers import read_json_with_nan
@@ -245,8 +246,12 @@ def load_vae(run: Run) -> VAE:
     check_finite(run.checkpoint, weights)
     vae.load_state_dict(weights)
     vae = vae.eval().requires_grad_(False)
+    vae.checks_input = False
     if not gives_numbers(vae):
         raise RunError(f"{run.checkpoint} has weights that give NaN or infinity: try the other checkpoint.")
+    vae.checks_input = True  # from now on it is given what the caller has
+    if vae.standardisation is None:
+        vae.slack = RECONSTRUCTED if vae.likelihood.unbounded else ROUNDING
     return vae
 
 

@@ -56,6 +56,7 @@ def prepare_evaluation(run: Run, split: str, moved: Moved, batch_size: int, devi
     """Load the run's VAE and images; the arguments are those of `evaluate_run`."""
     torch_device = choose_device(device)
     vae = load_vae(run).to(torch_device)
+    vae.checks_input = False  # images come from the data set
     data = load_data(run, moved)
     images = load_split(run, split, data=data)
     grey = is_grey_bernoulli(run, vae.likelihood.support)

@@ -83,11 +83,12 @@ def _changed_beta_settings(config: DictConfig) -> list[str]:
 
 
 def mean_image(images: Images) -> torch.Tensor:
-    """Return the mean of a split's images, (channels, height, width), float32 in [0, 1]."""
-    total = torch.zeros(images.shape, dtype=torch.int64)
+    """Return the mean of a split's images, (channels, height, width), float32: in [0, 1], or in the units of real-valued data."""
+    real = images.stored.is_floating_point()
+    total = torch.zeros(images.shape, dtype=torch.float64 if real else torch.int64)
     for part in images.chunks():
-        total += part.sum(0)
-    return (total.double() / (255 * len(images))).float()
+        total += part.sum(0, dtype=total.dtype)
+    return (total.double() / (len(images) if real else 255 * len(images))).float()
 
 
 def monitor_reconstruction(config: DictConfig) -> None:

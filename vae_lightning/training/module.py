@@ -89,6 +89,7 @@ class VAEModule(LightningModule):
         self.lr_schedule = NoLRSchedule() if lr_schedule is None else lr_schedule
         self.dynamic = vae.likelihood.support == "binary" if dynamic is None else dynamic
         self.seed, self.compile_mode = seed, compile_mode
+        vae.checks_input = False  # the data set was checked, and a step must not wait for the device
         self.plain_images = 0  # how many of an ordinary DataLoader were seen in this epoch of validation or test
         self.compiled: CompiledObjective | None = None
         self.bernoulli_pixels = BernoulliPixels()

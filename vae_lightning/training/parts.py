@@ -102,6 +102,8 @@ def build_parts(config: DictConfig, resumed: bool = False) -> RunParts:
     spec = data.spec()
     check_step_memory(config, prod(spec.shape), spec.train_size)
     vae = build_vae(config, spec, model)
+    if vae.standardisation is not None:
+        note_constant(data, vae.standardisation.fit(data.splits()["train"].chunks()))
     try:
         binarization = resolve_binarization(data.binarize, vae.likelihood.support == "binary")
     except InvalidValue as error:
@@ -113,3 +115,12 @@ def build_parts(config: DictConfig, resumed: bool = False) -> RunParts:
         data.notes = [*data.notes, *([] if note is None else [note])]
     freeze(vae, config.get("freeze"))
     return RunParts(data, binarization, vae, objective, recipe)
+
+
+def note_constant(data: ImageData, constant: int) -> None:
+    """Add to the notes of real-valued data how many of their numbers are the same in all training rows."""
+    if constant:
+        of = data.splits()["train"].shape[-1]
+        are = "is" if constant == 1 else "are"
+        note = f"{constant:,} of {of:,} numbers {are} constant over the training rows, and divided by 1 instead of their scale."
+        data.notes = [*data.notes, note]

@@ -62,6 +62,8 @@ def compiled(config: DictConfig) -> str:
 
 
 def pixel_words(mode: str, module: VAEModule) -> str:
+    if module.vae.standardisation is not None:
+        return "numbers, standardised by the training rows"
     if mode == "none":
         grey = module.vae.likelihood.support == "binary"
         return "grey pixels with a Bernoulli, which is not a likelihood of them: not comparable" if grey else "grey pixels"

@@ -71,6 +71,11 @@ class TopDown(Prior):
     def top_dim(self) -> int:
         return self.sizes[-1]
 
+    @property
+    def of_images(self) -> bool:  # type: ignore[override]
+        """Whether the prior on the top is made of images."""
+        return self.top.of_images
+
     def start(self, images: Images) -> None:
         self.top.start(images)
 

@@ -16,6 +16,7 @@ class Likelihood(nn.Module):
     Attributes:
         option: its name on the command line, such as `likelihood=bernoulli`.
         support: "binary" if x is 0 or 1; "real" for grey and coloured pixels, which are never binarised.
+        unbounded: whether x may be any numbers, so that it is for real-valued data too.
         discrete_levels: n if x is one of the levels k/(n − 1); log_prob is then a log-probability, at most 0, and bits/dim are
             defined. None if x is binary, or continuous, where log_prob is a log-density.
 
@@ -26,6 +27,7 @@ class Likelihood(nn.Module):
 
     option: ClassVar[str]
     support: ClassVar[Literal["binary", "real"]]
+    unbounded: ClassVar[bool] = False
     discrete_levels: ClassVar[int | None] = None
 
     def __init__(self, shape: tuple[int, int, int], bias_from_data: bool = False) -> None:

@@ -19,6 +19,7 @@ class Gaussian(Likelihood):
 
     option = "likelihood=gaussian"
     support = "real"
+    unbounded = True
 
     def __init__(self, shape: tuple[int, int, int], sigma: float = 0.1, bias_from_data: bool = False) -> None:
         super().__init__(shape, bias_from_data)

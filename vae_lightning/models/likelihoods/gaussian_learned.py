@@ -21,6 +21,7 @@ class GaussianLearned(Likelihood):
 
     option = "likelihood=gaussian_learned"
     support = "real"
+    unbounded = True
 
     def __init__(
         self, shape: tuple[int, int, int], sigma: float = 0.2, min_sigma: float = 0.001, bias_from_data: bool = False

@@ -29,6 +29,7 @@ class GaussianOptimal(Likelihood):
 
     option = "likelihood=gaussian_optimal"
     support = "real"
+    unbounded = True
     mse: Tensor
     batches: Tensor
 

@@ -21,6 +21,7 @@ class GaussianPerPixel(Likelihood):
 
     option = "likelihood=gaussian_per_pixel"
     support = "real"
+    unbounded = True
 
     def __init__(self, shape: tuple[int, int, int], min_sigma: float = 0.05, bias_from_data: bool = False) -> None:
         super().__init__(shape, bias_from_data)

@@ -19,6 +19,7 @@ class Laplace(Likelihood):
 
     option = "likelihood=laplace"
     support = "real"
+    unbounded = True
 
     def __init__(self, shape: tuple[int, int, int], scale: float = 0.1, bias_from_data: bool = False) -> None:
         super().__init__(shape, bias_from_data)

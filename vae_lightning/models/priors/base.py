@@ -32,6 +32,7 @@ class Prior(nn.Module):
         capabilities: what it can do (see `vae_lightning.capabilities`).
         needs: what it requires of the posterior.
         space: where z lives (see `Posterior`), or ANY: wherever the posterior's z lives.
+        of_images: whether it is made of images in [0, 1], so that it is not for other data.
         latent_dim: how many numbers z has.
     """
 
@@ -39,6 +40,7 @@ class Prior(nn.Module):
     capabilities: AbstractSet[str] = EVERYTHING
     needs: AbstractSet[str] = frozenset()
     space: str = "real"
+    of_images: bool = False
     latent_dim: int
 
     @property

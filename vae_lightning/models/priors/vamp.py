@@ -40,6 +40,7 @@ class VampPrior(Prior):
     capabilities = EVERYTHING - {KL_PER_DIMENSION}
     needs = frozenset({DENSITY_ANYWHERE})
     space = ANY
+    of_images = True
 
     def __init__(
         self,

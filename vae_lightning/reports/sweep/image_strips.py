@@ -56,6 +56,8 @@ def image_strips(labelled: Sequence[tuple[str, Path]], images: int = 8, moved: M
             run = find_run(folder)
             if x is None:
                 batch = next(iterate_batches(load_split(run, "val", moved), images, torch.device("cpu"), images))
+                if batch.images.is_floating_point():
+                    return None  # numbers that are no image
                 x = pixels(batch.images)
             if run.data_spec.shape == tuple(x.shape[1:]):
                 found.append(_strip(label, load_vae(run), x, batch.labels))

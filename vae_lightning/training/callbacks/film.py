@@ -49,6 +49,8 @@ class Film(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
         epoch = trainer.current_epoch + 1
+        if pl_module.vae.standardisation is not None:
+            return  # a film shows images
         if trainer.is_global_zero and due(epoch, self.frames_per_tenfold) and not trainer.sanity_checking:
             split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]  # not annotated by Lightning
             frame = self.frame(pl_module.vae.eval(), split, pl_module.device)
