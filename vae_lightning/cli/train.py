@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.cli.app import find_own_modules, is_quoted, run_app
 from vae_lightning.cli.startup import allow_interrupts
+from vae_lightning.config.build import with_absolute_paths
 from vae_lightning.config.builtin import PUBLISHED
 from vae_lightning.config.command_line import run_name
 from vae_lightning.config.fitting_likelihood import chosen_likelihood
@@ -257,6 +258,7 @@ def complete(config: DictConfig) -> DictConfig:
     hydra = HydraConfig.get()
     whole: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     whole.pop(PUBLISHED, None)
+    whole["data"] = with_absolute_paths(whole["data"])
     choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
     choices["likelihood"] = chosen_likelihood(choices["likelihood"], whole["likelihood"])
     whole["name"] = run_name(config.name, choices["data"], choices["model"])

@@ -32,7 +32,10 @@ SERVING_KEYS = (
     "eval_batch_size",
     "num_workers",
     "drop_last",
+    "cache",
+    "cache_limit",
 )  # they change how images are served, not which
+PATH_KEYS = ("root", "images", "labels", "targets", "cache")  # of `data`, those that name a file or folder if they are text
 SIZED_GROUPS = (
     "model",
     "posterior",
@@ -85,6 +88,16 @@ def build_data(config: DictConfig) -> ImageData:
         _LOADED[recipe] = data
     data.adopt(_LOADED[recipe])
     return data
+
+
+def with_absolute_paths(data: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a data set with its files and folders as absolute paths, so that a run is measured from any folder."""
+
+    def absolute(name: str, value: object) -> object:
+        path = name in PATH_KEYS and isinstance(value, str) and value and "://" not in value
+        return str(Path(str(value)).expanduser().absolute()) if path else value
+
+    return {name: absolute(name, value) for name, value in data.items()}
 
 
 def build_model(config: DictConfig) -> Architecture:

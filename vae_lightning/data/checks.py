@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from vae_lightning.data.base import CHUNK, SPLITS, Images
+from vae_lightning.data.base import SPLITS, Images, chunk_size
 from vae_lightning.errors import UserError
 
 FEW_VALUES = 16  # rows of fewer values may well be equal by chance
@@ -30,8 +30,9 @@ def check_images(images: Tensor, name: str = "data.images") -> list[str]:
     if images.numel() == 0:
         raise UserError(f"{name}: there are no images (an array of shape {tuple(images.shape)}).")
     constant, zero, first = 0, 0, None
-    for start in range(0, len(images), CHUNK):
-        part = images[start : start + CHUNK].flatten(1)
+    size = chunk_size(images)
+    for start in range(0, len(images), size):
+        part = images[start : start + size].flatten(1)
         low, high = part.amin(1), part.amax(1)
         if part.is_floating_point():
             _check_finite(low, high, start, name)
@@ -55,15 +56,20 @@ def _check_finite(low: Tensor, high: Tensor, start: int, name: str) -> None:
         raise UserError(f"{name}: image {start + index} (counted from 0) holds {what}; all values must be finite.")
 
 
-def duplicate_notes(splits: Mapping[str, Images]) -> list[str]:
-    """A sentence for each pair of splits that share images: how many of the later one are in the earlier one, byte for byte."""
+def duplicate_notes(splits: Mapping[str, Images], known_hashes: Mapping[str, Sequence[str]] | None = None) -> list[str]:
+    """A sentence for each pair of splits that share images: how many of the later one are in the earlier one, byte for byte.
+
+    Args:
+        splits: the images by split.
+        known_hashes: a hash of the pixels of each image, by split; None: they are computed.
+    """
     present = [name for name in SPLITS if name in splits]
-    if splits[present[0]].images[0].numel() < FEW_VALUES:
+    if splits[present[0]].stored[0].numel() < FEW_VALUES:
         return []
-    seen: dict[str, set[bytes]] = {}
+    seen: dict[str, set[bytes | str]] = {}
     notes = []
     for name in present:
-        hashes = _hashes(splits[name].images)
+        hashes: Sequence[bytes | str] = _hashes(splits[name]) if known_hashes is None else known_hashes[name]
         for other, known in seen.items():
             shared = sum(digest in known for digest in hashes)
             if shared:
@@ -73,10 +79,10 @@ def duplicate_notes(splits: Mapping[str, Images]) -> list[str]:
     return notes
 
 
-def _hashes(images: Tensor) -> list[bytes]:
+def _hashes(images: Images) -> list[bytes]:
     """A hash of the bytes of each image."""
     found = []
-    for start in range(0, len(images), CHUNK):
-        rows = images[start : start + CHUNK].flatten(1).contiguous().numpy()
+    for part in images.chunks():
+        rows = part.flatten(1).contiguous().numpy()
         found += [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]
     return found

@@ -11,11 +11,14 @@ from vae_lightning.data.base import BINARIZE, SPLITS, Batch, ImageData, Images
 from vae_lightning.data.binarization import prepare_splits
 from vae_lightning.errors import UserError, check_choice
 from vae_lightning.runs.folder import Run
+from vae_lightning.runs.trust import forget_cache
 
 
 def load_data(run: Run, root: str | None = None) -> ImageData:
     """The run's data set, from the folder `root` if one is given. UserError if the data set has no root."""
     config = run.config.copy()
+    if not run.own:
+        forget_cache(config)
     if root is not None:
         if "root" not in config.data:
             raise UserError(f"data.root={root} would have no effect: data={config.choices.data} has no root; leave it out.")

@@ -22,7 +22,7 @@ from vae_lightning.config.overrides import group_of, is_countable, is_group, par
 from vae_lightning.errors import RunError, UserError, format_value, printable
 from vae_lightning.runs.config_file import OPTION, is_text
 from vae_lightning.runs.sweep_record import Sweep
-from vae_lightning.runs.trust import IGNORED_TRAINER, SAFE_STRATEGIES, UNSAFE_TRAINER
+from vae_lightning.runs.trust import CACHE, IGNORED_TRAINER, SAFE_STRATEGIES, UNSAFE_TRAINER
 
 # of these groups, the options that neither connect nor write outside of the run folder
 SAFE_OPTIONS = {
@@ -39,7 +39,10 @@ HYDRA_KEYS = (
 )  # fmt: skip
 LOGGER_KEYS = ("logger.tensorboard.projector_images", "logger.csv.flush_logs_every_n_steps")
 # shipped keys that name folders, dry runs that delete their sweep, and what takes or starts other things
-UNSAFE_KEYS = ("output_dir", "resume", PUBLISHED, "trainer.fast_dev_run", *(f"trainer.{name}" for name in IGNORED_TRAINER))
+UNSAFE_KEYS = (
+    "output_dir", "resume", PUBLISHED, "trainer.fast_dev_run", *(f"trainer.{name}" for name in IGNORED_TRAINER),
+    *(f"data.{name}" for name in CACHE),
+)  # fmt: skip
 # keys that may be set to these values only
 ONLY: dict[str, tuple[Any, ...]] = {
     "data.download": (False,),

@@ -23,7 +23,10 @@ from vae_lightning.runs.config_file import write_config
 from vae_lightning.runs.trust import check_folder, left_out_note, restrict
 
 GROUPS = ("trainer", "callbacks", "logger")
-KEYS = ("data.batch_size", "data.eval_batch_size", "data.num_workers", "data.root", "data.download", "compile")
+KEYS = (
+    "data.batch_size", "data.eval_batch_size", "data.num_workers", "data.root", "data.download", "data.cache", "data.cache_limit",
+    "compile",
+)  # fmt: skip
 ORDER = (LAST, PREVIOUS, BEST)
 
 

@@ -19,7 +19,10 @@ NUMBERS = (
     "trainer.min_steps", "trainer.limit_val_batches", "trainer.val_check_interval", "trainer.check_val_every_n_epoch",
 )  # fmt: skip
 # these change where and how fast a run is made, not its result
-FREE = {"data": ("root", "download", "eval_batch_size", "num_workers"), "optimizer": ("fused", "foreach", "capturable")}
+FREE = {
+    "data": ("root", "download", "eval_batch_size", "num_workers", "cache", "cache_limit"),
+    "optimizer": ("fused", "foreach", "capturable"),
+}
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
