@@ -13,6 +13,7 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from tests.data.pictures import write_classes
 from tests.data.test_mnist import write_files
 from tests.running import REPOSITORY, Runner
 from vae_lightning.config.builtin import CONFIG_GROUPS
@@ -144,6 +145,8 @@ def test_every_option_trains_a_step(runner: Runner, request: pytest.FixtureReque
         more = [f"data.root={request.getfixturevalue('data_root')}"]
     if group == "debug":
         more = ["trainer.max_epochs=1"]
+    if option == "folder":
+        more = [f"data.root={write_classes(runner.cwd / 'pictures')}", f"data.cache={runner.cwd / 'cache'}"]
     if option == "sprites":
         more = ["data.images=3000", "data.val_size=300", "data.test_size=300"]
     quick = [] if group in ("callbacks", "debug") else ["callbacks=minimal"]  # pictures take as long as everything else

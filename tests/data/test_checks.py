@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vae_lightning.data import checks
+from vae_lightning.data import base
 from vae_lightning.data.base import Images
 from vae_lightning.data.checks import check_images, duplicate_notes
 from vae_lightning.errors import UserError
@@ -11,7 +11,7 @@ from vae_lightning.errors import UserError
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "CHUNK", 4)
+    monkeypatch.setattr(base, "CHUNK", 4)
 
 
 def _images(count: int) -> torch.Tensor:

@@ -32,6 +32,7 @@ class PictureContext:
         load_kl: returns the KL of each latent dimension, in nats per image, or None if it does not split by dimension.
         active_units: number of active latent dimensions; None if undefined.
         seed: of the samples.
+        class_names: the names of labels 0, 1 …, if they have any.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class PictureContext:
         load_kl: Callable[[], Sequence[float] | None] = lambda: None,
         active_units: int | None = None,
         seed: int = 0,
+        class_names: Sequence[str] | None = None,
     ) -> None:
-        self.vae, self.split, self.active_units, self.seed = vae, split, active_units, seed
+        self.vae, self.split, self.active_units, self.seed, self.class_names = vae, split, active_units, seed, class_names
         self._load_images, self._load_kl = load_images, load_kl
 
     @cached_property
@@ -112,13 +114,13 @@ def _reconstructions(context: PictureContext, count: int = 40, columns: int = 10
 
 
 def _samples(context: PictureContext, rows: int | None = None, columns: int = 12, label: int | None = None) -> Figure:
-    return samples(context.vae, rows, columns, context.seed, label)
+    return samples(context.vae, rows, columns, context.seed, label, context.class_names)
 
 
 @torch.no_grad()
 def _latent_scatter(context: PictureContext, count: int = 2000) -> Figure:
     x, c = context.first(min(count, len(context.images)))
-    return latent_scatter(context.vae.encode(x, c).mean, c, context.split)
+    return latent_scatter(context.vae.encode(x, c).mean, c, context.split, context.class_names)
 
 
 def _traversals(context: PictureContext, image: int = 0, reach: float = 3.0, columns: int = 11) -> Figure:

@@ -49,7 +49,10 @@ class DrawingContext:
     @cached_property
     def picture_context(self) -> PictureContext:
         """What `plots.registry` draws from; images and KL are loaded when a picture first needs them."""
-        return PictureContext(self.vae, lambda: self.split, self.split_name, load_kl=self.kl_per_dimension, seed=self.seed)
+        names = self.run.data_spec.class_names
+        return PictureContext(
+            self.vae, lambda: self.split, self.split_name, load_kl=self.kl_per_dimension, seed=self.seed, class_names=names
+        )
 
     def kl_per_dimension(self) -> list[float] | None:
         """Nats in each latent dimension, over the first images; None where q or p does not factorise."""
