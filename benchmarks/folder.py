@@ -1,8 +1,8 @@
 """`data=folder` against the same images in memory: `python benchmarks/folder.py --images 100000 --size 64`.
 
-Writes that many small pictures (PNG and JPEG in turn, larger than `--size`), and measures how long they take to decode, the memory
-and the size of the cache. Then it serves shuffled batches from the memory map and from memory in turn, an epoch each, and trains a
-small network on both in turn. The ratios are medians over the turns.
+Writes that many small pictures (PNG and JPEG in turn, larger than `--size`), and measures how long they take to decode, the
+memory and the size of the cache. Then it serves shuffled batches from the memory map and from memory in turn, an epoch each, and
+trains a small network on both in turn. The ratios are medians over the turns.
 """
 
 from __future__ import annotations
