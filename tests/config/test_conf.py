@@ -14,6 +14,7 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
+from tests.data.pictures import write_classes
 from tests.data.test_mnist import write_files
 from tests.data.tiny import SETS
 from tests.running import REPOSITORY, Runner
@@ -161,6 +162,8 @@ def test_every_option_trains_a_step(
         more = ["trainer.max_epochs=1"]
     if option in SETS:
         more = tiny_data(option, tmp_path)
+    if option == "folder":
+        more = [f"data.root={write_classes(runner.cwd / 'pictures')}", f"data.cache={runner.cwd / 'cache'}"]
     if option == "sprites":
         more = ["data.images=3000", "data.val_size=300", "data.test_size=300"]
     if option == "arrays":

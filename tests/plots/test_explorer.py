@@ -183,3 +183,10 @@ def test_explore_writes_a_page_for_a_run(runner: Runner) -> None:
     assert outcome.status == 0, outcome.err
     assert (folder / "explorer.html").stat().st_size > 10_000
     assert "explorer.html" in outcome.out
+
+
+def test_the_page_has_the_names_of_the_classes() -> None:
+    vae = small(MLP([9]), Bernoulli((1, 4, 4)), 2)
+    text = explorer.page(vae, "test", "", torch.rand(4, 1, 4, 4), torch.arange(4), None, 2, ("cat", "</script>"))
+    assert '"class_names":["cat","<\\/script>"]' in text
+    assert "MODEL.class_names[label]" in text

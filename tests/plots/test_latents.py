@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vae_lightning.plots.images import to_array
-from vae_lightning.plots.latents import kl_bars, latent_scatter
+from vae_lightning.plots.latents import kl_bars, latent_scatter, name_of
 
 
 def points(figure: Figure) -> np.ndarray:
@@ -95,3 +95,13 @@ def test_the_names_of_bars_do_not_touch(dimensions: int) -> None:
     assert len(names) >= 21
     edges = [(name.get_window_extent().x0, name.get_window_extent().x1) for name in names]
     assert all(right < left for (_, right), (left, _) in itertools.pairwise(edges))
+
+
+def test_the_legend_names_the_classes() -> None:
+    names = ["cat", "a very long name of a class, which is cut", "_5$"]
+    figure = latent_scatter(torch.randn(30, 2), torch.arange(30) % 4 - 1, names=names)
+    figure.draw_without_rendering()
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["none", "cat", "a very long name of a c…", r"5\$"]
+    assert name_of(7, names) == "7"

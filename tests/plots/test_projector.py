@@ -41,3 +41,10 @@ def test_codes_labels_and_thumbnails_go_together(shape: tuple[int, int, int], tm
     for n, image in enumerate(shown[:7].numpy()):
         top, left = n // 3 * height, n % 3 * width
         assert (sheet[top : top + height, left : left + width] == image).all(), n
+
+
+def test_labels_have_the_names_of_their_classes(tmp_path: Path) -> None:
+    vae = VAE(MLP(hidden=(8,)), Diagonal(3), StandardNormal(3), Gaussian((1, 6, 4)))
+    split = Images(torch.zeros(3, 1, 6, 4, dtype=torch.uint8), torch.tensor([1, -1, 0]))
+    write_projection(vae, split, tmp_path, 3, ("cat", "a\tdog"))
+    assert (tmp_path / "projector" / "labels.tsv").read_text().split("\n") == ["a dog", "none", "cat"]

@@ -49,6 +49,7 @@ NAMES = [
     for module, _, names in [line.partition(": ")]
     for name in names.split()
 ]
+NEW = {"vae_lightning.data.Folder"}  # never had another name
 SHIPPED = {value for _, key, value in special_entries() if key == "_target_"}
 
 
@@ -62,7 +63,7 @@ def test_every_old_name_is_one_of_today(old: str) -> None:
 
 def test_all_that_ships_had_an_old_name_or_is_new() -> None:
     ours = {name for name in SHIPPED if str(name).startswith("vae_lightning.")}
-    assert {current_target(old) for old in NAMES} == ours
+    assert {current_target(old) for old in NAMES} | NEW == ours
 
 
 def downgraded(text: str) -> str:

@@ -53,7 +53,7 @@ def explore(config: DictConfig) -> Path:
     shown = split.first(config.images)
     x, labels = pixels(shown.images), shown.labels
     axes = ", ".join(f"{axis}={run.config.choices[axis]}" for axis in ("data", "model", "posterior", "prior", "likelihood"))
-    text = explorer.page(vae, run.config.name, axes, x, labels, kl, config.starts)
+    text = explorer.page(vae, run.config.name, axes, x, labels, kl, config.starts, run.data_spec.class_names)
     path = run.inside("explorer.html") if chosen is None else chosen
     with explain_write_errors(path, "file"):
         path.parent.mkdir(parents=True, exist_ok=True)

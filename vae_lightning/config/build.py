@@ -34,6 +34,8 @@ SERVING_KEYS = (
     "eval_batch_size",
     "num_workers",
     "drop_last",
+    "cache",
+    "cache_limit",
 )  # these change how images are loaded, not which ones
 SIZED_GROUPS = (
     "model",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -56,15 +56,20 @@ def _check_finite(low: Tensor, high: Tensor, start: int, name: str) -> None:
         raise UserError(f"{name}: image {start + index} (counted from 0) holds {what}; all values must be finite.")
 
 
-def duplicate_notes(splits: Mapping[str, Images]) -> list[str]:
-    """A sentence for each pair of splits that share images: how many of the later one are in the earlier one, byte for byte."""
+def duplicate_notes(splits: Mapping[str, Images], known_hashes: Mapping[str, Sequence[str]] | None = None) -> list[str]:
+    """A sentence for each pair of splits that share images: how many of the later one are in the earlier one, byte for byte.
+
+    Args:
+        splits: the images by split.
+        known_hashes: a hash of the pixels of each image, by split; None: they are computed.
+    """
     present = [name for name in SPLITS if name in splits]
     if splits[present[0]].stored[0].numel() < FEW_VALUES:
         return []
-    seen: dict[str, set[bytes]] = {}
+    seen: dict[str, set[bytes | str]] = {}
     notes = []
     for name in present:
-        hashes = _hashes(splits[name])
+        hashes: Sequence[bytes | str] = _hashes(splits[name]) if known_hashes is None else known_hashes[name]
         for other, known in seen.items():
             shared = sum(digest in known for digest in hashes)
             if shared:

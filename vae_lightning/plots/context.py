@@ -26,6 +26,7 @@ class PictureContext:
         seed: of the samples.
         folder: of the run, with the frames of its training film; None if there is none.
         evenly_spaced: whether reconstructions show images spread over the split; False: its first images.
+        class_names: the names of labels 0, 1 …, if they have any.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class PictureContext:
         seed: int = 0,
         folder: Path | None = None,
         evenly_spaced: bool = False,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         self.vae, self.split, self.active_units, self.seed = vae, split, active_units, seed
-        self.folder, self.evenly_spaced = folder, evenly_spaced
+        self.folder, self.evenly_spaced, self.class_names = folder, evenly_spaced, class_names
         self._load_images, self._load_kl = load_images, load_kl
 
     @cached_property

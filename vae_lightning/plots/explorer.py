@@ -131,7 +131,16 @@ def choose_precision(vae: VAE, z: Tensor, c: Tensor | None) -> str:
 
 
 @torch.no_grad()
-def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence[float] | None, starts: int = 60) -> str:
+def page(
+    vae: VAE,
+    name: str,
+    axes: str,
+    x: Tensor,
+    labels: Tensor,
+    kl: Sequence[float] | None,
+    starts: int = 60,
+    class_names: Sequence[str] | None = None,
+) -> str:
     """Return the page for a VAE on the CPU.
 
     Args:
@@ -142,6 +151,7 @@ def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence
         labels: labels of these images, (N,).
         kl: nats of each latent dimension, or None.
         starts: how many of the images can be chosen as a starting point.
+        class_names: the names of labels 0, 1 …, if they have any.
 
     Returns:
         HTML.
@@ -164,6 +174,7 @@ def page(vae: VAE, name: str, axes: str, x: Tensor, labels: Tensor, kl: Sequence
         "codes": _rounded(codes) if vae.latent_dim == 2 else [],
         "code_labels": labels.tolist() if vae.latent_dim == 2 else [],
         "starts": _rounded(codes[:starts]),
+        "class_names": list(class_names or []),
         "start_labels": labels[:starts].tolist(),
         "images": base64.b64encode((x[:starts] * 255).round().byte().cpu().numpy().tobytes()).decode(),
         "draws": _draws(vae),

@@ -21,6 +21,7 @@ from vae_lightning.files import atomic_write
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import StreamNoise, derive_seed
 from vae_lightning.plots.displayable import displayable
+from vae_lightning.plots.latents import name_of
 from vae_lightning.plots.lines import lines_figure
 
 INK = "#333333"
@@ -44,7 +45,14 @@ def reconstructions(vae: VAE, x: Tensor, columns: int = 10, c: Tensor | None = N
     return grid_figure(rows, "Originals x and reconstructions x̂", row_labels=labels, gap_every=2)
 
 
-def samples(vae: VAE, rows: int | None = None, columns: int = 12, seed: int = 0, label: int | None = None) -> Figure:
+def samples(
+    vae: VAE,
+    rows: int | None = None,
+    columns: int = 12,
+    seed: int = 0,
+    label: int | None = None,
+    names: Sequence[str] | None = None,
+) -> Figure:
     """Decode samples: E[x|z] for z ~ p(z), or z ~ p(z|c) in a conditional VAE; the same z for the same seed.
 
     Args:
@@ -53,6 +61,7 @@ def samples(vae: VAE, rows: int | None = None, columns: int = 12, seed: int = 0,
         columns: images per row.
         seed: seed of z.
         label: the class of all images; None for a row of each class in turn.
+        names: of the classes, if they have any.
     """
     classes = vae.condition.classes
     rows = rows or (min(classes, MAX_ROWS) if classes and label is None else 8)
@@ -63,7 +72,7 @@ def samples(vae: VAE, rows: int | None = None, columns: int = 12, seed: int = 0,
     if DENSITY not in vae.posterior.capabilities:
         title = "Decoded z ~ p(z), which an auto-encoder's codes need not follow"
     grid = images.view(rows, columns, *images.shape[1:])
-    return grid_figure(grid, title, row_labels=[f"c = {label}" for label in of_rows])
+    return grid_figure(grid, title, row_labels=[name_of(label, names, 12) if names else f"c = {label}" for label in of_rows])
 
 
 @torch.no_grad()

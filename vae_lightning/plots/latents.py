@@ -13,11 +13,12 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 MAX_IN_LEGEND = 10  # more colours could not be told apart
+MAX_NAME = 24  # characters of a class's name in a legend
 MAX_BAR_NAMES = 50  # more would overlap
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
-def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val") -> Figure:
+def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val", names: Sequence[str] | None = None) -> Figure:
     """Plot the posterior means of images, or their first two principal components if there are more than two dimensions.
 
     Coloured by label: up to ten labels with a legend, more with a colour bar.
@@ -26,6 +27,7 @@ def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val") -> Figure:
         codes: posterior means, (N, latent_dim).
         labels: (N,); below 0 for an image without a label.
         split: the split the images are from, for the title.
+        names: of labels 0, 1 …; None: the numbers are shown.
     """
     points = codes.double().cpu().numpy()
     axes: tuple[str, ...] = ("z₁", "z₂")
@@ -36,7 +38,7 @@ def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val") -> Figure:
         axes = tuple(f"principal component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(shares))
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     ax = figure.add_subplot()
-    by_label = _coloured(ax, points, labels.cpu().numpy())
+    by_label = _coloured(ax, points, labels.cpu().numpy(), names)
     title = f"Codes E[z|x] of {SPLIT_WORDS[split]} images" + (", by label" if by_label else "")
     ax.set(title=title, xlabel=axes[0], ylabel=axes[1])
     ax.set_aspect("equal", adjustable="datalim")
@@ -44,7 +46,7 @@ def latent_scatter(codes: Tensor, labels: Tensor, split: str = "val") -> Figure:
     return figure
 
 
-def _coloured(ax: Axes, points: np.ndarray, labels: np.ndarray) -> bool:
+def _coloured(ax: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence[str] | None) -> bool:
     """Draw the points and the key to their colours; return whether any has a label."""
     unlabelled, classes = labels < 0, np.unique(labels[labels >= 0])
     style: dict[str, Any] = {"s": 9, "alpha": 0.75, "linewidths": 0}
@@ -56,10 +58,19 @@ def _coloured(ax: Axes, points: np.ndarray, labels: np.ndarray) -> bool:
         bar.locator = MaxNLocator(integer=True)
         return True
     for i, label in enumerate(classes):
-        ax.scatter(*points[labels == label].T, color=f"C{i}", label=f"{label:g}", **style)
+        ax.scatter(*points[labels == label].T, color=f"C{i}", label=name_of(label, names), **style)
     if len(classes):
         ax.legend(title="label", markerscale=2, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return bool(len(classes))
+
+
+def name_of(label: float, names: Sequence[str] | None, most: int = MAX_NAME) -> str:
+    """Say what a label is called: its name, cut to `most` characters, or its number."""
+    if names is None or not 0 <= label < len(names):
+        return f"{label:g}"
+    name = names[int(label)]
+    name = name if len(name) <= most else name[: most - 1] + "…"
+    return name.replace("$", r"\$").lstrip("_") or f"{label:g}"  # matplotlib reads $ as mathematics and hides names with _
 
 
 def kl_bars(kl: Sequence[float], active: int | None) -> Figure:

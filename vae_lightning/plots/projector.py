@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ SPRITE_SIDE = 8192  # pixels, the largest that TensorBoard shows
 
 
 @torch.no_grad()
-def write_projection(vae: VAE, split: Images, log_dir: Path, images: int) -> Path:
+def write_projection(vae: VAE, split: Images, log_dir: Path, images: int, names: Sequence[str] | None = None) -> Path:
     """Write the codes E[z|x] of the first `images` images of a split, their labels, and a sprite sheet of thumbnails.
 
     `projector_config.pbtxt` is written next to the event files, where TensorBoard looks for it. It names three files in
@@ -30,6 +31,7 @@ def write_projection(vae: VAE, split: Images, log_dir: Path, images: int) -> Pat
         split: the images.
         log_dir: the folder of the event files.
         images: number of images.
+        names: the names of labels 0, 1 …, if they have any.
 
     Returns:
         The path of the configuration.
@@ -46,7 +48,7 @@ def write_projection(vae: VAE, split: Images, log_dir: Path, images: int) -> Pat
     folder = log_dir / "projector"
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "codes.tsv", "\n".join("\t".join(f"{value:.5g}" for value in code) for code in codes))
-    write_text(folder / "labels.tsv", "\n".join("none" if label < 0 else str(label) for label in shown.labels.tolist()))
+    write_text(folder / "labels.tsv", "\n".join(_name(label, names) for label in shown.labels.tolist()))
     if drawn:
         save_png(sheet(shown.images.numpy()), folder / "images.png")
     config = ProjectorConfig()
@@ -57,6 +59,12 @@ def write_projection(vae: VAE, split: Images, log_dir: Path, images: int) -> Pat
         embedding.sprite.single_image_dim.extend([width, height])
     write_text(log_dir / "projector_config.pbtxt", text_format.MessageToString(config))
     return log_dir / "projector_config.pbtxt"
+
+
+def _name(label: int, names: Sequence[str] | None) -> str:
+    if label < 0:
+        return "none"
+    return str(label) if names is None else " ".join(names[label].split())  # a tab would end the column
 
 
 def sheet(images: np.ndarray) -> np.ndarray:

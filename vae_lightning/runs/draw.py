@@ -56,6 +56,7 @@ class DrawingContext:
             load_kl=self.kl_per_dimension,
             seed=self.seed,
             folder=self.run.folder,
+            class_names=self.run.data_spec.class_names,
         )
 
     def kl_per_dimension(self) -> list[float] | None:

@@ -12,6 +12,7 @@ from vae_lightning.data.base import BINARIZE, SPLITS, Batch, ImageData, Images
 from vae_lightning.data.binarization import prepare_splits
 from vae_lightning.errors import UserError, check_choice, format_value
 from vae_lightning.runs.folder import Run
+from vae_lightning.runs.trust import forget_cache
 
 Moved = str | Mapping[str, str | None] | None  # where data are now: the folder `root`, or `root`, `images`, `labels`, `targets`
 
@@ -28,6 +29,8 @@ def load_data(run: Run, moved: Moved = None) -> ImageData:
         UserError: the data set has no such setting, or cannot be read.
     """
     config = run.config.copy()
+    if not run.own:
+        forget_cache(config)
     given = {"root": moved} if isinstance(moved, str) else dict(moved or {})
     given = {key: given[key] for key in PATH_KEYS if given.get(key) is not None}
     for key, path in given.items():

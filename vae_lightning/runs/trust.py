@@ -34,6 +34,7 @@ SAFE_LOGGERS = {
 SAFE_STRATEGIES = ("auto", "ddp", "ddp_spawn", "ddp_fork")
 # arguments of the Trainer that write elsewhere, connect to a network or take objects, and the values they get instead
 UNSAFE_TRAINER = {"profiler": None, "plugins": None, "num_nodes": 1}
+CACHE = ("cache", "cache_limit")  # of `data`: a folder that is written to, and what is deleted in it
 IGNORED_TRAINER = ("default_root_dir", "logger", "callbacks")  # the run's own are used
 
 
@@ -103,8 +104,24 @@ def restrict(config: DictConfig) -> tuple[DictConfig, list[str]]:
         if OmegaConf.select(safe, "data.download"):
             safe.data.download = False
             left_out.append("data.download")
+        left_out += [f"data.{key}" for key in forget_cache(safe)]
         _forget_overrides(safe)
     return safe, left_out
+
+
+def forget_cache(config: DictConfig) -> list[str]:
+    """Leaves out of a foreign configuration where decoded pictures are kept, and how many: the user's own cache is used.
+
+    Returns:
+        What was left out that names another folder.
+    """
+    data = config.get("data") or {}
+    named = ["cache"] if data.get("cache") is not None else []
+    with open_dict(config):
+        for key in CACHE:
+            if key in data:
+                data.pop(key)
+    return named
 
 
 def _restrict_loggers(config: DictConfig, left_out: list[str]) -> None:
@@ -143,7 +160,7 @@ def _restrict_trainer(config: DictConfig, left_out: list[str]) -> None:
 
 def _forget_overrides(config: DictConfig) -> None:
     """Forget the recorded overrides of what was restricted: choosing a group again (`logger=mlflow`) would apply them."""
-    unsafe = ("logger.", "data.download", *(f"trainer.{name}" for name in (*UNSAFE_TRAINER, *IGNORED_TRAINER)))
+    unsafe = ("logger.", "data.download", "data.cache", *(f"trainer.{name}" for name in (*UNSAFE_TRAINER, *IGNORED_TRAINER)))
 
     def kept(texts: Sequence[object]) -> list[str]:
         return [str(text) for text in texts if not str(text).lstrip("+~").startswith(unsafe)]

@@ -23,7 +23,7 @@ from vae_lightning.config.overrides import group_of, is_countable, is_group, par
 from vae_lightning.errors import RunError, UserError, format_value, printable
 from vae_lightning.runs.config_file import OPTION, is_text
 from vae_lightning.runs.sweep_record import Sweep
-from vae_lightning.runs.trust import IGNORED_TRAINER, SAFE_STRATEGIES, UNSAFE_TRAINER
+from vae_lightning.runs.trust import CACHE, IGNORED_TRAINER, SAFE_STRATEGIES, UNSAFE_TRAINER
 
 # the options of these groups that neither connect to a network nor write outside the run folder
 SAFE_OPTIONS = {
@@ -40,7 +40,7 @@ HYDRA_KEYS = (
 )  # fmt: skip
 LOGGER_KEYS = ("logger.tensorboard.projector_images", "logger.csv.flush_logs_every_n_steps")
 # shipped keys that name folders, start something else, or make dry runs, which delete their sweep
-IGNORED_KEYS = tuple(f"trainer.{name}" for name in IGNORED_TRAINER)
+IGNORED_KEYS = (*(f"trainer.{name}" for name in IGNORED_TRAINER), *(f"data.{name}" for name in CACHE))
 UNSAFE_KEYS = ("output_dir", "resume", "init_from", PUBLISHED, "trainer.fast_dev_run", *IGNORED_KEYS)
 # keys that may only have these values
 ONLY: dict[str, tuple[Any, ...]] = {

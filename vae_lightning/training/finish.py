@@ -45,13 +45,14 @@ def finish(run: TrainingContext) -> float:
     metrics = {name: s.metrics() for name, s in sums.items()}
     check_finite_metrics(metrics, checkpoint, progress)
     kept = not run.config.trainer.fast_dev_run
+    names = data.data.class_names
     if kept:
-        pictures = save_pictures(draw_pictures(vae, data.splits["val"], sums["val"]), folder, loggers, progress["steps"])
+        pictures = save_pictures(draw_pictures(vae, data.splits["val"], sums["val"], names), folder, loggers, progress["steps"])
         results = {**collect_results(run, sums, progress), "checkpoint": relative_to(checkpoint, folder)}
         log_results(run.trainer, metrics["test"], progress["steps"])
         for logger in loggers:
             if isinstance(logger, TensorBoard) and logger.projector_images > 0:
-                write_projection(vae, data.splits["test"], Path(logger.log_dir), logger.projector_images)
+                write_projection(vae, data.splits["test"], Path(logger.log_dir), logger.projector_images, names)
         write_results(folder, results)  # last, since a run with results counts as finished and is not resumed
     title = f"results (of the {checkpoint.stem} checkpoint)" if checkpoint else "results"
     run.report.say(results_table(title, metrics, VALIDATION_METRICS))

@@ -26,7 +26,10 @@ from vae_lightning.runs.trust import check_folder, left_out_note, restrict
 
 GROUPS = ("trainer", "callbacks", "logger")
 WHERE = tuple(f"data.{key}" for key in PATH_KEYS)
-KEYS = ("data.batch_size", "data.eval_batch_size", "data.num_workers", "data.download", *WHERE, "compile")
+KEYS = (
+    "data.batch_size", "data.eval_batch_size", "data.num_workers", "data.download", "data.cache", "data.cache_limit", *WHERE,
+    "compile",
+)  # fmt: skip
 ORDER = (LAST, PREVIOUS, BEST)
 
 

@@ -41,7 +41,7 @@ def circumstances(run: TrainingContext, start: ResumePoint | None) -> dict[str, 
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items())
     batch, world = data.batch_size, trainer.world_size
     return {
-        "images": f"{sizes} ({pixel_words(run.data.mode, run.module)})",
+        "images": f"{sizes} ({pixel_words(run.data.mode, run.module, config.data_spec.kind)})",
         **{f"data {i}" if i > 1 else "data": note for i, note in enumerate(data.notes, 1)},
         "batch": f"{batch}" if world == 1 else f"{batch} × {world} processes = {batch * world}",
         "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}" + compiled(config),
@@ -61,12 +61,13 @@ def compiled(config: DictConfig) -> str:
     return "" if mode == NOT_COMPILED else f", compiled ({mode}): the first step takes a while"
 
 
-def pixel_words(mode: str, module: VAEModule) -> str:
+def pixel_words(mode: str, module: VAEModule, kind: str | None = None) -> str:
     if module.vae.standardisation is not None:
         return "numbers, standardised by the training rows"
+    pixels = "colour pixels" if kind == "colour" else "grey pixels"
     if mode == "none":
         grey = module.vae.likelihood.support == "binary"
-        return "grey pixels with a Bernoulli, which is not a likelihood of them: not comparable" if grey else "grey pixels"
+        return "grey pixels with a Bernoulli, which is not a likelihood of them: not comparable" if grey else pixels
     return {"dynamic": "dynamically binarised", "static": "statically binarised", "threshold": "binarised at 128"}[mode]
 
 

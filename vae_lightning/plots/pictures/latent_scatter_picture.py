@@ -36,4 +36,4 @@ class LatentScatterPicture(Picture):
 
         x, c = context.first(min(self.count, len(context.images)))
         with torch.no_grad():
-            return latent_scatter(context.vae.encode(x, c).mean, c, context.split)
+            return latent_scatter(context.vae.encode(x, c).mean, c, context.split, context.class_names)

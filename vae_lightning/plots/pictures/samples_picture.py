@@ -47,4 +47,4 @@ class SamplesPicture(Picture):
     def draw(self, context: PictureContext) -> Figure:
         from vae_lightning.plots.images import samples
 
-        return samples(context.vae, self.rows, self.columns, context.seed, self.label)
+        return samples(context.vae, self.rows, self.columns, context.seed, self.label, context.class_names)

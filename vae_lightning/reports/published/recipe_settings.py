@@ -18,7 +18,10 @@ NUMBERS = (
     "trainer.min_steps", "trainer.limit_val_batches", "trainer.val_check_interval", "trainer.check_val_every_n_epoch",
 )  # fmt: skip
 # these affect where a run reads its data and how fast it is, not its result
-FREE = {"data": ("root", "download", "eval_batch_size", "num_workers"), "optimizer": ("fused", "foreach", "capturable")}
+FREE = {
+    "data": ("root", "download", "eval_batch_size", "num_workers", "cache", "cache_limit"),
+    "optimizer": ("fused", "foreach", "capturable"),
+}
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,13 @@ from vae_lightning.runs.schemas import ResultsFile, read_results
 from vae_lightning.runs.sweep_record import DAMAGED, Job, Sweep, load
 
 SEED = "seed"
-WHERE = ("output_dir", "data.root", "data.download")  # runs that differ only in these settings are the same
+WHERE = (
+    "output_dir",
+    "data.root",
+    "data.download",
+    "data.cache",
+    "data.cache_limit",
+)  # these settings do not make a different run
 GREY = "grey pixels under a likelihood for binary ones (not a proper likelihood)"
 
 
@@ -138,6 +144,8 @@ def _run(sweep: Sweep, job: Job) -> tuple[RunRow, dict[str, Any]]:
         for name in ("config.yaml", "results.json", "metrics.csv"):
             sweep.inside(folder / name)
         config, results = _config(folder), _results(folder)
+        if is_elsewhere(config):
+            run.settings.pop("data.root", None)
         _fill(run, config, results)
     except RunError as damage:
         run.state, run.error = DAMAGED, printable(str(damage))
@@ -169,11 +177,17 @@ def _results(folder: Path) -> ResultsFile | None:
 def kind_of(config: dict[str, Any]) -> str:
     """Name data with its overridden options, likelihood and binarisation: `mnist5k, bernoulli, dynamic binarisation`."""
     choices, mode = config.get("choices", {}), str(config.get("binarization"))
-    options = {f"data.{name}" for name in config.get("data", {}) if name not in (*SERVING_KEYS, "root", "download", "_target_")}
+    where = (*SERVING_KEYS, "download", "_target_", *(("root",) if is_elsewhere(config) else ()))
+    options = {f"data.{name}" for name in config.get("data", {}) if name not in where}
     given = [text for text in config.get("overrides", []) if text.partition("=")[0].lstrip("+") in options]
     pixels = _grey(config) if mode == "none" else f"{mode} binarisation"
     labels = [] if choices.get("condition", "none") == "none" else [f"condition={choices['condition']}"]  # log p(x|c)
     return ", ".join([str(choices.get("data")), *given, str(choices.get("likelihood")), pixels, *labels])
+
+
+def is_elsewhere(config: dict[str, Any] | None) -> bool:
+    """Whether `data.root` says only where the data lie: those that can be downloaded are the same everywhere."""
+    return "download" in ((config or {}).get("data") or {})
 
 
 def _grey(config: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,8 @@ class Pictures(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
         if trainer.is_global_zero and due(trainer.current_epoch + 1, self.every_n_epochs) and trainer.limit_val_batches:
             split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]  # not annotated by Lightning
-            drawn = draw_pictures(pl_module.vae, split, validation_sums(trainer, pl_module, split))
+            names = trainer.datamodule.data.class_names  # type: ignore[attr-defined]  # likewise
+            drawn = draw_pictures(pl_module.vae, split, validation_sums(trainer, pl_module, split), names)
             save_pictures(drawn, Path(trainer.default_root_dir), trainer.loggers, trainer.global_step)
 
 
@@ -77,13 +78,14 @@ def split_sums(vae: VAE, split: Images, name: str, batch_size: int) -> SplitSums
 
 
 @torch.no_grad()
-def draw_pictures(vae: VAE, split: Images, sums: SplitSums) -> dict[str, Figure]:
+def draw_pictures(vae: VAE, split: Images, sums: SplitSums, class_names: Sequence[str] | None = None) -> dict[str, Figure]:
     """Draw every picture of `plots.pictures.PICTURES` that fits the model.
 
     Args:
         vae: the model.
         split: the images of a split, usually validation.
         sums: what the model measured on that split.
+        class_names: the names of labels 0, 1 …, if they have any.
 
     Returns:
         The pictures by name.
@@ -96,6 +98,7 @@ def draw_pictures(vae: VAE, split: Images, sums: SplitSums) -> dict[str, Figure]
         load_kl=sums.kl_per_dimension,
         active_units=None if active is None else int(active),
         evenly_spaced=True,
+        class_names=class_names,
     )
     return {
         name: picture().draw(context)
