@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import torch
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
@@ -123,7 +124,7 @@ def remembered() -> Callable[..., Any]:
 
     def make(config: DictConfig, key: str, known: Mapping[str, Any] | None = None, **given: Any) -> Any:
         node = OmegaConf.to_container(OmegaConf.select(config, key), resolve=True)
-        recipe = str((key, node, known, given))
+        recipe = str((key, node, known, given, torch.get_default_device()))
         if recipe not in made:
             made[recipe] = instantiation.instantiate_node(config, key, known, **given)
         return copy.deepcopy(made[recipe])

@@ -140,7 +140,7 @@ def test_a_sweep_refuses_what_the_command_refuses(folder: Path) -> None:
     for overrides, message in {
         ("modle=a,b",): "unknown",
         ("-m", "beta=1"): "overrides only",
-        ("beta=interval(0,1)",): "an interval has no grid",
+        ("beta=interval(0,1)",): "an interval cannot be swept on a grid",
     }.items():
         with pytest.raises(vl.UserError, match=message):
             vl.sweep(*overrides)

@@ -97,6 +97,13 @@ def test_an_error_that_only_mentions_memory_is_another_error() -> None:
         assert not private_apis.is_too_large(error)
 
 
+def test_matplotlib_says_that_it_has_no_such_backend() -> None:
+    from matplotlib.rcsetup import validate_backend
+
+    assert private_apis.is_unknown_backend(raised_by(lambda: validate_backend("nope")))
+    assert not private_apis.is_unknown_backend(ValueError("another"))
+
+
 def test_safetensors_quotes_the_number_of_an_error_of_the_disk(tmp_path: Path) -> None:
     error = raised_by(lambda: save_file({"a": torch.ones(2)}, tmp_path / "none" / "x.safetensors"))
     assert isinstance(error, SafetensorError)

@@ -155,4 +155,4 @@ def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert cache_folder(None) == tmp_path / "vae_lightning"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder(None) == Path.home() / ".cache" / "vae_lightning"
-    assert cache_folder("x") == Path("x")
+    assert cache_folder("x") == Path("x").absolute()

@@ -49,7 +49,14 @@ NAMES = [
     for module, _, names in [line.partition(": ")]
     for name in names.split()
 ]
-NEW = {"vae_lightning.data.Folder"}  # never had another name
+# never had another name
+NEW = {
+    f"vae_lightning.data.{name}"
+    for name in (
+        "Arrays", "CIFAR10", "CIFAR100", "CelebA", "DSprites", "EMNIST", "Folder", "Frey", "KMNIST", "MedMNIST", "Omniglot",
+        "QMNIST", "STL10", "SVHN", "Shapes3D", "SmallNORB", "USPS",
+    )
+}  # fmt: skip
 SHIPPED = {value for _, key, value in special_entries() if key == "_target_"}
 
 

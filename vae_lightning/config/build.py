@@ -6,6 +6,7 @@ Importing this file does not import torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
+from vae_lightning.config.builtin import walk_entries
 from vae_lightning.config.fitting_likelihood import resolve_likelihood
 from vae_lightning.config.instantiate import instantiate_node, name_config_key, sizes
 from vae_lightning.config.machine import check_memory, check_processes
@@ -45,6 +47,7 @@ SIZED_GROUPS = (
     "condition",
     "likelihood",
 )  # their settings decide how many parameters a model has
+LARGE = 10**9
 SHARED_DATA_SETS = 2
 _LOADED: dict[tuple[type, str, str], ImageData] = {}
 
@@ -115,8 +118,21 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
         words = [word for node in nodes if isinstance(node, DictConfig) for word in sizes(node).split(" ")]
         return " ".join(filter(None, dict.fromkeys(words)))
 
-    check_memory(lambda networks: _build_vae(config, data_spec, model, networks), described)
+    if may_be_large(config, data_spec):
+        check_memory(lambda networks: _build_vae(config, data_spec, model, networks), described)
     return _build_vae(config, data_spec, model)
+
+
+def may_be_large(config: DictConfig, data_spec: DataSpec) -> bool:
+    """Whether the settings could make a model of more than LARGE numbers; if not, its memory need not be estimated.
+
+    No part of a model has more weights than the product of the three largest of its settings, their count and the image's size: a
+    full covariance has latent_dim² outputs of a width, a convolution channels² weights for each pixel of its kernel.
+    """
+    nodes = [plain_dict(node) for group in SIZED_GROUPS if isinstance(node := config.get(group), DictConfig)]
+    values = [value for node in nodes for _, _, value in walk_entries(node) if isinstance(value, int)]
+    three = sorted([*values, len(values), math.prod(data_spec.shape)])[-3:]
+    return math.prod(three) > LARGE
 
 
 def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture, networks: str | None = None) -> VAE:

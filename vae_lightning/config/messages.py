@@ -12,7 +12,7 @@ from typing import TypeVar
 from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from vae_lightning.config.private_apis import is_missing_key, message_of
+from vae_lightning.config.private_apis import is_missing_key, is_unknown_backend, message_of
 from vae_lightning.errors import OUT_OF_MEMORY_MESSAGE, RunError, UserError, did_you_mean, exit_interrupted, is_out_of_memory
 
 Result = TypeVar("Result")
@@ -65,7 +65,7 @@ def message_and_status(error: Exception) -> tuple[str | None, int]:
         return f"trainer: {one_sentence(error)}", 2
     if isinstance(error, OSError) and error.errno in FULL:
         return f"There is no room for what this command writes ({error.strerror}): free some space, or send it elsewhere.", 1
-    if isinstance(error, ValueError) and "valid value for backend" in str(error):  # matplotlib's, when it is imported
+    if is_unknown_backend(error):
         return f"MPLBACKEND={os.environ.get('MPLBACKEND')}: matplotlib has no such backend: leave this variable out.", 2
     return (OUT_OF_MEMORY_MESSAGE, 1) if is_out_of_memory(error) else (None, 1)
 

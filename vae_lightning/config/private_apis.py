@@ -105,6 +105,11 @@ def is_too_large(error: BaseException) -> bool:
     return isinstance(error, RuntimeError | TypeError | ValueError) and any(text in str(error) for text in _TOO_LARGE)
 
 
+def is_unknown_backend(error: BaseException) -> bool:
+    """Whether matplotlib, when imported, refuses the value of MPLBACKEND."""
+    return isinstance(error, ValueError) and "valid value for backend" in str(error)
+
+
 def quoted_disk_error(error: BaseException) -> OSError | None:
     """Return the disk error whose number a library in C++ or Rust gives in its own message; None if it gives none."""
     number = re.search(r"os error (\d+)|[Ee]rrno (\d+)", str(error))

@@ -155,7 +155,7 @@ class DownloadedData(PublishedData):
         except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile, tarfile.TarError) as error:
             if isinstance(error, OSError) and error.errno == errno.EROFS:
                 return f"{place} is read-only"
-            if "gdown" in str(error):
+            if isinstance(error.__context__, ModuleNotFoundError) and error.__context__.name == "gdown":
                 return "downloading from Google Drive needs the package gdown"
             if isinstance(error.__cause__, ImportError):
                 return str(error)

@@ -65,7 +65,16 @@ def _coloured(ax: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence[
 
 
 def name_of(label: float, names: Sequence[str] | None, most: int = MAX_NAME) -> str:
-    """Say what a label is called: its name, cut to `most` characters, or its number."""
+    """Say what a label is called.
+
+    Args:
+        label: the class, counted from 0.
+        names: of the classes; None if they have none.
+        most: characters of a name that are kept.
+
+    Returns:
+        The name, or the number of a class without one.
+    """
     if names is None or not 0 <= label < len(names):
         return f"{label:g}"
     name = names[int(label)]

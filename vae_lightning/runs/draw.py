@@ -122,6 +122,11 @@ def choose_pictures(context: DrawingContext, what: Sequence[Picture] | None) -> 
 def save_pictures_of(context: DrawingContext, pictures: Sequence[Picture], folder: Path | None = None) -> list[Path]:
     """Draw each picture and write it to the folder (by default `generated/` in the run folder).
 
+    Args:
+        context: of the run.
+        pictures: what to draw.
+        folder: where to write.
+
     Raises:
         RunError: a file cannot be written.
     """

@@ -47,8 +47,8 @@ def truncate_logs(folder: Path, sizes: dict[str, int], finished: bool = False) -
             os.truncate(path, sizes[name])
     missing = [name for name in sizes if name not in logs and is_log(name)]
     if missing:
-        verb = "is missing: what it" if len(missing) == 1 else "are missing: what they"
-        notes.append(f"{shortened(missing)} {verb} held until the checkpoint is lost.")
+        verb = "is missing: its" if len(missing) == 1 else "are missing: their"
+        notes.append(f"{shortened(missing)} {verb} content up to the checkpoint is lost.")
     if shorter:
         verb, its = ("is shorter than it was", "its") if len(shorter) == 1 else ("are shorter than they were", "their")
         notes.append(f"{shortened(shorter)} {verb} at the checkpoint: some of {its} rows are missing.")

@@ -493,7 +493,7 @@ def test_the_page_stands_alone_and_shows_all_its_pictures(swept: Sweeps, tmp_pat
     assert "<img" not in (tmp_path / "again" / "report.html").read_text()
     both = f"sweep={swept.folder},{swept.folder}"
     for line, sentence in (
-        (["sweep=nowhere"], "sweep=nowhere: no such folder."),
+        (["sweep=nowhere"], "nowhere: no such folder."),
         ([both], "folder is not set"),
         ([], "not set"),
     ):

@@ -22,6 +22,11 @@ MOST_WEIGHTS = 10**7  # of all masked networks of a flow together: each takes ab
 def check_flow_sizes(latent_dim: int, hidden: Sequence[int], steps: int) -> tuple[int, ...]:
     """Return the widths of a flow's masked networks, of which there is one for each of the `steps`.
 
+    Args:
+        latent_dim: the number of latent dimensions.
+        hidden: the widths of one network.
+        steps: the number of networks.
+
     Raises:
         InvalidValue: `latent_dim` or one of the widths is above 4096, or the networks have too many weights together.
     """

@@ -87,7 +87,13 @@ class Picture(ABC):
 
 
 def check_label(name: str, label: int | None, vae: VAE) -> None:
-    """Raise UserError unless the VAE's condition has this label; None is always allowed."""
+    """Raise UserError unless the VAE's condition has this label; None is always allowed.
+
+    Args:
+        name: of the picture.
+        label: the class.
+        vae: the model.
+    """
     condition = vae.condition
     if label is not None and not condition.classes:
         raise UserError(f"{name}.label={label} would have no effect: this run has {condition.option}; leave it out.")
