@@ -358,3 +358,9 @@ def test_a_run_is_measured_from_any_folder_and_with_the_pictures_elsewhere(runne
     assert f"data.root={runner.cwd / 'pictures'}: there is no such folder" in gone.err
     again = runner("evaluate", f"run={run}", "measures=[]", f"data.root={runner.cwd / 'moved'}")
     assert again.status == 0, again.err
+
+
+def test_the_first_images_of_a_split_that_is_given_are_not_of_one_class(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        write_classes(tmp_path / "pictures" / split, ("a", "b"), 20)
+    assert set(folder(tmp_path / "pictures").splits()["val"].labels[:10].tolist()) == {0, 1}

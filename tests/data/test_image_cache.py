@@ -29,7 +29,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     look = decode_all._look
 
-    def noting(root: Path, picture: decode_all.Picture, settings: decode_all.Settings) -> decode_all.Seen:
+    def noting(root: Path, picture: decode_all.PictureFile, settings: decode_all.Settings) -> decode_all.Seen:
         names.append(picture.name)
         return look(root, picture, settings)
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_lightning.errors import InvalidValue, UserError, check_bool, check_choice, check_int, check_seed
+from vae_lightning.data.stratified import stratified_split as stratified_split  # where data sets look for it
+from vae_lightning.errors import UserError, check_bool, check_choice, check_int, check_seed
 
 SPLITS = ("train", "val", "test")
 CHUNK, CHUNK_BYTES = 4096, 256 * 2**20  # images, and bytes, looked at together: a memory map may be larger than the memory
@@ -272,41 +273,6 @@ def _checked(splits: dict[str, Images], name: str) -> dict[str, Images]:
             f"The splits of {name} must be non-empty and share one image shape (channels, height, width); found {found}."
         )
     return splits
-
-
-def stratified_split(labels: np.ndarray, sizes: dict[str, int], seed: int) -> dict[str, np.ndarray]:
-    """Shuffled indices of each split, with each class in proportion to its share (rounding by largest remainders).
-
-    Args:
-        labels: class of each image, (N,).
-        sizes: of the splits, in the order in which they are taken; the rest goes to "train".
-        seed: of the shuffle.
-
-    Raises:
-        InvalidValue: a split leaves no images over.
-    """
-    rng = np.random.default_rng(seed)
-    left = rng.permutation(len(labels))
-    indices = {}
-    for name, size in sizes.items():
-        if size >= len(left):
-            raise InvalidValue(f"{name}_size", size, f"less than the {len(left)} images there are to split")
-        taken = _take_stratified(labels[left], size)
-        indices[name], left = left[taken], left[~taken]
-    return {"train": left, **indices}
-
-
-def _take_stratified(labels: np.ndarray, size: int) -> np.ndarray:
-    """A mask over `labels` that selects `size` indices, the first ones of each class."""
-    classes, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    exact = counts * size / len(labels)
-    quota = np.floor(exact).astype(int)
-    largest = np.argsort(quota - exact, kind="stable")[: size - quota.sum()]
-    quota[largest] += 1
-    taken = np.zeros(len(labels), dtype=bool)
-    for c in range(len(classes)):
-        taken[np.flatnonzero(inverse == c)[: quota[c]]] = True
-    return taken
 
 
 def images_from_arrays(images: np.ndarray, labels: np.ndarray) -> Images:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vae_lightning.data.decode import Broken, Decoded, Settings, decode, strict_pillow
-from vae_lightning.data.scan import Picture
+from vae_lightning.data.scan import PictureFile
 from vae_lightning.errors import UserError, is_main_process
 
 MOST_THREADS = 32
@@ -130,7 +130,7 @@ class ArrayFile:
 
 
 def decode_all(
-    root: Path, pictures: Sequence[Picture], settings: Settings, path: Path, make_room: Callable[[int], None]
+    root: Path, pictures: Sequence[PictureFile], settings: Settings, path: Path, make_room: Callable[[int], None]
 ) -> Facts:
     """Decodes pictures into a new .npy file at `path`.
 
@@ -169,14 +169,14 @@ def decode_all(
     return facts
 
 
-def _unequal(one: Picture, shape: tuple[int, ...], other: Picture, other_shape: tuple[int, ...]) -> str:
+def _unequal(one: PictureFile, shape: tuple[int, ...], other: PictureFile, other_shape: tuple[int, ...]) -> str:
     return (
         f"The pictures have different sizes: {one.name} is {shape[2]}×{shape[1]} and {other.name} {other_shape[2]}×"
         f"{other_shape[1]} (width × height); set data.size, such as data.size=64, to resize and crop them to one size."
     )
 
 
-def _decoded(root: Path, pictures: Sequence[Picture], settings: Settings) -> Iterator[Seen]:
+def _decoded(root: Path, pictures: Sequence[PictureFile], settings: Settings) -> Iterator[Seen]:
     """Every picture in order, decoded in threads, which Pillow lets run while it decodes."""
     first = _look(root, pictures[0], settings)
     yield first
@@ -197,7 +197,7 @@ def _decoded(root: Path, pictures: Sequence[Picture], settings: Settings) -> Ite
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _look(root: Path, picture: Picture, settings: Settings) -> Seen:
+def _look(root: Path, picture: PictureFile, settings: Settings) -> Seen:
     """Decodes a picture, and finds what is to be known of it while it is in the processor's cache."""
     try:
         image = decode(root.joinpath(*picture.parts), settings)

@@ -15,7 +15,7 @@ from vae_lightning.data.checks import duplicate_notes
 from vae_lightning.data.decode import BACKGROUNDS, CHANNELS, Settings
 from vae_lightning.data.image_cache import GB, Entry, cached_images
 from vae_lightning.data.own_splits import OwnData, own_split
-from vae_lightning.data.scan import Layout, Picture, read_layout, scan_folder, skipped_note
+from vae_lightning.data.scan import Layout, PictureFile, read_layout, scan_folder, skipped_note
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, printable
 from vae_lightning.files import cache_folder
 
@@ -139,7 +139,7 @@ def _check_size(size: object) -> tuple[int, int] | None:
     return height, width
 
 
-def _check_broken(root: Path, pictures: Sequence[Picture], broken: Sequence[tuple[int, str]], choice: str) -> None:
+def _check_broken(root: Path, pictures: Sequence[PictureFile], broken: Sequence[tuple[int, str]], choice: str) -> None:
     if not broken or (choice == "skip" and len(broken) < len(pictures)):
         return
     index, reason = broken[0]
@@ -169,7 +169,7 @@ class _Count(NamedTuple):
         return "1 picture is" if self.number == 1 else f"{self.number:,} pictures are"
 
 
-def _notes(entry: Entry, layout: Layout, pictures: Sequence[Picture], settings: Settings) -> list[str]:
+def _notes(entry: Entry, layout: Layout, pictures: Sequence[PictureFile], settings: Settings) -> list[str]:
     """What a person should know about how the pictures were read."""
     manifest, notes = entry.manifest, []
     if layout.names:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from vae_lightning.data.decode import Settings
 from vae_lightning.data.decode_all import decode_all
-from vae_lightning.data.scan import Picture
+from vae_lightning.data.scan import PictureFile
 from vae_lightning.errors import RunError, UserError, is_main_process, printable
 from vae_lightning.files import atomic_write, hold_lock, is_locked, try_lock, wait_for_lock
 from vae_lightning.readers import check_ordinary, read_json_as
@@ -94,7 +94,7 @@ class Entry(NamedTuple):
     made: bool = False
 
 
-def cached_images(root: Path, pictures: Sequence[Picture], settings: Settings, cache: Path, limit: float) -> Entry:
+def cached_images(root: Path, pictures: Sequence[PictureFile], settings: Settings, cache: Path, limit: float) -> Entry:
     """The decoded pictures of a folder, from the cache if they are there, else decoded into it.
 
     Args:
@@ -120,7 +120,7 @@ def cached_images(root: Path, pictures: Sequence[Picture], settings: Settings, c
     return entry
 
 
-def _state(pictures: Sequence[Picture]) -> str:
+def _state(pictures: Sequence[PictureFile]) -> str:
     """A hash of names, sizes and times."""
     digest = hashlib.sha256()
     for parts, size, mtime_ns in pictures:
@@ -171,7 +171,7 @@ def _open_map(path: Path, shape: tuple[int, ...]) -> Tensor | None:
         return torch.from_numpy(images)
 
 
-def _make(root: Path, pictures: Sequence[Picture], settings: Settings, folder: Path, state: str, limit: float) -> Entry:
+def _make(root: Path, pictures: Sequence[PictureFile], settings: Settings, folder: Path, state: str, limit: float) -> Entry:
     """Decodes the pictures into the entry; an older state of it is deleted first."""
     folder.mkdir(parents=True, exist_ok=True)
     _empty(folder)

@@ -19,7 +19,7 @@ SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "
 SHOWN = 4  # endings of skipped files that a note names
 
 
-class Picture(NamedTuple):
+class PictureFile(NamedTuple):
     """A file that should hold a picture.
 
     Attributes:
@@ -46,7 +46,7 @@ class Scan(NamedTuple):
         skipped: how many files that are no pictures there are of each ending, or name where it has none.
     """
 
-    pictures: list[Picture]
+    pictures: list[PictureFile]
     skipped: Counter[str]
 
 
@@ -57,10 +57,10 @@ def scan_folder(root: Path) -> Scan:
         UserError: `root` is no folder, or cannot be read; something in it is a link that leads out of it, or a FIFO.
     """
     _check_root(root)
-    pictures, skipped = list[Picture](), Counter[str]()
+    pictures, skipped = list[PictureFile](), Counter[str]()
     for path, parts, status in _walk(root, root, ()):
         if stat.S_ISREG(status.st_mode) and _is_picture(path):
-            pictures.append(Picture(parts, status.st_size, status.st_mtime_ns))
+            pictures.append(PictureFile(parts, status.st_size, status.st_mtime_ns))
         else:
             skipped[path.name if path.name.startswith(".") else path.suffix.lower() or path.name] += 1
     pictures.sort()
@@ -150,7 +150,7 @@ class Layout(NamedTuple):
     names: tuple[str, ...]
 
 
-def read_layout(root: Path, pictures: list[Picture]) -> Layout:
+def read_layout(root: Path, pictures: list[PictureFile]) -> Layout:
     """The splits and classes of pictures: a flat folder, a folder for each class, or either inside train, val and test folders.
 
     Raises:
@@ -172,7 +172,7 @@ def _with_classes(splits: list[str] | None, paths: list[tuple[str, ...]]) -> Lay
     return Layout(splits, labels, tuple(map(printable, names)))
 
 
-def _check_split_folders(root: Path, pictures: list[Picture], named: dict[str, str]) -> None:
+def _check_split_folders(root: Path, pictures: list[PictureFile], named: dict[str, str]) -> None:
     where, folders = printable(str(root)), ", ".join(map(printable, named))
     beside = next((picture for picture in pictures if len(picture.parts) == 1 or picture.parts[0] not in named), None)
     if beside is not None:
