@@ -204,7 +204,7 @@ def complete(config: DictConfig) -> DictConfig:
     choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
     choices["likelihood"] = chosen_likelihood(choices["likelihood"], whole["likelihood"])
     if whole["init_from"] is not None:
-        whole["init_from"] = str(Path(whole["init_from"]).expanduser().absolute())
+        whole["init_from"] = str(user_path("init_from", whole["init_from"]))
     whole["data"] = with_absolute_paths(whole["data"])
     whole["name"] = run_name(config.name, choices["data"], choices["model"])
     if in_sweep():
