@@ -139,7 +139,13 @@ def relative_path(path: Path) -> str:
 
 
 def format_metric(value: float | None, error: float | None = None, digits: int = 2) -> str:
-    """Format a value as `-107.42`, or with its error as `0.948 ± 0.010`, to two digits of the error; a count as `15 ± 0`."""
+    """Format a value as `-107.42`, or with its error as `0.948 ± 0.010`, to two digits of the error; a count as `15 ± 0`.
+
+    Args:
+        value: the value; None gives an empty text.
+        error: its standard error; None if it has none.
+        digits: the number of decimals of a value without an error, or with an error of 0.
+    """
     if value is None:
         return ""
     if error == 0 and not isinstance(value, float):
