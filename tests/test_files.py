@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from tests.running import REPOSITORY
 from vae_lightning import files
-from vae_lightning.errors import RunError
+from vae_lightning.errors import RunError, UserError
 
 HOLD = """
 import os, sys, time
@@ -162,3 +162,32 @@ def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
     with files.try_lock(path) as free, files.try_lock(path) as again:
         assert (free, again, files.is_locked(path)) == (True, False, True)
     assert not files.is_locked(path)
+
+
+def test_a_path_that_nobody_can_look_up_is_named_by_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    for path, reason in (
+        ("~nosuchuser/x", "there is no such user"),
+        ("x/" * 3000, "File name too long"),
+        ("x" * 300, "File name too long"),
+        (str(tmp_path / "circle"), "Too many levels of symbolic links"),
+        ("a\0b", "embedded null byte"),
+    ):
+        with pytest.raises(UserError, match=rf"^key=.* cannot be accessed \({reason}\)\.$"):
+            files.user_path("key", path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert files.user_path("key", "~/not/there") == files.user_path("key", "not/there") == tmp_path / "not" / "there"
+
+
+def test_the_search_below_a_folder_ends(tmp_path: Path) -> None:
+    (tmp_path / "b" / "a").mkdir(parents=True)
+    (tmp_path / "up").symlink_to("..")
+    for place in ("b", "b/a"):
+        (tmp_path / place / "config.yaml").touch()
+    assert files.find_below(tmp_path, "config.yaml") == [tmp_path / "b" / "a" / "config.yaml", tmp_path / "b" / "config.yaml"]
+    for number in range(2100):
+        (tmp_path / f"{number:04d}").mkdir()
+    (tmp_path / "2099" / "config.yaml").touch()
+    assert len(files.find_below(tmp_path, "config.yaml")) == 0
+    assert files.find_below(tmp_path / "nowhere", "config.yaml") == []

@@ -1,4 +1,4 @@
-"""Writing files that are never seen half-written, and locks that end with their process. Fast to import: no torch."""
+"""Paths that users name, files never seen half-written, and locks that end with their process. Fast to import: no torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,9 +15,58 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from vae_lightning.errors import RunError
+from vae_lightning.errors import RunError, UserError, format_value
 
 LOCK = ".lock"  # in a run folder while a process trains in it
+
+
+# -------------------------------------------------------------------- paths
+
+
+def user_path(key: str, value: str | Path) -> Path:
+    """Return the absolute path that a user named, with `~` replaced by the home folder. It need not exist.
+
+    Args:
+        key: of the command line, for error messages.
+        value: its value.
+
+    Raises:
+        UserError: it cannot be accessed: it is too long, is a circle of links, is forbidden, or names a user who does not exist.
+    """
+    try:
+        path = Path(value).expanduser().absolute()
+    except (RuntimeError, OSError) as error:  # of a user without a home; of a current folder that was removed
+        reason = error.strerror if isinstance(error, OSError) else "there is no such user"
+        raise UserError(f"{key}={format_value(str(value))} cannot be accessed ({reason}).") from error
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{key}={format_value(str(value))} cannot be accessed ({reason}).") from error
+    return path
+
+
+def find_below(start: Path, name: str) -> list[Path]:
+    """Find the files called `name` below a folder, the ones nearest to it first.
+
+    At most 2,000 folders are looked into, and links are not followed: somebody may have typed `/`.
+    """
+    found, waiting = list[Path](), deque([start])
+    for _ in range(2000):
+        if not waiting:
+            break
+        try:
+            with os.scandir(waiting.popleft()) as entries:
+                for entry in sorted(entries, key=lambda each: each.name):
+                    if entry.name == name:
+                        found.append(Path(entry.path))
+                    elif entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+        except OSError:  # not ours to read, or gone
+            continue
+    return sorted(found)
 
 
 # -------------------------------------------------------------------- writing

@@ -27,6 +27,7 @@ TEXT_LIMIT = MB  # bytes in a configuration or a job's state; real ones take abo
 JSON_LIMIT = 64 * MB  # bytes in results.json or sweep.json, which hold lists over latent dimensions and jobs
 ARRAYS_LIMIT = 1024 * MB  # bytes that the arrays of one file take in memory
 DEEPEST, MOST_NODES = 40, 20_000  # limits for a YAML file: levels of nesting, and keys and values in total
+MOST_IN_JSON = 1_000_000  # values of a JSON file, and commas in its texts: a list of one byte takes 60 bytes in memory
 MOST_BITS = 1024  # limit for an integer: no float is larger
 
 
@@ -103,7 +104,7 @@ def read_json_as(path: Path, schema: type[T], limit: int = JSON_LIMIT) -> tuple[
         FileNotFoundError: there is no such file.
         RunError: it is not a JSON object, lacks a key, or has a value of the wrong type; NaN and infinity are not JSON.
     """
-    content = read_bytes(path, limit)
+    content = _read_json(path, limit)
     try:
         whole = msgspec.json.decode(content, type=dict[str, Any])
         check_values(whole)
@@ -119,13 +120,21 @@ def read_json_with_nan(path: Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         RunError: it is damaged.
     """
-    content = read_bytes(path, limit)
+    content = _read_json(path, limit)
     try:
         whole = msgspec.convert(json.loads(content), dict[str, Any])  # msgspec's own reader refuses NaN
         check_values(whole)
         return whole
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
+
+
+def _read_json(path: Path, limit: int) -> bytes:
+    """Return the text of a JSON file. Raise RunError as `read_bytes` does, and if it holds too many values to make them all."""
+    content = read_bytes(path, limit)
+    if sum(map(content.count, (b",", b"[", b"{"))) > MOST_IN_JSON:
+        raise RunError(f"{path} holds more than {MOST_IN_JSON:,} values, which no such file has, and is not read.")
+    return content
 
 
 def check_values(content: object) -> None:

@@ -35,7 +35,7 @@ def test_a_figure_that_cannot_be_had_is_one_sentence(run: vl.Run) -> None:
         run.figure("../figures/samples")
     with pytest.raises(vl.UserError, match=r"samples\.rows=0: must be"):
         run.figure("samples", rows=0)
-    with pytest.raises(vl.UserError, match="rows: kl_per_dimension has no settings"):
+    with pytest.raises(vl.UserError, match=r"kl_per_dimension\.rows: unknown key. kl_per_dimension has no settings"):
         run.figure("kl_per_dimension", rows=1)
     with pytest.raises(vl.RunError, match="frames"):
         run.figure("training_film")

@@ -67,7 +67,7 @@ def test_a_wrong_setting_is_raised_and_leaves_nothing_behind(folder: Path) -> No
         ("-m", "beta=1,2"): "use vl.sweep",
         ("beta=1,2",): "lists several values",
         ("sweep=optuna",): "sweep=optuna trains several runs: use vl.sweep",
-        ("hydra.verbose=true",): "hydra.verbose=true: vl.train ignores settings of Hydra's jobs",
+        ("hydra.verbose=true",): "hydra.verbose=true would have no effect",
         ("resume=nowhere",): "resume=nowhere: no such file or folder",
         ("run",): "cannot be read as an override",
         ("data.val_size=4999",): "less than",

@@ -62,7 +62,7 @@ def test_a_wrong_number_does_not_wait_for_lightning(tmp_path: Path) -> None:
 def test_help_lists_every_group(tmp_path: Path) -> None:
     outcome = run_script("train.py", ["--help"], tmp_path)
     assert outcome.status == 0
-    for line in ("model: conv, mlp, resnet", "data: fashion_mnist, mnist, mnist5k", "train: groups and their options"):
+    for line in ("model: conv, mlp, resnet", "data: celeba, cifar10, cifar100, dsprites", "train: groups and their options"):
         assert line in outcome.out
 
 
@@ -109,3 +109,61 @@ def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdout.close()
         assert (process.communicate(timeout=60)[1], process.returncode) == ("", 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+@pytest.mark.parametrize("line", ["train.py --help", "report.py sweep=none --help"])
+def test_a_full_output_is_one_sentence(tmp_path: Path, line: str) -> None:
+    script, *arguments = line.split()
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, str(REPOSITORY / script), *arguments],
+            cwd=tmp_path, env=HERE, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: There is no room for what this command writes (No space left on device): free some space, or "
+        "send it elsewhere.\n",
+    )
+
+
+def test_what_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+    outcome = run_script("train.py", ["name=é\u202e", "beta=-1"], tmp_path, PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONUTF8="0")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "Traceback" not in outcome.err
+    outcome = run_script("train.py", ["--help", "likelihood"], tmp_path, PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONUTF8="0")
+    assert outcome.status == 0, outcome.err
+
+
+@pytest.mark.parametrize("line", ["train beta=3", "train resume=x", "evaluate run=x", "report sweep=x"])
+def test_a_current_folder_that_is_gone(runner: Runner, line: str) -> None:
+    gone = runner.cwd / "gone"
+    gone.mkdir()
+    runner.monkeypatch.chdir(gone)
+    gone.rmdir()
+    outcome = runner(*line.split())
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1), outcome.err
+    assert outcome.err.startswith("error: The current folder is not there any more: change to another one")
+
+
+def test_a_run_folder_in_the_environment_that_no_run_has_set(runner: Runner) -> None:
+    runner.monkeypatch.setenv("VAE_LIGHTNING_RUN_FOLDER", str(runner.cwd / "x"))
+    outcome = runner("train", "beta=3")
+    assert outcome.status == 2
+    assert outcome.err.startswith("error: VAE_LIGHTNING_RUN_FOLDER is set, as only the processes of one run do")
+
+
+def test_a_restart_count_that_is_no_number(runner: Runner) -> None:
+    for name, value in (("SLURM_JOB_ID", "1"), ("SLURM_RESTART_COUNT", "abc")):
+        runner.monkeypatch.setenv(name, value)
+    (runner.cwd / "outputs" / ".slurm").mkdir(parents=True)
+    (runner.cwd / "outputs" / ".slurm" / "1").write_text("x")
+    outcome = runner("train", "trainer.fast_dev_run=true", "model.hidden=[8]", "callbacks=minimal")
+    assert outcome.status == 0, outcome.err
+
+
+def test_a_sweep_that_cannot_make_its_folder(runner: Runner) -> None:
+    (runner.cwd / "file").touch()
+    outcome = runner("train", "-m", "beta=1,2", "output_dir=file")
+    assert (outcome.status, outcome.err.count("\n")) == (1, 1), outcome.err
+    assert "cannot be created (" in outcome.err

@@ -14,6 +14,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from tests.data.test_mnist import write_files
+from tests.data.tiny import SETS
 from tests.running import REPOSITORY, Runner
 from vae_lightning.config.builtin import CONFIG_GROUPS
 from vae_lightning.data.base import pixels
@@ -85,7 +86,7 @@ def composed(path: Path) -> dict[str, Any]:
 def nodes(content: Any) -> list[dict[str, Any]]:
     if not isinstance(content, dict):
         return []
-    own = [content] if "_target_" in content else []
+    own = [content] if content.get("_target_") else []  # likelihood=auto has none
     return own + [node for value in content.values() for node in nodes(value)]
 
 
@@ -116,8 +117,19 @@ def test_yaml_lists_every_argument_with_its_default(group: str, node: dict[str, 
 
 def test_every_group_of_the_design_is_there() -> None:
     assert {"data", "model", "likelihood", "prior", "posterior", "objective", "beta_schedule", "optimizer"} <= set(GROUPS)
-    assert {"mnist5k", "mnist", "fashion_mnist"} <= set(options("data"))
+    assert {"mnist5k", "mnist", "fashion_mnist", "sprites", *SETS} <= set(options("data"))
     assert {"constant", "linear", "cyclical", "cosine"} <= set(options("beta_schedule"))
+
+
+def tiny_data(option: str, folder: Path) -> list[str]:
+    """Writes a few images in the published layout of a data set; the settings with which they are enough."""
+    if option == "shapes3d":
+        pytest.importorskip("h5py")
+    root = folder / "published"
+    root.mkdir()
+    write, arguments = SETS[option]
+    write(root)
+    return [f"data.root={root}", *(f"data.{name}={value}" for name, value in arguments.items())]
 
 
 # options that need another option
@@ -138,12 +150,16 @@ NOT_HERE = {("trainer", "gpu"), ("trainer", "ddp"), ("logger", "wandb"), ("logge
         if (group, option) not in NOT_HERE and group != "experiment"
     ],
 )
-def test_every_option_trains_a_step(runner: Runner, request: pytest.FixtureRequest, group: str, option: str) -> None:
+def test_every_option_trains_a_step(
+    runner: Runner, request: pytest.FixtureRequest, tmp_path: Path, group: str, option: str
+) -> None:
     more = [ALONG[group, option]] if (group, option) in ALONG else []
     if option in ("mnist", "fashion_mnist"):
         more = [f"data.root={request.getfixturevalue('data_root')}"]
     if group == "debug":
         more = ["trainer.max_epochs=1"]
+    if option in SETS:
+        more = tiny_data(option, tmp_path)
     if option == "sprites":
         more = ["data.images=3000", "data.val_size=300", "data.test_size=300"]
     quick = [] if group in ("callbacks", "debug") else ["callbacks=minimal"]  # pictures take as long as everything else

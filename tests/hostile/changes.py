@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,17 @@ def linked(name: str, target: str) -> Hostile:
         path.symlink_to(victim / target)
 
     return make
+
+
+def replaced(name: str, make: Callable[[Path], object]) -> Hostile:
+    """`name` in the run folder, a file or a folder, is what `make` makes of it."""
+
+    def change(run: Path, victim: Path) -> None:
+        path = run / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        make(path)
+
+    return change
 
 
 def hard_linked(name: str) -> Hostile:

@@ -53,6 +53,36 @@ def _states(content: dict[str, Any]) -> list[dict[str, Any]]:
     return list(content["optimizer_states"][0]["state"].values())
 
 
+def _transposed(moment: torch.Tensor) -> torch.Tensor:
+    return moment.t().contiguous().t() if moment.dim() == 2 else moment
+
+
+def _beyond_its_memory(moment: torch.Tensor) -> torch.Tensor:
+    """All rows at the end of its memory: an update that does not look at the strides writes behind it."""
+    if moment.dim() != 2:
+        return moment
+    return torch.zeros(moment.numel()).as_strided(tuple(moment.shape), (1, 0), moment.numel() - moment.shape[0])
+
+
+def _one_memory(content: dict[str, Any]) -> None:
+    for state in _states(content):
+        state["exp_avg_sq"] = state["exp_avg"]
+
+
+def _one_counter(content: dict[str, Any]) -> None:
+    for state in _states(content):
+        state["step"] = _states(content)[0]["step"]
+
+
+def _in_one_buffer(content: dict[str, Any]) -> None:
+    """Moments of different parameters that are parts of one tensor."""
+    buffer, place = torch.zeros(sum(state["exp_avg"].numel() for state in _states(content))), 0
+    for state in _states(content):
+        size = state["exp_avg"].numel()
+        state["exp_avg"] = buffer[place : place + size].view(state["exp_avg"].shape)
+        place += size
+
+
 def _in_itself() -> list[Any]:
     content: list[Any] = []
     content.append(content)
@@ -76,6 +106,9 @@ for _name, _change in (
     ("weights that are missing", lambda c, v: c["state_dict"].popitem()),
     ("weights that nobody asked for", lambda c, v: _set(c, "state_dict", "vae.x", torch.zeros(2))),
     ("files of the victim's", lambda c, v: _set(c, "files", {str(v / PRECIOUS): 0, f"../victim/{PRECIOUS}": 0})),
+    ("files without end", lambda c, v: _set(c, "files", {f"x{i}/events.out.tfevents.{i}": 1 for i in range(100_000)})),
+    ("many files that are missing", lambda c, v: _set(c, "files", {f"x{i}/events.out.tfevents.{i}": 1 for i in range(5000)})),
+    ("files whose names are markup", lambda c, v: _set(c, "files", {"events.out.tfevents.[link=file:x] [/nope]": 1})),
     ("files that are no sizes", lambda c, v: _set(c, "files", {"metrics.csv": "x"})),
     ("files with negative sizes", lambda c, v: _set(c, "files", {"metrics.csv": -1})),
     ("no files", lambda c, v: _set(c, "files", {})),
@@ -95,6 +128,14 @@ for _name, _change in (
     ("an endless moment made of one number", lambda c, v: _moments(c, lambda m: torch.zeros(1).expand(2**40))),
     ("moments of another precision", lambda c, v: _moments(c, lambda m: m.double())),
     ("moments that are sparse", lambda c, v: _moments(c, lambda m: m.to_sparse())),
+    ("moments that are transposed", lambda c, v: _moments(c, _transposed)),
+    ("moments at the end of their memory", lambda c, v: _moments(c, _beyond_its_memory)),
+    ("moments of rows in the same place", lambda c, v: _moments(c, lambda m: m.flatten()[: m.shape[-1]].expand(m.shape))),
+    ("moments that are negated", lambda c, v: _moments(c, torch._neg_view)),
+    ("moments that are parameters", lambda c, v: _moments(c, torch.nn.Parameter)),
+    ("two moments in one memory", lambda c, v: _one_memory(c)),
+    ("all moments in one memory", lambda c, v: _in_one_buffer(c)),
+    ("one counter of steps for all parameters", lambda c, v: _one_counter(c)),
     ("a moment too many", lambda c, v: _set(c, "optimizer_states", 0, "state", 99, {"exp_avg": torch.zeros(2)})),
     ("a moment of another name", lambda c, v: _states(c)[0].update(x=_states(c)[0].pop("exp_avg"))),
     ("betas that are three", lambda c, v: _set(c, "optimizer_states", 0, "param_groups", 0, "betas", (0.9, 0.9, 0.9))),
@@ -118,6 +159,8 @@ for _name, _change in (
     ("early stopping that counts in texts", lambda c, v: _set(c, "callbacks", "x", {"wait_count": "1", "patience": 3})),
     ("images that are no number", lambda c, v: _set(c, "images", "x")),
     ("a history of texts", lambda c, v: _set(c, "recorder", "history", {"val": {"elbo": "<script>"}})),
+    ("seconds without end", lambda c, v: _set(c, "recorder", "seconds", float("inf"))),
+    ("images without end", lambda c, v: _set(c, "images", float("inf"))),
     ("seconds that are negative", lambda c, v: _set(c, "recorder", "seconds", -1.0)),
     ("weights that are texts", lambda c, v: _set(c, "state_dict", dict.fromkeys(c["state_dict"], "x"))),
     ("weights of eight bits", lambda c, v: _weights(c, lambda w: w.to(torch.float8_e4m3fn))),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.hostile.changes import PRECIOUS, Hostile, configured, hard_linked, linked, says, special
+from tests.hostile.changes import PRECIOUS, Hostile, configured, hard_linked, linked, replaced, says, special
 from tests.hostile.checkpoints import CHECKPOINTS
 
 RUNS: dict[str, Hostile] = {f"checkpoint: {name}": make for name, make in CHECKPOINTS.items()}
@@ -86,6 +87,16 @@ for _name, _place, _value in (
     ("an interpolation of the environment", "data.root", "${oc.env:HOME}"),
     ("a name that ends the explorer's script", "name", "<!--<script>"),
     ("a billion latents", "posterior.latent_dim", 10**9),
+    ("a seed that is a text", "seed", "x"),
+    ("a seed beyond all floats", "seed", 10**400),
+    ("callbacks that are a text", "callbacks", "x"),
+    ("loggers that are a list", "logger", [1]),
+    ("resumes that are a number", "resumes", 3),
+    ("resumes without overrides", "resumes", [{"time": 1}]),
+    ("a mean beyond all floats", "data_spec.mean", 10**400),
+    ("images of a gigapixel", "data_spec.shape", [1, 20000, 20000]),
+    ("a billion classes", "data_spec.classes", 10**9),
+    ("a film of two million samples", "callbacks.film.samples", 2_000_000),
     ("a batch of a billion", "data.eval_batch_size", 10**12),
 ):  # fmt: skip
     RUNS[f"config: {_name}"] = says(_place, _value)
@@ -144,6 +155,31 @@ for _name in ("config.yaml", "results.json", "metrics.csv", "run.log", "checkpoi
     RUNS[f"{_name} is a link to /dev/zero"] = special(_name, lambda path: path.symlink_to("/dev/zero"))
 for _name in ("results.json", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
     RUNS[f"{_name} is a folder"] = special(_name, lambda path: path.mkdir())
+
+
+for _name in ("events.out.tfevents.1.x", "train/events.out.tfevents.1.x", "checkpoints/previous.ckpt", "csv/metrics.csv"):
+    RUNS[f"{_name} is a folder"] = special(_name, lambda path: path.mkdir())
+for _name in ("figures", "film", "train", "projector", "csv"):
+    RUNS[f"{_name} is a file"] = replaced(_name, lambda path: path.write_text("x"))
+    RUNS[f"{_name} is a link to its own folder"] = replaced(_name, lambda path: path.symlink_to("."))
+for _name in ("results.json", "exported", "run.log", "film"):
+    RUNS[f"{_name} is a link to itself"] = replaced(_name, lambda path: path.symlink_to(path.name))
+RUNS["run.log is a link to nothing"] = replaced("run.log", lambda path: path.symlink_to("nothing"))
+if sys.platform == "linux":  # other systems have no such names
+    RUNS["the name of a log is no UTF-8"] = special(os.fsdecode(b"events.out.tfevents.\xff"), lambda path: path.touch())
+RUNS["the name of a log is a markup"] = special("events.out.tfevents.[link=file:x] [/nope]", lambda path: path.touch())
+RUNS["the name of a log rings"] = special("events.out.tfevents.\x07\x1b[2J", lambda path: path.touch())
+
+
+@hostile_run("two links in a circle")
+def _(run: Path, victim: Path) -> None:
+    (run / "one").symlink_to("other")
+    (run / "other").symlink_to("one")
+
+
+@hostile_run("results.json: ten million lists")
+def _(run: Path, victim: Path) -> None:
+    (run / "results.json").write_text('{"x": [' + "[]," * 10_000_000 + "[]]}")
 
 
 @hostile_run("results.json: nested deeply")

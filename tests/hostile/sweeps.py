@@ -174,6 +174,12 @@ SWEEPS["sweep: a label that is a formula"] = sweep_says(lambda c, v: c["jobs"][0
 SWEEPS["sweep: a directory of the victim's"] = sweep_says(lambda c, v: c.update(directory=str(v)))
 SWEEPS["sweep: jobs that are no list"] = sweep_says(lambda c, v: c.update(jobs="x"))
 SWEEPS["sweep: a job without a number"] = sweep_says(lambda c, v: c["jobs"][0].pop("number"))
+SWEEPS["sweep: ten thousand arguments"] = sweep_says(lambda c, v: _append(c, *["beta=1"] * 10_000))
+SWEEPS["sweep: a million lists"] = sweep_says(lambda c, v: c.update(extra=[[]] * 1_000_000))
+SWEEPS["sweep: sweep.json is a link to itself"] = special("sweep.json", lambda path: path.symlink_to("sweep.json"))
+SWEEPS["sweep: a job's results are a million lists"] = job_file(
+    "results.json", lambda path, _: path.write_text('{"x": [' + "[]," * 1_000_000 + "[]]}")
+)
 SWEEPS["sweep: a million jobs"] = sweep_says(lambda c, v: c["jobs"].extend(c["jobs"] * 20_000))
 SWEEPS["sweep: summary.csv is a link outside"] = linked("summary.csv", PRECIOUS)
 SWEEPS["sweep: report.html is a link outside"] = linked("report.html", "new")

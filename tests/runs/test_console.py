@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from vae_lightning.config.builtin import conf_dir
-from vae_lightning.runs.console import describe_composition
+from vae_lightning.runs.console import RunLog, describe_composition
 
 
 def printed(*overrides: str) -> dict[str, str]:
@@ -45,3 +47,11 @@ def test_parts_within_an_option_are_printed_with_their_numbers() -> None:
     lines = printed("objective=capacity", "beta_schedule=control", "beta_schedule.target.value=7")
     assert "kl=capacity(gamma=1000.0 capacity=Linear(value=25.0 start=0.0 warmup=0.25 unit=fraction))" in lines["objective"]
     assert "target=Constant(value=7)" in lines["beta_schedule"]
+
+
+def test_what_is_said_holds_no_control_characters(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    report = RunLog()
+    report.keep(tmp_path)
+    report.say("a\x1b[2J\udcff\nb")
+    report.close()
+    assert capsys.readouterr().out == (tmp_path / "run.log").read_text() == "a\\x1b[2J\\udcff\nb\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vae_lightning.errors import UserError
 from vae_lightning.runs import signature
 from vae_lightning.runs.signature import KEY_BYTES, is_own, key_path, own_key, signed, unsigned
 
@@ -78,3 +79,19 @@ def test_without_a_place_for_a_key_nothing_is_signed(tmp_path: Path, monkeypatch
     monkeypatch.setenv("VAE_LIGHTNING_CONFIG", str(tmp_path / "file" / "below"))
     assert signed(TEXT) == TEXT
     assert not is_own(TEXT)
+
+
+def test_a_folder_that_nobody_can_look_up_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAE_LIGHTNING_CONFIG", "~nosuchuser/x")
+    with pytest.raises(UserError, match="VAE_LIGHTNING_CONFIG=~nosuchuser/x cannot be accessed"):
+        own_key()
+
+
+def test_a_user_without_a_home_has_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("VAE_LIGHTNING_CONFIG", "XDG_CONFIG_HOME", "APPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert own_key() is None

@@ -127,6 +127,7 @@ def test_pruning_prunes_and_several_machines_may_share_a_study(sweeps: Sweeps, t
 def test_a_pruner_sees_each_epoch_once_and_no_sanity_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Epoch 1 was reported before an interruption (Optuna warns where it is again); epoch 3, of a low figure, is the last."""
     monkeypatch.setattr(pruning, "instantiate_node", lambda *_: optuna.pruners.ThresholdPruner(lower=-9.0))
+    monkeypatch.setattr(pruning.HydraConfig, "get", dict)
     study = optuna.create_study(study_name="s", storage=open_storage(str(tmp_path / JOURNAL)))
     trial = study.ask()
     trial.report(-5.0, 1)

@@ -16,6 +16,13 @@ from vae_lightning.runs.results import add_to_results
 REFUSED = {
     "moments of another shape": "has the shape (3,)",
     "moments of another type": "has the type int64",
+    "moments that are transposed": "is not laid out in memory",
+    "moments at the end of their memory": "is not laid out in memory",
+    "moments that are negated": "a tensor of an unusual kind",
+    "moments that are parameters": "is not laid out in memory",
+    "two moments in one memory": "in the same memory",
+    "all moments in one memory": "in the same memory",
+    "one counter of steps for all parameters": "in the same memory",
     "an empty optimizer state": "its optimizer has no state after 4 steps",
     "no optimizer states": "optimizer_states",
     "other parameter groups": "param_groups",

@@ -38,6 +38,13 @@ def test_a_file_that_was_removed_or_cut_is_mentioned(logs: Path, name: str) -> N
     assert truncate_logs(logs, sizes) == [f"{name} is missing: its content up to the checkpoint is lost."]
 
 
+def test_many_files_are_mentioned_in_one_line(logs: Path) -> None:
+    sizes = {"metrics.csv": 10, EVENTS: 10, **{f"{i}/events.out.tfevents.1": 1 for i in range(9000)}}
+    (note,) = truncate_logs(logs, sizes)
+    gone = "0/events.out.tfevents.1, 1/events.out.tfevents.1, 2/events.out.tfevents.1"
+    assert note == f"{gone} and 8997 more are missing: what they held until the checkpoint is lost."
+
+
 def test_nothing_is_deleted_without_a_word(logs: Path) -> None:
     (logs / f"{EVENTS}.result").touch()
     assert truncate_logs(logs, {"metrics.csv": 4, EVENTS: 10}, finished=True) == [], "what came last in a finished run"
@@ -53,9 +60,11 @@ def test_only_log_files_in_the_folder_count(logs: Path, tmp_path: Path) -> None:
     outside.write_text("precious")
     (logs / "config.yaml").write_text("precious")
     (logs / "other").symlink_to(tmp_path)
+    (logs / "again").symlink_to("train")
     (logs / "events.out.tfevents.3.host").symlink_to(outside)
     sizes = {"metrics.csv": 10, EVENTS: 10, "config.yaml": 0, "../events.out.tfevents.2.host": 0, str(outside): 0}
     truncate_logs(logs, sizes)
+    assert (logs / EVENTS).read_text() == "0123456789", "by its second name, which the checkpoint does not know"
     truncate_logs(logs, {"other/events.out.tfevents.2.host": 0})
     assert outside.read_text() == (logs / "config.yaml").read_text() == "precious"
 

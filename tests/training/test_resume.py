@@ -198,9 +198,9 @@ def test_an_extended_run_keeps_the_schedules_of_the_original_length(tmp_path: Pa
     assert status == 0, out
     after = (run / "metrics.csv").read_text()
     assert after.startswith(before)
-    last = after.splitlines()[-1].split(",")
-    assert last[:3] == ["train", "3", "80"]
-    assert float(last[8]) == pytest.approx(0.002 / 100), "the milestones at 1/2 and 3/4 of the first 60 steps"
+    last = dict(zip(after.splitlines()[0].split(","), after.splitlines()[-1].split(","), strict=True))
+    assert (last["kind"], last["epoch"], last["step"]) == ("train", "3", "80")
+    assert float(last["lr"]) == pytest.approx(0.002 / 100), "the milestones at 1/2 and 3/4 of the first 60 steps"
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert (config["trainer"]["max_epochs"], config["logger"], config["choices"]["logger"]) == (4, {}, "none")
     assert config["trainer"]["limit_train_batches"] == 20

@@ -8,7 +8,7 @@ from vae_lightning.config.compose import quote
 from vae_lightning.sweeps.resume import resumed_arguments
 
 QUOTES = "'\""
-PATH_KEYS = ("run", "runs", "page", "resume", "resume_sweep")  # their values are paths, taken as typed
+PATH_KEYS = ("run", "runs", "page", "resume", "resume_sweep", "init_from")  # their values are paths, taken as typed
 
 
 def as_multirun(arguments: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from vae_lightning.config.compose import quote
 from vae_lightning.errors import InvalidValue, RunError, UserError
+from vae_lightning.files import user_path
 
 if TYPE_CHECKING:
     from vae_lightning.data.base import ImageData
@@ -61,7 +62,7 @@ class GivenArrays:
             UserError: the error that is raised in the block, without the names of these files.
             RunError: they cannot be written.
         """
-        output_dir = Path(config.output_dir).expanduser().absolute()
+        output_dir = user_path("output_dir", config.output_dir)
         made = [path for path in (output_dir, *output_dir.parents) if not path.exists()]
         try:
             output_dir.mkdir(parents=True, exist_ok=True)
@@ -76,12 +77,9 @@ class GivenArrays:
         self._name(config, self.written)
         try:
             yield
-        except UserError as error:
-            hidden = f"{self.written}{os.sep}"
-            if hidden not in str(error):
-                raise
-            kind = RunError if error.status == 1 else UserError
-            raise kind(str(error).replace(hidden, "")) from error
+        except UserError as error:  # the user gave an array, and knows nothing of this folder
+            error.args = (str(error).replace(f"{self.written}{os.sep}", ""), *error.args[1:])
+            raise
         finally:
             self._remove(made)
 

@@ -23,6 +23,7 @@ from vae_lightning.config.fitting_likelihood import chosen_likelihood
 from vae_lightning.config.instantiate import source_key
 from vae_lightning.config.plain import plain_dict, plain_texts
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, check_seed, format_value
+from vae_lightning.files import user_path
 from vae_lightning.sweeps.job import job_folder, label_of, restrict_foreign
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def new_folder(config: DictConfig, noted: bool = True) -> Iterator[tuple[Path, b
     """
     from vae_lightning.runs.folder import remove_folder, remove_if_never_trained
 
-    output_dir = Path(config.output_dir).expanduser().absolute()
+    output_dir = user_path("output_dir", config.output_dir)
     found = output_dir.exists()
     folder, owner = run_folder(config, noted)
     try:
@@ -112,7 +113,7 @@ def requeued(config: DictConfig) -> Path | None:
 
     if in_sweep() or RUN_FOLDER in os.environ:
         return None
-    return requeued_run(Path(config.output_dir).expanduser().absolute())
+    return requeued_run(user_path("output_dir", config.output_dir))
 
 
 def check_numbers(config: DictConfig) -> None:
@@ -170,7 +171,7 @@ def run_folder(config: DictConfig, noted: bool = True) -> tuple[Path, bool]:
         folder = job_folder()
         folder.mkdir(parents=True, exist_ok=True)
     else:
-        output_dir = Path(config.output_dir).expanduser().absolute()
+        output_dir = user_path("output_dir", config.output_dir)
         folder = create_folder(output_dir / config.name, timestamp())
         if noted:
             note_job(output_dir, folder)
@@ -201,6 +202,8 @@ def complete(config: DictConfig) -> DictConfig:
     whole.pop(PUBLISHED, None)
     choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
     choices["likelihood"] = chosen_likelihood(choices["likelihood"], whole["likelihood"])
+    if whole["init_from"] is not None:
+        whole["init_from"] = str(Path(whole["init_from"]).expanduser().absolute())
     whole["name"] = run_name(config.name, choices["data"], choices["model"])
     if in_sweep():
         whole["label"] = label_of(job_folder())

@@ -5,10 +5,12 @@ Imports no torch, to be quick.
 
 from __future__ import annotations
 
+import io
 import logging.config
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra import main
@@ -25,6 +27,7 @@ from vae_lightning.config.compose import VERSION_BASE, quote, without_hydra
 from vae_lightning.config.messages import with_messages
 from vae_lightning.config.plain import plain_dict
 from vae_lightning.config.private_apis import as_hydra_config
+from vae_lightning.errors import RunError
 
 SWITCHES = ("-m", "--multirun", "-r", "--run", "-h", "--help", "--hydra-help", "--version", "--resolve")
 Task = Callable[[DictConfig], object]
@@ -40,6 +43,7 @@ def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], obje
     """
 
     def prepare() -> CommandLine:
+        check_current_folder()
         typed = flags_first(sys.argv[1:])
         arguments = as_multirun(typed) if job is not None else typed
         sys.argv[1:] = quote_paths(arguments)
@@ -50,16 +54,41 @@ def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], obje
             sys.exit(0)
         return check_command_line(sys.argv[1:], config_name)
 
-    try:
+    with output():
         command = with_messages(prepare)
         if command.config is not None:
             run_composed(task, command.config)
         else:
             run_by_hydra(task, command, config_name, job)
-        sys.stdout.flush()
+
+
+@contextmanager
+def output() -> Iterator[None]:
+    """Let what a command prints in this block reach the terminal or the pipe, or end it with a status of 1.
+
+    Characters that the terminal's encoding lacks are printed as escapes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+        with_messages(sys.stdout.flush)
     except BrokenPipeError:  # the reader has gone, as in `… --help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    finally:
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):  # what is left would be tried again when Python ends, with a message of its own
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def check_current_folder() -> None:
+    """RunError where the current folder was removed."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise RunError("The current folder is not there any more: change to another one (cd), and try again.") from error
 
 
 def run_composed(task: Task, composed: DictConfig) -> None:
@@ -88,10 +117,22 @@ def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callab
     if sweep is not None:
         sys.argv.append(f"hydra.sweep.dir={quote(str(sweep))}")
     try:
+        if sweep is not None:
+            with_messages(lambda: make_folder(sweep))
         main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
     finally:
         if sweep is not None:
             remove_unused_sweep(sweep)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a sweep, as Hydra would. RunError where that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"The sweep's folder {folder} cannot be created ({error.strerror}): set output_dir to a folder you can write to."
+        ) from error
 
 
 def remove_unused_sweep(folder: Path) -> None:

@@ -29,7 +29,7 @@ def explore(config: DictConfig) -> Path:
     check_choice("split", config.split, ("train", "val", "test"))
     check_int("images", config.images, 1, MOST_IMAGES)
     check_int("starts", config.starts, 1, MOST_STARTS)
-    chosen = output_file("file", config.file)
+    chosen = output_file("file", config.file, (".html", ".htm"))
     trusted = trusts_run_code(config)
     import torch
 

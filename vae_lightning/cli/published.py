@@ -6,11 +6,11 @@ The values of each run are kept as a record in docs/results/, so that the page c
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from vae_lightning.cli.app import run_app
+from vae_lightning.cli.outputs import output_file
 from vae_lightning.errors import InvalidValue, RunError
 
 
@@ -24,15 +24,16 @@ def write(config: DictConfig) -> None:
     for key in ("page", "records", "runs"):
         if not (isinstance(config[key], str) and config[key]) and not (key == "runs" and config[key] is None):
             raise InvalidValue(key, config[key], "a path or null" if key == "runs" else "a path")
-    from vae_lightning.files import write_text
+    from vae_lightning.files import user_path, write_text
     from vae_lightning.reports.published.find_runs import find_runs, run_folders
     from vae_lightning.reports.published.recipes import recipes
     from vae_lightning.reports.published.records import write_record
     from vae_lightning.reports.published.results_page import page
 
     known = recipes()
-    target, records = Path(config.page).expanduser(), Path(config.records).expanduser()
-    folders = [] if config.runs is None else run_folders(Path(config.runs).expanduser())
+    target, records = output_file("page", config.page, (".md",)), user_path("records", config.records)
+    assert target is not None
+    folders = [] if config.runs is None else run_folders(user_path("runs", config.runs))
     found, notes = find_runs(folders, known, records.glob("*.json"))
     try:
         for name, runs in found.items():

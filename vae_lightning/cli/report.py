@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.cli.app import run_app
+from vae_lightning.cli.outputs import output_folder
 from vae_lightning.config.compose import quote
 from vae_lightning.errors import UserError, check_choice, check_int
+from vae_lightning.files import user_path
 from vae_lightning.runs.sweep_record import load
 
 
@@ -49,15 +52,15 @@ def report(config: DictConfig) -> object:
 
     from vae_lightning.reports.sweep.write_report import write_report
 
-    into = None if config.folder is None else Path(config.folder).expanduser().absolute()
+    into = output_folder("folder", config.folder)
     console = Console(highlight=False)
     return write_report(folders, console, into, config.metric, config.split, config.direction, config.images, config.data.root)
 
 
 def folders_of(text: str) -> list[Path]:
     """Split one folder, or several separated by commas."""
-    whole = Path(text).expanduser()
-    return [whole] if whole.exists() else [Path(part).expanduser() for part in text.split(",")]
+    whole = None if "," in text and not os.path.lexists(os.path.expanduser(text)) else user_path("sweep", text)
+    return [whole] if whole is not None else [user_path("sweep", part) for part in text.split(",")]
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ Importing this file does not import torch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.config.builtin import walk_entries
 from vae_lightning.config.fitting_likelihood import resolve_likelihood
 from vae_lightning.config.instantiate import instantiate_node, name_config_key, sizes
 from vae_lightning.config.machine import check_memory, check_processes
@@ -43,7 +43,6 @@ SIZED_GROUPS = (
     "condition",
     "likelihood",
 )  # their settings decide how many parameters a model has
-LARGE = 2048  # a model's memory is estimated only if one of its settings is larger: smaller ones fit on any machine
 SHARED_DATA_SETS = 2
 _LOADED: dict[tuple[type, str, str], ImageData] = {}
 
@@ -114,19 +113,14 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
         words = [word for node in nodes if isinstance(node, DictConfig) for word in sizes(node).split(" ")]
         return " ".join(filter(None, dict.fromkeys(words)))
 
-    if max(map(_largest, (config.get(group) for group in SIZED_GROUPS))) > LARGE:
-        check_memory(lambda: _build_vae(config, data_spec, model), described)
+    check_memory(lambda networks: _build_vae(config, data_spec, model, networks), described)
     return _build_vae(config, data_spec, model)
 
 
-def _largest(node: object) -> int:
-    """Return the largest integer in a node, nested ones included; 0 if there is none."""
-    content = OmegaConf.to_container(node, resolve=True) if isinstance(node, Container) else node
-    values = [value for _, _, value in walk_entries(content)]
-    return max((value for value in values if isinstance(value, int)), default=0)
+def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture, networks: str | None = None) -> VAE:
+    """Build the VAE; its encoder and decoder on the device `networks`."""
+    import torch
 
-
-def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture) -> VAE:
     from vae_lightning.models.hierarchies import NoHierarchy
     from vae_lightning.models.vae import VAE
 
@@ -138,7 +132,8 @@ def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture) -> 
     posterior, prior = hierarchy.layers(posterior, prior)
     condition = instantiate_node(config, "condition", known)
     try:
-        return VAE(model, posterior, prior, likelihood, condition)
+        with torch.device(networks) if networks else nullcontext():
+            return VAE(model, posterior, prior, likelihood, condition)
     except (RuntimeError, MemoryError, OverflowError) as error:
         if not is_too_large(error):
             raise

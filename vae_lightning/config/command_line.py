@@ -92,6 +92,7 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLin
         UserError: an option or key is unknown, or an override does not parse: mistakes that Hydra would report at length.
     """
     flags = parse_flags(arguments)
+    check_flags(flags)
     if flags.help or flags.hydra_help or flags.shell_completion or flags.version:
         return CommandLine(list(arguments))
     modes = [f"--{mode}" for mode in ("run", "multirun", "cfg", "info") if getattr(flags, mode) not in (None, False)]
@@ -109,8 +110,23 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLin
         if flags.multirun:
             return _check_sweep(list(arguments), name, overrides, composer, in_folder=config_name == "train")
         config = _compose(name, _texts(overrides, composer), overrides, composer)
+        if flags.cfg and flags.package and OmegaConf.select(config, flags.package) is None:
+            raise UserError(f"--package {flags.package}: the configuration has no such node.")
     runs_here = not (flags.cfg or flags.info or flags.config_path or flags.experimental_rerun) and _is_plain_job(config)
     return CommandLine(list(arguments), config if runs_here else None)
+
+
+def check_flags(flags: argparse.Namespace) -> None:
+    """Refuse uses of Hydra's flags that it would answer with a traceback, or with several lines (UserError)."""
+    if flags.hydra_help and flags.overrides:
+        raise UserError(f"--hydra-help: takes no overrides: leave {flags.overrides[0]} out.")
+    actions = ("install", "uninstall", "query")
+    if flags.shell_completion and [text.partition("=")[0] for text in flags.overrides] not in [[name] for name in actions]:
+        raise UserError("--shell-completion: takes one of install=<shell>, uninstall=<shell> and query=<shell>.")
+    if flags.experimental_rerun:
+        raise UserError("--experimental-rerun: is not supported: type the command again, or continue a run with resume=<run>.")
+    if flags.config_path:
+        raise UserError("--config-path: is not supported: add options in a folder of your own with --config-dir.")
 
 
 def user_folders(flags: argparse.Namespace) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from vae_lightning.config.private_apis import is_missing_key, message_of
 from vae_lightning.errors import OUT_OF_MEMORY_MESSAGE, RunError, UserError, did_you_mean, exit_interrupted, is_out_of_memory
 
 Result = TypeVar("Result")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def with_messages(action: Callable[[], Result]) -> Result:
@@ -61,6 +63,10 @@ def message_and_status(error: Exception) -> tuple[str | None, int]:
         return f"{error.full_key or 'the configuration'}: {one_sentence(error)}", 2
     if type(error).__name__ == "MisconfigurationException":  # Lightning's, recognised by name so as not to import Lightning
         return f"trainer: {one_sentence(error)}", 2
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"There is no room for what this command writes ({error.strerror}): free some space, or send it elsewhere.", 1
+    if isinstance(error, ValueError) and "valid value for backend" in str(error):  # matplotlib's, when it is imported
+        return f"MPLBACKEND={os.environ.get('MPLBACKEND')}: matplotlib has no such backend: leave this variable out.", 2
     return (OUT_OF_MEMORY_MESSAGE, 1) if is_out_of_memory(error) else (None, 1)
 
 
@@ -78,5 +84,5 @@ def one_sentence(error: BaseException) -> str:
 
 def one_line(error: BaseException) -> str:
     """Return the message of a library's error on one line, with its type if the message is a single word."""
-    text = " ".join(message_of(error).split()).rstrip(".!")
+    text = " ".join(message_of(error).split()).partition(" HINT: ")[0].rstrip(".!")
     return f"{text}." if " " in text else f"{type(error).__name__} {text}".rstrip() + "."

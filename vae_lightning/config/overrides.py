@@ -13,6 +13,7 @@ from vae_lightning.config.compose import Composer
 from vae_lightning.config.messages import one_sentence
 from vae_lightning.errors import UserError
 
+LONGEST = 10_000  # characters: Hydra takes minutes to parse more
 MOST_VALUES = 10_000  # the most values of one swept key, and jobs of a sweep
 
 
@@ -22,6 +23,9 @@ def parse(text: str, loader: ConfigLoader) -> Override:
     Raises:
         UserError: it is not valid in Hydra's grammar.
     """
+    if len(text) > LONGEST:
+        long = f"it has {len(text):,} characters, and at most {LONGEST:,} are read"
+        raise UserError(f"{text[:60]}… cannot be read as an override: {long}.")
     try:
         # parse_override() would leave out the loader, which glob(…) needs to list the options
         (override,) = OverridesParser.create(config_loader=loader).parse_overrides([text])

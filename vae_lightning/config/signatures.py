@@ -211,17 +211,20 @@ def _above_zero(name: str, value: object) -> None:
 def _duration(name: str, value: object) -> None:
     units = ("weeks", "days", "hours", "minutes", "seconds")
     if isinstance(value, str):
-        good = bool(re.fullmatch(r"\d+(:\d+){3}", value.strip()))
+        good = bool(re.fullmatch(r"\d{1,6}(:\d{1,6}){3}", value.strip()))
     else:
-        good = (
-            isinstance(value, Mapping)
-            and len(value) > 0
-            and all(k in units and isinstance(v, int | float) and v >= 0 for k, v in value.items())
-        )
+        good = isinstance(value, Mapping) and len(value) > 0 and all(k in units and is_duration(v) for k, v in value.items())
     if not good:
         raise InvalidValue(
-            name, value, "text such as '00:00:10:00' (days:hours:minutes:seconds), a mapping such as {hours:2}, or null"
+            name,
+            value,
+            "text such as '00:00:10:00' (days:hours:minutes:seconds), a mapping such as {hours:2}, each at most 999999, or null",
         )
+
+
+def is_duration(value: object) -> bool:
+    """Whether it is a number of days, hours, minutes or seconds that a timer can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 10**6
 
 
 def _precision(name: str, value: object) -> None:

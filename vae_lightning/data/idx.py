@@ -24,7 +24,7 @@ LARGEST = 2**30  # bytes of an array: MNIST has 47 MB, and the largest of its su
 def find_idx(path: Path) -> Path | None:
     """`path`, or `path` with .gz appended if only that exists; None if neither does."""
     packed = path.with_name(f"{path.name}.gz")
-    return path if path.exists() else packed if packed.exists() else None
+    return path if os.path.exists(path) else packed if os.path.exists(packed) else None
 
 
 def read_idx(path: Path, rank: int | None = None) -> np.ndarray:

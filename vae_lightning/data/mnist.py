@@ -1,13 +1,14 @@
-"""`data=mnist` and `data=fashion_mnist`: the official files in torchvision's layout, downloaded by torchvision if missing."""
+"""`data=mnist`, `data=fashion_mnist` and `data=kmnist`: the official files in torchvision's layout, downloaded if missing."""
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
+from typing import ClassVar
 
-from vae_lightning.data.base import ImageData, Images, images_from_arrays, stratified_split
+from vae_lightning.data.base import Images, images_from_arrays
 from vae_lightning.data.idx import find_idx, read_idx
-from vae_lightning.errors import InvalidValue, UserError, check_bool
+from vae_lightning.data.published import DownloadedData
+from vae_lightning.errors import UserError
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -15,7 +16,7 @@ FILES = {
 }
 
 
-class MNIST(ImageData):
+class MNIST(DownloadedData):
     """70,000 digits, 28×28 (LeCun et al. 1998): 50,000 train, 10,000 val, and the official 10,000 as test.
 
     Train and val are a `stratified_split` of the official training images, shuffled with `split_seed`.
@@ -27,7 +28,8 @@ class MNIST(ImageData):
     See `ImageData` for the other arguments.
     """
 
-    folder = "MNIST"
+    folder: ClassVar[str] = "MNIST"
+    home = "https://yann.lecun.com/exdb/mnist"
     kind = "binary"
 
     def __init__(
@@ -42,50 +44,42 @@ class MNIST(ImageData):
         num_workers: int = 0,
         drop_last: bool = False,
     ) -> None:
-        super().__init__(val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
-        if not isinstance(root, str) or not root:
-            raise InvalidValue("root", root, "a folder")
-        self.root, self.download = Path(root).expanduser(), check_bool("download", download)
+        super().__init__(root, download, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+
+    def files(self) -> dict[str, tuple[str, str]]:
+        """The names of the files with images and labels, of `train` and `test`."""
+        return FILES
 
     def load(self) -> dict[str, Images]:
         raw = self.root / self.folder / "raw"
-        self._fetch(raw)
-        train, test = (self._read(raw, *names) for names in FILES.values())
-        indices = stratified_split(train.labels.numpy(), {"val": self.val_size}, self.split_seed)
-        return {**{name: Images(train.images[i], train.labels[i]) for name, i in indices.items()}, "test": test}
+        names = [name for pair in self.files().values() for name in pair]
+        self.obtain(lambda: [name for name in names if find_idx(raw / name) is None], f"{self.folder}/raw")
+        return self.share_out(*(self.read(raw, *self.files()[split]) for split in ("train", "test")))
 
-    def _read(self, raw: Path, images: str, labels: str) -> Images:
+    def read(self, raw: Path, images: str, labels: str) -> Images:
         """Read a pair of files; they must hold as many labels as images, and at least one."""
         arrays = [read_idx(find_idx(raw / name) or raw / name, rank) for name, rank in ((images, 3), (labels, 1))]
         if len(arrays[0]) != len(arrays[1]) or arrays[0].size == 0:
             raise UserError(f"{raw / images} holds {len(arrays[0])} images, and {raw / labels} {len(arrays[1])} labels.")
         return images_from_arrays(*arrays)
 
-    def _fetch(self, raw: Path) -> None:
-        """Download missing files; a failure names the files, the folder and the alternative."""
-        absent = [name for pair in FILES.values() for name in pair if find_idx(raw / name) is None]
-        if not absent:
-            return
-        reason = "data.download=false prevents downloading"
-        if self.download:
-            from torchvision import datasets  # seconds to import, and needed only here
+    def fetch(self) -> None:
+        from torchvision import datasets  # seconds to import, and needed only here
 
-            try:
-                getattr(datasets, self.folder)(str(self.root), download=True)
-                return
-            except PermissionError as error:
-                reason = f"{error.filename} cannot be written ({error.strerror})"
-            except (OSError, RuntimeError) as error:
-                read_only = isinstance(error, OSError) and error.errno == errno.EROFS
-                failed = f"the download failed ({getattr(error, 'strerror', None) or 'is there a network?'})"
-                reason = f"{raw} is read-only" if read_only else failed
-        raise UserError(
-            f"{', '.join(absent)} not found in {raw.absolute()}, and {reason}: set data.root to the folder that holds "
-            f"{self.folder}/raw, or use data=mnist5k, which needs no download."
-        )
+        getattr(datasets, self.folder)(str(self.root), download=True)
 
 
 class FashionMNIST(MNIST):
     """70,000 pictures of clothes, 28×28, ten classes (Xiao et al. 2017), split like MNIST."""
 
     folder = "FashionMNIST"
+    home = "https://github.com/zalandoresearch/fashion-mnist"
+    class_names = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+
+class KMNIST(MNIST):
+    """70,000 cursive Japanese characters of ten kinds, 28×28 (Clanuwat et al. 2018), split like MNIST."""
+
+    folder = "KMNIST"
+    home = "https://codh.rois.ac.jp/kmnist"
+    class_names = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")

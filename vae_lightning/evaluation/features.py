@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vae_lightning.data.base import Images, pixels
 from vae_lightning.errors import RunError
-from vae_lightning.files import atomic_write
+from vae_lightning.files import atomic_write, user_path
 from vae_lightning.noise import derive_seed
 from vae_lightning.readers import check_ordinary
 
@@ -95,7 +95,7 @@ def train_classifier(train: Images, steps: int) -> Classifier:
 def cache_folder(cache: str | Path | None) -> Path:
     """Return the given folder; for None, `vae_lightning` in the user's cache folder."""
     if cache is not None:
-        return Path(cache).expanduser()
+        return user_path("samples.cache", cache)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vae_lightning"
 
 

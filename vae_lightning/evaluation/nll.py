@@ -17,6 +17,7 @@ from vae_lightning.noise import ExampleNoise
 from vae_lightning.objectives.terms import log_weights
 
 GPU_SAMPLES = 5000  # as in most papers
+MOST_PIXELS = 2**26  # decoded at once: some of their copies take 1 GB
 FALLS = 0.1  # nats: a note is made if the last step of k lowers the nll by more
 # Nominal cost of one sample of one image on a CPU, so that k depends on the model and not on how busy the machine is:
 # seconds per floating-point operation of matrix products and convolutions, and per pixel and channel.
@@ -95,8 +96,8 @@ def evaluate_nll(
         batches: the images.
         split: the name of their split, which seeds the noise.
         samples: k.
-        chunk: decoded images (images × samples) in memory at once; it does not change the values, since noise is keyed by
-            (example, sample).
+        chunk: decoded images (images × samples) in memory at once, and no more than have 2²⁶ pixels together; it does not change
+            the values, since noise is keyed by (example, sample).
         progress: called with the number of images done.
 
     Raises:
@@ -105,7 +106,7 @@ def evaluate_nll(
     Example:
         >>> evaluate_nll(vae, batches, "test", samples=5000).nll
     """
-    ladder = sample_ladder(samples)
+    ladder, chunk = sample_ladder(samples), max(1, min(chunk, MOST_PIXELS // math.prod(vae.shape)))
     bounds, effective = [], []
     for batch in _at_most(batches, chunk):
         log_p, size = _importance(vae, batch, split, ladder, max(1, chunk // len(batch.images)))

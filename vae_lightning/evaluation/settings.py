@@ -34,6 +34,7 @@ def build_settings(settings: type[SettingsT], key: str, values: Mapping[str, Any
     known = [field.name for field in fields(settings)]
     for name in values:
         if name not in known:
-            raise UserError(f"{key}.{name}: unknown key.{did_you_mean(str(name), known)} Allowed: {', '.join(known)}.")
+            allowed = f"Allowed: {', '.join(known)}" if known else f"{key} has no settings"
+            raise UserError(f"{key}.{name}: unknown key.{did_you_mean(str(name), known)} {allowed}.")
     with prefix_key(key):
         return settings(**{str(name): value for name, value in values.items()})

@@ -27,7 +27,7 @@ ENTRIES_LIMIT = 100_000  # files in the archive: torch writes one for each tenso
 DEEPEST, MOST_VALUES = 50, 2_000_000  # levels of containers, and values in them; random states have about 1,300 per process
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Amount = Annotated[float, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 
 
 class SavedPosition(msgspec.Struct):
@@ -95,7 +95,7 @@ class Resumable(msgspec.Struct):
     recorder: Recorded
     images: Amount
     ranks: Annotated[list[Rank], msgspec.Meta(min_length=1)]
-    files: dict[str, Count]
+    files: Annotated[dict[str, Count], msgspec.Meta(max_length=10_000)]
     schedules: dict[str, dict[str, Any]]
     optimizer_states: Annotated[list[OptimizerState], msgspec.Meta(min_length=1)]
     lr_schedulers: list[dict[str, Any]]
@@ -150,8 +150,13 @@ def check_data(path: Path, content: object) -> None:
 
 
 def _is_ordinary(value: Tensor) -> bool:
-    """Whether it is dense and has its own data: a stride of 0 would make a tensor of any size out of one number."""
-    if value.layout != torch.strided or value.is_meta or value.is_quantized or value.device.type != "cpu":
+    """Whether it is dense and has its own data: a stride of 0 would make a tensor of any size out of one number.
+
+    A view that only marks its numbers as negated or conjugated is none: what reads the memory directly would miss the mark.
+    """
+    if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_nested or value.device.type != "cpu":
+        return False
+    if value.is_conj() or value.is_neg():
         return False
     return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 

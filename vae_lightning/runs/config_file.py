@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,20 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from vae_lightning.config.builtin import CONFIG_GROUPS, is_special, special_entries, walk_entries
-from vae_lightning.errors import InvalidValue, RunError, UserError, check_ints, format_value
+from vae_lightning.errors import InvalidValue, RunError, UserError, check_int, check_ints, check_number, check_seed, format_value
 from vae_lightning.files import write_text
 from vae_lightning.readers import DEEPEST as MAX_DEPTH
-from vae_lightning.readers import MOST_NODES, read_text
+from vae_lightning.readers import MOST_NODES, check_values, one_reason, read_text
 from vae_lightning.runs.config_upgrade import SCHEMA_VERSION, upgrade_config
 from vae_lightning.runs.signature import is_own, signed
 
 OPTION = "trust_run_code=true"
+MOST_PIXELS, MOST_CLASSES = 2**24, 2**16  # of an image, its colours included; of a data set
+# keys that may be missing or null, and what they are otherwise
+OPTIONAL: dict[str, type] = {
+    "callbacks": DictConfig, "logger": DictConfig, "overrides": ListConfig, "resumes": ListConfig, "label": str, "started": str,
+    "compile": str, "data_spec.kind": str,
+}  # fmt: skip
 
 
 def read_config(path: Path, trusted: bool = False) -> DictConfig:
@@ -48,6 +55,10 @@ def read_config(path: Path, trusted: bool = False) -> DictConfig:
         raise
     except Exception as error:  # the file may contain anything
         raise RunError(f"{path} is damaged and cannot be read.") from error
+    try:
+        check_values(content)
+    except ValueError as error:
+        raise RunError(f"{path} is damaged and cannot be read: {one_reason(error)}.") from error
     if not isinstance(config, DictConfig) or "schema_version" not in config:
         raise UserError(f"{path} is not the configuration of a run.")
     if content["schema_version"] != SCHEMA_VERSION:  # type: ignore[call-overload,index]  # checked above
@@ -125,20 +136,48 @@ def is_text(value: str) -> bool:
 
 
 def _is_builtin(parents: tuple[str, ...], key: str, value: object) -> bool:
-    return isinstance(value, str | bool) and (parents, key, value) in special_entries()
+    return isinstance(value, str | bool | None) and (parents, key, value) in special_entries()
 
 
 def _check_whole(config: DictConfig, path: Path) -> None:
-    """Check that every key that later code relies on is present."""
+    """Check that every key that later code relies on is present, and is what that code takes it for."""
     groups = (*CONFIG_GROUPS, "trainer")
     types = {
         "data_spec.shape": ListConfig, "data_spec.mean": int | float, "data_spec.train_size": int, "name": str,
-        "binarization": str, **dict.fromkeys(groups, DictConfig), **{f"choices.{group}": str for group in groups},
+        "binarization": str, "seed": int, **dict.fromkeys(groups, DictConfig), **{f"choices.{group}": str for group in groups},
     }  # fmt: skip
     if "hierarchy" not in config:  # a run made before hierarchies existed
         types = {key: kind for key, kind in types.items() if not key.endswith("hierarchy")}
     for key, kind in types.items():
         if not isinstance(OmegaConf.select(config, key), kind):
             raise UserError(f"{path} is not the complete configuration of a run: {key} is missing, or has the wrong type.")
-    if len(check_ints("data_spec.shape", config.data_spec.shape)) != 3:
-        raise InvalidValue("data_spec.shape", config.data_spec.shape, "channels, height and width")
+    for key, wanted in OPTIONAL.items():
+        if not isinstance(OmegaConf.select(config, key), wanted | None):
+            raise UserError(f"{path} is not the configuration of a run: {key} has the wrong type.")
+    try:
+        _check_values(config)
+    except InvalidValue as error:
+        raise UserError(f"{path} has {error}") from error
+
+
+def _check_values(config: DictConfig) -> None:
+    """InvalidValue for a value of a right type that no run can have."""
+    spec = config.data_spec
+    if len(check_ints("data_spec.shape", spec.shape)) != 3 or prod(spec.shape) > MOST_PIXELS:
+        raise InvalidValue("data_spec.shape", spec.shape, f"channels, height and width of at most {MOST_PIXELS:,} numbers in all")
+    check_number("data_spec.mean", spec.mean, *(() if spec.get("kind") == "real" else (0, 1)))
+    check_int("data_spec.train_size", spec.train_size)
+    if spec.get("classes") is not None:
+        check_int("data_spec.classes", spec.classes, 1, MOST_CLASSES)
+    if not _are_texts(spec.get("class_names")):
+        raise InvalidValue("data_spec.class_names", spec.class_names, "a list of texts, or null")
+    check_seed("seed", config.seed)
+    if not _are_texts(config.get("overrides")):
+        raise InvalidValue("overrides", config.overrides, "a list of texts, or null")
+    for place, entry in enumerate(config.get("resumes") or []):
+        if not isinstance(entry, DictConfig) or "overrides" not in entry or not _are_texts(entry.overrides):
+            raise InvalidValue(f"resumes.{place}", entry, "a mapping that has overrides, a list of texts")
+
+
+def _are_texts(values: object) -> bool:
+    return values is None or (isinstance(values, ListConfig) and all(isinstance(value, str) for value in values))

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from vae_lightning.config.builtin import CONFIG_GROUPS, conf_dir
 from vae_lightning.config.plain import plain_dict
-from vae_lightning.errors import format_value
+from vae_lightning.errors import format_value, printable
 from vae_lightning.evaluation.measures.base import ERROR_SUFFIX
 from vae_lightning.evaluation.metrics import digits_of, unit_of
 
@@ -60,7 +60,9 @@ class RunLog:
             logging.getLogger("py.warnings").warning("%s", warnings.formatwarning(message, category, filename, lineno, line))
 
     def say(self, renderable: RenderableType) -> None:
-        """Print a text or a table."""
+        """Print a text or a table. Control characters in a text are escaped, since it may quote the name of a file."""
+        if isinstance(renderable, str):
+            renderable = "\n".join(map(printable, renderable.split("\n")))
         self.console.print(renderable, soft_wrap=isinstance(renderable, str))
         if self._file is not None:
             # without `force_jupyter=False`, rich would show it in a notebook once more and write nothing to the file

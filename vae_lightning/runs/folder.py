@@ -7,6 +7,7 @@ import pickle
 import secrets
 import shutil
 import time
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from vae_lightning.config.build import build_vae
 from vae_lightning.config.plain import plain_dict
 from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, check_choice, format_value
+from vae_lightning.files import find_below, user_path
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import StreamNoise
 from vae_lightning.readers import read_json_with_nan
@@ -189,7 +191,7 @@ def find_run(path: str | Path, checkpoint: str = "best", trust_run_code: bool = 
     check_bool("trust_run_code", trust_run_code)
     check_choice("checkpoint", checkpoint, CHECKPOINTS)
     folder = folder_of(path)
-    start = Path(path).expanduser().absolute()
+    start = user_path("run", path)
     file = start if start.suffix == ".ckpt" else folder / "checkpoints" / f"{checkpoint}.ckpt"
     if not file.is_file():
         others = [name for name in CHECKPOINTS if (file.parent / f"{name}.ckpt").is_file()]
@@ -203,14 +205,9 @@ def folder_of(path: str | Path, key: str = "run") -> Path:
     """Return the run folder at `path` or above it. Raise UserError, naming the argument `key`, if there is none."""
     if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
         raise InvalidValue(key, path, "the path of a run folder or of a checkpoint in it")
-    given = Path(path).expanduser()
-    try:
-        there = given.exists()
-    except OSError as error:
-        raise UserError(f"{key}={format_value(path)} cannot be accessed ({error.strerror}).") from error
-    if not there:
+    start = user_path(key, path)
+    if not start.exists():
         raise UserError(f"{key}={format_value(path)}: no such file or folder.")
-    start = given.absolute()
     folder = next((f for f in (start, *start.parents) if f.is_dir() and (f / "config.yaml").is_file()), None)
     if folder is None:
         if (start / "config.yaml").exists():
@@ -272,7 +269,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         if not is_intact(path):
             raise RuntimeError("a checksum is wrong")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about old kinds of tensors, which are refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RunError(f"{path} holds more than tensors and plain data (or is damaged), and is not read.") from error
     except Exception as error:  # random bytes can raise any exception in torch.load
@@ -285,5 +284,5 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _runs_below(start: Path) -> str:
-    below = sorted(start.glob("**/config.yaml"))[:50] if start.is_dir() else []
+    below = find_below(start, "config.yaml") if start.is_dir() else []
     return f" The latest run below it is {below[-1].parent}." if below else ""

@@ -23,6 +23,9 @@ Number = Annotated[float, msgspec.Meta(ge=-LARGEST, le=LARGEST)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
+Texts = Annotated[list[str], msgspec.Meta(max_length=1000)]  # of a command line
+
+
 class SearchFile(msgspec.Struct):
     """`search` of sweep.json: the study of a search."""
 
@@ -45,7 +48,7 @@ class JobFile(msgspec.Struct):
     """An entry of `jobs` in sweep.json. The folder is a plain name, never a path."""
 
     number: Count
-    overrides: list[str]
+    overrides: Texts
     folder: Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{3,}_[0-9A-Za-z_-]{1,64}\Z")]
     label: str
     trial: TrialFile | None = None
@@ -57,7 +60,7 @@ class SweepFile(msgspec.Struct):
     schema_version: int
     started: str
     directory: str
-    arguments: list[str]
+    arguments: Texts
     search: SearchFile | None
     jobs: list[JobFile]
 

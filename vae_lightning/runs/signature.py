@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vae_lightning.files import user_path
+
 MARK = "# signature: "
 KEY_BYTES = 32
 SIGNATURE = "signature"
@@ -50,14 +52,18 @@ def _digest(key: bytes, body: str) -> str:
 
 def own_key() -> bytes | None:
     """Return this user's key, made when first needed; None if it can be neither read nor written."""
-    return _key_of(key_path())
+    try:
+        path = key_path()
+    except RuntimeError:  # a user without a home folder, as in some containers
+        return None
+    return _key_of(path)
 
 
 def key_path() -> Path:
     """Return the path of `run_key`: in `VAE_LIGHTNING_CONFIG`, else in the system's folder for the user's configuration."""
     given = os.environ.get("VAE_LIGHTNING_CONFIG")
     if given:
-        return Path(given).expanduser() / "run_key"
+        return user_path("VAE_LIGHTNING_CONFIG", given) / "run_key"
     if sys.platform == "win32":
         base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
     elif sys.platform == "darwin":
@@ -72,7 +78,7 @@ def _key_of(path: Path) -> bytes | None:
     try:
         key = _read(path)
         return _make(path) if key is None else key
-    except (OSError, RuntimeError):  # the folder cannot be written, or there is no home folder
+    except OSError:  # the folder cannot be written
         return None
 
 

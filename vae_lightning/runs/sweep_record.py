@@ -24,7 +24,7 @@ from typing import Any, TypedDict, cast
 import msgspec
 
 from vae_lightning.errors import RunError, UserError
-from vae_lightning.files import is_locked, write_json
+from vae_lightning.files import find_below, is_locked, user_path, write_json
 from vae_lightning.readers import read_json_as
 from vae_lightning.runs.schemas import SweepFile, SweepVersion, check_search, read_job_state, read_results
 from vae_lightning.runs.signature import is_own_json, sign_json
@@ -220,11 +220,11 @@ def load(path: str | Path, key: str = "sweep") -> Sweep:
         UserError: the folder is not a sweep.
         RunError: its record is damaged.
     """
-    folder = Path(path).expanduser().absolute()
+    folder = user_path(key, path)
     if not folder.is_dir():
         raise UserError(f"{key}={path}: no such folder.")
     if not is_sweep(folder):
-        below = sorted(p.parent for p in folder.glob(f"*/{FILE}")) or sorted(p.parent for p in folder.glob(f"**/{FILE}"))
+        below = sorted(p.parent for p in folder.glob(f"*/{FILE}")) or [p.parent for p in find_below(folder, FILE)]
         hint = f" The latest sweep below it is {below[-1]}." if below else ""
         raise UserError(f"{key}={path} is not a sweep: it has no {FILE}.{hint}")
     file = folder / FILE

@@ -19,7 +19,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_lightning.errors import RunError, UserError, printable
 
-JOURNALS = ("run.log", "metrics.csv", "events.out.tfevents")  # appended to or truncated in place; all other files are replaced
+FOLDERS = ("checkpoints", "figures", "film", "generated", "exported", "projector", "csv", "train", "val")  # made by a run
+FILES = ("config.yaml", "results.json", "metrics.csv", "run.log", "explorer.html", "projector_config.pbtxt", ".lock")
+# files in these folders and beside them have one of these endings
+SUFFIXES = (".ckpt", ".csv", ".gif", ".npz", ".onnx", ".pbtxt", ".png", ".safetensors", ".tmp", ".tsv", ".yaml")
+EVENTS = "events.out.tfevents"
+JOURNALS = ("run.log", "metrics.csv", EVENTS)  # appended to or truncated in place; all other files are replaced
 TENSORBOARD = "vae_lightning.training.loggers.TensorBoard"
 CSV = "lightning.pytorch.loggers.CSVLogger"
 SAFE_LOGGERS = {
@@ -33,13 +38,14 @@ IGNORED_TRAINER = ("default_root_dir", "logger", "callbacks")  # the run's own a
 
 
 def check_folder(folder: Path) -> None:
-    """Check that everything below a run folder is an ordinary file or a folder in it.
+    """Check that everything below a run folder is an ordinary file or a folder in it, and is where a run has one.
 
     The run folder itself may be reached by a link.
 
     Raises:
-        UserError: a link leads out of the folder, or a log is a hard link to a file that may be outside it.
-        RunError: something is a FIFO, a device or a socket, which no run has.
+        UserError: a link leads out of the folder or nowhere, or is where a run has a folder, or a log is another name of a file
+            that may lie outside.
+        RunError: something is a FIFO, a device or a socket, which no run has, or a folder is where a run has a file.
     """
     root = Path(os.path.realpath(folder))
     for place, folders, names in os.walk(root):
@@ -53,17 +59,32 @@ def check_folder(folder: Path) -> None:
 
 def _check_entry(path: Path, root: Path, folder: Path) -> None:
     status = path.lstat()
-    shown = printable(str(folder / path.relative_to(root)))
+    place = path.relative_to(root)
+    shown = printable(str(folder / place))
     if stat.S_ISLNK(status.st_mode):
         target = Path(os.path.realpath(path))
         if not target.is_relative_to(root):
             raise UserError(f"{shown} is a link to outside the run folder, {printable(str(target))}: remove the link.")
-        status = path.stat() if target.exists() else status
+        if not target.exists():  # in circles, or to nothing
+            raise UserError(f"{shown} is a link that leads nowhere: remove the link.")
+        if str(place) in FOLDERS:
+            raise UserError(f"{shown} is a link, and a run has a folder there: remove the link.")
+        status = path.stat()
+    if stat.S_ISDIR(status.st_mode) and is_file_name(place):
+        raise RunError(f"{shown} is a folder, and a run has a file there: remove it.")
+    if not stat.S_ISDIR(status.st_mode) and str(place) in FOLDERS:
+        raise RunError(f"{shown} is a file, and a run has a folder there: remove it.")
     if stat.S_ISREG(status.st_mode):
         if status.st_nlink > 1 and path.name.startswith(JOURNALS):
             raise UserError(f"{shown} is a hard link, so writing to it would change another file: replace it with a copy.")
     elif not stat.S_ISDIR(status.st_mode) and not stat.S_ISLNK(status.st_mode):
         raise RunError(f"{shown} is not an ordinary file, as everything in a run folder must be: remove it.")
+
+
+def is_file_name(place: Path) -> bool:
+    """Whether a run writes a file at `place` in its folder, rather than a folder."""
+    known = len(place.parts) == 1 or (len(place.parts) == 2 and place.parts[0] in FOLDERS)
+    return str(place) in FILES or place.name.startswith(EVENTS) or (known and place.suffix in SUFFIXES)
 
 
 def restrict(config: DictConfig) -> tuple[DictConfig, list[str]]:

@@ -7,6 +7,7 @@ to a network. With `trust_run_code=true` in addition to `resume_sweep=` it is tr
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -39,7 +40,8 @@ HYDRA_KEYS = (
 )  # fmt: skip
 LOGGER_KEYS = ("logger.tensorboard.projector_images", "logger.csv.flush_logs_every_n_steps")
 # shipped keys that name folders, start something else, or make dry runs, which delete their sweep
-UNSAFE_KEYS = ("output_dir", "resume", PUBLISHED, "trainer.fast_dev_run", *(f"trainer.{name}" for name in IGNORED_TRAINER))
+IGNORED_KEYS = tuple(f"trainer.{name}" for name in IGNORED_TRAINER)
+UNSAFE_KEYS = ("output_dir", "resume", "init_from", PUBLISHED, "trainer.fast_dev_run", *IGNORED_KEYS)
 # keys that may only have these values
 ONLY: dict[str, tuple[Any, ...]] = {
     "data.download": (False,),
@@ -168,8 +170,12 @@ def check_sweep_folder(folder: Path) -> None:
     for path in (*folder.glob("*"), *(folder / "jobs").glob("*")):
         status = path.lstat()
         shown = printable(str(path))
-        if stat.S_ISLNK(status.st_mode) and not path.resolve().is_relative_to(root):
-            raise UserError(f"{shown} is a link to outside the sweep's folder: remove the link.")
+        if stat.S_ISLNK(status.st_mode):
+            target = Path(os.path.realpath(path))
+            if not target.is_relative_to(root):
+                raise UserError(f"{shown} is a link to outside the sweep's folder: remove the link.")
+            if not target.exists():  # in circles, or to nothing
+                raise UserError(f"{shown} is a link that leads nowhere: remove the link.")
         if path.name in IN_PLACE or path.suffix == ".lock":
             if not stat.S_ISREG(status.st_mode):
                 raise RunError(f"{shown} is not an ordinary file, as it must be in a sweep: remove it.")

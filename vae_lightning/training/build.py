@@ -37,18 +37,18 @@ from vae_lightning.training.resume import ResumePoint
 # ---------------------------------------------------------------- data and model
 
 
-def assemble(config: DictConfig, parts: RunParts | None = None) -> tuple[VAEModule, VAEDataModule]:
+def assemble(config: DictConfig, parts: RunParts | None = None, resumed: bool = False) -> tuple[VAEModule, VAEDataModule]:
     """Return the module and the data of a run, made of its `parts` (built here if not given).
 
     Adds to `config` what is needed to rebuild the model: `data_spec`, `schema_version` and `binarization`.
     """
-    data, mode, vae, objective, recipe = build_parts(config) if parts is None else parts
+    data, mode, vae, objective, recipe = build_parts(config, resumed) if parts is None else parts
     config.data_spec, config.schema_version, config.binarization = data.spec().as_dict(), SCHEMA_VERSION, mode
     if DENSITY not in vae.posterior.capabilities:
         monitor_reconstruction(config)
     module = build_module(config, vae, objective, recipe, dynamic=mode == "dynamic")
     datamodule = VAEDataModule(data, mode, config.seed)
-    if vae.likelihood.bias_from_data:
+    if vae.likelihood.bias_from_data and config.get("init_from") is None:
         datamodule.setup("fit")
         vae.start_from_mean_image(mean_image(datamodule.splits["train"]))
     return module, datamodule

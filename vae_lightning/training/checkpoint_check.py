@@ -83,6 +83,7 @@ def check_optimizer(path: Path, content: Mapping[str, Any], module: VAEModule) -
         raise damaged(path, f"its optimizer has no state after {content['global_step']} steps")
     for place, state in found["state"].items():
         check_moments(path, f"optimizer_states.{place}", state, expected["state"].get(place))
+    check_own_memory(path, found["state"])
     schedulers = content["lr_schedulers"]
     if len(schedulers) != (scheduler is not None):
         raise damaged(path, f"it has {len(schedulers)} learning rate schedules instead of {int(scheduler is not None)}")
@@ -96,13 +97,16 @@ def check_optimizer(path: Path, content: Mapping[str, Any], module: VAEModule) -
 def fresh_optimizer(module: VAEModule, weights: Mapping[str, Tensor]) -> tuple[Optimizer, LRScheduler | None]:
     """Make the run's optimizer and schedule for parameters of zeros, and take a step with gradients of zero.
 
-    The zeros have the shapes and types of the checkpoint's weights, which have already been compared with the model's.
+    The zeros have the shapes and types of the checkpoint's weights, which have already been compared with the model's,
+    and the model's own layout in memory.
     """
     names = {id(parameter): name for name, parameter in module.named_parameters()}
-    groups = [
-        {**group, "params": [torch.nn.Parameter(torch.zeros_like(weights[names[id(p)]])) for p in group["params"]]}
-        for group in module.parameter_groups()
-    ]
+
+    def zeros(parameter: Tensor) -> torch.nn.Parameter:
+        saved = weights[names[id(parameter)]]
+        return torch.nn.Parameter(torch.empty_strided(saved.shape, parameter.stride(), dtype=saved.dtype).zero_())
+
+    groups = [{**group, "params": [zeros(p) for p in group["params"]]} for group in module.parameter_groups()]
     optimizer = module.make_optimizer(groups)
     scheduler = module.lr_schedule.build(optimizer, RunLength(1000.0, 100.0))
     one_step(optimizer, scheduler)
@@ -141,16 +145,33 @@ def same_setting(found: object, own: object) -> bool:
 
 
 def check_moments(path: Path, name: str, found: Mapping[str, Any], expected: Mapping[str, Any] | None) -> None:
-    """Check that the state of a parameter has the same names, and tensors of the same shapes and types without NaN."""
+    """Check that the state of a parameter has the same names, and tensors of the same shapes, types and layouts without NaN.
+
+    Fused optimizers read and write the memory of a moment in the order of its parameter, whatever its strides are.
+    """
     if expected is None or set(found) != set(expected):
         raise damaged(path, f"{name} does not have the entries that this run's optimizer keeps")
     for part, own in expected.items():
         if isinstance(own, Tensor):
             check_tensor(path, f"{name}.{part}", found[part], own)
+            if type(found[part]) is not Tensor or found[part].requires_grad or strides(found[part]) != strides(own):
+                raise damaged(path, f"{name}.{part} is not laid out in memory as this run's optimizer keeps it")
             if not bool(torch.isfinite(found[part]).all()):
                 raise damaged(path, f"{name}.{part} holds NaN or infinity")
         else:
             check_kind(path, f"{name}.{part}", found[part], own)
+
+
+def strides(tensor: Tensor) -> list[int]:
+    """Return the strides that matter: along a dimension of one entry any will do."""
+    return [stride for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1]
+
+
+def check_own_memory(path: Path, states: Mapping[Any, Mapping[str, Any]]) -> None:
+    """Each tensor of an optimizer has memory of its own: it is updated in place, and would change another one too."""
+    tensors = [part for state in states.values() for part in state.values() if isinstance(part, Tensor) and part.numel()]
+    if len({part.untyped_storage().data_ptr() for part in tensors}) < len(tensors):
+        raise damaged(path, "its optimizer keeps several numbers in the same memory")
 
 
 # ---------------------------------------------------------------- schedules, callbacks and progress

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from omegaconf import DictConfig
+from rich.markup import escape
 
 from vae_lightning.files import exclusive_folder
 from vae_lightning.runs.checkpoint_files import LAST
@@ -75,7 +76,7 @@ def _fit(
     report: RunLog,
 ) -> float:
     began = time.perf_counter()
-    module, data = assemble(config, parts)
+    module, data = assemble(config, parts, resumed=start is not None)
     module.recorder.began = began
     start = start and reread_checkpoint(start)
     trainer = make_trainer(config, folder, start, job)  # rejects wrong settings before any file of a run is changed
@@ -86,7 +87,7 @@ def _fit(
     if is_first_process():
         write_run_header(run, start)
         for note in notes if start is None else [*notes, *cuda_note(start.content["ranks"], trainer.strategy.root_device)]:
-            report.say(note)
+            report.say(escape(note))
     prepare_launcher(trainer, folder)
     restoring = nullcontext() if start is None else explain_restoring(start.checkpoint)
     with low_overhead(), interrupts.forwarded(trainer.strategy.launcher), restoring:

@@ -33,7 +33,7 @@ def truncate_logs(folder: Path, sizes: dict[str, int], finished: bool = False) -
     Returns:
         Messages for the user: which files are missing or shorter than they were at the checkpoint, and which were deleted.
     """
-    notes, later = [], []
+    notes, later, shorter = list[str](), list[str](), list[str]()
     logs = {
         str(path.relative_to(folder)): path for path in (folder / "metrics.csv", *event_files(folder)) if lies_in(path, folder)
     }
@@ -42,15 +42,24 @@ def truncate_logs(folder: Path, sizes: dict[str, int], finished: bool = False) -
             later.append(name)
             path.unlink(missing_ok=True)
         elif path.stat().st_size < sizes[name]:
-            notes.append(f"{name} is shorter than it was at the checkpoint: some of its rows are missing.")
+            shorter.append(name)
         else:
             os.truncate(path, sizes[name])
     missing = [name for name in sizes if name not in logs and is_log(name)]
-    notes += [f"{name} is missing: what it held until the checkpoint is lost." for name in missing]
+    if missing:
+        verb = "is missing: what it" if len(missing) == 1 else "are missing: what they"
+        notes.append(f"{shortened(missing)} {verb} held until the checkpoint is lost.")
+    if shorter:
+        verb, its = ("is shorter than it was", "its") if len(shorter) == 1 else ("are shorter than they were", "their")
+        notes.append(f"{shortened(shorter)} {verb} at the checkpoint: some of {its} rows are missing.")
     if later and not finished:
-        shown = ", ".join(later[:3]) + (f" and {len(later) - 3} more" if len(later) > 3 else "")
-        notes.append(f"Removed logs that were started after the checkpoint and will be written again: {shown}.")
+        notes.append(f"Removed logs that were started after the checkpoint and will be written again: {shortened(later)}.")
     return notes
+
+
+def shortened(names: list[str]) -> str:
+    """Join the first three names, and say how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def is_log(name: str) -> bool:
@@ -59,5 +68,6 @@ def is_log(name: str) -> bool:
 
 
 def lies_in(path: Path, folder: Path) -> bool:
-    """Whether a path is an ordinary file in the folder, rather than a link to one elsewhere."""
-    return path.is_file() and not path.is_symlink() and path.resolve().is_relative_to(folder.resolve())
+    """Whether a path is an ordinary file at this place in the folder, rather than a link to one elsewhere."""
+    place = os.path.join(os.path.realpath(folder), path.relative_to(folder))
+    return path.is_file() and os.path.realpath(path) == place

@@ -176,7 +176,8 @@ class VAEModule(LightningModule):
         """Return the optimizer's parameter groups: the model's, then those of the objective that have their own settings."""
         groups = self.objective.parameter_groups()
         apart = {id(parameter) for group in groups for parameter in group["params"]}
-        return [{"params": [parameter for parameter in self.parameters() if id(parameter) not in apart]}, *groups]
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad and id(parameter) not in apart]
+        return [{"params": trained}, *groups]
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
         """Do the same as `optimizer.zero_grad()`, without its profiler record, which takes longer than the rest."""

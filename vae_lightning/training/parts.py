@@ -7,12 +7,14 @@ they would get other weights.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig
 
 from vae_lightning.config.build import build_data, build_model, build_vae, check_combinations, try_optimizer
 from vae_lightning.config.instantiate import instantiate_node
+from vae_lightning.config.machine import check_step_memory
 from vae_lightning.errors import InvalidValue, UserError
 
 if TYPE_CHECKING:
@@ -77,8 +79,12 @@ def build_objective(config: DictConfig, vae: VAE) -> Objective:
     return objective
 
 
-def build_parts(config: DictConfig) -> RunParts:
+def build_parts(config: DictConfig, resumed: bool = False) -> RunParts:
     """Build everything that a run needs, apart from Lightning's objects.
+
+    Args:
+        config: the configuration of the run.
+        resumed: whether its weights come from its own checkpoint, and not from `init_from`.
 
     Raises:
         UserError: a setting is wrong, or parts are incompatible.
@@ -89,13 +95,21 @@ def build_parts(config: DictConfig) -> RunParts:
 
     from vae_lightning.data.binarization import resolve_binarization
     from vae_lightning.noise import derive_seed
+    from vae_lightning.training.warm_start import freeze, start_from
 
     data = build_data(config)
     torch.manual_seed(derive_seed(config.seed, "weights"))
-    vae = build_vae(config, data.spec(), model)
+    spec = data.spec()
+    check_step_memory(config, prod(spec.shape), spec.train_size)
+    vae = build_vae(config, spec, model)
     try:
         binarization = resolve_binarization(data.binarize, vae.likelihood.support == "binary")
     except InvalidValue as error:
         raise UserError(f"data.binarize={error.value}: must be {error.allowed}.") from error
     vae.latent_prior.start(data.splits()["train"].images)
-    return RunParts(data, binarization, vae, build_objective(config, vae), recipe)
+    objective = build_objective(config, vae)
+    if config.get("init_from") is not None and not resumed:
+        note = start_from(vae, config.init_from)
+        data.notes = [*data.notes, *([] if note is None else [note])]
+    freeze(vae, config.get("freeze"))
+    return RunParts(data, binarization, vae, objective, recipe)

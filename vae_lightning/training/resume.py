@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.config.run_overrides import with_overrides
 from vae_lightning.errors import RunError, UserError, plural
+from vae_lightning.files import user_path
 from vae_lightning.runs import folder as runs
 from vae_lightning.runs.checkpoint_files import BEST, LAST, PREVIOUS, is_intact, link_or_copy
 from vae_lightning.runs.checkpoint_schema import check_resumable
@@ -93,7 +94,7 @@ def _checkpoint(path: str, folder: Path) -> Path:
 
     If it is damaged, raise RunError with the command that resumes from an earlier one.
     """
-    given = Path(path).expanduser().absolute()
+    given = user_path("resume", path)
     existing = [folder / "checkpoints" / name for name in ORDER]
     existing = [file for file in existing if file.is_file()]
     if given.suffix == ".ckpt":
@@ -191,7 +192,8 @@ def roll_back_to_checkpoint(start: ResumePoint) -> list[str]:
     from vae_lightning.training.log_files import truncate_logs
 
     for half_written in start.folder.rglob(".*.tmp"):  # left by a process that was killed
-        half_written.unlink(missing_ok=True)
+        if not half_written.is_dir():
+            half_written.unlink(missing_ok=True)
     last = start.folder / "checkpoints" / LAST
     if start.checkpoint != last:
         link_or_copy(start.checkpoint, last)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DisentanglementMeasure(Measure):
-    """MIG, modularity, SAP, DCI, FactorVAE and β-VAE scores, for data sets whose factors are known (data=sprites).
+    """MIG, modularity, SAP, DCI, FactorVAE and β-VAE scores, for data sets whose factors are known (see docs/data_sets.md).
 
     Args:
         images: images of the split, evenly spaced; None for all.
@@ -47,7 +47,7 @@ class DisentanglementMeasure(Measure):
 
         factors, mean = context.split.factors, context.codes.mean
         if factors is None:
-            reason = "the factors of these images are unknown (those of data=sprites are known)"
+            reason = "the factors of these images are unknown (those of data=sprites, dsprites, shapes3d and smallnorb are known)"
             return MeasureResult(notes=[f"Disentanglement was not measured: {reason}."])
         if mean is None:
             return MeasureResult(notes=["Disentanglement was not measured: this posterior has no mean vector."])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -15,18 +16,23 @@ from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.noise import Noise
 
 LARGEST_FLOW = 4096  # the most inputs or units of a masked network: above this, its masks take minutes to make
+MOST_WEIGHTS = 10**7  # of all masked networks of a flow together: each takes about 60 bytes, with its masks
 
 
-def check_flow_sizes(latent_dim: int, hidden: Sequence[int]) -> tuple[int, ...]:
-    """Return the widths of a flow's masked networks.
+def check_flow_sizes(latent_dim: int, hidden: Sequence[int], steps: int) -> tuple[int, ...]:
+    """Return the widths of a flow's masked networks, of which there is one for each of the `steps`.
 
     Raises:
-        InvalidValue: `latent_dim` or one of the widths is above 4096.
+        InvalidValue: `latent_dim` or one of the widths is above 4096, or the networks have too many weights together.
     """
     check_int("latent_dim", latent_dim, 1, LARGEST_FLOW)
     widths = check_ints("hidden", hidden)
     if max(widths) > LARGEST_FLOW:
         raise InvalidValue("hidden", list(widths), f"a list of integers of at least 1 and at most {LARGEST_FLOW}")
+    weights = steps * sum(a * b for a, b in pairwise((latent_dim, *widths, 2 * latent_dim)))
+    if weights > MOST_WEIGHTS:
+        few = f"widths that make at most {MOST_WEIGHTS:,} weights with latent_dim={latent_dim} and steps={steps}"
+        raise InvalidValue("hidden", list(widths), few)
     return widths
 
 

@@ -39,7 +39,7 @@ class InverseAutoregressive(Posterior):
         from zuko.flows import MaskedAutoregressiveTransform
         from zuko.lazy import LazyComposedTransform
 
-        order, sizes = torch.arange(latent_dim), check_flow_sizes(latent_dim, hidden)
+        order, sizes = torch.arange(latent_dim), check_flow_sizes(latent_dim, hidden, steps)
         transforms = [
             MaskedAutoregressiveTransform(latent_dim, context, order=order.flip(0) if i % 2 else order, hidden_features=sizes)
             for i in range(steps)

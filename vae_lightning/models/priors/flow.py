@@ -39,13 +39,11 @@ class NormalizingFlow(Prior):
         self, latent_dim: int, kind: str = "autoregressive", transforms: int = 3, hidden: list[int] | tuple[int, ...] = (64, 64)
     ) -> None:
         super().__init__()
-        self.latent_dim = check_int("latent_dim", latent_dim)
-        name, sizes = KINDS[check_choice("kind", kind, KINDS)], check_flow_sizes(latent_dim, hidden)
+        self.latent_dim, steps = check_int("latent_dim", latent_dim), check_int("transforms", transforms, 1, MOST_LAYERS)
+        name, sizes = KINDS[check_choice("kind", kind, KINDS)], check_flow_sizes(latent_dim, hidden, steps)
         from zuko import flows
 
-        made = getattr(flows, name)(
-            latent_dim, transforms=check_int("transforms", transforms, 1, MOST_LAYERS), hidden_features=sizes
-        )
+        made = getattr(flows, name)(latent_dim, transforms=steps, hidden_features=sizes)
         self.bijection = ZukoBijection(made.transform, generates=False)
         self.register_buffer("mean", torch.zeros(latent_dim), persistent=False)
         self.register_buffer("scale", torch.ones(latent_dim), persistent=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from vae_lightning.plots.context import PictureContext
 
 MOST_IMAGES, MOST_IN_A_ROW = 100_000, 300  # of a picture
+MOST_PIXELS = 2**24  # of a picture, with colours: 20,000 images of MNIST, drawn in some seconds with 1 GB
+FURTHEST = 1000.0  # standard deviations of the prior: networks overflow far beyond it
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Picture(ABC):
         needs_kl: whether it shows the KL of each dimension.
         in_training: whether it is drawn during training.
         in_generate: whether `generate.py` can draw it.
+        sized_by: the settings that decide how many images it is made of.
     """
 
     name: ClassVar[str]
@@ -38,6 +42,7 @@ class Picture(ABC):
     needs_kl: ClassVar[bool] = False
     in_training: ClassVar[bool] = True
     in_generate: ClassVar[bool] = True
+    sized_by: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def draw(self, context: PictureContext) -> Figure:
@@ -70,6 +75,15 @@ class Picture(ABC):
         if self.needs_two_dimensions and vae.latent_prior.top_dim != 2:
             dim = vae.latent_prior.top_dim
             raise UserError(f"what={self.name} draws a two-dimensional latent space, and this run has latent_dim={dim}.")
+        images, shape = self.images(vae), "×".join(map(str, vae.shape))
+        if images * prod(vae.shape) > MOST_PIXELS:
+            most = max(1, MOST_PIXELS // prod(vae.shape))
+            set_by = " and ".join(f"{self.name}.{name}" for name in self.sized_by)
+            raise UserError(f"{set_by}: make a picture of {images:,} images of {shape} pixels, and at most {most:,} are drawn.")
+
+    def images(self, vae: VAE) -> int:
+        """How many images the picture is made of, at most; 0 if there are always few."""
+        return 0
 
 
 def check_label(name: str, label: int | None, vae: VAE) -> None:

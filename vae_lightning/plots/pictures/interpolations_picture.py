@@ -11,6 +11,7 @@ from vae_lightning.plots.pictures.base import MOST_IN_A_ROW, Picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from vae_lightning.models.vae import VAE
     from vae_lightning.plots.context import PictureContext
 
 
@@ -27,12 +28,16 @@ class InterpolationsPicture(Picture):
     columns: int = 11
 
     name = "interpolations"
+    sized_by = ("rows", "columns")
     needs_real_space = True
     in_training = False
 
     def __post_init__(self) -> None:
         check_int("rows", self.rows, 1, MOST_IN_A_ROW)
         check_int("columns", self.columns, 1, MOST_IN_A_ROW)
+
+    def images(self, vae: VAE) -> int:
+        return self.rows * self.columns
 
     def draw(self, context: PictureContext) -> Figure:
         from vae_lightning.plots.images import interpolations

@@ -28,12 +28,16 @@ class ManifoldPicture(Picture):
     label: int | None = None
 
     name = "manifold"
+    sized_by = ("side",)
     needs_real_space = True
     needs_two_dimensions = True
 
     def __post_init__(self) -> None:
         check_int("side", self.side, 1, MOST_IN_A_ROW)
         check_int_or_null("label", self.label, 0)
+
+    def images(self, vae: VAE) -> int:
+        return self.side**2
 
     def check(self, vae: VAE) -> None:
         super().check(vae)

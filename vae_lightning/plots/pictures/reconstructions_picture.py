@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vae_lightning.errors import check_int
+from vae_lightning.errors import InvalidValue, check_int
 from vae_lightning.plots.pictures.base import MOST_IMAGES, MOST_IN_A_ROW, Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from vae_lightning.models.vae import VAE
     from vae_lightning.plots.context import PictureContext
 
 
@@ -27,10 +28,17 @@ class ReconstructionsPicture(Picture):
     columns: int = 10
 
     name = "reconstructions"
+    sized_by = ("count",)
 
     def __post_init__(self) -> None:
         check_int("count", self.count, 1, MOST_IMAGES)
         check_int("columns", self.columns, 1, MOST_IN_A_ROW)
+        if self.count > MOST_IN_A_ROW * self.columns:
+            least = -(-self.count // MOST_IN_A_ROW)
+            raise InvalidValue("columns", self.columns, f"at least {least} with count={self.count}, for {MOST_IN_A_ROW} rows")
+
+    def images(self, vae: VAE) -> int:
+        return 2 * self.count
 
     def draw(self, context: PictureContext) -> Figure:
         from vae_lightning.plots.images import reconstructions

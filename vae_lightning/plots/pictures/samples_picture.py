@@ -30,11 +30,15 @@ class SamplesPicture(Picture):
     label: int | None = None
 
     name = "samples"
+    sized_by = ("rows", "columns")
 
     def __post_init__(self) -> None:
         check_int_or_null("rows", self.rows, 1, MOST_IN_A_ROW)
         check_int("columns", self.columns, 1, MOST_IN_A_ROW)
         check_int_or_null("label", self.label, 0)
+
+    def images(self, vae: VAE) -> int:
+        return (self.rows or vae.condition.classes or 8) * self.columns
 
     def check(self, vae: VAE) -> None:
         super().check(vae)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vae_lightning.errors import check_int, check_number
-from vae_lightning.plots.pictures.base import MOST_IN_A_ROW, Picture
+from vae_lightning.plots.pictures.base import FURTHEST, MOST_IN_A_ROW, Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ class TraversalsPicture(Picture):
 
     def __post_init__(self) -> None:
         check_int("image", self.image, 0)
-        check_number("reach", self.reach, 0, above=True)
+        check_number("reach", self.reach, 0, FURTHEST, above=True)
         check_int("columns", self.columns, 1, MOST_IN_A_ROW)
 
     def draw(self, context: PictureContext) -> Figure:

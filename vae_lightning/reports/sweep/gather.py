@@ -109,7 +109,7 @@ def gather(folders: Sequence[Path]) -> Gathered:
         UserError: a folder is not a sweep.
     """
     # a sweep that is given twice is read once, or its runs would count as additional seeds
-    sweeps = [load(folder) for folder in {Path(f).expanduser().resolve(): f for f in folders}.values()]
+    sweeps = [load(folder) for folder in {Path(f).resolve(): f for f in folders}.values()]
     found = [_run(sweep, job) for sweep in sweeps for job in sweep.jobs]
     runs, configs = [run for run, _ in found], {run.folder: config for run, config in found}
     overridden = dict.fromkeys(key for run in runs for key in run.settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from vae_lightning.errors import printable
+from vae_lightning.errors import RunError, printable
 from vae_lightning.files import write_text
 from vae_lightning.reports.sweep.gather import Gathered, gather
 from vae_lightning.reports.sweep.image_strips import Strips, image_strips
@@ -60,11 +60,21 @@ def write_report(
     for line in damage_lines(gathered):
         console.print(f"[yellow]{escape(printable(line))}[/yellow]", soft_wrap=True)
     into = into or gathered.sweeps[0].folder
-    into.mkdir(parents=True, exist_ok=True)
-    write_text(into / "summary.csv", summary_csv(gathered))
-    write_text(into / "summary.md", markdown(found, gathered))
     pictures = {ranking.kind: strips_of(ranking, images, root) for ranking in found}
-    write_text(into / "report.html", page(gathered, found, pictures, charts_of_searches(gathered)))
+    texts = {
+        "summary.csv": summary_csv(gathered),
+        "summary.md": markdown(found, gathered),
+        "report.html": page(gathered, found, pictures, charts_of_searches(gathered)),
+    }
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            write_text(into / name, text)
+    except OSError as error:
+        raise RunError(
+            f"The report cannot be written to {into} ({error.strerror}): free some space there, or write it elsewhere with "
+            "report.py sweep=… folder=…."
+        ) from error
     console.print(
         describe_paths([("summary", into / "summary.csv"), ("table", into / "summary.md"), ("page", into / "report.html")]),
         soft_wrap=True,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from vae_lightning.training.module import VAEModule
 
 
+MOST, MOST_CODES = 1000, 100_000  # of a frame
+
+
 def due(epoch: int, frames_per_tenfold: int) -> bool:
     """Whether a frame is saved after this many epochs: after every epoch at first, then evenly on a logarithmic scale."""
     ratio = 10 ** (1 / frames_per_tenfold)
@@ -40,9 +43,9 @@ class Film(Callback):
     """
 
     def __init__(self, images: int = 12, samples: int = 24, codes: int = 500, frames_per_tenfold: int = 40) -> None:
-        self.images, self.samples = check_int("images", images), check_int("samples", samples)
-        self.codes = check_int("codes", codes, 2)
-        self.frames_per_tenfold = check_int("frames_per_tenfold", frames_per_tenfold)
+        self.images, self.samples = check_int("images", images, 1, MOST), check_int("samples", samples, 1, MOST)
+        self.codes = check_int("codes", codes, 2, MOST_CODES)
+        self.frames_per_tenfold = check_int("frames_per_tenfold", frames_per_tenfold, 1, MOST)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: VAEModule) -> None:  # type: ignore[override]  # our module
         epoch = trainer.current_epoch + 1

@@ -19,7 +19,8 @@ def note_job(output_dir: Path, folder: Path) -> None:
 def requeued_run(output_dir: Path) -> Path | None:
     """Return the run folder of this job before SLURM restarted it; None if it was not restarted or has no checkpoint."""
     note = _note(output_dir)
-    if note is None or int(os.environ.get("SLURM_RESTART_COUNT", "0")) == 0 or not note.exists():
+    restarts = os.environ.get("SLURM_RESTART_COUNT", "")
+    if note is None or not restarts.isdecimal() or int(restarts) == 0 or not note.exists():
         return None
     folder = Path(note.read_text(encoding="utf-8").strip())
     return folder if any(folder.glob("checkpoints/*.ckpt")) else None
