@@ -32,12 +32,13 @@ from typing import Any, TypeVar
 import torch
 import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
 from vae_lightning.config.builtin import conf_dir
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.data.mnist import MNIST
 from vae_lightning.training import build
 from vae_lightning.training.overhead import low_overhead
@@ -112,10 +113,10 @@ def framework(root: Path, images: int, precision: str, *more: str) -> float:
     ]  # fmt: skip
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = compose("train", overrides, return_hydra_config=True)
-    whole: dict[str, Any] = dict(OmegaConf.to_container(config.copy(), resolve=False))  # type: ignore[arg-type]
+    whole = plain_dict(config.copy(), resolve=False)
     choices = dict(config.hydra.runtime.choices)
     del whole["hydra"]
-    resolved = DictConfig(OmegaConf.to_container(DictConfig(whole), resolve=True))
+    resolved = DictConfig(plain_dict(DictConfig(whole)))
     resolved.choices, resolved.overrides = {k: v for k, v in choices.items() if "/" not in k}, []
     with tempfile.TemporaryDirectory() as folder, splits_loaded_once(root, images):
         module, data = build.assemble(resolved)

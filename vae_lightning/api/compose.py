@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 
 from vae_lightning.api.arguments import as_multirun, quote_paths
 from vae_lightning.config.command_line import JOB_SETTINGS, check_command_line
@@ -82,7 +81,7 @@ def check_texts(overrides: Sequence[str], caller: str) -> list[str]:
     return list(overrides)
 
 
-def as_overrides(settings: Mapping[str, Any]) -> list[str]:
+def as_overrides(settings: Mapping[str, object]) -> list[str]:
     """Write settings given as Python values as overrides: `{"nll": {"samples": 100}}` becomes `nll.samples=100`.
 
     Raises:
@@ -101,8 +100,8 @@ def _as_text(key: str, value: object) -> str:
     """Write a value in the grammar of overrides."""
     if isinstance(value, str | PathLike):
         return quote(str(value))
-    if isinstance(value, Sequence) or OmegaConf.is_list(value):
-        return "[" + ",".join(_as_text(key, part) for part in value) + "]"  # type: ignore[attr-defined]
+    if isinstance(value, Sequence | ListConfig):
+        return "[" + ",".join(_as_text(key, part) for part in value) + "]"
     if value is None or isinstance(value, bool | int | float):
         return format_value(value)
     raise InvalidValue(key, value, "a number, true, false, text, None, or a list or mapping of these")

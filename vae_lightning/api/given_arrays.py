@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from omegaconf import DictConfig
@@ -112,7 +112,7 @@ class GivenArrays:
                 path.rmdir()
 
 
-def as_array(name: str, value: Any) -> np.ndarray:
+def as_array(name: str, value: object) -> np.ndarray:
     """Return a NumPy array of numbers, or of texts for labels.
 
     Raises:

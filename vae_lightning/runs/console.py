@@ -144,9 +144,9 @@ def format_metric(value: float | None, error: float | None = None, digits: int =
     """Format a value as `-107.42`, or with its error as `0.948 ± 0.010`, to two digits of the error; a count as `15 ± 0`.
 
     Args:
-        value: the value; None is shown as nothing.
+        value: the value; None gives an empty text.
         error: its standard error; None if it has none.
-        digits: decimals of a value without an error.
+        digits: the number of decimals of a value without an error, or with an error of 0.
     """
     if value is None:
         return ""

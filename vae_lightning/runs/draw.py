@@ -120,7 +120,12 @@ def choose_pictures(context: DrawingContext, what: Sequence[Picture] | None) -> 
 
 
 def save_pictures_of(context: DrawingContext, pictures: Sequence[Picture], folder: Path | None = None) -> list[Path]:
-    """Draw each picture and write it to the folder (by default `generated/` in the run folder).
+    """Draw each picture and write it to the folder.
+
+    Args:
+        context: what the pictures are drawn from.
+        pictures: the pictures, with their settings.
+        folder: the folder; None: `generated/` in the run folder.
 
     Args:
         context: of the run.

@@ -83,7 +83,6 @@ def _as_uint8(images: Tensor) -> Tensor:
 
 def _as_classes(labels: object, images: Tensor) -> Tensor:
     """Return the labels as int64 (batch,); −1 if there are none."""
-    whole = isinstance(labels, Tensor) and not labels.is_floating_point() and labels.shape == (len(images),)
-    if whole:
-        return labels.to(torch.int64)  # type: ignore[attr-defined]
+    if isinstance(labels, Tensor) and not labels.is_floating_point() and labels.shape == (len(images),):
+        return labels.to(torch.int64)
     return torch.full((len(images),), -1, device=images.device)

@@ -87,12 +87,15 @@ class Picture(ABC):
 
 
 def check_label(name: str, label: int | None, vae: VAE) -> None:
-    """Raise UserError unless the VAE's condition has this label; None is always allowed.
+    """Check that the VAE's condition has a label.
 
     Args:
-        name: of the picture.
-        label: the class.
+        name: the name of the picture, for the message.
+        label: the label; None is always allowed.
         vae: the model.
+
+    Raises:
+        UserError: the condition does not have this label.
     """
     condition = vae.condition
     if label is not None and not condition.classes:
