@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ def lines_figure(rows: np.ndarray, title: str, row_labels: Sequence[str] = ()) -
     width, height = (float(part) for part in figure.get_size_inches())
     low, high = float(rows.min()), float(rows.max())
     margin = 0.05 * (high - low) or 1.0
-    style = {"lw": 0.8, "color": "C0", **({"marker": ".", "ms": 2} if size <= MOST_COLUMNS else {})}
+    style: dict[str, Any] = {"lw": 0.8, "color": "C0", **({"marker": ".", "ms": 2} if size <= MOST_COLUMNS else {})}
     for r in range(count):
         bottom = (CELL[1] * (count - 1 - r) + 0.08) / height
         for c in range(columns):
