@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vae_lightning.data.own_splits import check_size, own_split, split_counts
+from vae_lightning.data.base import Images
+from vae_lightning.data.own_splits import OwnData, check_size, own_split, split_counts
 from vae_lightning.errors import InvalidValue, UserError
 
 
@@ -54,3 +55,28 @@ def test_images_without_labels_are_split_too() -> None:
     assert {name: len(places) for name, places in own_split(50, None, {"test": 0.1, "val": 0.1}, 0).items()} == {
         "train": 40, "test": 5, "val": 5,
     }  # fmt: skip
+
+
+class Ready(OwnData):
+    def __init__(self, images: np.ndarray, labels: np.ndarray | None) -> None:
+        super().__init__(0.2, 0.2)
+        self.given = images, labels
+
+    def load(self) -> dict[str, Images]:
+        return self.split_arrays(*self.given)
+
+
+def test_arrays_of_a_data_set_of_ones_own_are_read_checked_and_split() -> None:
+    images = np.random.default_rng(0).random((30, 4, 5, 3)).astype(np.float32)
+    data = Ready(images, np.array(["b", "a", ""] * 10))
+    splits = data.splits()
+    assert {name: (len(split), split.shape) for name, split in splits.items()} == {
+        "train": (18, (3, 4, 5)), "test": (6, (3, 4, 5)), "val": (6, (3, 4, 5)),
+    }  # fmt: skip
+    for split in splits.values():
+        assert np.unique(split.labels.numpy(), return_counts=True)[1].tolist() == [len(split) // 3] * 3
+    assert data.class_names == ("a", "b")
+    assert "RGB images of 4×5 from float32 NHWC" in data.notes[0]
+    with pytest.raises(UserError, match="There are 30 images but 4 labels"):
+        Ready(images, np.arange(4)).splits()
+    assert Ready(images, None).splits()["val"].labels.tolist() == [-1] * 6

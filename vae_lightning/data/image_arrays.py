@@ -82,9 +82,9 @@ def read_images(
     levels = find_levels(first.dtype, extremes(arrays), value_range, name)
     images = {key: _channels_first(_grey_levels(array, levels.range), layout) for key, array in arrays.items()}
     channels, height, width = next(iter(images.values())).shape[1:]
-    what = "rgb" if channels == 3 else "grey"
+    what = "RGB" if channels == 3 else "Grey"
     note = f"{what} images of {height}×{width} from {first.dtype} {layout}"
-    return images, [f"{note[0].upper()}{note[1:]}{'; ' + levels.note if levels.note else ''}."]
+    return images, [f"{note}{'; ' + levels.note if levels.note else ''}."]
 
 
 def _check_numbers(array: np.ndarray, name: str) -> None:

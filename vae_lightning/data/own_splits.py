@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 
-from vae_lightning.data.base import ImageData, stratified_split
+from vae_lightning.data.base import ImageData, Images, stratified_split
+from vae_lightning.data.checks import check_images, duplicate_notes
+from vae_lightning.data.image_arrays import read_images
+from vae_lightning.data.labels import UNLABELLED, read_labels
 from vae_lightning.errors import LARGEST_INT, InvalidValue, UserError
 
 
@@ -36,6 +40,29 @@ class OwnData(ImageData):
     ) -> None:
         super().__init__(1, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
         self.sizes = {"test": check_size("test_size", test_size), "val": check_size("val_size", val_size)}
+
+    def split_arrays(self, images: np.ndarray, labels: np.ndarray | None = None) -> dict[str, Images]:
+        """The splits of images that are not split yet, read and checked as those of `data=arrays` are; sets notes and names.
+
+        Args:
+            images: (N, H, W), (N, H, W, C) or (N, C, H, W) of any type, see `data.image_arrays`; or rows of numbers (N, D).
+            labels: (N,) of any form, see `data.labels`; None if nothing has a label.
+
+        Raises:
+            UserError: they cannot be read, or nothing is left for training.
+        """
+        found, self.notes = read_images({"images": images})
+        pixels = found["images"]
+        self.notes += check_images(pixels, "images")
+        self.kind = "real" if pixels.is_floating_point() else None
+        classes = np.full(len(pixels), UNLABELLED)
+        if labels is not None:
+            classes, self.class_names, notes = read_labels(labels, len(pixels))
+            self.notes += notes
+        indices = own_split(len(pixels), classes, self.sizes, self.split_seed)
+        splits = {name: Images(pixels[i].contiguous(), torch.from_numpy(classes[i])) for name, i in indices.items()}
+        self.notes += duplicate_notes(splits)
+        return splits
 
 
 def check_size(name: str, value: object) -> float:

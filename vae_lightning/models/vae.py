@@ -116,11 +116,13 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor, c: Tensor | None = None) -> LatentDistribution:
         """q_φ(z|x): batch_shape (batch,), event_shape (latent_dim,)."""
+        return self.posterior(self.encoder(self.condition.encoder_input(self.network_input(x), c)))
+
+    def network_input(self, x: Tensor) -> Tensor:
+        """What the networks see of x: standardised, if it is no image. UserError if x is checked and wrong."""
         if self.checks_input and not torch.compiler.is_compiling():
             check_input(x, self.shape, next(self.parameters()).dtype, self.slack)
-        if self.standardisation is not None:
-            x = self.standardisation(x)
-        return self.posterior(self.encoder(self.condition.encoder_input(x, c)))
+        return x if self.standardisation is None else self.standardisation(x)
 
     def decode(self, z: Tensor, c: Tensor | None = None) -> Distribution:
         """p_θ(x|z): batch_shape (..., batch), event_shape (channels, height, width)."""
