@@ -62,7 +62,7 @@ def test_a_wrong_number_does_not_wait_for_lightning(tmp_path: Path) -> None:
 def test_help_lists_every_group(tmp_path: Path) -> None:
     outcome = run_script("train.py", ["--help"], tmp_path)
     assert outcome.status == 0
-    for line in ("model: conv, mlp, resnet", "data: celeba, cifar10, cifar100, dsprites", "train: groups and their options"):
+    for line in ("model: conv, mlp, resnet", "data: arrays, celeba, cifar10, cifar100", "train: groups and their options"):
         assert line in outcome.out
 
 

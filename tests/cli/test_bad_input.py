@@ -170,7 +170,7 @@ WRONG = [
         )
     ),
     ("optimizer._target_=builtins.dict", 2, "optimizer: dictionary update sequence"),
-    ("data=[mnist5k,sprites]", 2, "data takes one option, not a list. Allowed: celeba, cifar10, cifar100"),
+    ("data=[mnist5k,sprites]", 2, "data takes one option, not a list. Allowed: arrays, celeba, cifar10"),
     ("model=[mlp,conv]", 2, "model takes one option, not a list."),
     ("~trainer", 2, "trainer is not set, and this command needs it: set it with trainer=…, and leave ~trainer out."),
     ("~latent_dim", 2, "latent_dim is not set, and this command needs it"),
@@ -369,7 +369,7 @@ DATA_FILES: list[tuple[Any, str]] = [
     (lambda raw: shutil.rmtree(raw), "not found in"),
     (lambda raw: packed(raw / IMAGES, 40), ".gz is damaged (Compressed file ended"),
     (lambda raw: packed(raw / IMAGES, 0), ".gz is not an IDX file of unsigned bytes (it has 0 bytes)"),
-    (lambda raw: (raw / f"{IMAGES}.gz").write_bytes(b"plain") and (raw / IMAGES).unlink(), ".gz is damaged (Not a gzipped file"),
+    (lambda raw: (raw / f"{IMAGES}.gz").write_bytes(b"plain") and (raw / IMAGES).unlink(), ".gz is not an IDX file of unsigned bytes (it has 5 bytes)"),
     (lambda raw: write_mnist(raw / "x", 32) and shutil.copy(raw / "x/MNIST/raw" / FILES["test"][0], raw / FILES["test"][0]),
      "must be non-empty and share one image shape"),
     (lambda raw: (raw / IMAGES).unlink() or (raw / IMAGES).mkdir(), "cannot be read (Is a directory)"),

@@ -164,7 +164,7 @@ def test_an_error_while_decoding_leaves_nothing_behind(root: Path, monkeypatch: 
     def fail(self: object, pixels: np.ndarray) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(decode_all.ArrayFile, "add", fail)
+    monkeypatch.setattr(decode_all.GrowingArray, "add", fail)
     with pytest.raises(RunError, match=r"There is not enough space in .*cache for the decoded pictures: set data.cache"):
         folder(root).splits()
     assert not list((root.parent / "cache").glob("*/*"))

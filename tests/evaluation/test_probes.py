@@ -99,5 +99,5 @@ def test_images_without_a_label_are_left_out() -> None:
 def test_without_labels_there_are_no_probes() -> None:
     x, y = planted(60, 2, 0)
     none = torch.full((60,), -1)
-    assert evaluate_probes(x, none, x, y).notes == ["No probes: the training images have fewer than two labels."]
-    assert evaluate_probes(x, y, x, none).notes == ["No probes: no image of this split has a label."]
+    assert evaluate_probes(x, none, x, y).notes == ["Probes were not measured: the training images have fewer than two labels."]
+    assert evaluate_probes(x, y, x, none).notes == ["Probes were not measured: no image of this split has a label."]

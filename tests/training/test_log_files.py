@@ -42,7 +42,7 @@ def test_many_files_are_mentioned_in_one_line(logs: Path) -> None:
     sizes = {"metrics.csv": 10, EVENTS: 10, **{f"{i}/events.out.tfevents.1": 1 for i in range(9000)}}
     (note,) = truncate_logs(logs, sizes)
     gone = "0/events.out.tfevents.1, 1/events.out.tfevents.1, 2/events.out.tfevents.1"
-    assert note == f"{gone} and 8997 more are missing: what they held until the checkpoint is lost."
+    assert note == f"{gone} and 8997 more are missing: their content up to the checkpoint is lost."
 
 
 def test_nothing_is_deleted_without_a_word(logs: Path) -> None:

@@ -114,6 +114,7 @@ def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callab
     if "-m" in sys.argv or "--multirun" in sys.argv:  # Hydra makes the folder of a sweep before its first job
         allow_interrupts()
     sweep = command.sweep_folder
+    made = [] if sweep is None else [path for path in (sweep, *sweep.parents) if not path.exists()]
     if sweep is not None:
         sys.argv.append(f"hydra.sweep.dir={quote(str(sweep))}")
     try:
@@ -122,7 +123,7 @@ def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callab
         main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
     finally:
         if sweep is not None:
-            remove_unused_sweep(sweep)
+            remove_unused_sweep(sweep, made)
 
 
 def make_folder(folder: Path) -> None:
@@ -135,11 +136,16 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def remove_unused_sweep(folder: Path) -> None:
-    """Remove sweeps/<name>/<time>_<id> if no job was created in it. Hydra makes it, and writes to it, before the first job."""
+def remove_unused_sweep(folder: Path, made: Sequence[Path]) -> None:
+    """Remove the folder of a sweep if no job was created in it; Hydra writes to it before the first job.
+
+    Args:
+        folder: of the sweep.
+        made: this folder and those of its parents that did not exist before, from the inside out.
+    """
     if [path.name for path in folder.glob("*")] == ["multirun.yaml"]:
         (folder / "multirun.yaml").unlink()
-    for empty in (folder, *folder.parents)[:3]:
+    for empty in made:
         try:
             empty.rmdir()
         except OSError:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vae_lightning.data.idx import is_idx, read_idx
+from vae_lightning.data.private_apis import is_pickled
 from vae_lightning.errors import RunError, UserError, did_you_mean, printable
 from vae_lightning.readers import check_ordinary
 
@@ -43,7 +44,7 @@ class ArrayFile(NamedTuple):
         except (UserError, MemoryError):
             raise
         except Exception as error:  # damaged files raise anything in NumPy, torch and h5py
-            if "allow_pickle" in str(error):
+            if is_pickled(error):
                 raise _pickled(named) from error
             raise UserError(f"{named} is damaged and cannot be read.") from error
         if array.dtype.kind not in "biufcSUO" or (array.dtype.kind == "O" and array.ndim != 1):

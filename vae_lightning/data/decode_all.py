@@ -66,7 +66,7 @@ class Facts:
         self.frames += image.frames
 
 
-class ArrayFile:
+class GrowingArray:
     """A .npy file of images, uint8 (N, C, H, W), that are added one by one: RGB from the first one with colour on.
 
     Args:
@@ -145,7 +145,7 @@ def decode_all(
         UserError: pictures have different sizes, and `settings.size` is None.
         OSError: the file cannot be written.
     """
-    array, facts, shape_of = ArrayFile(path, settings.channels, len(pictures), make_room), Facts(), None
+    array, facts, shape_of = GrowingArray(path, settings.channels, len(pictures), make_room), Facts(), None
     try:
         with strict_pillow(), _progress(root, len(pictures)) as advance:
             for index, seen in enumerate(_decoded(root, pictures, settings)):

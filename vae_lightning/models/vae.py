@@ -119,7 +119,7 @@ class VAE(nn.Module):
         return self.posterior(self.encoder(self.condition.encoder_input(self.network_input(x), c)))
 
     def network_input(self, x: Tensor) -> Tensor:
-        """What the networks see of x: standardised, if it is no image. UserError if x is checked and wrong."""
+        """Return what the networks see of x: standardised, if it is not an image. UserError if x is checked and wrong."""
         if self.checks_input and not torch.compiler.is_compiling():
             check_input(x, self.shape, next(self.parameters()).dtype, self.slack)
         return x if self.standardisation is None else self.standardisation(x)
