@@ -1,4 +1,4 @@
-"""Texts of NumPy's errors that have no class of their own. Read: NumPy 2.5. Elsewhere: the file is called damaged."""
+"""Texts of NumPy's errors that have no class of their own. Read: NumPy 2.4. Elsewhere: the file is called damaged."""
 
 from __future__ import annotations
 
