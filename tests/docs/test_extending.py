@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.running import REPOSITORY, Runner
 
@@ -63,12 +64,14 @@ def test_images_of_any_size_work_from_training_to_the_explorer(
 ) -> None:
     """hydra.searchpath is stored in the run, so other commands do not need to pass it."""
     monkeypatch.syspath_prepend(str(runner.cwd))
-    write(runner, "own_data.py", "conf_mine/data/arrays.yaml")
+    write(runner, "own_data.py", "conf_mine/data/pictures.yaml")
     rng = np.random.default_rng(0)
-    np.save(runner.cwd / "images.npy", rng.integers(0, 256, (60, *shape), dtype=np.uint8))
-    np.save(runner.cwd / "labels.npy", np.arange(60) % 2)
+    for i in range(60):
+        path = runner.cwd / "pictures" / f"class{i % 2}" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(path)
     found = f"hydra.searchpath=[file://{runner.cwd}/conf_mine]"
-    own = ("data=arrays", "data.val_size=10", "data.test_size=10", f"model={model}", "likelihood=gaussian", "latent_dim=2")
+    own = ("data=pictures", "data.val_size=10", "data.test_size=10", f"model={model}", "likelihood=gaussian", "latent_dim=2")
     folder = runner.trained(found, *own, *QUICK)
     for command, *more in (
         ("evaluate", "nll.samples=3", "measures=[nll]"),
