@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 
 from vae_lightning.data import Folder
-from vae_lightning.data.base import Images, pixels
+from vae_lightning.data.images import Images, pixels
 from vae_lightning.data.sampler import ShuffledBatches
 
 

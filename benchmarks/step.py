@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from vae_lightning.data.base import Batch
+from vae_lightning.data.images import Batch
 from vae_lightning.training.module import VAEModule
 
 PARTS = ("batch", "forward", "backward", "optimizer", "rest")

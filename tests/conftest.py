@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.running import Runner
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.data.mnist5k import MNIST5k
 
 torch.set_num_threads(1)  # the tensors here are small, and threads that wait for each other take ten times as long as the work

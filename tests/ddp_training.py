@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import distributed as dist
 
-from vae_lightning.data.base import Batch
+from vae_lightning.data.images import Batch
 from vae_lightning.data.mnist5k import MNIST5k
 from vae_lightning.models.architectures import MLP
 from vae_lightning.models.likelihoods import Bernoulli

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-from vae_lightning.data.base import Batch, pixels
+from vae_lightning.data.images import Batch, pixels
 from vae_lightning.models.hierarchies import Ladder, TwoLayer
 from vae_lightning.models.likelihoods import Gaussian
 from vae_lightning.models.posteriors import Diagonal

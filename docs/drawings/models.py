@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
 from drawings.common import BLUE, INK, always, digits, show, strip, test_sums, train
-from vae_lightning.data.base import pixels
+from vae_lightning.data.images import pixels
 from vae_lightning.models.posteriors import Diagonal, PointMass
 from vae_lightning.objectives import Objective
 from vae_lightning.objectives.kl import FreeBitsKL

@@ -13,7 +13,7 @@ import vae_lightning as vl
 from tests.api.conftest import TINY
 from vae_lightning.api import given_arrays
 from vae_lightning.config.builtin import conf_dir
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 
 pytestmark = pytest.mark.skipif(not (conf_dir() / "data" / "arrays.yaml").exists(), reason="there is no data=arrays yet")
 SMALL = (*TINY, "data.batch_size=20")

@@ -399,7 +399,7 @@ def out_of_device_memory(folder: Path) -> str:
 
 def worker_dies(folder: Path) -> str:
     def plant() -> None:
-        from vae_lightning.data.base import Images
+        from vae_lightning.data.images import Images
 
         original, count = Images.__getitem__, [0]
 

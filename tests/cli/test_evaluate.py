@@ -12,7 +12,7 @@ import torch
 from omegaconf import OmegaConf
 
 from tests.running import SHORT, Runner
-from vae_lightning.data.base import pixels
+from vae_lightning.data.images import pixels
 from vae_lightning.data.sprites import Sprites
 from vae_lightning.evaluation.codes import encode_split
 from vae_lightning.evaluation.disentanglement import evaluate_disentanglement

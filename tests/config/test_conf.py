@@ -19,7 +19,7 @@ from tests.data.test_mnist import write_files
 from tests.data.tiny import SETS
 from tests.running import REPOSITORY, Runner
 from vae_lightning.config.builtin import CONFIG_GROUPS
-from vae_lightning.data.base import pixels
+from vae_lightning.data.images import pixels
 from vae_lightning.noise import StreamNoise
 from vae_lightning.reports.published.recipe_settings import recipe_config
 from vae_lightning.schedules.beta import RunLength

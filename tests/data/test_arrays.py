@@ -14,7 +14,7 @@ import torch
 
 from vae_lightning.data import arrays
 from vae_lightning.data.arrays import Arrays
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.errors import InvalidValue, UserError
 
 RNG = np.random.default_rng(0)

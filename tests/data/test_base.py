@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import inspect
+from typing import Unpack
+
 import numpy as np
 import pytest
 import torch
 
-from vae_lightning.data.base import Batch, DataSpec, ImageData, Images, images_from_arrays, kind_of, mean_pixel, stratified_split
+from vae_lightning.data.base import DataSettings, DataSpec, ImageData, stratified_split
+from vae_lightning.data.images import Batch, Images, images_from_arrays, kind_of, mean_pixel
 from vae_lightning.errors import InvalidValue, UserError
 
 
@@ -16,6 +20,22 @@ class Tiny(ImageData):
         grey = images_from_arrays(np.full((4, 2, 3), 51, np.uint8), np.arange(4))
         white = images_from_arrays(np.full((4, 2, 3), 255, np.uint8), np.arange(4))
         return {"train": grey, "val": white, "test": white}
+
+
+class Sized(Tiny):
+    def __init__(self, size: int, batch_size: int = 64, **settings: Unpack[DataSettings]) -> None:  # type: ignore[misc]
+        super().__init__(size, batch_size=batch_size, **settings)
+
+
+def test_a_constructor_with_settings_shows_the_arguments_of_the_base() -> None:
+    shown, base = inspect.signature(Sized).parameters, inspect.signature(ImageData).parameters
+    assert list(shown) == ["size", "batch_size", *(name for name in DataSettings.__annotations__ if name != "batch_size")]
+    assert shown["batch_size"].default == 64
+    assert {name: shown[name].default for name in ("split_seed", "drop_last")} == {"split_seed": 0, "drop_last": False}
+    assert set(DataSettings.__annotations__) == set(base) - {"val_size"}
+    assert Sized(3, drop_last=True, split_seed=4).split_seed == 4
+    with pytest.raises(TypeError, match="unexpected keyword argument 'epochs'"):
+        Sized(3, epochs=1)
 
 
 def test_a_batch_is_the_images_at_the_places_asked_for(mnist5k: dict[str, Images]) -> None:
@@ -64,7 +84,7 @@ def test_the_kind_of_data_shows_in_the_values(images: torch.Tensor, kind: str, m
 def test_kind_and_mean_of_many_images_are_found_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     images = torch.full((10, 1, 2, 2), 255, dtype=torch.uint8)
     images[9, 0, 1, 1] = 3
-    monkeypatch.setattr("vae_lightning.data.base.CHUNK", 3)
+    monkeypatch.setattr("vae_lightning.data.images.CHUNK", 3)
     assert kind_of(images) == "grey"
     assert mean_pixel(images) == pytest.approx((39 * 255 + 3) / 40 / 255)
 
@@ -165,5 +185,5 @@ def test_a_split_may_be_a_part_of_a_larger_map() -> None:
 
 def test_chunks_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     images = Images(torch.zeros(10, 1, 4, 5, dtype=torch.uint8), torch.zeros(10))
-    monkeypatch.setattr("vae_lightning.data.base.CHUNK_BYTES", 65)
+    monkeypatch.setattr("vae_lightning.data.images.CHUNK_BYTES", 65)
     assert [len(part) for part in images.chunks()] == [3, 3, 3, 1]

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from vae_lightning.data.base import Images
 from vae_lightning.data.binarization import (
     BernoulliPixels,
     _binarize,
@@ -14,6 +13,7 @@ from vae_lightning.data.binarization import (
     prepare_splits,
     resolve_binarization,
 )
+from vae_lightning.data.images import Images
 from vae_lightning.errors import InvalidValue
 
 GREYS = torch.arange(256, dtype=torch.uint8)
@@ -167,7 +167,7 @@ def test_a_large_part_of_a_map_is_binarised_as_it_is_served_to_the_same_pixels(
     mapped = Images(stored, labels, index=index)
     expected = prepare_splits({"val": kept}, mode, 0)["val"].images
     assert torch.equal(prepare_splits({"val": mapped}, mode, 0)["val"].images, expected)
-    monkeypatch.setattr("vae_lightning.data.base.KEPT_BYTES", 0)
+    monkeypatch.setattr("vae_lightning.data.images.KEPT_BYTES", 0)
     served = prepare_splits({"val": mapped}, mode, 0)["val"]
     assert served.stored is stored
     places = torch.tensor([19, 3])

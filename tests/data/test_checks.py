@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vae_lightning.data import base
-from vae_lightning.data.base import Images
+from vae_lightning.data import images
 from vae_lightning.data.checks import check_images, duplicate_notes
+from vae_lightning.data.images import Images
 from vae_lightning.errors import UserError
 
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "CHUNK", 4)
+    monkeypatch.setattr(images, "CHUNK", 4)
 
 
 def _images(count: int) -> torch.Tensor:

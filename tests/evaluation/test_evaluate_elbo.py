@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.linear_gaussian import LinearGaussian, random_batch
-from vae_lightning.data.base import Batch, pixels
+from vae_lightning.data.images import Batch, pixels
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo, evaluation_noise
 from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
 from vae_lightning.objectives.terms import elbo_terms

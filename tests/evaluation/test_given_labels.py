@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from tests.linear_gaussian import SHAPE, Linear, random_batch
-from vae_lightning.data.base import Batch, pixels
+from vae_lightning.data.images import Batch, pixels
 from vae_lightning.evaluation.codes import encode_split
 from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.evaluation.nll import evaluate_nll

@@ -9,7 +9,7 @@ import torch
 
 from tests.evaluation.test_aggregate import SCALE, SHIFT, WEIGHT, gaussian_vae, normal_images
 from tests.linear_gaussian import LinearGaussian, random_batch
-from vae_lightning.data.base import Batch, pixels
+from vae_lightning.data.images import Batch, pixels
 from vae_lightning.evaluation.codes import Codes, add_bits_per_dim, bits_per_dim, elbo_metrics, encode_split
 from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.evaluation.latents import evaluate_latents, moment_metrics, unit_metrics

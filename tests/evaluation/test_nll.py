@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.linear_gaussian import LinearGaussian, random_batch
-from vae_lightning.data.base import Batch, pixels
+from vae_lightning.data.images import Batch, pixels
 from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.evaluation.nll import NLL, evaluate_nll, samples_within
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.linear_gaussian import LinearGaussian, random_batch
-from vae_lightning.data.base import pixels
+from vae_lightning.data.images import pixels
 from vae_lightning.evaluation.reconstructions import evaluate_reconstructions, ssim
 from vae_lightning.models.architectures import MLP
 from vae_lightning.models.likelihoods import Bernoulli

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.linear_gaussian import LinearGaussian
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.evaluation import features
 from vae_lightning.evaluation.features import load_classifier, train_classifier, weights_hash
 from vae_lightning.evaluation.samples import compare_features, draw_features, frechet_distance, frechet_with_error, within_cloud

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from tests.running import Runner
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.errors import RunError
 from vae_lightning.models.architectures import MLP
 from vae_lightning.models.likelihoods import Bernoulli

@@ -12,7 +12,7 @@ from scipy import stats
 
 from tests.linear_gaussian import Linear, random_images
 from vae_lightning.capabilities import REAL_SPACE
-from vae_lightning.data.base import Batch, Images
+from vae_lightning.data.images import Batch, Images
 from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.models.likelihoods import Gaussian
 from vae_lightning.models.posteriors import Diagonal

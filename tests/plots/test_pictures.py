@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from tests.running import REPOSITORY
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.errors import UserError
 from vae_lightning.models import VAE
 from vae_lightning.models.architectures import MLP

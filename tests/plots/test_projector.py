@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.models.architectures import MLP
 from vae_lightning.models.likelihoods import Gaussian
 from vae_lightning.models.posteriors import Diagonal

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.data.mnist5k import MNIST5k
 from vae_lightning.training.datamodule import VAEDataModule
 

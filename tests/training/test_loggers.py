@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from tests.running import SHORT, Runner, metrics_rows, train_once
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.evaluation.metrics import VALIDATION_METRICS
 from vae_lightning.plots.pictures import PICTURES
 from vae_lightning.training.callbacks.checkpoints import LastCheckpoint

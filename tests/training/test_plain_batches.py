@@ -17,7 +17,7 @@ from torchvision.transforms import ToTensor
 
 import vae_lightning as vl
 from vae_lightning.data import MNIST5k
-from vae_lightning.data.base import Batch, Images
+from vae_lightning.data.images import Batch, Images
 from vae_lightning.errors import UserError
 from vae_lightning.models.architectures import MLP
 from vae_lightning.models.likelihoods import Bernoulli, Gaussian

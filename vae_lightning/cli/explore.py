@@ -33,7 +33,7 @@ def explore(config: DictConfig) -> Path:
     trusted = trusts_run_code(config)
     import torch
 
-    from vae_lightning.data.base import pixels
+    from vae_lightning.data.images import pixels
     from vae_lightning.evaluation.elbo import evaluate_elbo
     from vae_lightning.files import write_text
     from vae_lightning.plots import explorer

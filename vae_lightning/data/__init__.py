@@ -1,13 +1,14 @@
 """Images and labels as uint8, in memory or in a memory map: data sets, splits, binarisation, and the order of batches."""
 
 from vae_lightning.data.arrays import Arrays
-from vae_lightning.data.base import Batch, DataSpec, ImageData, Images, images_from_arrays, pixels, stratified_split
+from vae_lightning.data.base import DataSpec, ImageData, stratified_split
 from vae_lightning.data.celeba import CelebA
 from vae_lightning.data.cifar import CIFAR10, CIFAR100
 from vae_lightning.data.dsprites import DSprites
 from vae_lightning.data.emnist import EMNIST
 from vae_lightning.data.folder import Folder
 from vae_lightning.data.frey import Frey
+from vae_lightning.data.images import Batch, Images, images_from_arrays, pixels
 from vae_lightning.data.medmnist import MedMNIST
 from vae_lightning.data.mnist import KMNIST, MNIST, FashionMNIST
 from vae_lightning.data.mnist5k import MNIST5k

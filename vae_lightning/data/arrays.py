@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -11,9 +12,10 @@ from torch import Tensor
 
 from vae_lightning.data.array_files import ArrayFile, open_arrays
 from vae_lightning.data.array_keys import IMAGES, LABELS, TARGETS, WHOLE, find_keys, require_keys
-from vae_lightning.data.base import KEPT_BYTES, SPLITS, Images
+from vae_lightning.data.base import SPLITS, DataSettings
 from vae_lightning.data.checks import check_images, duplicate_notes
 from vae_lightning.data.image_arrays import LAYOUTS, check_finite, check_range, read_images
+from vae_lightning.data.images import KEPT_BYTES, Images
 from vae_lightning.data.labels import UNLABELLED, read_labels
 from vae_lightning.data.own_splits import OwnData, own_split
 from vae_lightning.errors import InvalidValue, UserError, check_choice
@@ -47,14 +49,9 @@ class Arrays(OwnData):
         range: str | list[float] = "auto",
         val_size: float = 0.1,
         test_size: float = 0.1,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(val_size, test_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(val_size, test_size, **settings)
         if images is None:
             raise InvalidValue("images", images, "a file of arrays, such as images.npy")
         self.images = _path("images", images)

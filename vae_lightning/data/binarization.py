@@ -15,7 +15,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vae_lightning.data.base import SPLITS, Images
+from vae_lightning.data.base import SPLITS
+from vae_lightning.data.images import Images
 from vae_lightning.errors import InvalidValue
 from vae_lightning.noise import ExampleNoise, derive_seed
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 
-from vae_lightning.data.base import SPLITS, Images
+from vae_lightning.data.base import SPLITS, DataSettings
+from vae_lightning.data.images import Images
 from vae_lightning.data.published import DownloadedData, spread
 from vae_lightning.errors import UserError, check_int
 from vae_lightning.readers import MB, check_ordinary, read_bytes, read_text
@@ -46,15 +48,9 @@ class CelebA(DownloadedData):
         root: str = "data",
         size: int = 64,
         download: bool = True,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        val_size = 1  # unused: the set has validation images of its own
-        super().__init__(root, download, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, download, None, **settings)
         self.size = check_int("size", size, 8, CROP)
 
     def load(self) -> dict[str, Images]:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from vae_lightning.data.base import SPLITS, Images, chunk_size
+from vae_lightning.data.base import SPLITS
+from vae_lightning.data.images import Images, chunk_size
 from vae_lightning.errors import UserError
 
 FEW_VALUES = 16  # rows of fewer values may well be equal by chance

@@ -6,11 +6,12 @@ import pickle
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
-from vae_lightning.data.base import Images, images_from_arrays
+from vae_lightning.data.base import DataSettings
+from vae_lightning.data.images import Images, images_from_arrays
 from vae_lightning.data.published import DownloadedData, check_labels
 from vae_lightning.readers import read_bytes
 
@@ -55,14 +56,9 @@ class CIFAR10(DownloadedData):
         root: str = "data",
         download: bool = True,
         val_size: int = 5000,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(root, download, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, download, val_size, **settings)
 
     def load(self) -> dict[str, Images]:
         folder = self.root / self.folder

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
+from vae_lightning.data.base import DataSettings
 from vae_lightning.data.factor_data import FactorData
 from vae_lightning.data.npz import array_blocks, array_shape, read_array
 
@@ -42,16 +44,9 @@ class DSprites(FactorData):
         images: int | None = None,
         val_size: int = 10000,
         test_size: int = 10000,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(
-            root, images, val_size, test_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last
-        )
+        super().__init__(root, images, val_size, test_size, **settings)
 
     def path(self) -> Path:
         return self.locate([FILE], ["", "dsprites"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import string
 from pathlib import Path
+from typing import Unpack
 
-from vae_lightning.data.base import Images
+from vae_lightning.data.base import DataSettings
+from vae_lightning.data.images import Images
 from vae_lightning.data.mnist import MNIST
 from vae_lightning.data.published import check_labels
 from vae_lightning.errors import UserError, check_choice
@@ -55,14 +57,9 @@ class EMNIST(MNIST):
         split: str = "balanced",
         download: bool = True,
         val_size: int = 10000,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(root, download, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, download, val_size, **settings)
         self.split = check_choice("split", split, tuple(CLASSES))
         self.class_names = tuple(CLASSES[split])
 

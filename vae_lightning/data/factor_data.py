@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import numpy as np
 import torch
 
-from vae_lightning.data.base import Images, stratified_split
+from vae_lightning.data.base import DataSettings, stratified_split
+from vae_lightning.data.images import Images
 from vae_lightning.data.published import PublishedData, spread
 from vae_lightning.errors import InvalidValue, check_int
 
@@ -37,14 +38,9 @@ class FactorData(PublishedData):
         images: int | None,
         val_size: int,
         test_size: int,
-        split_seed: int,
-        binarize: str,
-        batch_size: int,
-        eval_batch_size: int,
-        num_workers: int,
-        drop_last: bool,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(root, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, val_size, **settings)
         self.images = None if images is None else check_int("images", images)
         self.test_size = check_int("test_size", test_size)
 

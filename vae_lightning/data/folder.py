@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import torch
 
-from vae_lightning.data.base import SPLITS, Images
+from vae_lightning.data.base import SPLITS, DataSettings
 from vae_lightning.data.checks import duplicate_notes
 from vae_lightning.data.decode import BACKGROUNDS, CHANNELS, Settings
 from vae_lightning.data.image_cache import GB, Entry, cached_images
+from vae_lightning.data.images import Images
 from vae_lightning.data.own_splits import OwnData, own_split
 from vae_lightning.data.scan import Layout, PictureFile, read_layout, scan_folder, skipped_note
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, printable
@@ -55,14 +56,9 @@ class Folder(OwnData):
         cache_limit: float = 50,
         val_size: float = 0.1,
         test_size: float = 0.1,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(val_size, test_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(val_size, test_size, **settings)
         if not isinstance(root, str) or not root:
             raise InvalidValue("root", root, "the folder of your pictures")
         if cache is not None and (not isinstance(cache, str) or not cache):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 
-from vae_lightning.data.base import Images, images_from_arrays, stratified_split
+from vae_lightning.data.base import DataSettings, stratified_split
+from vae_lightning.data.images import Images, images_from_arrays
 from vae_lightning.data.matlab import check_scipy, read_matlab
 from vae_lightning.data.published import PublishedData
 from vae_lightning.errors import check_int
@@ -28,19 +31,15 @@ class Frey(PublishedData):
     home = "https://cs.nyu.edu/~roweis/data.html"
     kind = "grey"
 
-    def __init__(
+    def __init__(  # type: ignore[misc]  # batch_size has a default of its own
         self,
         root: str = "data",
         val_size: int = 200,
         test_size: int = 200,
-        split_seed: int = 0,
-        binarize: str = "auto",
         batch_size: int = 64,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(root, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, val_size, batch_size=batch_size, **settings)
         self.test_size = check_int("test_size", test_size)
 
     def load(self) -> dict[str, Images]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 
-from vae_lightning.data.base import SPLITS, Images
+from vae_lightning.data.base import SPLITS, DataSettings
+from vae_lightning.data.images import Images
 from vae_lightning.data.npz import array_blocks, array_shape, read_array
 from vae_lightning.data.published import DownloadedData, check_labels, spread
 from vae_lightning.errors import InvalidValue, check_choice
@@ -67,15 +69,9 @@ class MedMNIST(DownloadedData):
         name: str = "pathmnist",
         size: int = 28,
         download: bool = True,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        val_size = 1  # unused: the set has validation images of its own
-        super().__init__(root, download, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, download, None, **settings)
         self.name = check_choice("name", name, tuple(CLASSES))
         self.class_names = CLASSES[name] or None
         if size not in SIZES:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
-from vae_lightning.data.base import Images, images_from_arrays
+from vae_lightning.data.base import DataSettings
 from vae_lightning.data.idx import find_idx, read_idx
+from vae_lightning.data.images import Images, images_from_arrays
 from vae_lightning.data.published import DownloadedData
 from vae_lightning.errors import UserError
 
@@ -37,14 +38,9 @@ class MNIST(DownloadedData):
         root: str = "data",
         download: bool = True,
         val_size: int = 10000,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(root, download, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, download, val_size, **settings)
 
     def files(self) -> dict[str, tuple[str, str]]:
         """The names of the files with images and labels, of `train` and `test`."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
-from vae_lightning.data.base import ImageData, Images, images_from_arrays, stratified_split
+from vae_lightning.data.base import DataSettings, ImageData, stratified_split
+from vae_lightning.data.images import Images, images_from_arrays
 from vae_lightning.errors import RunError, UserError, check_int
 from vae_lightning.readers import check_ordinary
 
@@ -23,18 +25,14 @@ class MNIST5k(ImageData):
 
     kind = "binary"
 
-    def __init__(
+    def __init__(  # type: ignore[misc]  # batch_size has a default of its own
         self,
         val_size: int = 500,
         test_size: int = 500,
-        split_seed: int = 0,
-        binarize: str = "auto",
         batch_size: int = 64,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(val_size, batch_size=batch_size, **settings)
         self.test_size = check_int("test_size", test_size)
 
     def load(self) -> dict[str, Images]:

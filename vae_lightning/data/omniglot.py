@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 
-from vae_lightning.data.base import Images, images_from_arrays
+from vae_lightning.data.base import DataSettings
+from vae_lightning.data.images import Images, images_from_arrays
 from vae_lightning.data.matlab import check_scipy, read_matlab
 from vae_lightning.data.published import PublishedData
 
@@ -32,14 +35,9 @@ class Omniglot(PublishedData):
         self,
         root: str = "data",
         val_size: int = 1345,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(root, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, val_size, **settings)
 
     def load(self) -> dict[str, Images]:
         check_scipy("data=omniglot")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Unpack
 
 import numpy as np
 import torch
 
-from vae_lightning.data.base import ImageData, Images, stratified_split
+from vae_lightning.data.base import DataSettings, ImageData, stratified_split
 from vae_lightning.data.checks import check_images, duplicate_notes
 from vae_lightning.data.image_arrays import read_images
+from vae_lightning.data.images import Images
 from vae_lightning.data.labels import UNLABELLED, read_labels
 from vae_lightning.errors import LARGEST_INT, InvalidValue, UserError
 
@@ -31,14 +33,9 @@ class OwnData(ImageData):
         self,
         val_size: float = 0.1,
         test_size: float = 0.1,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(1, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(None, **settings)
         self.sizes = {"test": check_size("test_size", test_size), "val": check_size("val_size", val_size)}
 
     def split_arrays(self, images: np.ndarray, labels: np.ndarray | None = None) -> dict[str, Images]:

@@ -9,13 +9,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vae_lightning.data.base import ImageData, Images, stratified_split
+from vae_lightning.data.base import DataSettings, ImageData, stratified_split
+from vae_lightning.data.images import Images
 from vae_lightning.errors import InvalidValue, RunError, UserError, check_bool, is_out_of_memory
 from vae_lightning.files import user_path
 
@@ -39,15 +40,10 @@ class PublishedData(ImageData):
     def __init__(
         self,
         root: str,
-        val_size: int,
-        split_seed: int,
-        binarize: str,
-        batch_size: int,
-        eval_batch_size: int,
-        num_workers: int,
-        drop_last: bool,
+        val_size: int | None,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(val_size, **settings)
         if not isinstance(root, str) or not root:
             raise InvalidValue("root", root, "a folder")
         self.root = user_path("data.root", root)
@@ -106,15 +102,10 @@ class DownloadedData(PublishedData):
         self,
         root: str,
         download: bool,
-        val_size: int,
-        split_seed: int,
-        binarize: str,
-        batch_size: int,
-        eval_batch_size: int,
-        num_workers: int,
-        drop_last: bool,
+        val_size: int | None,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(root, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, val_size, **settings)
         self.download = check_bool("download", download)
 
     @abstractmethod

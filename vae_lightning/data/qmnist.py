@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
-from vae_lightning.data.base import Images, images_from_arrays
+from vae_lightning.data.base import DataSettings
 from vae_lightning.data.idx import find_idx, read_idx
+from vae_lightning.data.images import Images, images_from_arrays
 from vae_lightning.data.mnist import MNIST
 from vae_lightning.data.published import check_labels
 from vae_lightning.errors import UserError, check_choice
@@ -43,14 +45,9 @@ class QMNIST(MNIST):
         test: str = "test",
         download: bool = True,
         val_size: int = 10000,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(root, download, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, download, val_size, **settings)
         self.test = check_choice("test", test, tuple(TESTS))
 
     def files(self) -> dict[str, tuple[str, str]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
+from vae_lightning.data.base import DataSettings
 from vae_lightning.data.factor_data import FactorData
 from vae_lightning.errors import UserError
 from vae_lightning.readers import check_ordinary
@@ -47,16 +48,9 @@ class Shapes3D(FactorData):
         images: int | None = None,
         val_size: int = 10000,
         test_size: int = 10000,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(
-            root, images, val_size, test_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last
-        )
+        super().__init__(root, images, val_size, test_size, **settings)
 
     def path(self) -> Path:
         _h5py()

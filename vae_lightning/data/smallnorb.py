@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import math
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Unpack, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vae_lightning.data.base import Images
+from vae_lightning.data.base import DataSettings
+from vae_lightning.data.images import Images
 from vae_lightning.data.published import PublishedData, check_labels
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.readers import check_ordinary
@@ -52,14 +53,9 @@ class SmallNORB(PublishedData):
         root: str = "data",
         size: int = 64,
         val_size: int = 2000,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(root, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, val_size, **settings)
         if size not in SIZES:
             raise InvalidValue("size", size, "64 or 96")
         self.size = size

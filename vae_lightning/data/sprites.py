@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vae_lightning.data.base import ImageData, Images, stratified_split
+from vae_lightning.data.base import DataSettings, ImageData, stratified_split
+from vae_lightning.data.images import Images
 from vae_lightning.errors import InvalidValue, check_int
 
 FACTORS = {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}
@@ -41,14 +43,9 @@ class Sprites(ImageData):
         size: int = 64,
         val_size: int = 5000,
         test_size: int = 5000,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(val_size, **settings)
         self.images = GRID if images is None else check_int("images", images)
         if self.images > GRID:
             raise InvalidValue("images", images, f"at most the {GRID:,} there are, or null for all of them")

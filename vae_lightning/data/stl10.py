@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import torch
 
-from vae_lightning.data.base import Images, stratified_split
+from vae_lightning.data.base import DataSettings, stratified_split
+from vae_lightning.data.images import Images
 from vae_lightning.data.published import DownloadedData, check_labels, spread
 from vae_lightning.errors import check_choice
 from vae_lightning.readers import check_ordinary
@@ -45,14 +47,9 @@ class STL10(DownloadedData):
         split: str = "train",
         download: bool = True,
         val_size: int = 500,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(root, download, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, download, val_size, **settings)
         self.split = check_choice("split", split, ("train", "unlabeled"))
 
     def load(self) -> dict[str, Images]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
-from vae_lightning.data.base import Images, images_from_arrays
+from vae_lightning.data.base import DataSettings
+from vae_lightning.data.images import Images, images_from_arrays
 from vae_lightning.data.matlab import check_scipy, read_matlab
 from vae_lightning.data.published import DownloadedData, check_labels
 
@@ -34,14 +36,9 @@ class SVHN(DownloadedData):
         root: str = "data",
         download: bool = True,
         val_size: int = 10000,
-        split_seed: int = 0,
-        binarize: str = "auto",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        **settings: Unpack[DataSettings],
     ) -> None:
-        super().__init__(root, download, val_size, split_seed, binarize, batch_size, eval_batch_size, num_workers, drop_last)
+        super().__init__(root, download, val_size, **settings)
 
     def load(self) -> dict[str, Images]:
         check_scipy("data=svhn")

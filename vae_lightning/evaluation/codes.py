@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_lightning.data.base import Batch, pixels
+from vae_lightning.data.images import Batch, pixels
 from vae_lightning.evaluation.elbo import evaluation_noise
 from vae_lightning.evaluation.measure_result import MeasureResult
 from vae_lightning.models.distributions.base import LatentDistribution, kl_per_dimension

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from vae_lightning.data.base import Batch, ImageData, Images
+from vae_lightning.data.base import ImageData
+from vae_lightning.data.images import Batch, Images
 from vae_lightning.evaluation.codes import Codes, encode_split
 from vae_lightning.evaluation.measure_result import evenly_spaced
 from vae_lightning.models.vae import VAE

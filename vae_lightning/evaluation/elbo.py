@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_lightning.capabilities import REAL_SPACE
-from vae_lightning.data.base import Batch, pixels
+from vae_lightning.data.images import Batch, pixels
 from vae_lightning.models.distributions.base import kl_per_dimension
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import ExampleNoise, derive_seed

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_lightning.data.base import Images, pixels
+from vae_lightning.data.images import Images, pixels
 from vae_lightning.errors import RunError
 from vae_lightning.files import atomic_write, cache_folder
 from vae_lightning.noise import derive_seed

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from vae_lightning.capabilities import REAL_SPACE
-from vae_lightning.data.base import Batch
+from vae_lightning.data.images import Batch
 from vae_lightning.errors import plural
 from vae_lightning.evaluation.aggregate import aggregate_metrics
 from vae_lightning.evaluation.codes import Codes

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae_lightning.data.base import Batch, pixels
+from vae_lightning.data.images import Batch, pixels
 from vae_lightning.evaluation.measure_result import MeasureResult
 from vae_lightning.models.vae import VAE
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vae_lightning.data.base import Images, pixels
+from vae_lightning.data.images import Images, pixels
 from vae_lightning.errors import UserError
 from vae_lightning.models.vae import VAE
 

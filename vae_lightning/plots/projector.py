@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vae_lightning.data.base import Images, pixels
+from vae_lightning.data.images import Images, pixels
 from vae_lightning.files import write_text
 from vae_lightning.models.vae import VAE
 from vae_lightning.plots.displayable import displayable

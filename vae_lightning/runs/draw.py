@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.errors import RunError
 from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.models.vae import VAE

@@ -8,8 +8,9 @@ import torch
 
 from vae_lightning.config.build import build_data
 from vae_lightning.config.data_paths import PATH_KEYS
-from vae_lightning.data.base import BINARIZE, SPLITS, Batch, ImageData, Images
+from vae_lightning.data.base import BINARIZE, SPLITS, ImageData
 from vae_lightning.data.binarization import prepare_splits
+from vae_lightning.data.images import Batch, Images
 from vae_lightning.errors import UserError, check_choice, format_value
 from vae_lightning.runs.folder import Run
 from vae_lightning.runs.trust import forget_cache

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.capabilities import DENSITY, require
 from vae_lightning.config.instantiate import instantiate_list, instantiate_node
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.evaluation.metrics import VALIDATION_METRICS
 from vae_lightning.models.vae import VAE

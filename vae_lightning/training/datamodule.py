@@ -13,8 +13,9 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from vae_lightning.data.base import Batch, ImageData, Images
+from vae_lightning.data.base import ImageData
 from vae_lightning.data.binarization import prepare_splits, resolve_binarization
+from vae_lightning.data.images import Batch, Images
 from vae_lightning.data.sampler import OrderedBatches, ShuffledBatches
 from vae_lightning.errors import InvalidValue
 from vae_lightning.noise import derive_seed

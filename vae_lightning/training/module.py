@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from vae_lightning.capabilities import require
-from vae_lightning.data.base import Batch, pixels
 from vae_lightning.data.binarization import BernoulliPixels
+from vae_lightning.data.images import Batch, pixels
 from vae_lightning.errors import prefix_key
 from vae_lightning.evaluation.elbo import SplitSums
 from vae_lightning.models.vae import VAE

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from vae_lightning.data.base import Batch
 from vae_lightning.data.binarization import binarize_batch
+from vae_lightning.data.images import Batch
 from vae_lightning.errors import UserError
 
 if TYPE_CHECKING:

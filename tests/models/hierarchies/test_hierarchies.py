@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from tests.linear_gaussian import SHAPE, Linear, LinearGaussianLayers, random_batch, random_images
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.errors import InvalidValue, UserError
 from vae_lightning.evaluation.nll import evaluate_nll
 from vae_lightning.models.architectures import MLP

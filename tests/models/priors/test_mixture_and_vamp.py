@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from tests.linear_gaussian import SHAPE, LinearGaussian, random_images
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.models.priors import GaussianMixture, VampPrior
 from vae_lightning.noise import ExampleNoise, StreamNoise, UnbatchedNoise
 from vae_lightning.objectives.terms import elbo_terms

@@ -61,7 +61,7 @@ class SamplesMeasure(Measure):
     def measure(self, context: EvaluationContext) -> MeasureResult:
         import torch
 
-        from vae_lightning.data.base import pixels
+        from vae_lightning.data.images import pixels
         from vae_lightning.evaluation.features import load_classifier
         from vae_lightning.evaluation.measure_result import MeasureResult, evenly_spaced
         from vae_lightning.evaluation.samples import compare_features, draw_features

@@ -17,7 +17,7 @@ from vae_lightning.models.posteriors import Diagonal, Posterior
 from vae_lightning.models.priors import ANY, Encode, Prior
 
 if TYPE_CHECKING:
-    from vae_lightning.data.base import Images
+    from vae_lightning.data.images import Images
 
 LAYERED = frozenset({DENSITY, DENSITY_ANYWHERE, REAL_SPACE})
 

@@ -12,7 +12,7 @@ from vae_lightning.capabilities import EVERYTHING
 from vae_lightning.models.distributions.base import LatentDistribution
 
 if TYPE_CHECKING:
-    from vae_lightning.data.base import Images
+    from vae_lightning.data.images import Images
 
 Encode = Callable[[Tensor], LatentDistribution]
 ANY = "any space"

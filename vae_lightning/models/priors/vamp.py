@@ -15,7 +15,7 @@ from vae_lightning.models.distributions.gaussian_mixture import Mixture
 from vae_lightning.models.priors.base import ANY, Encode, Prior
 
 if TYPE_CHECKING:
-    from vae_lightning.data.base import Images
+    from vae_lightning.data.images import Images
 
 STARTS = ("noise", "data")
 MARGIN = 0.01  # keeps pseudo-inputs that start from data away from 0 and 1, where they would have no gradient

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vae_lightning.data.base import pixels
+from vae_lightning.data.images import pixels
 from vae_lightning.noise import StreamNoise, derive_seed
 from vae_lightning.plots.displayable import displayable
 from vae_lightning.runs.folder import VAE, find_run, load_vae

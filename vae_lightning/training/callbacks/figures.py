@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from matplotlib.figure import Figure
 
-from vae_lightning.data.base import Images
+from vae_lightning.data.images import Images
 from vae_lightning.data.sampler import OrderedBatches
 from vae_lightning.errors import check_int
 from vae_lightning.evaluation.elbo import SplitSums, evaluate_elbo

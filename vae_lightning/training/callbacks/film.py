@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from vae_lightning.data.base import Images, pixels
+from vae_lightning.data.images import Images, pixels
 from vae_lightning.errors import check_int
 from vae_lightning.files import atomic_write
 from vae_lightning.models.vae import VAE
