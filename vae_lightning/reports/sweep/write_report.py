@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -51,6 +51,24 @@ def write_report(
         console.width = max(console.width, 160)
     gathered = gather(folders)
     found = rankings(gathered, metric, split, direction)
+    show(found, gathered, console)
+    into = into or gathered.sweeps[0].folder
+    pictures = {ranking.kind: strips_of(ranking, images, moved) for ranking in found}
+    texts = {
+        "summary.csv": summary_csv(gathered),
+        "summary.md": markdown(found, gathered),
+        "report.html": page(gathered, found, pictures, charts_of_searches(gathered)),
+    }
+    write_texts(texts, into)
+    console.print(
+        describe_paths([("summary", into / "summary.csv"), ("table", into / "summary.md"), ("page", into / "report.html")]),
+        soft_wrap=True,
+    )
+    return found
+
+
+def show(found: Sequence[Ranking], gathered: Gathered, console: Console) -> None:
+    """Print the tables, and what is to be known of them."""
     for note in notes(found):
         console.print(f"[dim]{escape(printable(note))}[/dim]", soft_wrap=True)
     for ranking in found:
@@ -60,13 +78,10 @@ def write_report(
         console.print(escape(printable(sentence)), soft_wrap=True)
     for line in damage_lines(gathered):
         console.print(f"[yellow]{escape(printable(line))}[/yellow]", soft_wrap=True)
-    into = into or gathered.sweeps[0].folder
-    pictures = {ranking.kind: strips_of(ranking, images, moved) for ranking in found}
-    texts = {
-        "summary.csv": summary_csv(gathered),
-        "summary.md": markdown(found, gathered),
-        "report.html": page(gathered, found, pictures, charts_of_searches(gathered)),
-    }
+
+
+def write_texts(texts: Mapping[str, str], into: Path) -> None:
+    """Write files by name into a folder, which is made. Raise RunError if it cannot be written to."""
     try:
         into.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
@@ -76,11 +91,6 @@ def write_report(
             f"The report cannot be written to {into} ({error.strerror}): free some space there, or write it elsewhere with "
             "report.py sweep=… folder=…."
         ) from error
-    console.print(
-        describe_paths([("summary", into / "summary.csv"), ("table", into / "summary.md"), ("page", into / "report.html")]),
-        soft_wrap=True,
-    )
-    return found
 
 
 def strips_of(ranking: Ranking, images: int, moved: Moved) -> Strips | None:
