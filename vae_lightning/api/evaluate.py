@@ -19,6 +19,7 @@ from vae_lightning.evaluation.measures import MEASURES, Measure
 from vae_lightning.evaluation.metrics import EVALUATION_TABLE
 from vae_lightning.evaluation.settings import build_settings
 from vae_lightning.runs.write_errors import explain_write_errors
+from vae_lightning.subnormals import flush_subnormals
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,6 +82,7 @@ def check_settings(config: DictConfig, overrides: Sequence[str]) -> list[Measure
     return measures
 
 
+@flush_subnormals()
 def measure(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
     """Measure the ELBO and what `config.measures` lists on one split; print the values and write them to the run folder.
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from vae_lightning.files import exclusive_folder
 from vae_lightning.runs.checkpoint_files import LAST
 from vae_lightning.runs.console import RunLog
+from vae_lightning.subnormals import flush_subnormals
 from vae_lightning.training import silence_warnings  # noqa: F401  importing it silences them
 from vae_lightning.training.build import assemble, make_trainer
 from vae_lightning.training.checkpoint_check import check_fits, explain_restoring
@@ -54,7 +55,12 @@ def fit(
         Interrupted: SIGTERM or Ctrl-C was received.
     """
     report = RunLog(quiet=job is not None)  # a sweep reports on its jobs itself
-    with interrupts.watched(), quiet_writers(), exclusive_folder(folder) if is_first_process() else nullcontext():
+    with (
+        flush_subnormals(),
+        interrupts.watched(),
+        quiet_writers(),
+        exclusive_folder(folder) if is_first_process() else nullcontext(),
+    ):
         try:
             # twice, since a signal may report a dead worker while the first error is being explained
             with explain_faults(folder), explain_faults(folder):

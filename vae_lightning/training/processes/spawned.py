@@ -13,6 +13,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
+from vae_lightning.subnormals import flush_subnormals
 from vae_lightning.training.loggers import TensorBoard
 from vae_lightning.training.private_apis import WorkerLauncher, forks_or_spawns, reruns_the_command, set_launcher
 from vae_lightning.training.processes.faults import ProcessLost, explain_faults
@@ -38,7 +39,7 @@ def run_worker(folder: Path, function: Callable[..., Any], *arguments: Any, **ke
     wait until the main process has found it and ends them, so that it reports the cause rather than the lost connection.
     """
     try:
-        with explain_faults(folder), explain_faults(folder):  # twice, see `training.fit`
+        with flush_subnormals(), explain_faults(folder), explain_faults(folder):  # twice, see `training.fit`
             return function(*arguments, **keywords)
     except ProcessLost:
         end = time.monotonic() + PATIENCE
