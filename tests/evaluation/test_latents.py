@@ -10,6 +10,7 @@ import torch
 from tests.evaluation.test_aggregate import SCALE, SHIFT, WEIGHT, gaussian_vae, normal_images
 from tests.linear_gaussian import LinearGaussian, random_batch
 from vae_lightning.data.images import Batch, pixels
+from vae_lightning.evaluation.aggregate import aggregate_metrics
 from vae_lightning.evaluation.codes import Codes, add_bits_per_dim, bits_per_dim, elbo_metrics, encode_split
 from vae_lightning.evaluation.elbo import evaluate_elbo
 from vae_lightning.evaluation.latents import evaluate_latents, moment_metrics, unit_metrics
@@ -41,6 +42,27 @@ def test_the_figures_of_the_elbo_are_those_that_training_logs() -> None:
     units = unit_metrics(codes).values
     assert units["active_units"] == trained.metrics()["active_units"]
     assert units["kl_per_dimension"] == pytest.approx(trained.kl_per_dimension())
+
+
+def test_informative_dimensions_have_a_mean_kl_of_more_than_a_tenth() -> None:
+    codes = encode_split(LinearGaussian(exact=False).vae, [random_batch(20)], "test")
+    kl = torch.tensor([[0.0, 0.3, 0.04], [0.25, 0.0, 0.15]])
+    found = unit_metrics(replace(codes, kl_per_dimension=kl)).values
+    assert found["kl_per_dimension"] == pytest.approx([0.125, 0.15, 0.095])
+    assert found["informative_dimensions"] == 2
+    assert found["informative_dimensions_standard_error"] > 0
+
+
+def test_no_upper_bound_on_the_information_exceeds_the_mean_kl() -> None:
+    """q(z|x) far from each other: leaving one out gives an absurd bound."""
+    model, batch = LinearGaussian(exact=True, sigma=0.02), random_batch(40)
+    codes = encode_split(model.vae, [batch], "test")
+    assert codes.kl is not None
+    found = evaluate_latents(model.vae, [batch], codes, "test").values
+    assert aggregate_metrics(model.vae, [batch], "test").values["mutual_information_upper"] > codes.kl.mean()
+    assert found["mutual_information_upper"] == pytest.approx(codes.kl.mean().item())
+    assert found["mutual_information_upper_standard_error"] == pytest.approx(mean_error(codes.kl))
+    assert found["mutual_information"] < found["mutual_information_upper"]
 
 
 def test_codes_depend_neither_on_batch_size_nor_on_order() -> None:
@@ -112,8 +134,13 @@ def test_of_one_image_nothing_is_said_that_takes_two() -> None:
     codes = encode_split(model.vae, [batch], "test")
     found = evaluate_latents(model.vae, [batch], codes, "test")
     found.update(evaluate_nll(model.vae, [batch], "test", 10).metrics())
-    of_nll = {f"nll{part}" for part in ("", "_samples", "_monte_carlo_error", "_by_samples")}
-    assert set(found.values) == of_nll | {"kl_per_dimension", "nll_effective_samples", "nll_effective_samples_lowest"}
+    of_nll = {f"nll{part}" for part in ("", "_samples", "_monte_carlo_error", "_bias", "_by_samples")}
+    assert set(found.values) == of_nll | {
+        "kl_per_dimension",
+        "informative_dimensions",
+        "nll_effective_samples",
+        "nll_effective_samples_lowest",
+    }
     assert "nan" not in str(found.values)
     assert "Active units were not counted: that takes at least two images." in found.notes
 

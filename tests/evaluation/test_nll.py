@@ -8,7 +8,7 @@ import torch
 from tests.linear_gaussian import LinearGaussian, random_batch
 from vae_lightning.data.images import Batch, pixels
 from vae_lightning.evaluation.elbo import evaluate_elbo
-from vae_lightning.evaluation.nll import NLL, evaluate_nll, samples_within
+from vae_lightning.evaluation.nll import NLL, evaluate_nll, half_sample_bias, samples_within
 
 
 def standard_error(result: NLL) -> float:
@@ -76,12 +76,46 @@ def test_the_effective_sample_size_is_k_for_equal_weights_and_less_for_others() 
     assert 1 <= beside.min() <= beside.max() < 40
 
 
-def test_an_nll_that_still_falls_is_said_to() -> None:
+@pytest.mark.parametrize("k", [2, 3, 40, 41])
+def test_the_bias_is_what_log_normal_weights_have(k: int) -> None:
+    """With E[w] = 1, log p(x) = 0, and the bias is the mean of −log (1/k) Σ w."""
+    deviation = 0.5
+    log_w = deviation * torch.randn(k, 60_000, dtype=torch.float64) - deviation**2 / 2
+    parts = log_w[: k // 2], log_w[k // 2 :], log_w
+    first, second, whole = (torch.logsumexp(part, 0) - math.log(len(part)) for part in parts)
+    bias = half_sample_bias(whole, torch.stack([first, second]), k)
+    assert bias.mean().item() == pytest.approx(-whole.mean().item(), rel=0.1, abs=4 * whole.std().item() / 60_000**0.5)
+    assert bias.mean().item() == pytest.approx((math.exp(deviation**2) - 1) / (2 * k), rel=0.25)
+
+
+@pytest.mark.parametrize("chunk", [64, 2000])
+def test_the_bias_is_the_distance_from_the_exact_log_p(chunk: int) -> None:
+    model, batch = LinearGaussian(exact=False), random_batch(600)
+    exact = -model.log_p(pixels(batch.images)).mean().item()
+    result = evaluate_nll(model.vae, [batch], "test", samples=20, chunk=chunk)
+    found = result.metrics().values
+    assert found["nll_bias"] > 3 * found["nll_bias_standard_error"]
+    assert found["nll"] - exact == pytest.approx(
+        found["nll_bias"], abs=3 * (result.monte_carlo_error + found["nll_bias_standard_error"])
+    )
+    assert abs(found["nll"] - found["nll_bias"] - exact) < 0.5 * (found["nll"] - exact)
+
+
+def test_halves_do_not_depend_on_the_chunks() -> None:
+    model, batch = LinearGaussian(exact=False), random_batch(30)
+    whole, parts = (evaluate_nll(model.vae, [batch], "test", samples=31, chunk=chunk).bias for chunk in (2000, 70))
+    torch.testing.assert_close(whole, parts)
+
+
+def test_an_nll_of_too_few_samples_is_said_to_be_too_high() -> None:
     model, batch = LinearGaussian(exact=False), random_batch(50)
-    assert "has not converged: from 1 to 2 samples" in evaluate_nll(model.vae, [batch], "test", samples=2).metrics().notes[0]
+    few = evaluate_nll(model.vae, [batch], "test", samples=2).metrics()
+    assert few.values["nll_bias"] > 0.05
+    assert f"with 2 samples it is too high by an estimated {few.values['nll_bias']:.2f} nats" in few.notes[0]
     assert evaluate_nll(model.vae, [batch], "test", samples=1000).metrics().notes == []
     figures = evaluate_nll(model.vae, [batch], "test", samples=1).metrics()
     assert (figures.values["nll_samples"], figures.notes) == (1, [])
+    assert "nll_bias" not in figures.values
 
 
 @pytest.mark.parametrize("size", [3, 64])

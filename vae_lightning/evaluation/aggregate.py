@@ -26,7 +26,7 @@ def aggregate_metrics(vae: VAE, batches: Sequence[Batch], split: str, points: in
     - mutual_information: I(n;z) = E[log q(z|x_n) − log q(z)] between z and the index n of its image; at most log N. In
       expectation a lower bound on I(x;z), tighter with more images.
     - mutual_information_upper: the same with x_n left out of q(z), in expectation an upper bound on I(x;z) (the leave-one-out
-      bound of Poole et al. 2019).
+      bound of Poole et al. 2019). `evaluate_latents` puts the mean KL in its place where that is smaller.
     - marginal_kl: KL(q(z) ‖ p(z)) = E[log q(z) − log p(z)].
     - total_correlation: KL(q(z) ‖ Π_j q(z_j)) = E[log q(z) − Σ_j log q(z_j)], for factorised posteriors.
     - dimension_wise_kl: Σ_j KL(q(z_j) ‖ p(z_j)), for factorised posteriors and priors.

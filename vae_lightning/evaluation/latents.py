@@ -16,6 +16,8 @@ from vae_lightning.evaluation.elbo import ACTIVE_VARIANCE
 from vae_lightning.evaluation.measure_result import ERROR_SUFFIX, MeasureResult, bootstrap_error, mean_error
 from vae_lightning.models.vae import VAE
 
+INFORMATIVE = 0.1  # nats
+
 
 def evaluate_latents(vae: VAE, batches: Sequence[Batch], codes: Codes, split: str, points: int = 2000) -> MeasureResult:
     """Compute every metric of the latent space; leave out, with a note, what the posterior or the prior does not allow.
@@ -32,13 +34,30 @@ def evaluate_latents(vae: VAE, batches: Sequence[Batch], codes: Codes, split: st
     found.update(moment_metrics(codes, real))
     if codes.kl is not None and codes.sample is not None:
         found.update(aggregate_metrics(vae, batches, split, points))
+        tighten_upper_bound(found, codes.kl)
     else:
         found.notes.append("Mutual information was not measured: this posterior has no density over a latent vector.")
     return found
 
 
+def tighten_upper_bound(found: MeasureResult, kl: Tensor) -> None:
+    """Bound I(x;z) from above by the mean KL where that is less: E_x KL(q(z|x) ‖ p(z)) = I(x;z) + KL(q(z) ‖ p(z)).
+
+    Args:
+        found: the aggregate metrics, changed in place.
+        kl: KL(q(z|x) ‖ p(z)) of each image, (N,).
+    """
+    name = "mutual_information_upper"
+    if name in found.values and kl.double().mean().item() < found.values[name]:
+        found.values.pop(name + ERROR_SUFFIX, None)
+        found.add_mean(name, kl)
+
+
 def unit_metrics(codes: Codes, real: bool = True) -> MeasureResult:
     """Count active units, dimensions with Var_x(E[z_j|x]) > 0.01 (Burda et al. 2016, section 4.1); and KL per dimension.
+
+    Early in training most units count as active though they carry next to nothing; `informative_dimensions` counts those with a
+    mean KL of more than 0.1 nats.
 
     Args:
         codes: the codes of a split.
@@ -50,6 +69,7 @@ def unit_metrics(codes: Codes, real: bool = True) -> MeasureResult:
         found.values["kl_per_dimension"] = codes.kl_per_dimension.double().mean(0).tolist()
         if len(codes) > 1:
             found.values["kl_per_dimension" + ERROR_SUFFIX] = [mean_error(column) for column in codes.kl_per_dimension.T]
+        count_informative(found, codes.kl_per_dimension.double().numpy())
     elif codes.kl is not None:
         found.notes.append("KL per dimension was not measured: this posterior or this prior is not a product over dimensions.")
     if codes.mean is None:
@@ -75,6 +95,17 @@ def unit_metrics(codes: Codes, real: bool = True) -> MeasureResult:
             f"images is at most {ACTIVE_VARIANCE:g}."
         )
     return found
+
+
+def count_informative(found: MeasureResult, kl: np.ndarray) -> None:
+    """Add the number of dimensions with a mean KL over `INFORMATIVE` nats, from the KL of each image, (N, latent_dim)."""
+
+    def informative(indices: np.ndarray) -> float:
+        return float((kl[indices].mean(0) > INFORMATIVE).sum())
+
+    found.values["informative_dimensions"] = int(informative(np.arange(len(kl))))
+    if len(kl) > 1:
+        found.values["informative_dimensions" + ERROR_SUFFIX] = bootstrap_error(informative, len(kl))
 
 
 def moment_metrics(codes: Codes, real: bool = True) -> MeasureResult:

@@ -18,7 +18,7 @@ from vae_lightning.objectives.terms import log_weights
 
 GPU_SAMPLES = 5000  # as in most papers
 MOST_PIXELS = 2**26  # decoded at once: some of their copies take 1 GB
-FALLS = 0.1  # nats: a note is made if the last step of k lowers the nll by more
+BIASED = 0.05  # nats: a note is made if the nll is estimated to be too high by more
 # Nominal cost of one sample of one image on a CPU, so that k depends on the model and not on how busy the machine is:
 # seconds per floating-point operation of matrix products and convolutions, and per pixel and channel.
 FLOP_SECONDS, PIXEL_SECONDS = 1 / 20e9, 10e-9
@@ -32,12 +32,14 @@ class NLL:
         values: −log (1/k) Σ w of each image, nats, float64 (N,).
         by_samples: the same for the first 1, 2, 5, 10 … k samples, each (N,).
         effective: effective sample size (Σw)²/Σw² of each image, between 1 and k, (N,).
+        bias: estimate of by how much each of `values` is too high, (N,); see `half_sample_bias`. NaN for k = 1.
         samples: k.
     """
 
     values: Tensor
     by_samples: dict[int, Tensor]
     effective: Tensor
+    bias: Tensor
     samples: int
 
     @property
@@ -63,17 +65,17 @@ class NLL:
         found.values["nll_samples"] = self.samples
         if self.samples > 1:
             found.values["nll_monte_carlo_error"] = self.monte_carlo_error
+            found.add_mean("nll_bias", self.bias)
         found.add_mean("nll_effective_samples", self.effective)
         found.values["nll_effective_samples_lowest"] = self.effective.min().item()
-        curve = {k: values.mean().item() for k, values in self.by_samples.items()}
-        found.values["nll_by_samples"] = {str(k): value for k, value in curve.items()}
+        found.values["nll_by_samples"] = {str(k): values.mean().item() for k, values in self.by_samples.items()}
         if len(self.values) > 1:
             found.values["nll_by_samples" + ERROR_SUFFIX] = {str(k): mean_error(values) for k, values in self.by_samples.items()}
-        before, last = ([self.samples, *curve])[-2:]
-        fall = curve.get(before, math.nan) - curve[last]
-        if fall > FALLS:
+        bias = found.values.get("nll_bias", 0.0)
+        if bias > BIASED:
             found.notes.append(
-                f"The nll has not converged: from {before} to {last} samples it fell by {fall:.2f} nats; increase nll.samples."
+                f"The nll has not converged: with {self.samples:,} samples it is too high by an estimated {bias:.2f} nats, or by "
+                "more if a few samples carry most of the weight; increase nll.samples."
             )
         return found
 
@@ -107,14 +109,35 @@ def evaluate_nll(
         >>> evaluate_nll(vae, batches, "test", samples=5000).nll
     """
     ladder, chunk = sample_ladder(samples), max(1, min(chunk, MOST_PIXELS // math.prod(vae.shape)))
-    bounds, effective = [], []
+    found = []
     for batch in _at_most(batches, chunk):
-        log_p, size = _importance(vae, batch, split, ladder, max(1, chunk // len(batch.images)))
-        bounds.append(log_p)
-        effective.append(size)
+        found.append(_importance(vae, batch, split, ladder, max(1, chunk // len(batch.images))))
         progress(len(batch.images))
-    values = -torch.cat(bounds, 1)
-    return NLL(values[-1], dict(zip(ladder, values, strict=True)), torch.cat(effective), samples)
+    bounds, effective, halves = (torch.cat(parts, -1) for parts in zip(*found, strict=True))
+    bias = half_sample_bias(bounds[-1], halves, samples)
+    return NLL(-bounds[-1], dict(zip(ladder, -bounds, strict=True)), effective, bias, samples)
+
+
+def half_sample_bias(whole: Tensor, halves: Tensor, samples: int) -> Tensor:
+    """Estimate by how much −log (1/k) Σ w is too high: the jackknife over the two halves of the samples (Quenouille 1956).
+
+    With n samples −log (1/n) Σ w is too high by c/n + O(1/n²) on average (Nowozin 2018, proposition 1), so that the difference
+    between the halves and the whole tells c. Where a few samples carry most of the weight, the bias falls more slowly than 1/n,
+    and is larger than this.
+
+    Args:
+        whole: log (1/k) Σ w of all k samples, (N,).
+        halves: the same of the first ⌊k/2⌋ samples and of the others, (2, N).
+        samples: k.
+
+    Returns:
+        c/k of each image, in nats, (N,); NaN for k = 1.
+    """
+    if samples < 2:
+        return torch.full_like(whole, math.nan)
+    first = samples // 2
+    in_halves = (1 / first + 1 / (samples - first)) / 2
+    return (whole - halves.mean(0)) / (in_halves * samples - 1)
 
 
 def sample_ladder(samples: int) -> list[int]:
@@ -156,22 +179,31 @@ def _at_most(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
         yield from map(Batch._make, zip(*(part.split(size) for part in batch), strict=True))
 
 
-def _importance(vae: VAE, batch: Batch, split: str, ladder: Sequence[int], at_once: int) -> tuple[Tensor, Tensor]:
-    """Return log (1/k) Σ_i w_i for each k of the ladder, (rungs, batch), and (Σw)²/Σw², (batch,); float64, on the CPU.
+def _importance(vae: VAE, batch: Batch, split: str, ladder: Sequence[int], at_once: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return sums of the importance weights of each image; float64, on the CPU.
 
-    Sums are accumulated over chunks of samples, so that memory does not grow with k.
+    They are accumulated over chunks of samples, so that memory does not grow with k.
+
+    Returns:
+        log (1/k) Σ_i w_i for each k of the ladder, (rungs, batch); (Σw)²/Σw², (batch,); and log (1/n) Σ_i w_i of the first ⌊k/2⌋
+        samples and of the others, (2, batch).
     """
     x = pixels(batch.images)
     keyed = evaluation_noise(batch, split, "nll")
+    samples, half = ladder[-1], ladder[-1] // 2
     total = x.new_full((len(x),), -math.inf, dtype=torch.float64)
-    squares, bounds, done = total.clone(), [], 0
-    for rung in ladder:
-        while done < rung:
-            count = min(at_once, rung - done)
+    squares, halves, bounds, done = total.clone(), [total.clone(), total.clone()], [], 0
+    for stop in sorted({*ladder, *([half] if half else [])}):
+        while done < stop:
+            count = min(at_once, stop - done)
             noise = ExampleNoise(keyed.examples, keyed.seed, first_sample=done)
             log_w = log_weights(vae, x, count, noise, batch.labels).double()
-            total = torch.logaddexp(total, torch.logsumexp(log_w, 0))
+            of_chunk, which = torch.logsumexp(log_w, 0), int(done >= half)
+            total = torch.logaddexp(total, of_chunk)
+            halves[which] = torch.logaddexp(halves[which], of_chunk)
             squares = torch.logaddexp(squares, torch.logsumexp(2 * log_w, 0))
             done += count
-        bounds.append(total - math.log(rung))
-    return torch.stack(bounds).cpu(), (2 * total - squares).exp().cpu()
+        if stop in ladder:
+            bounds.append(total - math.log(stop))
+    means = torch.stack([halves[0] - math.log(max(1, half)), halves[1] - math.log(samples - half)])
+    return torch.stack(bounds).cpu(), (2 * total - squares).exp().cpu(), means.cpu()

@@ -44,6 +44,7 @@ class NLLMeasure(Measure):
         *details(
             ("nll_effective_samples_lowest", "effective sample size of the worst image"),
             ("nll_monte_carlo_error", "standard error of nll over the noise, in nats"),
+            ("nll_bias", "estimate of by how much nll is too high for its number of samples, in nats"),
             ("nll_by_samples", "nll by number of samples, in nats"),
             ("nll_images", "images measured"),
         ),
