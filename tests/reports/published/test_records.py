@@ -45,7 +45,7 @@ def test_a_run_that_was_not_evaluated_is_not_kept(tmp_path: Path, monkeypatch: p
     run(tmp_path / "runs", "kingma2014_z20", metrics={})
     arguments = [f"page={tmp_path / 'results.md'}", f"records={tmp_path / 'records'}"]
     assert called(monkeypatch, f"runs={tmp_path / 'runs'}", *arguments) == 0
-    assert row((tmp_path / "results.md").read_text(), "kingma2014_z20")[5] == "not evaluated"
+    assert row((tmp_path / "results.md").read_text(), "kingma2014_z20")[4] == "not evaluated"
     assert not (tmp_path / "records").exists()
 
 
@@ -57,7 +57,7 @@ def test_of_a_record_and_a_run_of_one_seed_the_later_counts(tmp_path: Path, star
     write_record(records, KNOWN[STANDARD], found[STANDARD][0])
     run(tmp_path / "other", STANDARD, 0, nll(84.6), started=started)
     found, notes = find_runs(run_folders(tmp_path / "other"), KNOWN, records.glob("*.json"))
-    assert row(page(KNOWN, found), STANDARD)[5] == shown
+    assert row(page(KNOWN, found), STANDARD)[4] == shown
     assert not notes
     write_record(records, KNOWN[STANDARD], found[STANDARD][0])
     assert (records / f"{STANDARD}_seed0.npz").exists() == (started == "2025"), "images of another run"
@@ -70,7 +70,7 @@ def test_a_run_that_is_evaluated_again_replaces_its_record(tmp_path: Path, monke
     results = json.loads((folder / "results.json").read_text())
     (folder / "results.json").write_text(json.dumps(results | {"test": nll(84.3)}))
     assert called(monkeypatch, *arguments) == 0
-    assert row((tmp_path / "results.md").read_text(), STANDARD)[2:6] == ["nll, k = 5000", "84.45", "± 0.4", "84.30 ± 0.30"]
+    assert row((tmp_path / "results.md").read_text(), STANDARD)[2:5] == ["nll, k = 5000", "84.45 (± 0.4)", "84.30 ± 0.30"]
     assert json.loads((tmp_path / "records" / f"{STANDARD}_seed0.json").read_text())["value"] == 84.3
 
 

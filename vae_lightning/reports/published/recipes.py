@@ -1,16 +1,16 @@
-"""The value that each recipe of conf/experiment must reproduce: the `published` mapping of its file.
+"""The published value of each recipe of conf/experiment: the `published` mapping of its file.
 
 | key | in a full recipe |
 |---|---|
 | paper, table, setting | where the value was published, and how it was obtained |
 | metric | `nll` or `-elbo` |
-| value, tolerance | nats per image; our value must lie within the tolerance |
+| value, tolerance | nats per image; our value must lie within the tolerance. Neither if no such number was published |
 | pair, gap_at_least | optional: the recipe that this one improves on, and by how many nats at least |
 | active_units | optional: the number of active units that the paper reports |
 | evaluate | the arguments of evaluate.py |
 
 A budget variant is a shorter run of the recipe `budget_of`, and inherits its other keys. It has its own `setting` and
-`evaluate`, plus `allowance` (our value must be at most value + allowance) and `chosen` (how the allowance was chosen).
+`evaluate`. No paper reports such a run, so that its value is held against nothing; a pair of them shows a gap.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from vae_lightning.config.builtin import PUBLISHED, conf_dir
 from vae_lightning.errors import UserError, check_choice, check_int, check_number, format_value
 
 METRICS = ("nll", "-elbo")
-FULL = ("paper", "table", "setting", "metric", "value", "tolerance", "evaluate")
-PAIRED = ("pair", "gap_at_least")
+FULL = ("paper", "table", "setting", "metric", "evaluate")
+TOGETHER = (("value", "tolerance"), ("pair", "gap_at_least"))  # both or neither
 OPTIONAL = ("active_units",)
-BUDGET = ("budget_of", "setting", "allowance", "chosen", "evaluate")
-NUMBERS = ("value", "tolerance", "allowance", "gap_at_least")
+BUDGET = ("budget_of", "setting", "evaluate")
+NUMBERS = ("value", "tolerance", "gap_at_least")
 BUDGET_SUFFIX = "_budget"
 
 
@@ -40,10 +40,10 @@ class Recipe:
     """A recipe and its published value.
 
     Attributes:
-        value: the published value; like tolerance, gap_at_least and allowance in nats per image.
+        value: the published value; like tolerance and gap_at_least in nats per image. None if there is none.
         pair: the recipe that this one improves on; for a budget variant, the budget variant of that recipe.
         gap_at_least: None for a budget variant.
-        allowance: None for a full recipe, and so is `chosen`.
+        is_budget: whether this is a budget variant.
     """
 
     name: str
@@ -51,29 +51,23 @@ class Recipe:
     table: str
     setting: str
     metric: str
-    value: float
-    tolerance: float
     evaluate: str
+    value: float | None = None
+    tolerance: float | None = None
     pair: str | None = None
     gap_at_least: float | None = None
-    allowance: float | None = None
-    chosen: str | None = None
     active_units: int | None = None
-
-    @property
-    def is_budget(self) -> bool:
-        """Whether this is a budget variant."""
-        return self.allowance is not None
+    is_budget: bool = False
 
     @property
     def entry(self) -> str:
         """The entry of results.json that `evaluate` writes."""
         return "test_last" if "checkpoint=last" in self.evaluate.split() else "test"
 
-    def reaches_target(self, ours: float) -> bool:
-        """Whether our value is within the tolerance; for a budget variant, at most the allowance above the published one."""
-        if self.allowance is not None:
-            return ours <= self.value + self.allowance
+    def agrees(self, ours: float) -> bool | None:
+        """Whether our value is within the tolerance of the published one; None for a budget variant or without such a value."""
+        if self.is_budget or self.value is None or self.tolerance is None:
+            return None
         return abs(ours - self.value) <= self.tolerance
 
 
@@ -115,8 +109,8 @@ def published_keys(path: Path) -> dict[str, Any] | None:
 
 
 def _full(name: str, keys: Mapping[str, Any]) -> Recipe:
-    wanted = {*FULL, *(PAIRED if set(PAIRED) & set(keys) else ())}
-    _check(name, keys, wanted, OPTIONAL)
+    wanted = {*FULL, *(key for pair in TOGETHER if set(pair) & set(keys) for key in pair)}
+    _check(name, keys, wanted, (*OPTIONAL, *(key for pair in TOGETHER for key in pair)))
     return Recipe(name=name, **keys)
 
 
@@ -132,14 +126,11 @@ def _budget(name: str, keys: Mapping[str, Any], full: Mapping[str, Recipe]) -> R
         table=base.table,
         setting=f"{base.name}: {keys['setting']}",
         metric=base.metric,
-        value=base.value,
-        tolerance=base.tolerance,
         evaluate=keys["evaluate"],
+        value=base.value,
         pair=base.pair and base.pair + BUDGET_SUFFIX,
-        gap_at_least=None,
-        allowance=keys["allowance"],
-        chosen=keys["chosen"],
         active_units=base.active_units,
+        is_budget=True,
     )
 
 
@@ -148,7 +139,9 @@ def _check(name: str, keys: Mapping[str, Any], wanted: Collection[str], optional
     if missing:
         raise _error(name, f"missing {', '.join(missing)}.")
     if unknown:
-        raise _error(name, f"unknown key {', '.join(unknown)}; the keys are {', '.join([*wanted, *optional])}.")
+        raise _error(
+            name, f"unknown key {', '.join(unknown)}; the keys are {', '.join(dict.fromkeys([*sorted(wanted), *optional]))}."
+        )
     try:
         for key, value in keys.items():
             if key == "metric":
