@@ -164,6 +164,7 @@ for _name in ("figures", "film", "train", "projector", "csv"):
     RUNS[f"{_name} is a link to its own folder"] = replaced(_name, lambda path: path.symlink_to("."))
 for _name in ("results.json", "exported", "run.log", "film"):
     RUNS[f"{_name} is a link to itself"] = replaced(_name, lambda path: path.symlink_to(path.name))
+RUNS["metrics.csv is another file"] = replaced("metrics.csv", lambda path: path.write_text('{"kind": "epoch,step"}\n' * 500))
 RUNS["run.log is a link to nothing"] = replaced("run.log", lambda path: path.symlink_to("nothing"))
 if sys.platform == "linux":  # other systems have no such names
     RUNS["the name of a log is no UTF-8"] = special(os.fsdecode(b"events.out.tfevents.\xff"), lambda path: path.touch())
