@@ -44,11 +44,13 @@ class CommandLine(NamedTuple):
         arguments: the arguments for Hydra's main, if it has to run the command.
         config: the composed configuration, including `hydra`, of a command that runs once; None leaves the command to Hydra.
         sweep_folder: the folder of a sweep, if the arguments do not name one.
+        only_prints: whether Hydra runs nothing, but prints help, a configuration or the completion of a line.
     """
 
     arguments: list[str]
     config: DictConfig | None = None
     sweep_folder: Path | None = None
+    only_prints: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -94,7 +96,7 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLin
     flags = parse_flags(arguments)
     check_flags(flags)
     if flags.help or flags.hydra_help or flags.shell_completion or flags.version:
-        return CommandLine(list(arguments))
+        return CommandLine(list(arguments), only_prints=True)
     modes = [f"--{mode}" for mode in ("run", "multirun", "cfg", "info") if getattr(flags, mode) not in (None, False)]
     if len(modes) > 1:
         raise UserError(f"{' and '.join(modes)} cannot be combined: leave out all but one.")
@@ -113,7 +115,7 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLin
         if flags.cfg and flags.package and OmegaConf.select(config, flags.package) is None:
             raise UserError(f"--package {flags.package}: the configuration has no such node.")
     runs_here = not (flags.cfg or flags.info or flags.config_path or flags.experimental_rerun) and _is_plain_job(config)
-    return CommandLine(list(arguments), config if runs_here else None)
+    return CommandLine(list(arguments), config if runs_here else None, only_prints=bool(flags.cfg or flags.info))
 
 
 def check_flags(flags: argparse.Namespace) -> None:
