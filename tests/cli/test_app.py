@@ -102,6 +102,13 @@ def test_options_in_a_users_folder_are_known(runner: Runner) -> None:
     assert "Did you mean 'tiny'" in runner("train", "--config-dir", "mine", "model=tinny").err
 
 
+def test_a_command_that_is_run_several_times_leaves_no_file_of_hydra(runner: Runner) -> None:
+    outcome = runner("evaluate", "-m", "run=none,neither")
+    assert outcome.status == 2
+    assert outcome.err == "error: run=none: no such file or folder.\n"
+    assert list(runner.cwd.iterdir()) == []
+
+
 def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     """`… --help | head`: the pipe is closed before everything is written."""
     command = [sys.executable, str(REPOSITORY / "train.py"), "--help"]

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hydra import main
 from hydra.core.hydra_config import HydraConfig
@@ -96,6 +97,9 @@ def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callab
         return
     if "-m" in sys.argv or "--multirun" in sys.argv:  # Hydra makes the folder of a sweep before its first job
         allow_interrupts()
+        if job is None:
+            several_times(hydra_main)
+            return
     sweep = command.sweep_folder
     made = [] if sweep is None else [path for path in (sweep, *sweep.parents) if not path.exists()]
     if sweep is not None:
@@ -107,6 +111,13 @@ def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callab
     finally:
         if sweep is not None:
             remove_unused_sweep(sweep, made)
+
+
+def several_times(hydra_main: Callable[[], object]) -> None:
+    """Let Hydra run a command other than `train` with each of several values; what it notes of such a sweep is not kept."""
+    with TemporaryDirectory() as folder:
+        sys.argv.append(f"hydra.sweep.dir={quote(folder)}")
+        hydra_main()
 
 
 def print_by(action: Callable[[], object]) -> None:
