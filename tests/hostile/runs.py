@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.hostile.archives import ARCHIVES
 from tests.hostile.changes import PRECIOUS, Hostile, configured, hard_linked, linked, replaced, says, special
 from tests.hostile.checkpoints import CHECKPOINTS
 
-RUNS: dict[str, Hostile] = {f"checkpoint: {name}": make for name, make in CHECKPOINTS.items()}
+RUNS: dict[str, Hostile] = {f"checkpoint: {name}": make for name, make in {**CHECKPOINTS, **ARCHIVES}.items()}
 
 
 def hostile_run(name: str) -> Callable[[Hostile], Hostile]:
