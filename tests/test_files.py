@@ -57,6 +57,28 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"], "nothing half-written is left"
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_of_two_processes_that_make_a_file_at_once_the_first_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def without(*arguments: object) -> None:
+        raise OSError("this file system has no links")
+
+    path = tmp_path / "key"
+    if not links:
+        monkeypatch.setattr(os, "link", without)
+    with files.atomic_write(path, private=True, keep_existing=True) as file:
+        file.write(b"mine")
+    assert path.read_bytes() == b"mine"
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o777 == 0o600
+    if links:
+        with files.atomic_write(path, keep_existing=True) as file:
+            file.write(b"too late")
+        assert path.read_bytes() == b"mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["key"]
+
+
 def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
     target, path = tmp_path / "target", tmp_path / "link"
     target.write_text("mine")

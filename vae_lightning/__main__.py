@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from vae_lightning.cli.startup import start
+from vae_lightning.cli.startup import output, start
 from vae_lightning.errors import did_you_mean
 
 COMMANDS = {
@@ -21,6 +21,14 @@ _COMPLETION = ("-sc", "--shell-completion")
 
 def main() -> None:
     """Run the command named by the first argument; list the commands if there is none. Exit status 2 for an unknown command."""
+    with output():
+        command = _command()
+    if command is not None:
+        start(command)
+
+
+def _command() -> str | None:
+    """Return the command to start, whose name is removed from the arguments; None after printing the list of commands."""
     first = sys.argv[1] if len(sys.argv) > 1 else ""
     if first in _COMPLETION and "query=bash" in sys.argv:
         first = _complete_command()
@@ -28,7 +36,7 @@ def main() -> None:
         first = "train"  # install completion for the program's name: any command can
     elif first in ("", "-h", "--help"):
         sys.stdout.write(_usage())
-        return
+        return None
     elif first in COMMANDS:
         del sys.argv[1]
     elif "VAE_LIGHTNING_RUN_FOLDER" in os.environ:
@@ -36,7 +44,7 @@ def main() -> None:
     if first not in COMMANDS:
         sys.stderr.write(f"error: unknown command {first!r}.{did_you_mean(first, COMMANDS)} Commands: {', '.join(COMMANDS)}.\n")
         sys.exit(2)
-    start(first)
+    return first
 
 
 def _usage() -> str:

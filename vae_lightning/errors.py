@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -97,6 +98,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error)
     of_torch = error.__class__.__name__ == "OutOfMemoryError" or "can't allocate memory" in text or "CUDA out of memory" in text
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and of_torch)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def no_room_message(error: OSError) -> str:
+    """Return the message for what is printed to a full device, or written to one without a name."""
+    return f"There is no room for what this command writes ({error.strerror}): free some space, or send it elsewhere."
+
+
+STANDARD_OUTPUT = "<stdout>"  # the file name of an error while printing
 
 
 def plural(count: int, noun: str) -> str:

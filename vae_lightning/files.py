@@ -73,7 +73,7 @@ def find_below(start: Path, name: str) -> list[Path]:
 
 
 @contextmanager
-def atomic_path(path: Path, before_rename: Callable[[], None] | None = None) -> Iterator[Path]:
+def atomic_path(path: Path, before_rename: Callable[[], None] | None = None, *, keep_existing: bool = False) -> Iterator[Path]:
     """Yield the path of a temporary file in the same folder, and rename that file to `path` at the end of the block.
 
     After an exception, `path` is as it was before. A link at `path` is replaced, never followed. What a process that was killed
@@ -82,6 +82,7 @@ def atomic_path(path: Path, before_rename: Callable[[], None] | None = None) -> 
     Args:
         path: where the file belongs.
         before_rename: called once the new file is complete.
+        keep_existing: whether a file that is there by then stays, so that processes that make one at once all find the same.
 
     Raises:
         OSError: the file cannot be written.
@@ -92,24 +93,48 @@ def atomic_path(path: Path, before_rename: Callable[[], None] | None = None) -> 
         yield temporary
         if before_rename is not None:
             before_rename()
-        temporary.replace(path)
+        if not (keep_existing and _linked_or_there(temporary, path)):
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _linked_or_there(temporary: Path, path: Path) -> bool:
+    """Make `path` a link to `temporary` unless it exists; False on a file system without links."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
-def atomic_write(path: Path, durable: bool = False, before_rename: Callable[[], None] | None = None) -> Iterator[BinaryIO]:
+def atomic_write(
+    path: Path,
+    durable: bool = False,
+    before_rename: Callable[[], None] | None = None,
+    *,
+    private: bool = False,
+    keep_existing: bool = False,
+) -> Iterator[BinaryIO]:
     """Open a temporary file for writing and rename it to `path` when it is complete (see `atomic_path`).
 
     Args:
         path: where the file belongs.
         durable: whether to flush the file and its folder to the disk, so that it survives a power cut.
         before_rename: called once the new file is complete.
+        private: whether only the user may read and write it.
+        keep_existing: see `atomic_path`.
 
     Raises:
         OSError: the file cannot be written.
     """
-    with atomic_path(path, before_rename) as temporary, temporary.open("xb") as file:  # "x": not through someone's link
+    with (
+        atomic_path(path, before_rename, keep_existing=keep_existing) as temporary,
+        open(temporary, "xb", opener=_private if private else None) as file,  # "x": not through someone's link
+    ):
         yield file
         if durable:
             file.flush()
@@ -117,6 +142,10 @@ def atomic_write(path: Path, durable: bool = False, before_rename: Callable[[], 
         file.close()  # Windows cannot rename an open file
     if durable:
         _sync_folder(path.parent)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def write_text(path: Path, text: str) -> None:

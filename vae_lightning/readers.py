@@ -1,4 +1,4 @@
-"""Read files that may be damaged or come from someone else: the only readers of JSON, YAML and arrays.
+"""Read files that may be damaged or come from someone else: the only readers of JSON, YAML and arrays, and a check for torch's.
 
 Each checks three things before the content is used: that the file is an ordinary one (reading a FIFO would block forever, and a
 device has no end), that it is no larger than such a file can be, and that it matches a schema. A RunError names the file.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import pickletools
+import re
 import stat
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import yaml
@@ -29,6 +31,15 @@ ARRAYS_LIMIT = 1024 * MB  # bytes that the arrays of one file take in memory
 DEEPEST, MOST_NODES = 40, 20_000  # limits for a YAML file: levels of nesting, and keys and values in total
 MOST_IN_JSON = 1_000_000  # values of a JSON file, and commas in its texts: a list of one byte takes 60 bytes in memory
 MOST_BITS = 1024  # limit for an integer: no float is larger
+MOST_PARTS = 100_000  # files in an archive of torch, which writes one for each tensor
+PICKLE_LIMIT, MOST_OPCODES = 32 * MB, 1_000_000  # of what it holds besides numbers; real ones have some 10 kB and 3,000
+# what a pickle of tensors and plain data names; torch itself also allows `bytearray`, which takes any memory, and slow codecs
+HARMLESS = re.compile(
+    r"collections OrderedDict|(__builtin__|builtins) set|torch Size|torch\.nn\.parameter Parameter"
+    r"|torch\._utils _rebuild_(tensor|tensor_v2|tensor_v3|parameter)|torch \w+Storage|torch\.storage \w+Storage"
+    r"|torch (bool|b?float\d+\w*|u?int\d+|complex\d+)"
+)
+LONGEST_INTEGER = 17  # bytes: a seed has 128 bits; equal hashes of longer ones would make a dictionary of them slow
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
@@ -214,3 +225,59 @@ def read_arrays(path: Path, limit: int = ARRAYS_LIMIT) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # NumPy's parser of headers raises TokenError, IndentationError, TypeError, MemoryError …
         raise RunError(f"{path} is damaged and cannot be read.") from error
+
+
+# -------------------------------------------------------------------- torch's files
+
+
+def check_torch_file(path: Path, limit: int) -> None:
+    """Check a file that `torch.save` has written before torch reads it: that it takes no more memory and time than it seems to.
+
+    Args:
+        path: an archive, as torch has written them since 1.6.
+        limit: bytes that it may have.
+
+    Raises:
+        RunError: it is not an ordinary file, or is too large; its parts are compressed, overlap, or have the same name twice; or
+            it holds more than tensors and plain data.
+    """
+    check_ordinary(path, limit)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+            _check_parts(path, parts)
+            (described,) = (part for part in parts if part.filename.rpartition("/")[2] == "data.pkl")
+            if described.file_size > PICKLE_LIMIT:
+                raise _too_large(path / "data.pkl", described.file_size, PICKLE_LIMIT)
+            with archive.open(described) as file:
+                check_pickle(path, file)
+    except (FileNotFoundError, RunError):
+        raise
+    except Exception as error:  # random bytes can raise any exception in zipfile
+        raise RunError(f"{path} is damaged and cannot be read.") from error
+
+
+def _check_parts(path: Path, parts: list[zipfile.ZipInfo]) -> None:
+    reason = ""
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        reason = "its parts are compressed, which torch never does"
+    elif len(parts) > MOST_PARTS or sum(part.file_size for part in parts) > path.stat().st_size:
+        reason = "its parts overlap or are too many"
+    elif len({part.filename for part in parts}) != len(parts):
+        reason = "two of its parts have the same name"
+    if reason:
+        raise RunError(f"{path} is damaged or was changed: {reason}.")
+
+
+def check_pickle(path: Path, file: IO[bytes]) -> None:
+    """Check the next pickle of an open file without making what it describes.
+
+    Raises:
+        RunError: it names anything but tensors and plain data, or has too many parts, or integers of many digits.
+    """
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        named = opcode.name in ("GLOBAL", "INST") and not HARMLESS.fullmatch(str(argument))
+        if named or opcode.name in ("STACK_GLOBAL", "EXT1", "EXT2", "EXT4"):
+            raise RunError(f"{path} holds more than tensors and plain data (or is damaged), and is not read.")
+        if count > MOST_OPCODES or (isinstance(argument, int) and argument.bit_length() > 8 * LONGEST_INTEGER):
+            raise RunError(f"{path} is damaged or was changed: it holds too many values, or too large ones.")

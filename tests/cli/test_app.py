@@ -102,6 +102,13 @@ def test_options_in_a_users_folder_are_known(runner: Runner) -> None:
     assert "Did you mean 'tiny'" in runner("train", "--config-dir", "mine", "model=tinny").err
 
 
+def test_a_command_that_is_run_several_times_leaves_no_file_of_hydra(runner: Runner) -> None:
+    outcome = runner("evaluate", "-m", "run=none,neither")
+    assert outcome.status == 2
+    assert outcome.err == "error: run=none: no such file or folder.\n"
+    assert list(runner.cwd.iterdir()) == []
+
+
 def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     """`… --help | head`: the pipe is closed before everything is written."""
     command = [sys.executable, str(REPOSITORY / "train.py"), "--help"]
@@ -111,20 +118,60 @@ def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
         assert (process.communicate(timeout=60)[1], process.returncode) == ("", 1)
 
 
+PRINTING = (
+    "train.py --help", "train.py --help objective", "train.py --hydra-help", "train.py --version", "train.py --cfg job",
+    "train.py --cfg all --resolve", "train.py --cfg hydra -p hydra.job", "train.py --info", "train.py --info defaults-tree",
+    "train.py --shell-completion query=bash", "report.py sweep=none --help", "evaluate.py --cfg job run=x",
+    "explore.py --version", "-m vae_lightning", "-m vae_lightning --help", "-m vae_lightning export --help",
+    "-m vae_lightning generate --info config run=x",
+)  # fmt: skip
+
+
+def typed(line: str) -> list[str]:
+    """The command line as arguments of a process: the scripts are found from any folder."""
+    return [sys.executable, *(str(REPOSITORY / word) if word.endswith(".py") else word for word in line.split())]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
-@pytest.mark.parametrize("line", ["train.py --help", "report.py sweep=none --help"])
-def test_a_full_output_is_one_sentence(tmp_path: Path, line: str) -> None:
-    script, *arguments = line.split()
+@pytest.mark.parametrize(
+    ("line", "unbuffered"), [*((line, "") for line in PRINTING), ("train.py --help", "1"), ("-m vae_lightning", "1")]
+)
+def test_a_full_output_is_one_sentence(tmp_path: Path, line: str, unbuffered: str) -> None:
+    completing = {"COMP_LINE": "train.py mod", "COMP_POINT": "12", "PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, str(REPOSITORY / script), *arguments],
-            cwd=tmp_path, env=HERE, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False,
+            typed(line), cwd=tmp_path, env={**HERE, **completing}, stdout=full, stderr=subprocess.PIPE, text=True,
+            timeout=300, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (
         1,
         "error: There is no room for what this command writes (No space left on device): free some space, or "
         "send it elsewhere.\n",
     )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a stream as a shell does")
+@pytest.mark.parametrize("line", ["train.py --help", "train.py --cfg job", "-m vae_lightning", "report.py sweep=none"])
+def test_a_closed_output_is_like_dev_null(tmp_path: Path, line: str) -> None:
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *typed(line)],
+            cwd=tmp_path, env=HERE, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == (2 if "none" in line else 0), (closed, done)
+        assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_a_run_with_a_full_output_says_that_it_is_the_output(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*typed("train.py"), *SHORT],
+            cwd=tmp_path, env=HERE, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: There is no room for what this command writes (No space left on device)")
+    assert done.stderr.count("\n") == 1
 
 
 def test_what_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:

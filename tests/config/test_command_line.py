@@ -17,10 +17,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tests.running import REPOSITORY, SHORT, Runner
+from vae_lightning.cli.help import help_text
 from vae_lightning.config import instantiate as instantiation
-from vae_lightning.config.command_line import JOB_SETTINGS, check_command_line, parse_flags
+from vae_lightning.config.command_line import JOB_SETTINGS, check_command_line
 from vae_lightning.config.compose import compose_config, hydra_composer
 from vae_lightning.config.fitting_likelihood import resolve_likelihood
+from vae_lightning.config.flags import flag_parser, parse_flags
 from vae_lightning.config.messages import one_line
 from vae_lightning.errors import UserError
 
@@ -106,9 +108,48 @@ def test_flags_are_those_of_hydra() -> None:
         assert {**ours, "version": None} == {**theirs, "version": None}, line
 
 
-def our_usage() -> str:
-    from vae_lightning.config.command_line import flag_parser
+def test_every_flag_of_hydra_is_in_the_documentation() -> None:
+    text = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8").partition("## Hydra's flags")[2]
+    listed = set(re.findall(r"`(-[\w-]+)", "".join(line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `"))))
+    flags = {name for action in flag_parser()._actions for name in action.option_strings}
+    assert listed == flags
 
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("--config-path x", "--config-path: is not supported: add options in a folder of your own with --config-dir."),
+        ("--experimental-rerun x", "--experimental-rerun: is not supported"),
+        ("--config-name=", "--config-name '': must be a name"),
+        ("--config-dir= beta=2", "--config-dir '': must be a name"),
+        ("--config-name nope", "there is no configuration file 'nope'"),
+        ("--config-dir nope", "--config-dir nope: no such folder."),
+        ("--package model", "--package would have no effect"),
+        ("--resolve beta=2", "--resolve would have no effect"),
+        ("--cfg job -p nope.x", "--package nope.x: the configuration has no such node."),
+        ("--cfg job -m beta=1,2", "--multirun and --cfg cannot be combined"),
+        ("--run --multirun beta=1,2", "--run and --multirun cannot be combined"),
+        ("--hydra-help beta=2", "--hydra-help: takes no overrides"),
+        ("--shell-completion", "--shell-completion: takes one of install=<shell>"),
+        ("-sc install=bash query=bash", "--shell-completion: takes one of install=<shell>"),
+        ("-sc install=tcsh", "--shell-completion install=tcsh: unknown shell. Allowed: bash, zsh, fish."),
+        ("-sc install", "--shell-completion install='': unknown shell."),
+        ("-sc query=bash", "--shell-completion query=bash: is what the shell itself calls"),
+    ],
+)
+def test_a_flag_that_does_nothing_is_refused(line: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COMP_LINE", raising=False)
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        check_command_line(line.split(), "train")
+
+
+@pytest.mark.parametrize("line", ["--help --resolve", "--help --package model", "--help --config-path x", "--version --resolve"])
+def test_flags_beside_help_are_checked_too(line: str) -> None:
+    with pytest.raises(UserError, match=r"would have no effect|is not supported"):
+        help_text(line.split(), "train")
+
+
+def our_usage() -> str:
     return flag_parser().format_usage()
 
 
@@ -144,6 +185,8 @@ def test_a_job_that_uses_settings_of_hydra_is_left_to_hydra() -> None:
         ("train", "hydra.verbose=true", "Hydra's logging is off"),
         ("train", "hydra.mode=MULTIRUN", "it is a setting of a sweep, which -m or sweep=<option> starts"),
         ("train", "hydra.sweep.dir=x", "it is a setting of a sweep"),
+        ("train", "hydra.help.app_name=x", "--help prints a text of its own"),
+        ("train", "hydra/hydra_logging=none", "Hydra logs only while it launches a sweep"),
         ("train", "hydra/sweeper=optuna", "it is a setting of a sweep"),
         ("train", "hydra/launcher=basic", "it is a setting of a sweep"),
         ("train", "hydra.sweeper.report=false", "it is a setting of a sweep"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from tests.hostile.archives import archive
 from tests.hostile.changes import PRECIOUS, Hostile
 
 CHECKPOINTS: dict[str, Hostile] = {}
@@ -171,16 +172,6 @@ for _name, _change in (
     ("a deep nest", lambda c, v: _set(c, "recorder", {"a": json.loads("[" * 300 + "]" * 300)})),
 ):
     CHECKPOINTS[_name] = checkpoint(_change)
-
-
-def archive(change: Callable[[Path], object]) -> Hostile:
-    """Change the files of both checkpoints of the run."""
-
-    def make(run: Path, victim: Path) -> None:
-        for path in (run / "checkpoints").glob("*.ckpt"):
-            change(path)
-
-    return make
 
 
 def _compressed(path: Path) -> None:

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.hostile.archives import ARCHIVES
 from tests.hostile.changes import PRECIOUS, Hostile, configured, hard_linked, linked, replaced, says, special
 from tests.hostile.checkpoints import CHECKPOINTS
 
-RUNS: dict[str, Hostile] = {f"checkpoint: {name}": make for name, make in CHECKPOINTS.items()}
+RUNS: dict[str, Hostile] = {f"checkpoint: {name}": make for name, make in {**CHECKPOINTS, **ARCHIVES}.items()}
 
 
 def hostile_run(name: str) -> Callable[[Hostile], Hostile]:
@@ -164,6 +165,7 @@ for _name in ("figures", "film", "train", "projector", "csv"):
     RUNS[f"{_name} is a link to its own folder"] = replaced(_name, lambda path: path.symlink_to("."))
 for _name in ("results.json", "exported", "run.log", "film"):
     RUNS[f"{_name} is a link to itself"] = replaced(_name, lambda path: path.symlink_to(path.name))
+RUNS["metrics.csv is another file"] = replaced("metrics.csv", lambda path: path.write_text('{"kind": "epoch,step"}\n' * 500))
 RUNS["run.log is a link to nothing"] = replaced("run.log", lambda path: path.symlink_to("nothing"))
 if sys.platform == "linux":  # other systems have no such names
     RUNS["the name of a log is no UTF-8"] = special(os.fsdecode(b"events.out.tfevents.\xff"), lambda path: path.touch())

@@ -24,6 +24,8 @@ from tests.hostile.mutations import damage
 from tests.running import SHORT, Outcome, in_process, train_once
 from tests.sweeps.sweeping import TINY
 
+# said to the user, and no error: a name in the header of metrics.csv was damaged
+pytestmark = pytest.mark.filterwarnings("default:.*has no column for")
 LONGEST, PATIENCE = 10, 600  # seconds of processor time, and of waiting, which a busy machine makes longer
 RUN_COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # and the files that they read
     "evaluate": (("run=RUN", "measures=[reconstructions]", "batch_size=500"), ("config.yaml", "results.json")),

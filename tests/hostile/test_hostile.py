@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "explore": ("run=RUN", "images=2", "starts=1"),
     "export": ("run=RUN", "formats=[safetensors]"),
 }
+LONGEST, MOST_MEMORY = 20, 2**30  # seconds of processor time of a command, and bytes beyond what was needed before
 SWEEP_COMMANDS: dict[str, tuple[str, ...]] = {"report": ("sweep=RUN", "images=0"), "train": ("resume_sweep=RUN",)}
 MOST = {"evaluate": 60, "generate": 60, "explore": 12, "export": 12}  # how many of the folders in the usual run of the tests
 
@@ -69,8 +72,11 @@ def tried(runner: Runner, command: str, arguments: tuple[str, ...], folder: Path
     runner.monkeypatch.chdir(here)
     before = tree(victim)
     given = [argument.replace("RUN", str(folder)) for argument in arguments]
+    began, peak = time.process_time(), peak_memory()
     with watching(folder, here, runner.cwd / "home") as witness:
         outcome = runner(command, *given)
+    assert time.process_time() - began < LONGEST
+    assert peak_memory() - peak < MOST_MEMORY
     assert tree(victim) == before, outcome
     assert witness.seen == []
     assert list(here.iterdir()) == [], "left where the command was typed"
@@ -82,6 +88,16 @@ def tried(runner: Runner, command: str, arguments: tuple[str, ...], folder: Path
         assert outcome.err.count("\n") == 1, outcome.err
         assert len(outcome.err) < 1000
     return outcome
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held so far, in bytes; 0 where the system does not say."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def chosen(command: str) -> list[str]:

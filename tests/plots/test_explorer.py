@@ -121,6 +121,7 @@ def test_both_languages_and_a_telephone_where_image_and_plane_are_in_sight(tmp_p
     assert max(told["bottoms"]) <= 844
 
 
+HANDS_OFF = """<script>document.body.dataset.drawn = $("pixels").value.length > 0;</script>"""
 HANDS = """<script>
 const press = (i, shiftKey) => { for (const kind of ["pointerdown", "pointerup"])
   document.querySelectorAll(".thumb")[i].dispatchEvent(new PointerEvent(kind, { button: 0, shiftKey })); };
@@ -161,6 +162,28 @@ def test_the_page_has_no_link_outside_and_text_cannot_leave_its_script(tmp_path:
     assert "</script><b>" not in text
 
 
+HOSTILE = "<!--<script>alert(1)</script>"
+
+
+def test_no_bracket_of_a_name_is_in_the_script() -> None:
+    vae = small(MLP([8]), Bernoulli((1, 4, 4)), 2)
+    text = explorer.page(vae, HOSTILE, HOSTILE, torch.rand(4, 1, 4, 4), torch.arange(4), None, 2, (HOSTILE, "cat"))
+    (literal,) = re.findall(r"const MODEL = (.+);\n", text)
+    assert "<" not in literal
+    model = json.loads(literal)
+    assert (model["name"], model["axes"], model["class_names"]) == (HOSTILE, HOSTILE, [HOSTILE, "cat"])
+
+
+@browser
+def test_a_page_with_hostile_names_works_and_shows_them_as_text(tmp_path: Path) -> None:
+    vae = small(MLP([8]), Bernoulli((1, 4, 4)), 2)
+    text = explorer.page(vae, HOSTILE, "", torch.rand(4, 1, 4, 4), torch.arange(4), None, 2, (HOSTILE, "cat"))
+    (tmp_path / "page.html").write_text(text.replace("</body>", f"{HANDS_OFF}</body>"), encoding="utf-8")
+    page = opened(tmp_path / "page.html", "")
+    assert 'data-drawn="true"' in page
+    assert "&lt;!--&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
 def test_weights_are_halved_where_no_pixel_changes_and_the_model_keeps_its_own() -> None:
     vae = small(MLP([8]), Bernoulli((1, 4, 4)), 2)
     before = {name: weight.clone() for name, weight in vae.state_dict().items()}
@@ -188,5 +211,5 @@ def test_explore_writes_a_page_for_a_run(runner: Runner) -> None:
 def test_the_page_has_the_names_of_the_classes() -> None:
     vae = small(MLP([9]), Bernoulli((1, 4, 4)), 2)
     text = explorer.page(vae, "test", "", torch.rand(4, 1, 4, 4), torch.arange(4), None, 2, ("cat", "</script>"))
-    assert '"class_names":["cat","<\\/script>"]' in text
+    assert '"class_names":["cat","\\u003c/script>"]' in text
     assert "MODEL.class_names[label]" in text

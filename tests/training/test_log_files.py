@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from vae_lightning.training.log_files import truncate_logs
+from vae_lightning.errors import RunError
+from vae_lightning.training.log_files import read_header, truncate_logs
 from vae_lightning.training.start import describe_progress
 
 EVENTS = "train/events.out.tfevents.1.host"
@@ -27,6 +28,20 @@ def logs(tmp_path: Path) -> Path:
 def test_files_are_cut_to_their_sizes(logs: Path) -> None:
     assert truncate_logs(logs, {"metrics.csv": 4, EVENTS: 10}) == []
     assert [(logs / name).stat().st_size for name in ("metrics.csv", EVENTS)] == [4, 10]
+
+
+@pytest.mark.parametrize("content", [b"kind,ep", b'{"kind": 1}\n', b"\xff\xfe\n", b"\n", b"kind;epoch;step\n", b"x" * 3_000_000])
+def test_a_table_without_its_columns_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "metrics.csv").write_bytes(content)
+    with pytest.raises(RunError, match="does not name the columns kind, epoch and step"):
+        read_header(tmp_path / "metrics.csv")
+
+
+def test_the_columns_of_a_table_are_read(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_bytes(b"kind,epoch,step,elbo\r\ntrain,1,2,3\r\n")
+    assert read_header(tmp_path / "metrics.csv") == ["kind", "epoch", "step", "elbo"]
+    (tmp_path / "metrics.csv").write_bytes(b"")
+    assert read_header(tmp_path / "metrics.csv") == []
 
 
 @pytest.mark.parametrize("name", ["metrics.csv", EVENTS])

@@ -11,8 +11,9 @@ from vae_lightning.api.arguments import as_multirun, quote_paths
 from vae_lightning.api.compose import check_texts
 from vae_lightning.api.new_run import train_new
 from vae_lightning.api.session import python_session
-from vae_lightning.config.command_line import check_command_line, parse_flags, user_folders
+from vae_lightning.config.command_line import check_command_line
 from vae_lightning.config.compose import hydra_composer, quote
+from vae_lightning.config.flags import parse_flags, user_folders
 from vae_lightning.config.plain import plain_texts
 
 if TYPE_CHECKING:

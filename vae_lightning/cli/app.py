@@ -9,9 +9,10 @@ import io
 import logging.config
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hydra import main
 from hydra.core.hydra_config import HydraConfig
@@ -20,7 +21,7 @@ from omegaconf import DictConfig
 
 from vae_lightning.api.arguments import as_multirun, quote_paths
 from vae_lightning.cli.help import help_text
-from vae_lightning.cli.startup import allow_interrupts
+from vae_lightning.cli.startup import allow_interrupts, output
 from vae_lightning.config.builtin import conf_dir
 from vae_lightning.config.command_line import CommandLine, check_command_line
 from vae_lightning.config.compose import VERSION_BASE, quote, without_hydra
@@ -62,27 +63,6 @@ def run_app(task: Task, config_name: str, job: Callable[[Task, DictConfig], obje
             run_by_hydra(task, command, config_name, job)
 
 
-@contextmanager
-def output() -> Iterator[None]:
-    """Let what a command prints in this block reach the terminal or the pipe, or end it with a status of 1.
-
-    Characters that the terminal's encoding lacks are printed as escapes.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        yield
-        with_messages(sys.stdout.flush)
-    except BrokenPipeError:  # the reader has gone, as in `… --help | head`
-        sys.exit(1)
-    finally:
-        try:
-            sys.stdout.flush()
-        except (OSError, ValueError):  # what is left would be tried again when Python ends, with a message of its own
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def check_current_folder() -> None:
     """RunError where the current folder was removed."""
     try:
@@ -101,7 +81,7 @@ def run_composed(task: Task, composed: DictConfig) -> None:
 
 
 def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callable[[Task, DictConfig], object] | None) -> None:
-    """Let Hydra's own main run a sweep, print help or a configuration, or complete a command line."""
+    """Let Hydra's own main run a sweep, or print its help or a configuration."""
 
     def checked_task(config: DictConfig) -> None:
         allow_interrupts()
@@ -111,8 +91,15 @@ def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callab
             with_messages(lambda: task(config))
 
     sys.argv[1:] = command.arguments
+    hydra_main = main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)
+    if command.only_prints:
+        print_by(hydra_main)
+        return
     if "-m" in sys.argv or "--multirun" in sys.argv:  # Hydra makes the folder of a sweep before its first job
         allow_interrupts()
+        if job is None:
+            several_times(hydra_main)
+            return
     sweep = command.sweep_folder
     made = [] if sweep is None else [path for path in (sweep, *sweep.parents) if not path.exists()]
     if sweep is not None:
@@ -120,10 +107,28 @@ def run_by_hydra(task: Task, command: CommandLine, config_name: str, job: Callab
     try:
         if sweep is not None:
             with_messages(lambda: make_folder(sweep))
-        main(version_base=VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(checked_task)()
+        hydra_main()
     finally:
         if sweep is not None:
             remove_unused_sweep(sweep, made)
+
+
+def several_times(hydra_main: Callable[[], object]) -> None:
+    """Let Hydra run a command other than `train` with each of several values; what it notes of such a sweep is not kept."""
+    with TemporaryDirectory() as folder:
+        sys.argv.append(f"hydra.sweep.dir={quote(folder)}")
+        hydra_main()
+
+
+def print_by(action: Callable[[], object]) -> None:
+    """Print what `action` prints, at once at its end: Hydra would explain an output that is full in a traceback of its own."""
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            action()
+    finally:
+        sys.stdout.write(printed.getvalue())
+        sys.stdout.flush()  # here, since Hydra may have ended the process already
 
 
 def make_folder(folder: Path) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from vae_lightning.config.builtin import conf_dir
-from vae_lightning.config.command_line import parse_flags, user_folders
 from vae_lightning.config.compose import Composer, hydra_composer
+from vae_lightning.config.flags import check_flags, parse_flags, user_folders
 from vae_lightning.config.overrides import parse
 from vae_lightning.config.unknown_keys import check_option
 from vae_lightning.errors import UserError, did_you_mean
@@ -37,6 +37,7 @@ def help_text(arguments: Sequence[str], config_name: str) -> str | None:
         UserError: there is no such group or option.
     """
     flags = parse_flags(arguments)
+    check_flags(flags)
     if flags.version:
         return ", ".join(f"{name} {version(name)}" for name in PACKAGES) + "\n"
     words = [word for word in flags.overrides if "=" not in word and not word.startswith("~")]

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
+from typing import Any, TextIO
 
-from vae_lightning.errors import INTERRUPTED_MESSAGE, INTERRUPTED_STATUS, exit_interrupted, is_main_process
+from vae_lightning.errors import (
+    INTERRUPTED_MESSAGE,
+    INTERRUPTED_STATUS,
+    STANDARD_OUTPUT,
+    exit_interrupted,
+    is_main_process,
+    no_room_message,
+)
 
 
 def start(command: str) -> None:
@@ -22,6 +35,62 @@ def start(command: str) -> None:
         import_module(f"vae_lightning.cli.{command}").main()
     except KeyboardInterrupt:
         exit_interrupted()
+
+
+class _Output(io.FileIO):
+    """The standard output; its errors name it, so that they are not taken for those of a file of the run."""
+
+    def write(self, content: Any, /) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            error.filename = STANDARD_OUTPUT
+            raise
+
+
+def _with_named_errors(stream: TextIO) -> TextIO:
+    """Return a stream to the same place as the standard output that Python has opened; another kind of stream as it is."""
+    if stream is not sys.__stdout__ or not isinstance(stream, io.TextIOWrapper):
+        return stream
+    stream.flush()
+    raw = _Output(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw) if isinstance(stream.buffer, io.BufferedWriter) else raw,  # not with PYTHONUNBUFFERED
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+@contextmanager
+def output() -> Iterator[None]:
+    """Let what a command prints in this block reach the terminal or the pipe, or end it with a status of 1.
+
+    Characters that the terminal's encoding lacks are printed as escapes. What goes to a stream that was closed (`>&-`) is lost.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # open until the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.stdout = _with_named_errors(sys.stdout)
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has gone, as in `… --help | head`
+        sys.exit(1)
+    except OSError as error:
+        if error.filename != STANDARD_OUTPUT:
+            raise
+        sys.stderr.write(f"error: {no_room_message(error)}\n")
+        sys.exit(1)
+    finally:
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):  # what is left would be tried again when Python ends, with a message of its own
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def lower_spin_count() -> None:

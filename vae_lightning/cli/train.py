@@ -7,8 +7,8 @@ import sys
 
 from vae_lightning.api.new_run import train_new
 from vae_lightning.api.resumed_run import RUN_FOLDER, resume, resumes
-from vae_lightning.cli.app import check_current_folder, output, run_app
-from vae_lightning.cli.startup import allow_interrupts
+from vae_lightning.cli.app import check_current_folder, run_app
+from vae_lightning.cli.startup import allow_interrupts, output
 from vae_lightning.config.messages import with_messages
 from vae_lightning.errors import UserError
 from vae_lightning.training.processes.lifetime import end_with_parent

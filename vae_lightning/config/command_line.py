@@ -8,17 +8,17 @@ only what requires it: help, completion, --cfg, --info, sweeps, and runs that us
 
 from __future__ import annotations
 
-import argparse
 import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.config.compose import Composer, hydra_composer, without_hydra
+from vae_lightning.config.flags import check_flags, parse_flags, user_folders
 from vae_lightning.config.overrides import is_group, is_plain, parse, refuse_sweeps, sweep_variants
 from vae_lightning.config.plugins import check_sweeper
 from vae_lightning.config.unknown_keys import check_keys, check_option, keys, refuse_ignored, refuse_unused
@@ -44,40 +44,13 @@ class CommandLine(NamedTuple):
         arguments: the arguments for Hydra's main, if it has to run the command.
         config: the composed configuration, including `hydra`, of a command that runs once; None leaves the command to Hydra.
         sweep_folder: the folder of a sweep, if the arguments do not name one.
+        only_prints: whether Hydra runs nothing, but prints help, a configuration or the completion of a line.
     """
 
     arguments: list[str]
     config: DictConfig | None = None
     sweep_folder: Path | None = None
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        order = "; put flags such as --config-dir before the overrides" if message.startswith("unrecognized arguments") else ""
-        raise UserError(f"{message}{order}; --help lists what there is.")
-
-
-def flag_parser() -> argparse.ArgumentParser:
-    """Hydra's documented flags and the overrides. `tests/config/test_command_line.py` compares it with Hydra's own parser."""
-    parser = _Parser(add_help=False)
-    parser.add_argument("overrides", nargs="*")
-    for names in ("--help -h", "--hydra-help", "--version", "--resolve", "--run -r", "--multirun -m", "--shell-completion -sc"):
-        parser.add_argument(*names.split(), action="store_true")
-    for names in ("--package -p", "--config-path -cp", "--config-name -cn", "--config-dir -cd", "--experimental-rerun"):
-        parser.add_argument(*names.split())
-    parser.add_argument("--cfg", "-c", choices=["job", "hydra", "all"])
-    topics = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
-    parser.add_argument("--info", "-i", const="all", nargs="?", choices=topics)
-    return parser
-
-
-def parse_flags(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the flags and overrides of a command line.
-
-    Raises:
-        UserError: a flag is unknown, or has a wrong value.
-    """
-    return flag_parser().parse_args(list(arguments))
+    only_prints: bool = False
 
 
 def run_name(name: str | None, data: str, model: str) -> str:
@@ -94,7 +67,7 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLin
     flags = parse_flags(arguments)
     check_flags(flags)
     if flags.help or flags.hydra_help or flags.shell_completion or flags.version:
-        return CommandLine(list(arguments))
+        return CommandLine(list(arguments), only_prints=True)
     modes = [f"--{mode}" for mode in ("run", "multirun", "cfg", "info") if getattr(flags, mode) not in (None, False)]
     if len(modes) > 1:
         raise UserError(f"{' and '.join(modes)} cannot be combined: leave out all but one.")
@@ -112,44 +85,8 @@ def check_command_line(arguments: Sequence[str], config_name: str) -> CommandLin
         config = _compose(name, _texts(overrides, composer), overrides, composer)
         if flags.cfg and flags.package and OmegaConf.select(config, flags.package) is None:
             raise UserError(f"--package {flags.package}: the configuration has no such node.")
-    runs_here = not (flags.cfg or flags.info or flags.config_path or flags.experimental_rerun) and _is_plain_job(config)
-    return CommandLine(list(arguments), config if runs_here else None)
-
-
-def check_flags(flags: argparse.Namespace) -> None:
-    """Refuse uses of Hydra's flags that it would answer with a traceback, or with several lines (UserError)."""
-    if flags.hydra_help and flags.overrides:
-        raise UserError(f"--hydra-help: takes no overrides: leave {flags.overrides[0]} out.")
-    actions = ("install", "uninstall", "query")
-    if flags.shell_completion and [text.partition("=")[0] for text in flags.overrides] not in [[name] for name in actions]:
-        raise UserError("--shell-completion: takes one of install=<shell>, uninstall=<shell> and query=<shell>.")
-    if flags.experimental_rerun:
-        raise UserError("--experimental-rerun: is not supported: type the command again, or continue a run with resume=<run>.")
-    if flags.config_path:
-        raise UserError("--config-path: is not supported: add options in a folder of your own with --config-dir.")
-
-
-def user_folders(flags: argparse.Namespace) -> list[str]:
-    """Return where options are found besides the shipped ones: --config-dir and hydra.searchpath.
-
-    Raises:
-        UserError: the folder of --config-dir does not exist.
-    """
-    folders = [str(Path(flags.config_dir).absolute())] if flags.config_dir else []
-    if folders and not Path(folders[0]).is_dir():
-        raise UserError(f"--config-dir {flags.config_dir}: no such folder.")
-    for text in flags.overrides:
-        key, _, value = text.partition("=")
-        if key == "hydra.searchpath":
-            folders += [part.strip(" '\"") for part in value.strip("[]").split(",") if part.strip()]
-    return folders
-
-
-def config_flags(arguments: Sequence[str]) -> list[str]:
-    """Return the flags that name the user's own configuration: --config-dir (absolute) and --config-name."""
-    flags = parse_flags(arguments)
-    folder = ["--config-dir", str(Path(flags.config_dir).absolute())] if flags.config_dir else []
-    return folder + (["--config-name", flags.config_name] if flags.config_name else [])
+    prints = bool(flags.cfg or flags.info)
+    return CommandLine(list(arguments), None if prints or not _is_plain_job(config) else config, only_prints=prints)
 
 
 def _texts(overrides: Sequence[Override], composer: Composer) -> list[tuple[str, Override]]:

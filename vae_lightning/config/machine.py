@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from vae_lightning.errors import RunError, UserError
+from vae_lightning.memory import format_bytes, free_memory
 
 if TYPE_CHECKING:
     from vae_lightning.models.vae import VAE
@@ -133,20 +132,3 @@ def check_step_memory(config: DictConfig, pixels: int, images: int) -> None:
         f"{settings} {verb} a step of {count:,} decoded pixels, which need {format_bytes(size)}, and {format_bytes(free)} of "
         f"memory are free: lower {'one of them' if samples > 1 else 'it'}."
     )
-
-
-def free_memory() -> int | None:
-    """Return the bytes that programs can still use, including swap; None if the system does not say."""
-    with suppress(OSError, ValueError, IndexError):
-        lines = (line.split() for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-        sizes = {words[0].rstrip(":"): 1024 * int(words[1]) for words in lines}
-        if "MemAvailable" in sizes:
-            return sizes["MemAvailable"] + sizes.get("SwapFree", 0)
-    with suppress(OSError, ValueError, AttributeError):  # the size of the whole memory is better than no limit
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None
-
-
-def format_bytes(size: int) -> str:
-    """Format a number of bytes in GB, or in TB from 1,000 GB on."""
-    return f"{size / 1e12:,.1f} TB" if size >= 1e12 else f"{size / 1e9:,.1f} GB"

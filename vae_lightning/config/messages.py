@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -13,10 +12,18 @@ from hydra.errors import MissingConfigException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from vae_lightning.config.private_apis import is_missing_key, is_unknown_backend, message_of
-from vae_lightning.errors import OUT_OF_MEMORY_MESSAGE, RunError, UserError, did_you_mean, exit_interrupted, is_out_of_memory
+from vae_lightning.errors import (
+    FULL,
+    OUT_OF_MEMORY_MESSAGE,
+    RunError,
+    UserError,
+    did_you_mean,
+    exit_interrupted,
+    is_out_of_memory,
+    no_room_message,
+)
 
 Result = TypeVar("Result")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def with_messages(action: Callable[[], Result]) -> Result:
@@ -64,7 +71,7 @@ def message_and_status(error: Exception) -> tuple[str | None, int]:
     if type(error).__name__ == "MisconfigurationException":  # Lightning's, recognised by name so as not to import Lightning
         return f"trainer: {one_sentence(error)}", 2
     if isinstance(error, OSError) and error.errno in FULL:
-        return f"There is no room for what this command writes ({error.strerror}): free some space, or send it elsewhere.", 1
+        return no_room_message(error), 1
     if is_unknown_backend(error):
         return f"MPLBACKEND={os.environ.get('MPLBACKEND')}: matplotlib has no such backend: leave this variable out.", 2
     return (OUT_OF_MEMORY_MESSAGE, 1) if is_out_of_memory(error) else (None, 1)

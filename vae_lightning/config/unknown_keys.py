@@ -29,6 +29,8 @@ _IGNORED = {
     "hydra.verbose": "Hydra's logging is off",
     "hydra.mode": _SWEEP,
     **dict.fromkeys(("hydra.sweep", "hydra.sweeper", "hydra.launcher", "hydra/sweeper", "hydra/launcher"), _SWEEP),
+    **dict.fromkeys(("hydra.hydra_logging", "hydra/hydra_logging"), "Hydra logs only while it launches a sweep"),
+    **dict.fromkeys(("hydra.help", "hydra.hydra_help", "hydra/help", "hydra/hydra_help"), "--help prints a text of its own"),
 }
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from vae_lightning.data.idx import is_idx, read_idx
 from vae_lightning.data.private_apis import is_pickled
 from vae_lightning.errors import RunError, UserError, did_you_mean, printable
-from vae_lightning.readers import check_ordinary
+from vae_lightning.memory import fits, format_bytes
+from vae_lightning.readers import check_ordinary, check_pickle, check_torch_file
 
 LARGEST = 64 * 2**30  # bytes of the arrays that are read into memory; larger ones have to be memory maps
 MOST_KEYS = 1000
@@ -115,6 +116,11 @@ def _check_size(path: Path, size: int) -> None:
             f"{path} holds {size / 2**30:,.0f} GB, more than the {LARGEST / 2**30:.0f} that are read into memory: save the array "
             "as .npy, which is read where it lies."
         )
+    if not fits(size):
+        raise RunError(
+            f"{path} holds {format_bytes(size)}, which do not fit into the free memory: save the array as .npy, which is read "
+            "where it lies."
+        )
 
 
 def _read_npy(path: Path) -> np.ndarray:
@@ -146,10 +152,14 @@ def _torch(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     import torch
 
     try:
-        try:
+        if zipfile.is_zipfile(path):
+            check_torch_file(path, path.stat().st_size)
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError:  # files of torch before 1.6 cannot be mapped
+        else:  # a file of torch before 1.6: five pickles, and then the numbers
             _check_size(path, path.stat().st_size)
+            with path.open("rb") as file:
+                for _ in range(5):
+                    check_pickle(path, file)
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(

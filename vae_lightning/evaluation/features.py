@@ -16,7 +16,7 @@ from vae_lightning.data.images import Images, pixels
 from vae_lightning.errors import RunError
 from vae_lightning.files import atomic_write, cache_folder
 from vae_lightning.noise import derive_seed
-from vae_lightning.readers import check_ordinary
+from vae_lightning.readers import check_torch_file
 
 VERSION = 1  # version of the recipe below: increase it with any change, so that old cached weights are not used
 LARGEST_CACHED = 256 * 2**20  # bytes in a cached file
@@ -115,7 +115,7 @@ def weights_hash(weights: dict[str, Tensor]) -> str:
 def _read(path: Path) -> dict[str, Any] | None:
     """Return the content of a cached file; None if there is none, or it is damaged."""
     try:
-        check_ordinary(path, LARGEST_CACHED)
+        check_torch_file(path, LARGEST_CACHED)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError, RunError):
         return None

@@ -181,8 +181,15 @@ def page(
     }
     model["precision"] = choose_precision(vae, codes[:starts], c)
     model["weights"] = weights.encoded(model["precision"])
-    text = json.dumps(model, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
-    return TEMPLATE.read_text(encoding="utf-8").replace("/*MODEL*/null", text)
+    return TEMPLATE.read_text(encoding="utf-8").replace("/*MODEL*/null", script_literal(model))
+
+
+def script_literal(content: dict[str, Any]) -> str:
+    """Return `content` as a literal for a `<script>` of a page.
+
+    Every `<` is escaped: `</script>` would end the script, and after `<!--<script>` its own end would not be one.
+    """
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _given(vae: VAE) -> list[list[float]]:

@@ -31,6 +31,8 @@ def is_intact(path: Path) -> bool:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
+            parts = archive.infolist()
+            stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts)  # others may be far larger than the file
+            return stored and sum(part.file_size for part in parts) <= path.stat().st_size and archive.testzip() is None
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError):
         return False

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import random
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,11 +18,11 @@ import torch
 from torch import Tensor
 
 from vae_lightning.errors import RunError, format_value, is_finite
-from vae_lightning.readers import check_ordinary, one_reason
+from vae_lightning.memory import fits, format_bytes
+from vae_lightning.readers import check_torch_file, one_reason
 
 GB = 2**30
 SIZE_LIMIT = 16 * GB  # bytes in a checkpoint: the weights and two moments of a billion parameters take 12 GB
-ENTRIES_LIMIT = 100_000  # files in the archive: torch writes one for each tensor
 DEEPEST, MOST_VALUES = 50, 2_000_000  # levels of containers, and values in them; random states have about 1,300 per process
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -109,22 +108,18 @@ def damaged(path: Path, reason: str) -> RunError:
 
 
 def check_file(path: Path) -> None:
-    """Check the archive of a checkpoint without reading what is in it.
+    """Check the archive of a checkpoint before torch reads it.
 
     Raises:
-        RunError: it is not an ordinary file, is too large, or is not the kind of archive that torch writes. An archive with
-            compressed or overlapping parts could be far larger in memory than on the disk.
+        RunError: see `check_torch_file`; or it is larger than the free memory.
     """
-    check_ordinary(path, SIZE_LIMIT)
     try:
-        with zipfile.ZipFile(path) as archive:
-            parts = archive.infolist()
-    except Exception as error:  # random bytes can raise any exception in zipfile
-        raise RunError(f"{path} is damaged and cannot be read: try the other checkpoint in its folder.") from error
-    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
-        raise damaged(path, "its parts are compressed, which torch never does")
-    if len(parts) > ENTRIES_LIMIT or sum(part.file_size for part in parts) > path.stat().st_size:
-        raise damaged(path, "its parts overlap or are too many")
+        check_torch_file(path, SIZE_LIMIT)
+    except RunError as error:
+        raise RunError(f"{str(error).removesuffix('.')}: try another checkpoint in its folder.") from error
+    size = path.stat().st_size
+    if not fits(size):
+        raise RunError(f"{path} has {format_bytes(size)}, which do not fit into the free memory: free some of it.")
 
 
 def check_data(path: Path, content: object) -> None:

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vae_lightning.files import user_path
+from vae_lightning.files import atomic_write, user_path
 
 MARK = "# signature: "
 KEY_BYTES = 32
@@ -92,22 +92,8 @@ def _read(path: Path) -> bytes | None:
 def _make(path: Path) -> bytes | None:
     """Make a new key that only its owner can read. If two processes make one at once, both get the same."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-        if path.exists():  # damaged
-            new.replace(path)
-        else:
-            try:
-                os.link(new, path)  # fails if another process was first
-            except FileExistsError:
-                pass
-            except OSError:
-                new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    with atomic_write(path, private=True, keep_existing=not path.exists()) as file:  # one that exists is damaged
+        file.write(secrets.token_bytes(KEY_BYTES))
     return _read(path)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vae_lightning.config.private_apis import quoted_disk_error
-from vae_lightning.errors import RunError, UserError
+from vae_lightning.errors import STANDARD_OUTPUT, RunError, UserError, no_room_message
 
 
 @contextmanager
@@ -28,6 +28,8 @@ def explain_write_errors(path: Path, key: str | None = None) -> Iterator[None]:
         cause = None if isinstance(error, UserError) else disk_error(error)
         if cause is None:
             raise
+        if cause.filename == STANDARD_OUTPUT:
+            raise RunError(no_room_message(cause)) from error
         where = Path(str(cause.filename)) if cause.filename and not str(cause.filename).endswith(".tmp") else path
         full = cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = "free some space on that disk" if full else "check its permissions and its folder"

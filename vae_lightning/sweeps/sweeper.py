@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
-from vae_lightning.config.command_line import config_flags
+from vae_lightning.config.flags import config_flags
 from vae_lightning.errors import RunError, UserError, check_bool, plural, printable
 from vae_lightning.files import try_lock
 from vae_lightning.runs.sweep_record import DAMAGED, Job, Sweep, is_sweep, load

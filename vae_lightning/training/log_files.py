@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from vae_lightning.errors import RunError
+
 EVENTS = "events.out.tfevents*"
+LONGEST_HEADER = 2**20  # bytes
 
 
 def event_files(folder: Path) -> list[Path]:
@@ -18,6 +21,22 @@ def flushed_size(path: Path) -> int:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
     return path.stat().st_size
+
+
+def read_header(path: Path) -> list[str]:
+    """Return the columns of `metrics.csv`, as its first line names them; empty if the file is.
+
+    Raises:
+        RunError: it is another file, or is damaged: nobody could tell what a row means that is appended to it.
+    """
+    with path.open("rb") as file:
+        line = file.readline(LONGEST_HEADER)
+    columns = line.decode("utf-8", errors="replace").strip().split(",") if line else []
+    if line and not {"kind", "epoch", "step"} <= set(columns):
+        raise RunError(
+            f"{path} is damaged (its first line does not name the columns kind, epoch and step): move it away, and resume again."
+        )
+    return columns
 
 
 def truncate_logs(folder: Path, sizes: dict[str, int], finished: bool = False) -> list[str]:

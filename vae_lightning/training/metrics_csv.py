@@ -20,9 +20,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from vae_lightning.errors import RunError
 from vae_lightning.evaluation.metrics import CSV_METRICS, NOT_IN_CSV
-from vae_lightning.training.log_files import flushed_size
+from vae_lightning.training.log_files import flushed_size, read_header
 
 
 class MetricsCSV(Logger):
@@ -70,13 +69,9 @@ class MetricsCSV(Logger):
 
     def _append(self, row: dict[str, Any]) -> None:
         row = {name: value for name, value in row.items() if name not in NOT_IN_CSV}
-        with self.path.open("a+", newline="") as file:
-            file.seek(0)
-            try:
-                header = file.readline().split()
-            except UnicodeDecodeError as error:
-                raise RunError(f"{self.path} is damaged (it is not UTF-8 text): move it away, and resume again.") from error
-            columns = header[0].split(",") if header else list(dict.fromkeys((*self.COLUMNS, *self._expected, *row)))
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            header = read_header(self.path)
+            columns = header or list(dict.fromkeys((*self.COLUMNS, *self._expected, *row)))
             writer = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
             if not header:
                 writer.writeheader()

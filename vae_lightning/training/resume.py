@@ -193,9 +193,15 @@ def roll_back_to_checkpoint(start: ResumePoint) -> list[str]:
 
     Returns:
         Messages for the user.
-    """
-    from vae_lightning.training.log_files import truncate_logs
 
+    Raises:
+        RunError: `metrics.csv` is damaged, so that no row can be appended to it.
+    """
+    from vae_lightning.training.log_files import read_header, truncate_logs
+
+    table = start.folder / "metrics.csv"
+    if start.content["files"].get(table.name) and table.is_file():
+        read_header(table)  # a damaged one is refused before anything changes
     for half_written in start.folder.rglob(".*.tmp"):  # left by a process that was killed
         if not half_written.is_dir():
             half_written.unlink(missing_ok=True)

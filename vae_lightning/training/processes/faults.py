@@ -11,7 +11,14 @@ from pathlib import Path
 
 import torch
 
-from vae_lightning.errors import OUT_OF_MEMORY_MESSAGE, RunError, UserError, is_out_of_memory
+from vae_lightning.errors import (
+    OUT_OF_MEMORY_MESSAGE,
+    STANDARD_OUTPUT,
+    RunError,
+    UserError,
+    is_out_of_memory,
+    no_room_message,
+)
 from vae_lightning.training.private_apis import DATA_WORKER_DIED, LOST_CONNECTION, UNUSED_PARAMETERS, writes_events
 from vae_lightning.training.ranks import several_processes
 
@@ -62,6 +69,8 @@ def _error_of_worker(traceback: str) -> UserError | None:
 
 
 def _disk(error: OSError, folder: Path) -> str:
+    if error.filename == STANDARD_OUTPUT:
+        return no_room_message(error)
     where = Path(str(error.filename)) if error.filename else folder
     reason = error.strerror or error.__class__.__name__
     if error.errno in _DISK_FULL:
