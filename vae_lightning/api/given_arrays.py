@@ -1,4 +1,4 @@
-"""Images given to `vl.train` as arrays or tensors, saved as files in the run folder, where evaluate and resume find them."""
+"""Images given to `vl.train` or `vl.sweep` as arrays or tensors, saved as files in the folder of the run or sweep."""
 
 from __future__ import annotations
 
@@ -67,8 +67,7 @@ class GivenArrays:
         try:
             output_dir.mkdir(parents=True, exist_ok=True)
             self.written = Path(tempfile.mkdtemp(prefix=".data_", dir=output_dir))
-            for name, array in self.arrays.items():
-                np.save(self.written / f"{name}.npy", array, allow_pickle=False)
+            self._save(self.written)
         except OSError as error:
             self._remove(made)
             raise RunError(
@@ -98,6 +97,22 @@ class GivenArrays:
         texts = dict(zip(self.overrides(), self.overrides(place), strict=True))
         config.overrides = [texts.get(text, text) for text in config.overrides]
         data.notes = [note.replace(str(self.written), str(place)) for note in data.notes]
+
+    def write(self, folder: Path) -> None:
+        """Write the files to `folder`, which all jobs of a sweep read.
+
+        Raises:
+            RunError: they cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._save(folder)
+        except OSError as error:
+            raise RunError(f"The data cannot be written to {folder} ({error.strerror}).") from error
+
+    def _save(self, folder: Path) -> None:
+        for name, array in self.arrays.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
 
     def _name(self, config: DictConfig, folder: Path) -> None:
         for name in self.arrays:
