@@ -22,7 +22,7 @@ import vae_lightning as vl
 PICTURE = Path(__file__).parent / "images" / "own_images.png"
 PATCH, STEP = 64, 8  # pixels
 TRAINING = 0.75  # of the width of a photograph
-FLAT = 30  # the least standard deviation of a patch: a clear sky shows nothing
+FLAT = 20  # the least standard deviation of a patch in a channel: a clear sky shows nothing
 OVERRIDES = ("data=folder", "data.root=pictures", "data.cache=cache", "data.size=32", "model=conv", "latent_dim=128")
 COLOURS = 256  # of the palette of the picture
 
@@ -41,9 +41,9 @@ def patches(photograph: np.ndarray) -> Iterator[tuple[str, str, np.ndarray]]:
     for top in range(0, height - PATCH + 1, STEP):
         for left in range(0, width - PATCH + 1, STEP):
             patch = photograph[top : top + PATCH, left : left + PATCH]
-            if patch.std() <= FLAT or left < border < left + PATCH:
+            if patch.std((0, 1)).mean() <= FLAT or left < border < left + PATCH:
                 continue
-            split = "train" if left < border else "val" if top < height // 2 else "test"
+            split = "train" if left < border else "test" if top < height // 2 else "val"
             yield split, f"{top}-{left}", patch
 
 
