@@ -23,7 +23,7 @@ PICTURE = Path(__file__).parent / "images" / "own_images.png"
 PATCH, STEP = 64, 8  # pixels
 TRAINING = 0.75  # of the width of a photograph
 FLAT = 20  # the least standard deviation of a patch in a channel: a clear sky shows nothing
-OVERRIDES = ("data=folder", "data.root=pictures", "data.cache=cache", "data.size=32", "model=conv", "latent_dim=128")
+OVERRIDES = ("data=folder", "data.root=pictures", "data.cache=cache", "data.size=32", "model=conv", "latent_dim=64")
 COLOURS = 256  # of the palette of the picture
 
 
@@ -70,7 +70,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         write_patches(Path("pictures"))
-        run = vl.train(*OVERRIDES, "trainer.max_epochs=20", "callbacks=minimal", "logger=none")
+        run = vl.train(*OVERRIDES, "data.batch_size=64", "trainer.max_epochs=30", "callbacks=minimal", "logger=none")
         drawn = one_below_the_other([run.figure("reconstructions", count=20), run.figure("samples", rows=2, columns=10)])
         os.chdir(PICTURE.parent)
     drawn.quantize(COLOURS, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
