@@ -1,9 +1,9 @@
 """`data=folder` against the same images in memory: `python benchmarks/folder.py --images 100000 --size 64`.
 
 Writes that many small pictures (PNG and JPEG in turn, larger than `--size`), and measures how long they take to decode, the
-memory and the size of the cache. Then the memory map and the same images in memory take turns, an epoch each: shuffled batches alone,
-and training as `train.py` does it (model=mlp and model=conv, the framework's own images/s of the second epoch of two). The ratios are
-medians over the turns, which compare what was measured one right after the other.
+memory and the size of the cache. Then the memory map and the same images in memory take turns, an epoch each: shuffled batches
+alone, and training as `train.py` does it (model=mlp and model=conv, the framework's own images/s of the second epoch of two).
+The ratios are medians over the turns, which compare what was measured one right after the other.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from vae_lightning.data.sampler import ShuffledBatches
 from vae_lightning.training import build
 from vae_lightning.training.overhead import low_overhead
 
-# 200 batches an epoch, of all training images in a random order
+# 40 batches an epoch, of all training images in a random order
 TRAINING = (
-    "trainer=cpu", "trainer.max_epochs=2", "trainer.limit_train_batches=200", "trainer.limit_val_batches=0", "lr_schedule=none",
-    "callbacks=minimal", "logger=csv", "name=bench", "~callbacks.best",
+    "trainer=cpu", "trainer.max_epochs=2", "trainer.limit_train_batches=40", "trainer.limit_val_batches=0", "lr_schedule=none",
+    "callbacks=minimal", "logger=none", "name=bench", "~callbacks.best",
 )  # fmt: skip
 
 

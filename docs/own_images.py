@@ -1,8 +1,9 @@
 """The picture of README's section on one's own images: `python docs/own_images.py` (minutes on one core).
 
-Cuts patches from photographs that scikit-learn and scikit-image ship into a folder of PNG files, with a folder for each photograph,
-and trains on it as anybody would on a folder of pictures. Patches of one split overlap, but validation and test patches come from the
-right quarter of each photograph, which no training patch shows. The picture shows test patches with their reconstructions, and samples.
+Cuts patches from photographs that scikit-learn and scikit-image ship into a folder of PNG files, with a folder for each
+photograph, and trains on it as anybody would on a folder of pictures. Patches of one split overlap, but validation and test
+patches come from the right quarter of each photograph, which no training patch shows. The picture shows test patches with their
+reconstructions, and samples.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Make the notebooks of this folder from their scripts, with their outputs: `make notebooks` (minutes on one core).
 
-A script is cut into cells at `# %%`. Its cells are run in an empty folder; the pictures among the outputs are made smaller, and what
-differs from one run to the next without meaning anything (times of execution, the name of the folder) is left out.
+A script is cut into cells at `# %%`. Its cells are run in an empty folder; the pictures among the outputs are made smaller, and
+what differs from one run to the next without meaning anything (times of execution, the name of the folder) is left out.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ for name, photograph in zip(found.filenames, found.images, strict=True):
 # %% [markdown]
 # ## Training
 #
-# The first lines say what was found in the folder: the classes, how many pictures there are in each split, and what was converted or
-# left out. The likelihood fits colours unless you choose one.
+# The first lines say what was found in the folder: the classes, how many pictures there are in each split, and what was
+# converted or left out. The likelihood fits colours unless you choose one.
 
 # %%
 import vae_lightning as vl

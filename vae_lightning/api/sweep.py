@@ -95,6 +95,12 @@ def sweep_arguments(texts: list[str]) -> list[str]:
 def arguments_with_arrays(texts: list[str], images: object, labels: object, targets: object) -> list[str]:
     """Write arrays into the folder of a new sweep, and return its overrides, with the paths of these files.
 
+    Args:
+        texts: the overrides that were given.
+        images: see `vl.train`.
+        labels: see `vl.train`.
+        targets: see `vl.train`.
+
     Raises:
         UserError: an override is wrong, or the arrays cannot be used; nothing is written.
     """

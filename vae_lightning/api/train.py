@@ -85,8 +85,8 @@ def check_given(texts: Sequence[str], data: object, labels: object, targets: obj
             if key in ("resume", "resume_sweep") and value != "null":
                 whose = "run" if key == "resume" else "sweep"
                 raise UserError(f"{text} continues with the {whose}'s own data: leave the argument data out.")
-    for name, value in {"labels": labels, "targets": targets}.items():
-        if value is not None and (data is None or isinstance(data, str)):
+    for name, given in {"labels": labels, "targets": targets}.items():
+        if given is not None and (data is None or isinstance(data, str)):
             raise UserError(f"{name} belongs to images: give them as the argument data, an array or a tensor.")
 
 
