@@ -138,6 +138,8 @@ def as_array(name: str, value: object) -> np.ndarray:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         value = value.float() if value.dtype == torch.bfloat16 else value
+    if np.ma.is_masked(value):
+        raise InvalidValue(_argument(name), type(value).__name__, "an array without masked values; fill them, as filled() does")
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:  # lists of unequal lengths
