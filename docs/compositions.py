@@ -23,6 +23,7 @@ from vae_lightning.config import build
 from vae_lightning.config import instantiate as instantiation
 from vae_lightning.config.builtin import conf_dir
 from vae_lightning.config.compose import hydra_composer
+from vae_lightning.config.fitting_sampler import build_sampler
 from vae_lightning.data.base import DataSpec
 from vae_lightning.errors import UserError
 from vae_lightning.training import build as training_build
@@ -31,9 +32,9 @@ from vae_lightning.training import parts
 PAGE = Path(__file__).parent / "compositions.md"
 PARTS = ("bound", "gradient", "kl", "penalty")
 MODEL = ("model", "posterior", "prior", "hierarchy", "condition", "likelihood")
-GROUPS = (*MODEL, *(f"objective/{part}" for part in PARTS), "beta_schedule")
+GROUPS = (*MODEL, *(f"objective/{part}" for part in PARTS), "beta_schedule", "sampler")
 TRAINING = ("optimizer", "lr_schedule")  # compatible with everything
-TOP = (*MODEL, "beta_schedule", *TRAINING)
+TOP = (*MODEL, "beta_schedule", "sampler", *TRAINING)
 FACTS = DataSpec(shape=(1, 8, 8), mean=0.3, classes=10, train_size=16)
 # applied to the nodes that have such a key
 SIZES: Mapping[str, Mapping[str, Any]] = {
@@ -43,6 +44,7 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
     "hierarchy": {"z1_dim": 6, "hidden": [8, 8], "dims": [6], "widths": [8]},
     "objective.bound": {"samples": 4, "groups": 2},
     "objective.penalty": {"hidden": [8]},
+    "sampler": {"hidden": [8], "components": 2, "steps": 3},
 }
 LATENT_DIM = 4
 Choice = tuple[str, str]  # (group, option)
@@ -143,6 +145,7 @@ def built(choices: Iterable[Choice]) -> Any:
 def module_of(config: DictConfig) -> Any:
     with mock.patch.object(build, "instantiate_node", MAKE), mock.patch.object(parts, "instantiate_node", MAKE):
         vae, recipe = build.build_vae(config, FACTS), parts.build_recipe(config)
+        build_sampler(config, vae)
         return training_build.build_module(config, vae, parts.build_objective(config, vae), recipe, dynamic=False)
 
 

@@ -90,6 +90,7 @@ def test_all_measures_go_everywhere_and_are_the_same_each_time(runner: Runner) -
     assert without_error(first) == {
         "nll_samples", "nll_images", "nll_monte_carlo_error", "nll_effective_samples_lowest", "mutual_information_ceiling",
         "ais_images", "ais_chains", "ais_steps", "samples_images", "samples_classifier",
+            "samples_sampler",
     }, "counts, ceilings, extremes, and what is an error itself"  # fmt: skip
 
     with np.load(folder / "per_image_test.npz") as arrays:

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tests.running import REPOSITORY, SHORT, Runner
 from vae_lightning.cli.help import help_text
 from vae_lightning.config import instantiate as instantiation
+from vae_lightning.config.builtin import option_node
 from vae_lightning.config.command_line import JOB_SETTINGS, check_command_line
 from vae_lightning.config.compose import compose_config, hydra_composer
 from vae_lightning.config.fitting_likelihood import resolve_likelihood
@@ -86,6 +87,7 @@ def test_each_object_of_a_run_is_built_once(
     with hydra_composer():
         config = compose_config("train", [*SHORT, "objective=factor", "callbacks=default"])
     resolve_likelihood(config, "binary")
+    config.sampler = option_node("sampler", "prior")
     assert built == Counter(targets(OmegaConf.to_container(config)))
 
 

@@ -35,6 +35,7 @@ GIVEN = {
     "objective": {"latent_dim"},
     "objective/penalty": {"latent_dim"},
     "prior": {"shape", "mean", "numbers"},
+    "sampler": {"latent_dim"},
     "logger": {"save_dir", "dir", "id", "anonymous", "experiment", "checkpoint_name", "add_file_policy"},
     "optimizer": {"params"},
     "trainer": {

@@ -38,9 +38,9 @@ def forgotten() -> Iterator[None]:
 
 def test_the_page_holds_what_it_is_to_hold() -> None:
     assert {path.split("/")[1] for path in FILES if path.endswith(".yaml")} == {
-        *("model", "likelihood", "prior", "data", "beta_schedule", "callbacks"),
+        *("model", "likelihood", "prior", "sampler", "data", "beta_schedule", "callbacks"),
     }
-    assert len(COMMANDS) == 9
+    assert len(COMMANDS) == 10
 
 
 def test_every_file_and_command_of_the_page_works(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from vae_lightning.noise import StreamNoise
 from vae_lightning.schedules.beta import RunLength
 
 compositions = runpy.run_path(str(REPOSITORY / "docs" / "compositions.py"))
-AXES = ("posterior", "prior", "hierarchy", "condition", "likelihood", "objective", "beta_schedule")
+AXES = ("posterior", "prior", "hierarchy", "condition", "likelihood", "objective", "beta_schedule", "sampler")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def test_every_option_of_the_model_space_has_its_row() -> None:
     options = {f"{axis}={option}" for axis in AXES for option in compositions["options"](axis)}
     defaults = {"posterior=diagonal", "prior=standard_normal", "hierarchy=none", "condition=none", "likelihood=bernoulli"}
     come_along = {f"prior={prior}" for prior in compositions["bringers"]()}
-    plain = {"beta_schedule=constant", "beta_schedule=cosine", "likelihood=laplace", "likelihood=categorical"}
+    plain = {"sampler=prior", "beta_schedule=constant", "beta_schedule=cosine", "likelihood=laplace", "likelihood=categorical"}
     scales = {"likelihood=gaussian_learned", "likelihood=gaussian_per_pixel"}
     assert options - used == defaults | come_along | plain | scales
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from tests.hostile.archives import ARCHIVES
 from tests.hostile.changes import PRECIOUS, Hostile, configured, hard_linked, linked, replaced, says, special
 from tests.hostile.checkpoints import CHECKPOINTS
+from tests.hostile.samplers import SAMPLERS
 
 RUNS: dict[str, Hostile] = {f"checkpoint: {name}": make for name, make in {**CHECKPOINTS, **ARCHIVES}.items()}
+RUNS |= {f"sampler: {name}": make for name, make in SAMPLERS.items()}
 
 
 def hostile_run(name: str) -> Callable[[Hostile], Hostile]:
@@ -32,9 +34,10 @@ for _name in (
     "checkpoints/previous.ckpt", "checkpoints/best.ckpt", "figures/samples.png", "generated/samples.png",
     "generated/.training_film.gif", "exported/decoder.safetensors", "film/000001.npz", "projector/metadata.tsv",
     "train/events.out.tfevents.1.victim", "events.out.tfevents.1.victim", "hparams.yaml", ".lock", "csv/metrics.csv",
+    "samplers/gmm.pt",
 ):  # fmt: skip
     RUNS[f"{_name} is a link to a file outside"] = linked(_name, PRECIOUS)
-for _name in ("checkpoints", "figures", "film", "generated", "exported", "projector", "train", "val", "csv"):
+for _name in ("checkpoints", "figures", "film", "generated", "exported", "projector", "samplers", "train", "val", "csv"):
     RUNS[f"{_name}/ is a link to a folder outside"] = linked(_name, "folder")
 for _name in ("run.log", "metrics.csv", "generated/samples.png", "results.json"):
     RUNS[f"{_name} is a link to a file that is not there yet"] = linked(_name, "new")

@@ -56,6 +56,8 @@ NEW = {
         "Arrays", "CIFAR10", "CIFAR100", "CelebA", "DSprites", "EMNIST", "Folder", "Frey", "KMNIST", "MedMNIST", "Omniglot",
         "QMNIST", "STL10", "SVHN", "Shapes3D", "SmallNORB", "USPS",
     )
+} | {
+    f"vae_lightning.models.samplers.{name}Sampler" for name in ("Prior", "Gaussian", "GMM", "KDE", "Flow", "TwoStage")
 }  # fmt: skip
 SHIPPED = {value for _, key, value in special_entries() if key == "_target_"}
 
@@ -76,6 +78,9 @@ def test_all_that_ships_had_an_old_name_or_is_new() -> None:
 def downgraded(text: str) -> str:
     """A run's `config.yaml` in the names of schema version 1."""
     before = {current_target(old): old for old in NAMES}
+    text = text.replace("sampler:\n  _target_: vae_lightning.models.samplers.PriorSampler\n", "").replace(
+        "  sampler: prior\n", ""
+    )
     text = re.sub(r"(?<=_target_: )vae_lightning[\w.]+", lambda match: before[match[0]], text)
     return text.replace("data_spec:", "facts:").replace("schema_version: 2", "schema_version: 1")
 

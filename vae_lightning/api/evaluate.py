@@ -100,7 +100,7 @@ def measure(run: Run, config: DictConfig, overrides: Sequence[str]) -> dict[str,
     from vae_lightning.runs.measure import prepare_evaluation, run_measures, save_evaluation
 
     _ = run.results  # report a damaged file before the work, not after it
-    context = prepare_evaluation(run, config.split, config.data, config.batch_size, config.device)
+    context = prepare_evaluation(run, config.split, config.data, config.batch_size, config.device, config.get("sampler"))
     if config.measures is None:
         measures = [measure for measure in measures if measure.applies_to(context)]
     details = {
@@ -144,6 +144,9 @@ def choose_measures(config: DictConfig, overrides: Sequence[str]) -> list[Measur
         name = override.lstrip("+").partition(".")[0]
         if name in measures and name not in names and not measures[name].is_off:
             raise UserError(f"{override} would have no effect: {name} is not measured; add it to measures.")
+    sampled = next((text for text in overrides if text.partition("=")[0].partition(".")[0] == "sampler"), None)
+    if sampled is not None and "samples" not in names:
+        raise UserError(f"{sampled} would have no effect: samples are not measured; add samples to measures.")
     return [measures[name] for name in MEASURES if name in names]
 
 

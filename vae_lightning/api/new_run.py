@@ -21,6 +21,7 @@ from vae_lightning.config.builtin import PUBLISHED
 from vae_lightning.config.command_line import run_name
 from vae_lightning.config.data_paths import with_absolute_paths
 from vae_lightning.config.fitting_likelihood import chosen_likelihood
+from vae_lightning.config.fitting_sampler import chosen_sampler
 from vae_lightning.config.instantiate import source_key
 from vae_lightning.config.plain import plain_dict, plain_texts
 from vae_lightning.errors import InvalidValue, UserError, check_choice, check_int, check_number, check_seed, format_value
@@ -203,6 +204,7 @@ def complete(config: DictConfig) -> DictConfig:
     whole.pop(PUBLISHED, None)
     choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/")}
     choices["likelihood"] = chosen_likelihood(choices["likelihood"], whole["likelihood"])
+    choices["sampler"] = chosen_sampler(choices["sampler"], whole["sampler"])
     if whole["init_from"] is not None:
         whole["init_from"] = str(user_path("init_from", whole["init_from"]))
     whole["data"] = with_absolute_paths(whole["data"])

@@ -33,6 +33,7 @@ def explore(config: DictConfig) -> Path:
     trusted = trusts_run_code(config)
     import torch
 
+    from vae_lightning.config.fitting_sampler import as_config
     from vae_lightning.data.images import pixels
     from vae_lightning.evaluation.elbo import evaluate_elbo
     from vae_lightning.files import write_text
@@ -40,6 +41,7 @@ def explore(config: DictConfig) -> Path:
     from vae_lightning.runs.console import RunLog, describe_composition, describe_paths, relative_path
     from vae_lightning.runs.folder import find_run, load_vae
     from vae_lightning.runs.load_images import iterate_batches, load_split
+    from vae_lightning.runs.samplers import attach_sampler
 
     run = find_run(config.run, config.checkpoint, trusted)
     vae = load_vae(run)
@@ -47,8 +49,9 @@ def explore(config: DictConfig) -> Path:
     if vae.standardisation is not None:
         raise UserError("explore draws images, and this run was trained on numbers that are no image: use generate instead.")
     split = load_split(run, config.split, config.data)
+    drawn = attach_sampler(run, vae, as_config(config.get("sampler")), config.data)
     report = RunLog()
-    report.say(describe_composition(run.config, vae, {"checkpoint": relative_path(run.checkpoint)}))
+    report.say(describe_composition(run.config, vae, {"checkpoint": relative_path(run.checkpoint), "samples": drawn}))
     kl = evaluate_elbo(vae, iterate_batches(split, 500, torch.device("cpu"), 2000), config.split).kl_per_dimension()
     shown = split.first(config.images)
     x, labels = pixels(shown.images), shown.labels

@@ -46,13 +46,13 @@ def generate(config: DictConfig) -> list[Path]:
     from vae_lightning.runs.folder import find_run
 
     run = find_run(config.run, config.checkpoint, trusted)
-    context = prepare_drawing(run, config.split, config.data, config.device, config.seed)
+    context = prepare_drawing(run, config.split, config.data, config.device, config.seed, config.get("sampler"))
     chosen: list[Picture] = [pictures[name] for name in names]
     if config.what is None:
         chosen = [picture for picture in chosen if picture.applies_to(context.picture_context)]
     chosen = list(choose_pictures(context, chosen))
     report = RunLog()
-    details = {"device": context.device.type, "checkpoint": relative_path(run.checkpoint)}
+    details = {"device": context.device.type, "checkpoint": relative_path(run.checkpoint), "samples": context.drawn}
     report.say(describe_composition(run.config, context.vae, details))
     with explain_write_errors(folder or run.folder, "folder"):
         made = save_pictures_of(context, chosen, folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import DictConfig, OmegaConf
 
 KeyPath = tuple[str, ...]
 
@@ -51,6 +52,13 @@ def _package(text: str, folder: KeyPath) -> KeyPath:
     return () if header[1] == "_global_" else tuple(header[1].split("."))
 
 
+def option_node(group: str, option: str) -> DictConfig:
+    """Return the content of a shipped file, such as that of `sampler=gmm`, with its defaults."""
+    node = OmegaConf.load(conf_dir() / group / f"{option}.yaml")
+    assert isinstance(node, DictConfig)
+    return node
+
+
 # the values that a paper reports: part of an experiment's file, but neither a setting nor part of a run
 PUBLISHED = "published"
 
@@ -67,4 +75,6 @@ CONFIG_GROUPS = (
     "beta_schedule",
     "optimizer",
     "lr_schedule",
+    "sampler",
 )
+AFTER_TRAINING = ("sampler",)  # those of them that change nothing about the training

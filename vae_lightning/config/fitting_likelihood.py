@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vae_lightning.config.builtin import conf_dir
+from vae_lightning.config.builtin import option_node
 
 AUTO = "auto"
 FITTING = {
@@ -31,7 +31,9 @@ def resolve_likelihood(config: DictConfig, kind: str) -> None:
         return
     option = FITTING[kind]
     settings = {name: value for name, value in node.items() if name != "_target_" and value is not None}
-    config.likelihood = OmegaConf.merge(_node(option), {"bias_from_data": option in STARTS_FROM_MEAN}, settings)
+    config.likelihood = OmegaConf.merge(
+        option_node("likelihood", option), {"bias_from_data": option in STARTS_FROM_MEAN}, settings
+    )
     if "choices" in config:
         config.choices.likelihood = option
 
@@ -40,10 +42,4 @@ def chosen_likelihood(choice: str, node: Mapping[str, Any]) -> str:
     """Return the option that `choice` stands for once its node is resolved."""
     if choice != AUTO:
         return choice
-    return next((option for option in FITTING.values() if _node(option)._target_ == node["_target_"]), AUTO)
-
-
-def _node(option: str) -> DictConfig:
-    node = OmegaConf.load(conf_dir() / "likelihood" / f"{option}.yaml")
-    assert isinstance(node, DictConfig)
-    return node
+    return next((option for option in FITTING.values() if option_node("likelihood", option)._target_ == node["_target_"]), AUTO)

@@ -22,6 +22,7 @@ KINDS = {
     "objective": "vae_lightning.objectives.Objective",
     "beta_schedule": "vae_lightning.schedules.Schedule",
     "lr_schedule": "vae_lightning.schedules.learning_rate.LRSchedule",
+    "sampler": "vae_lightning.models.samplers.Sampler",
     "trainer": "lightning.pytorch.Trainer",
     "logger": "lightning.pytorch.loggers.Logger",
 }

@@ -30,6 +30,7 @@ class EvaluationContext:
         batch_size: images in a batch.
         grey: whether grey pixels are measured under a likelihood of binary ones, so that no value is a log-likelihood.
         advance: called as `advance(images, total)` after each batch of a long measure.
+        attach_sampler: lets the VAE draw from the run's sampler, fitted if need be, and says what that is.
         nll: the nll of each image, once measured; NaN if an image was not measured.
     """
 
@@ -42,6 +43,7 @@ class EvaluationContext:
     batch_size: int = 100
     grey: bool = False
     advance: Callable[[int, int], None] = lambda images, total: None
+    attach_sampler: Callable[[], str] = lambda: "from the prior"
     nll: torch.Tensor | None = None
 
     @cached_property

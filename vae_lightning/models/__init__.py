@@ -1,11 +1,11 @@
 """The VAE and its parts, in plain torch: usable in a notebook without Lightning or Hydra.
 
 `VAE` is in `models/vae.py`. Its parts, a folder for each family: `architectures` (encoder and decoder networks), `posteriors`
-(q(z|x)), `priors` (p(z)), `likelihoods` (p(x|z)), `hierarchies` (several stochastic layers), `conditions` (labels) and
-`distributions` (the densities that posteriors and priors are made of).
+(q(z|x)), `priors` (p(z)), `likelihoods` (p(x|z)), `hierarchies` (several stochastic layers), `conditions` (labels),
+`samplers` (densities fitted to codes after training) and `distributions` (what posteriors, priors and samplers are made of).
 """
 
-from vae_lightning.models import architectures, conditions, distributions, hierarchies, likelihoods, posteriors, priors
+from vae_lightning.models import architectures, conditions, distributions, hierarchies, likelihoods, posteriors, priors, samplers
 from vae_lightning.models.vae import VAE, VAELoss
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "likelihoods",
     "posteriors",
     "priors",
+    "samplers",
 ]

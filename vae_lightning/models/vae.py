@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from vae_lightning.models.posteriors import Posterior
 from vae_lightning.models.priors import ANY, Prior
 from vae_lightning.models.standardisation import Standardisation
 from vae_lightning.noise import Noise
+
+if TYPE_CHECKING:
+    from vae_lightning.models.samplers import Sampler
 
 
 class VAELoss(NamedTuple):
@@ -87,6 +90,7 @@ class VAE(nn.Module):
         self.decoder = architecture.decoder(posterior.decoder_dim + self.condition.extra_latents, likelihood.out_shape)
         self.posterior, self.latent_prior, self.likelihood = posterior, prior, likelihood
         self.latent_dim, self.decoder_dim, self.shape = posterior.latent_dim, posterior.decoder_dim, likelihood.shape
+        self._sampler: tuple[Sampler | None] = (None,)  # in a tuple, so that it is no part of the weights
 
     def elbo(self, x: Tensor, beta: float | Tensor = 1.0, noise: Noise | None = None, c: Tensor | None = None) -> VAELoss:
         """Return the loss −E_q[log p_θ(x|z)] + β·KL(q_φ(z|x) ‖ p(z)) with one draw of z; −ELBO at β = 1 (eq. 3, 7 and 10).
@@ -150,9 +154,21 @@ class VAE(nn.Module):
         """E[x|z] at the posterior mean z = E_q[z|x], (batch, channels, height, width)."""
         return self.decode(self.encode(x, c).mean, c).mean
 
+    @property
+    def sampler(self) -> Sampler | None:
+        """What `sample` draws z from; None for the prior."""
+        return self._sampler[0]
+
+    def use_sampler(self, sampler: Sampler | None) -> None:
+        """Let `sample` draw z from a sampler that was fitted to this VAE's codes; None for the prior.
+
+        It is neither trained nor part of `state_dict()`.
+        """
+        self._sampler = (sampler,)
+
     @torch.no_grad()
     def sample(self, n: int, noise: Noise | None = None, c: Tensor | None = None) -> Tensor:
-        """Decode draws from the prior: images E[x|z] with z ~ p(z), the decoder's means rather than draws of x, as is usual.
+        """Decode new codes: images E[x|z] with z ~ p(z), or from `sampler`; as is usual, not draws of x but the decoder's means.
 
         Args:
             n: number of images.
@@ -163,8 +179,19 @@ class VAE(nn.Module):
             Images, (n, channels, height, width).
         """
         labels = self.condition.labels_for(c, n, next(self.parameters()).device)
-        p = self.prior(labels)
-        return self.decode(p.rsample(() if p.batch_shape else (n,), noise), labels).mean
+        return self.decode(self.sample_latents(n, noise, labels), labels).mean
+
+    @torch.no_grad()
+    def sample_latents(self, n: int, noise: Noise | None = None, c: Tensor | None = None) -> Tensor:
+        """Draw the codes that `sample` decodes: z ~ p(z), p(z|c) or from `sampler`, (n, latent_dim).
+
+        Args:
+            n: number of codes.
+            noise: where they come from; None for torch's global generator.
+            c: labels, (n,), of a conditional VAE.
+        """
+        p = self.prior(c) if self.sampler is None else self.sampler.to(next(self.parameters()).device)(c)
+        return p.rsample(() if p.batch_shape else (n,), noise)
 
     @torch.no_grad()
     def start_from_mean_image(self, mean_image: Tensor) -> None:

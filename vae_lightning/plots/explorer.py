@@ -178,6 +178,7 @@ def page(
         "start_labels": labels[:starts].tolist(),
         "images": base64.b64encode((x[:starts] * 255).round().byte().cpu().numpy().tobytes()).decode(),
         "draws": _draws(vae),
+        "source": "p(z)" if vae.sampler is None else vae.sampler.name,
     }
     model["precision"] = choose_precision(vae, codes[:starts], c)
     model["weights"] = weights.encoded(model["precision"])
@@ -199,12 +200,11 @@ def _given(vae: VAE) -> list[list[float]]:
 
 
 def _draws(vae: VAE, n: int = 200) -> list[list[float]]:
-    """Draw z ~ p(z), for the page's button."""
+    """Draw z from the prior or the VAE's sampler, for the page's button."""
     from vae_lightning.noise import StreamNoise, derive_seed
 
     c = vae.condition.labels_for(None, n, torch.device("cpu"))
-    p, noise = vae.prior(c), StreamNoise(torch.Generator(), derive_seed(0, "explorer"))
-    return _rounded(p.rsample(() if p.batch_shape else (n,), noise))
+    return _rounded(vae.sample_latents(n, StreamNoise(torch.Generator(), derive_seed(0, "explorer")), c))
 
 
 def _rounded(values: Tensor, digits: int = 4) -> list[Any]:

@@ -53,7 +53,7 @@ def samples(
     label: int | None = None,
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Decode samples: E[x|z] for z ~ p(z), or z ~ p(z|c) in a conditional VAE; the same z for the same seed.
+    """Decode samples: E[x|z] for z ~ p(z), p(z|c) in a conditional VAE, or from `vae.sampler`; the same z for the same seed.
 
     Args:
         vae: the model.
@@ -68,11 +68,19 @@ def samples(
     of_rows = [row % classes if label is None else label for row in range(rows)] if classes else []
     c = torch.tensor(of_rows).repeat_interleave(columns) if classes else None
     images = vae.sample(rows * columns, StreamNoise(torch.Generator(_device(vae)), derive_seed(seed, "samples")), c)
-    title = "Samples from the prior of each class c, z ~ p(z|c)" if classes else "Samples from the prior, z ~ p(z)"
-    if DENSITY not in vae.posterior.capabilities:
-        title = "Decoded z ~ p(z), which an auto-encoder's codes need not follow"
     grid = images.view(rows, columns, *images.shape[1:])
-    return grid_figure(grid, title, row_labels=[name_of(label, names, 12) if names else f"c = {label}" for label in of_rows])
+    labels = [name_of(label, names, 12) if names else f"c = {label}" for label in of_rows]
+    return grid_figure(grid, samples_title(vae), row_labels=labels)
+
+
+def samples_title(vae: VAE) -> str:
+    """Say what samples of the VAE are drawn from."""
+    each = " of each class c" if vae.condition.classes else ""
+    if vae.sampler is not None:
+        return f"Samples, z from a density fitted to the codes{each} ({vae.sampler.option})"
+    if DENSITY not in vae.posterior.capabilities:
+        return "Decoded z ~ p(z), which an auto-encoder's codes need not follow"
+    return f"Samples from the prior{each}, z ~ p(z{'|c' if each else ''})"
 
 
 @torch.no_grad()

@@ -40,16 +40,22 @@ _MOVED: dict[tuple[str, str], dict[str, str]] = {
 }
 
 
-def upgrade_config(content: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's configuration with today's names; one with another schema version than 1 is returned unchanged.
+PRIOR_SAMPLER = "vae_lightning.models.samplers.PriorSampler"
 
-    Class names (`_target_`) are translated, and `facts` becomes `data_spec`. Only names changed, so an old run evaluates to the
-    same values and resumes bit for bit.
+
+def upgrade_config(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's configuration with today's names and keys.
+
+    With schema version 1, class names (`_target_`) are translated, and `facts` becomes `data_spec`. A run made before there were
+    samplers gets `sampler=prior`. So an old run evaluates to the same values, draws the same samples and resumes bit for bit.
     """
-    if content.get("schema_version") != 1:
+    if content.get("schema_version") == 1:
+        renamed = {"data_spec" if key == "facts" else key: _upgraded(value) for key, value in content.items()}
+        content = {**renamed, "schema_version": SCHEMA_VERSION}
+    choices = content.get("choices")
+    if content.get("schema_version") != SCHEMA_VERSION or "sampler" in content or not isinstance(choices, dict):
         return content
-    renamed = {"data_spec" if key == "facts" else key: _upgraded(value) for key, value in content.items()}
-    return {**renamed, "schema_version": SCHEMA_VERSION}
+    return {**content, "sampler": {"_target_": PRIOR_SAMPLER}, "choices": {**choices, "sampler": "prior"}}
 
 
 def _upgraded(value: object) -> object:

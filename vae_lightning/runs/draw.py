@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from vae_lightning.config.fitting_sampler import as_config
 from vae_lightning.data.images import Images
 from vae_lightning.errors import RunError
 from vae_lightning.evaluation.elbo import evaluate_elbo
@@ -17,6 +19,7 @@ from vae_lightning.plots.context import PictureContext
 from vae_lightning.plots.pictures import PICTURES, Picture
 from vae_lightning.runs.folder import Run, load_vae
 from vae_lightning.runs.load_images import Moved, choose_device, iterate_batches, load_split
+from vae_lightning.runs.samplers import attach_sampler
 
 KL_IMAGES = 2000  # images whose KL sorts the latent dimensions
 
@@ -32,6 +35,7 @@ class DrawingContext:
         split_name: `train`, `val` or `test`.
         moved: where the data are now, see `load_data`.
         seed: seed of the samples.
+        drawn: what samples are drawn from, in words.
     """
 
     run: Run
@@ -40,6 +44,7 @@ class DrawingContext:
     split_name: str = "test"
     moved: Moved = None
     seed: int = 0
+    drawn: str = "from the prior"
 
     @cached_property
     def split(self) -> Images:
@@ -74,6 +79,7 @@ def draw_run(
     moved: Moved = None,
     device: str = "auto",
     seed: int = 0,
+    sampler: str | Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Draw pictures of a run.
 
@@ -85,6 +91,8 @@ def draw_run(
         moved: where the data are now, see `load_data`.
         device: `auto`, `cpu` or `cuda`.
         seed: seed of the samples.
+        sampler: what samples are drawn from, such as `"gmm"`, or a node of the configuration; None: the run's own. One that is
+            not in the run yet is fitted and kept there.
 
     Returns:
         The paths of the files.
@@ -93,16 +101,19 @@ def draw_run(
         UserError: one of the pictures does not apply to this run, or there are too few images for it.
         RunError: a file is damaged or cannot be written.
     """
-    context = prepare_drawing(run, split, moved, device, seed)
+    context = prepare_drawing(run, split, moved, device, seed, sampler)
     return save_pictures_of(context, choose_pictures(context, what), folder)
 
 
-def prepare_drawing(run: Run, split: str, moved: Moved, device: str, seed: int) -> DrawingContext:
-    """Load the run's VAE; the arguments are those of `draw_run`."""
+def prepare_drawing(
+    run: Run, split: str, moved: Moved, device: str, seed: int, sampler: str | Mapping[str, Any] | None = None
+) -> DrawingContext:
+    """Load the run's VAE and its sampler; the arguments are those of `draw_run`."""
     torch_device = choose_device(device)
     vae = load_vae(run).to(torch_device)
     vae.checks_input = False  # images come from the data set
-    return DrawingContext(run, vae, torch_device, split, moved, seed)
+    drawn = attach_sampler(run, vae, as_config(sampler), moved)
+    return DrawingContext(run, vae, torch_device, split, moved, seed, drawn)
 
 
 def choose_pictures(context: DrawingContext, what: Sequence[Picture] | None) -> Sequence[Picture]:

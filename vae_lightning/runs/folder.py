@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import pickle
 import secrets
 import shutil
 import time
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,10 +23,10 @@ from vae_lightning.models.input_checks import RECONSTRUCTED, ROUNDING
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import StreamNoise
 from vae_lightning.readers import read_json_with_nan
-from vae_lightning.runs.checkpoint_files import is_intact
-from vae_lightning.runs.checkpoint_schema import check_data, check_file, check_finite, check_tensors
+from vae_lightning.runs.checkpoint_schema import check_finite, check_tensors
 from vae_lightning.runs.config_file import is_own_run, read_config
 from vae_lightning.runs.config_upgrade import SCHEMA_VERSION as SCHEMA_VERSION
+from vae_lightning.runs.read_tensors import read_tensors
 from vae_lightning.runs.schemas import check_results
 from vae_lightning.runs.trust import check_folder
 
@@ -113,7 +111,9 @@ class Run:
         """
         if not self.checkpoint.is_file():
             raise UserError(f"{self.folder} has no checkpoint to load the VAE from: none was written, or it was removed.")
-        return load_vae(self)
+        from vae_lightning.runs.samplers import load_with_sampler
+
+        return load_with_sampler(self)
 
     def figure(self, name: str, **settings: Any) -> Image.Image:
         """Return a picture of the run.
@@ -218,7 +218,7 @@ def folder_of(path: str | Path, key: str = "run") -> Path:
 
 
 def load(path: str | Path, checkpoint: str = "best", trust_run_code: bool = False) -> VAE:
-    """Load the trained VAE of a run, on the CPU, in evaluation mode and without gradients.
+    """Load the trained VAE of a run and its sampler, on the CPU, in evaluation mode and without gradients.
 
     Args:
         path: the run folder, or a checkpoint in it.
@@ -233,11 +233,13 @@ def load(path: str | Path, checkpoint: str = "best", trust_run_code: bool = Fals
         >>> vae = load("outputs/mnist5k-mlp/2026-01-01_12-00-00_abcd")
         >>> vae.sample(16)
     """
-    return load_vae(find_run(path, checkpoint, trust_run_code))
+    from vae_lightning.runs.samplers import load_with_sampler
+
+    return load_with_sampler(find_run(path, checkpoint, trust_run_code))
 
 
 def load_vae(run: Run) -> VAE:
-    """Load the VAE of a run; see `load`."""
+    """Load the VAE of a run, whose `sample` draws from the prior; see `load`."""
     vae = build_vae(run.config, run.data_spec)
     weights = {
         k.removeprefix("vae."): v for k, v in read_checkpoint(run.checkpoint)["state_dict"].items() if k.startswith("vae.")
@@ -256,7 +258,7 @@ def load_vae(run: Run) -> VAE:
 
 
 def gives_numbers(vae: VAE) -> bool:
-    """Whether samples from the prior, and the codes of the images they are decoded to, are finite."""
+    """Whether samples, and the codes of the images they are decoded to, are finite."""
     condition = torch.zeros(2, dtype=torch.long) if vae.condition.classes else None
     noise = StreamNoise(torch.Generator(), 0)
     with torch.no_grad():
@@ -270,18 +272,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         RunError: it is damaged, or holds anything else.
     """
-    check_file(path)
-    try:
-        if not is_intact(path):
-            raise RuntimeError("a checksum is wrong")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch about old kinds of tensors, which are refused below
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise RunError(f"{path} holds more than tensors and plain data (or is damaged), and is not read.") from error
-    except Exception as error:  # random bytes can raise any exception in torch.load
-        raise RunError(f"{path} is damaged and cannot be read: try the other checkpoint in its folder.") from error
-    check_data(path, content)
+    content = read_tensors(path)
     weights = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in weights.items()):
         raise RunError(f"{path} is not a checkpoint of this framework.")

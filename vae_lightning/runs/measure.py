@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from vae_lightning.capabilities import REAL_SPACE
+from vae_lightning.config.fitting_sampler import as_config
 from vae_lightning.evaluation.codes import add_bits_per_dim, elbo_metrics
 from vae_lightning.evaluation.context import EvaluationContext
 from vae_lightning.evaluation.latents import unit_metrics
@@ -15,6 +17,7 @@ from vae_lightning.evaluation.measures import MEASURES, Measure
 from vae_lightning.runs.folder import Run, load_vae
 from vae_lightning.runs.load_images import Moved, choose_device, is_grey_bernoulli, load_data, load_split
 from vae_lightning.runs.results import add_to_results, add_to_tensorboard, write_per_image
+from vae_lightning.runs.samplers import attach_sampler
 
 Advance = Callable[[int, int], None]  # advance(images, total): that many more images, of a total, are done
 Progress = Callable[[str], AbstractContextManager[Advance]]
@@ -28,8 +31,9 @@ def evaluate_run(
     moved: Moved = None,
     batch_size: int = 100,
     device: str = "auto",
+    sampler: str | Mapping[str, Any] | None = None,
 ) -> MeasureResult:
-    """Measure a run without writing anything.
+    """Measure a run without writing its results.
 
     Args:
         run: a run, from `find_run`.
@@ -38,6 +42,8 @@ def evaluate_run(
         moved: where the data are now, see `load_data`.
         batch_size: images in a batch; it does not change the values.
         device: `auto`, `cpu` or `cuda`.
+        sampler: what `SamplesMeasure` draws from, such as `"gmm"`, or a node of the configuration; None: the run's own. One that
+            is not in the run yet is fitted and kept there.
 
     Returns:
         The values by name (see `evaluation/metrics.py`), and notes on what was left out.
@@ -49,11 +55,13 @@ def evaluate_run(
     Example:
         >>> evaluate_run(find_run("outputs/…"), "val", [NLLMeasure(samples=100)]).values["nll"]
     """
-    return run_measures(prepare_evaluation(run, split, moved, batch_size, device), measures)
+    return run_measures(prepare_evaluation(run, split, moved, batch_size, device, sampler), measures)
 
 
-def prepare_evaluation(run: Run, split: str, moved: Moved, batch_size: int, device: str) -> EvaluationContext:
-    """Load the run's VAE and images; the arguments are those of `evaluate_run`."""
+def prepare_evaluation(
+    run: Run, split: str, moved: Moved, batch_size: int, device: str, sampler: str | Mapping[str, Any] | None = None
+) -> EvaluationContext:
+    """Load the run's VAE and images, and its sampler once a measure needs it; the arguments are those of `evaluate_run`."""
     torch_device = choose_device(device)
     vae = load_vae(run).to(torch_device)
     vae.checks_input = False  # images come from the data set
@@ -61,7 +69,15 @@ def prepare_evaluation(run: Run, split: str, moved: Moved, batch_size: int, devi
     images = load_split(run, split, data=data)
     grey = is_grey_bernoulli(run, vae.likelihood.support)
     return EvaluationContext(
-        vae, torch_device, data, images, split, lambda name: load_split(run, name, data=data), batch_size, grey
+        vae,
+        torch_device,
+        data,
+        images,
+        split,
+        lambda name: load_split(run, name, data=data),
+        batch_size,
+        grey,
+        attach_sampler=lambda: attach_sampler(run, vae, as_config(sampler), moved),
     )
 
 

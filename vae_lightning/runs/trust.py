@@ -19,10 +19,21 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vae_lightning.errors import RunError, UserError, printable
 
-FOLDERS = ("checkpoints", "figures", "film", "generated", "exported", "projector", "csv", "train", "val")  # made by a run
+FOLDERS = (
+    "checkpoints",
+    "figures",
+    "film",
+    "generated",
+    "exported",
+    "projector",
+    "samplers",
+    "csv",
+    "train",
+    "val",
+)  # made by a run
 FILES = ("config.yaml", "results.json", "metrics.csv", "run.log", "explorer.html", "projector_config.pbtxt", ".lock")
 # files in these folders and beside them have one of these endings
-SUFFIXES = (".ckpt", ".csv", ".gif", ".npz", ".onnx", ".pbtxt", ".png", ".safetensors", ".tmp", ".tsv", ".yaml")
+SUFFIXES = (".ckpt", ".csv", ".gif", ".npz", ".onnx", ".pbtxt", ".png", ".pt", ".safetensors", ".tmp", ".tsv", ".yaml")
 EVENTS = "events.out.tfevents"
 JOURNALS = ("run.log", "metrics.csv", EVENTS)  # appended to or truncated in place; all other files are replaced
 TENSORBOARD = "vae_lightning.training.loggers.TensorBoard"

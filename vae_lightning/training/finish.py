@@ -7,14 +7,16 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
+from vae_lightning.data.binarization import prepare_splits
 from vae_lightning.evaluation.elbo import SplitSums
 from vae_lightning.evaluation.metrics import VALIDATION_METRICS, better_direction, find_metric, score_metric
 from vae_lightning.plots.projector import write_projection
 from vae_lightning.runs.checkpoint_files import LAST
 from vae_lightning.runs.checkpoint_schema import check_tensors
 from vae_lightning.runs.console import describe_paths, results_table
-from vae_lightning.runs.folder import CHECKPOINTS, read_checkpoint
+from vae_lightning.runs.folder import CHECKPOINTS, Run, read_checkpoint
 from vae_lightning.runs.results import RESULTS_SCHEMA_VERSION, write_results
+from vae_lightning.runs.samplers import fit_sampler, source_of
 from vae_lightning.training.callbacks.figures import draw_pictures, save_pictures, split_sums
 from vae_lightning.training.context import TrainingContext
 from vae_lightning.training.loggers import TensorBoard
@@ -47,6 +49,7 @@ def finish(run: TrainingContext) -> float:
     kept = not run.config.trainer.fast_dev_run
     names = data.data.class_names
     if kept:
+        drawn = use_sampler(run, checkpoint)
         pictures = save_pictures(draw_pictures(vae, data.splits["val"], sums["val"], names), folder, loggers, progress["steps"])
         results = {**collect_results(run, sums, progress), "checkpoint": relative_to(checkpoint, folder)}
         log_results(run.trainer, metrics["test"], progress["steps"])
@@ -57,8 +60,21 @@ def finish(run: TrainingContext) -> float:
     title = f"results (of the {checkpoint.stem} checkpoint)" if checkpoint else "results"
     run.report.say(results_table(title, metrics, VALIDATION_METRICS))
     if kept:
+        if drawn is not None:
+            run.report.say(drawn)
         run.report.say(closing_paths(folder, checkpoint, pictures))
     return score(metrics["val"])
+
+
+def use_sampler(run: TrainingContext, checkpoint: Path | None) -> str | None:
+    """Fit the run's sampler to the codes of the training images, and let the VAE draw from it; say so, unless it is the prior."""
+    data = run.data.data
+    vae, name = run.module.vae, "best" if checkpoint is None else checkpoint.stem
+    source = source_of(Run(run.folder, run.config, run.folder / f"{name}.ckpt"), vae)
+    if not source.sampler.is_fitted:
+        return None
+    images = prepare_splits({"train": data.splits()["train"]}, run.data.mode, data.split_seed)["train"]
+    return f"Samples are drawn from {source.sampler.option}, {fit_sampler(source, vae, images)}."
 
 
 def score(metrics: dict[str, Any]) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from omegaconf import DictConfig
 
 from vae_lightning.config.build import build_data, build_model, build_vae, check_combinations, try_optimizer
+from vae_lightning.config.fitting_sampler import build_sampler
 from vae_lightning.config.instantiate import instantiate_node
 from vae_lightning.config.machine import check_step_memory
 from vae_lightning.errors import InvalidValue, UserError
@@ -114,6 +115,7 @@ def build_parts(config: DictConfig, resumed: bool = False) -> RunParts:
         note = start_from(vae, config.init_from)
         data.notes = [*data.notes, *([] if note is None else [note])]
     freeze(vae, config.get("freeze"))
+    build_sampler(config, vae)  # reports a wrong setting now; it is fitted after the training
     return RunParts(data, binarization, vae, objective, recipe)
 
 

@@ -43,11 +43,24 @@ def circumstances(run: TrainingContext, start: ResumePoint | None) -> dict[str, 
     return {
         "images": f"{sizes} ({pixel_words(run.data.mode, run.module, config.data_spec.kind)})",
         **{f"data {i}" if i > 1 else "data": note for i, note in enumerate(data.notes, 1)},
+        **codes_note(run),
         "batch": f"{batch}" if world == 1 else f"{batch} × {world} processes = {batch * world}",
         "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}" + compiled(config),
         "run": relative_path(run.folder) if not config.trainer.fast_dev_run else "fast_dev_run: nothing is saved",
         **({} if start is None else {"resumes": describe_progress(start)}),
     }
+
+
+def codes_note(run: TrainingContext) -> dict[str, str]:
+    """Say of an auto-encoder that its codes do not follow the prior, and what samples are drawn from then."""
+    objective, vae = run.module.objective, run.module.vae
+    if DENSITY in vae.posterior.capabilities or objective.penalty.matches_prior:
+        return {}
+    chosen = run.config.choices.sampler
+    drawn = f"samples come from sampler={chosen}, fitted to them when training ends"
+    if chosen == "prior":
+        drawn = "decoded draws from it rarely look like images; sampler=gmm fits a mixture to the codes"
+    return {"codes": f"no KL pulls them to p(z), so they do not follow it: {drawn}"}
 
 
 def describe_progress(start: ResumePoint) -> str:

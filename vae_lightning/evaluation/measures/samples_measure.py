@@ -47,6 +47,7 @@ class SamplesMeasure(Measure):
         Metric("recall_floor", "the same of training images instead of the samples"),
         *details(
             ("samples_images", "images of each kind"),
+            ("samples_sampler", "what samples were drawn from: the prior, or a density fitted to codes"),
             ("samples_classifier", "SHA-256 of the classifier's weights; compare distances only if it is the same"),
         ),
     )
@@ -81,7 +82,10 @@ class SamplesMeasure(Measure):
             indices = evenly_spaced(len(grey[split]), count).split(context.batch_size)
             return torch.cat([classifier.features(pixels(grey[split][part].images)) for part in indices])
 
+        source = context.attach_sampler()
         drawn = draw_features(context.vae, classifier.features, count, self.seed, context.batch_size)
         found = compare_features(real(context.split_name), drawn, real("train"))
         found.values["samples_classifier"] = digest
+        found.values["samples_sampler"] = "prior" if context.vae.sampler is None else context.vae.sampler.name
+        found.notes.append(f"Samples are drawn {source}.")
         return found

@@ -16,9 +16,11 @@ class Penalty(ObjectiveTerm):
 
     Attributes:
         weighted_by_beta: whether β weights the penalty instead of the KL.
+        matches_prior: whether it pulls the codes of all images together towards the prior.
     """
 
     weighted_by_beta: ClassVar[bool] = False
+    matches_prior: ClassVar[bool] = False
 
     def forward(self, terms: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
         """Return the penalty of a batch.

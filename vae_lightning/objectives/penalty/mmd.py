@@ -40,6 +40,7 @@ class MMDPenalty(Penalty):
     """
 
     option = "objective/penalty=mmd"
+    matches_prior = True
 
     def __init__(
         self, weight: float = 100.0, kernel: str = "imq", scales: Sequence[float] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)

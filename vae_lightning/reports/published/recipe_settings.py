@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from vae_lightning.config.builtin import CONFIG_GROUPS, PUBLISHED
+from vae_lightning.config.builtin import AFTER_TRAINING, CONFIG_GROUPS, PUBLISHED
 from vae_lightning.config.compose import compose_config, hydra_composer
 from vae_lightning.config.plain import plain_dict
 from vae_lightning.runs.config_file import value_at
@@ -25,8 +25,9 @@ FREE = {
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every setting of a configuration by key, except seed, folders, device and loggers."""
-    options = ((group, name) for group in CONFIG_GROUPS for name in config.get(group) or {} if name not in FREE.get(group, ()))
+    """Return every setting of a configuration by key, except seed, folders, device, loggers and sampler."""
+    groups = [group for group in CONFIG_GROUPS if group not in AFTER_TRAINING]
+    options = ((group, name) for group in groups for name in config.get(group) or {} if name not in FREE.get(group, ()))
     return {key: value_at(config, key) for key in (*NUMBERS, *(f"{group}.{name}" for group, name in options))}
 
 

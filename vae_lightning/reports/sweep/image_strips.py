@@ -16,8 +16,9 @@ from torch import Tensor
 from vae_lightning.data.images import pixels
 from vae_lightning.noise import StreamNoise, derive_seed
 from vae_lightning.plots.displayable import displayable
-from vae_lightning.runs.folder import VAE, find_run, load_vae
+from vae_lightning.runs.folder import VAE, find_run
 from vae_lightning.runs.load_images import Moved, iterate_batches, load_split
+from vae_lightning.runs.samplers import load_with_sampler
 
 
 @dataclass
@@ -60,7 +61,7 @@ def image_strips(labelled: Sequence[tuple[str, Path]], images: int = 8, moved: M
                     return None  # numbers that are no image
                 x = pixels(batch.images)
             if run.data_spec.shape == tuple(x.shape[1:]):
-                found.append(_strip(label, load_vae(run), x, batch.labels))
+                found.append(_strip(label, load_with_sampler(run), x, batch.labels))
         except Exception:  # whatever is wrong with one run, the others get their pictures
             continue
     return None if x is None or not found else Strips(data_uri(x), found, (displayable(x).shape[-1] * len(x), x.shape[-2]))
