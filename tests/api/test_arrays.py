@@ -70,6 +70,7 @@ def test_the_same_images_in_another_form_train_the_same_run(
         ({"data": np.full((30, 8, 8), np.nan, np.float32)}, "NaN"),
         ({"data": np.zeros((30, 8, 8), np.uint8), "labels": [0] * 20}, "30 images"),
         ({"data": np.array([object()])}, "data=ndarray of object: must be an array or a tensor of numbers"),
+        ({"data": np.ma.masked_less(np.ones((30, 8, 8)), 2)}, "data=MaskedArray: must be an array without masked values"),
         ({"data": [[1, 2], [3]]}, "data="),
         ({"data": 5}, "must be an array or a tensor of numbers"),
         ({"labels": [1, 2]}, "labels belongs to images"),

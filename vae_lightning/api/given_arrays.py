@@ -1,4 +1,4 @@
-"""Images given to `vl.train` as arrays or tensors, saved as files in the run folder, where evaluate and resume find them."""
+"""Images given to `vl.train` or `vl.sweep` as arrays or tensors, saved as files in the folder of the run or sweep."""
 
 from __future__ import annotations
 
@@ -67,8 +67,7 @@ class GivenArrays:
         try:
             output_dir.mkdir(parents=True, exist_ok=True)
             self.written = Path(tempfile.mkdtemp(prefix=".data_", dir=output_dir))
-            for name, array in self.arrays.items():
-                np.save(self.written / f"{name}.npy", array, allow_pickle=False)
+            self._save(self.written)
         except OSError as error:
             self._remove(made)
             raise RunError(
@@ -99,6 +98,22 @@ class GivenArrays:
         config.overrides = [texts.get(text, text) for text in config.overrides]
         data.notes = [note.replace(str(self.written), str(place)) for note in data.notes]
 
+    def write(self, folder: Path) -> None:
+        """Write the files to `folder`, which all jobs of a sweep read.
+
+        Raises:
+            RunError: they cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._save(folder)
+        except OSError as error:
+            raise RunError(f"The data cannot be written to {folder} ({error.strerror}).") from error
+
+    def _save(self, folder: Path) -> None:
+        for name, array in self.arrays.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
     def _name(self, config: DictConfig, folder: Path) -> None:
         for name in self.arrays:
             config.data[name] = str(folder / f"{name}.npy")
@@ -123,6 +138,8 @@ def as_array(name: str, value: object) -> np.ndarray:
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         value = value.float() if value.dtype == torch.bfloat16 else value
+    if np.ma.is_masked(value):
+        raise InvalidValue(_argument(name), type(value).__name__, "an array without masked values; fill them, as filled() does")
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:  # lists of unequal lengths

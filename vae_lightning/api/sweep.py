@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -11,6 +13,7 @@ from vae_lightning.api.arguments import as_multirun, quote_paths
 from vae_lightning.api.compose import check_texts
 from vae_lightning.api.new_run import train_new
 from vae_lightning.api.session import python_session
+from vae_lightning.api.train import check_given
 from vae_lightning.config.command_line import check_command_line, parse_flags, user_folders
 from vae_lightning.config.compose import hydra_composer, quote
 from vae_lightning.config.plain import plain_texts
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 IN_PROCESS = ("hydra.mode=MULTIRUN", "hydra/job_logging=none", "hydra/hydra_logging=none")  # the program's logging stays as it is
 
 
-def sweep(*overrides: str) -> list[Run]:
+def sweep(*overrides: str, data: object = None, labels: object = None, targets: object = None) -> list[Run]:
     """Train every combination of the listed values, or search for the best ones, as `python train.py -m` does.
 
     The jobs run in this process, one after the other, unless `hydra/launcher=…` says otherwise. The folders and the report are
@@ -32,6 +35,10 @@ def sweep(*overrides: str) -> list[Run]:
     Args:
         overrides: as typed on the command line: `"beta=1,2,4"` and `"seed=0,1"`, or `"sweep=optuna"`;
             `"resume_sweep=outputs/sweeps/…"` continues a sweep.
+        data: the name of a data set, or images as an array or a tensor, see `vl.train`. They are copied once, into the folder of
+            the sweep, where all of its jobs read them.
+        labels: see `vl.train`.
+        targets: see `vl.train`.
 
     Returns:
         The runs that were trained to the end, in the order of the jobs; those that a search pruned are left out.
@@ -52,9 +59,13 @@ def sweep(*overrides: str) -> list[Run]:
     from vae_lightning.sweeps.sweeper import JobsFailed, RecordedSweeper
 
     texts = check_texts(overrides, "vl.sweep")
+    check_given(texts, data, labels, targets)
     with python_session():
         register_sweepers()
-        arguments = sweep_arguments(texts)
+        if isinstance(data, str):
+            texts.append(f"data={data}")
+        given = data is not None and not isinstance(data, str)
+        arguments = sweep_arguments(texts) if not given else arguments_with_arrays(texts, data, labels, targets)
         with hydra_composer(user_folders(parse_flags(arguments))) as composer:
             config = composer.loader.load_configuration("train", arguments, run_mode=RunMode.MULTIRUN)
             sweeper = make_sweeper(config, composer.loader, run_job)
@@ -79,6 +90,29 @@ def sweep_arguments(texts: list[str]) -> list[str]:
     if command.sweep_folder is not None:
         arguments.append(f"hydra.sweep.dir={quote(str(command.sweep_folder))}")
     return arguments
+
+
+def arguments_with_arrays(texts: list[str], images: object, labels: object, targets: object) -> list[str]:
+    """Write arrays into the folder of a new sweep, and return its overrides, with the paths of these files.
+
+    Args:
+        texts: the overrides that were given.
+        images: see `vl.train`.
+        labels: see `vl.train`.
+        targets: see `vl.train`.
+
+    Raises:
+        UserError: an override is wrong, or the arrays cannot be used; nothing is written.
+    """
+    from vae_lightning.api.given_arrays import FOLDER, GivenArrays
+
+    arrays = GivenArrays(images, labels, targets)
+    arguments = sweep_arguments([*arrays.overrides(), *texts])
+    folder = next(text for text in reversed(arguments) if text.startswith("hydra.sweep.dir="))
+    place = Path(str(OverridesParser.create().parse_override(folder).value())).absolute() / FOLDER
+    arrays.write(place)
+    names = dict(zip(arrays.overrides(), arrays.overrides(place), strict=True))
+    return [names.get(text, text) for text in arguments]
 
 
 def run_job(config: DictConfig) -> None:

@@ -79,15 +79,14 @@ def check_given(texts: Sequence[str], data: object, labels: object, targets: obj
     """
     if data is not None:
         for text in texts:
-            if text.startswith(("data=", "resume=")) and text != "resume=null":
-                key = text.partition("=")[0]
-                raise UserError(
-                    f"{text} cannot be combined with the argument data: leave one of them out."
-                    if key == "data"
-                    else f"{text} continues with the run's own data: leave the argument data out."
-                )
-    for name, value in {"labels": labels, "targets": targets}.items():
-        if value is not None and (data is None or isinstance(data, str)):
+            key, _, value = text.partition("=")
+            if key == "data":
+                raise UserError(f"{text} cannot be combined with the argument data: leave one of them out.")
+            if key in ("resume", "resume_sweep") and value != "null":
+                whose = "run" if key == "resume" else "sweep"
+                raise UserError(f"{text} continues with the {whose}'s own data: leave the argument data out.")
+    for name, given in {"labels": labels, "targets": targets}.items():
+        if given is not None and (data is None or isinstance(data, str)):
             raise UserError(f"{name} belongs to images: give them as the argument data, an array or a tensor.")
 
 
