@@ -19,6 +19,14 @@ def test_auto_becomes_the_option_that_fits_the_data(kind: str) -> None:
     assert chosen_likelihood("auto", made.likelihood) == option
 
 
+@pytest.mark.parametrize(("kind", "from_mean"), [("binary", False), ("grey", True), ("colour", True), ("real", False)])
+def test_where_a_start_far_from_the_images_would_diverge_the_start_is_their_mean(kind: str, from_mean: bool) -> None:
+    node = OmegaConf.load(conf_dir() / "likelihood" / "auto.yaml")
+    made = OmegaConf.create({"likelihood": node})
+    resolve_likelihood(made, kind)
+    assert made.likelihood.bias_from_data is from_mean
+
+
 def test_a_likelihood_that_was_chosen_stays() -> None:
     given = {
         "likelihood": {"_target_": "vae_lightning.models.likelihoods.Laplace", "scale": 0.3},

@@ -13,12 +13,14 @@ AUTO = "auto"
 FITTING = {
     "binary": "bernoulli", "grey": "discretized_logistic", "colour": "discretized_logistic", "real": "gaussian_optimal",
 }  # fmt: skip
+# from its usual start, with a scale as wide as all levels, large images in colour made the first steps diverge
+STARTS_FROM_MEAN = ("discretized_logistic",)
 
 
 def resolve_likelihood(config: DictConfig, kind: str) -> None:
     """Replace `likelihood=auto` in `config`, which names no class, with the option for data of this kind.
 
-    Settings that all options have, such as `bias_from_data`, are kept. Any other likelihood stays as it is.
+    Settings that all options have, such as `bias_from_data`, are kept unless they are null. Any other likelihood stays as it is.
 
     Args:
         config: the configuration of a run; changed in place.
@@ -27,10 +29,11 @@ def resolve_likelihood(config: DictConfig, kind: str) -> None:
     node = config.get("likelihood")
     if not isinstance(node, DictConfig) or node.get("_target_", "") is not None:
         return
-    settings = {name: value for name, value in node.items() if name != "_target_"}
-    config.likelihood = OmegaConf.merge(_node(FITTING[kind]), settings)
+    option = FITTING[kind]
+    settings = {name: value for name, value in node.items() if name != "_target_" and value is not None}
+    config.likelihood = OmegaConf.merge(_node(option), {"bias_from_data": option in STARTS_FROM_MEAN}, settings)
     if "choices" in config:
-        config.choices.likelihood = FITTING[kind]
+        config.choices.likelihood = option
 
 
 def chosen_likelihood(choice: str, node: Mapping[str, Any]) -> str:

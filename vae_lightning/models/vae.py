@@ -187,7 +187,7 @@ class VAE(nn.Module):
         if bias is None or output is None or len(bias) not in (channels, channels * height * width):
             raise UserError(
                 "likelihood.bias_from_data=true: the decoder does not end in a layer with a bias for each output or channel "
-                "that a mean image could set; leave it out."
+                "that a mean image could set; set likelihood.bias_from_data=false."
             )
         bias.copy_(output.flatten() if len(bias) == output.numel() else output[:, 0, 0])
 
