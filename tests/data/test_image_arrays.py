@@ -93,6 +93,8 @@ BITS = (LEVELS > 127).astype(np.uint8)
         (LEVELS / 255, LEVELS, "values from 0 to 1 are read as data.range=[0,1], in 256 levels"),
         ((LEVELS / 255).astype(np.float32), LEVELS, "values from 0 to 1 are read as data.range=[0,1], in 256 levels"),
         (LEVELS / 127.5 - 1, LEVELS, "values from −1 to 1 are read as data.range=[-1,1], in 256 levels"),
+        (LEVELS // 16, LEVELS // 16, "no value is above 15, and 255 is white (data.range=[0,15] would read 15 as white)"),
+        (LEVELS // 16.0, LEVELS // 16, "read as data.range=[0,255]; no value is above 15, and 255 is white"),
         (LEVELS.astype(np.float32), LEVELS, "whole values from 0 to 255 are read as data.range=[0,255]"),
         (LEVELS / 255 + 5e-5, LEVELS, "are read as data.range=[0,1]"),
     ],

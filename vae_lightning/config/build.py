@@ -7,7 +7,7 @@ Importing this file does not import torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ SIZED_GROUPS = (
 )  # their settings decide how many parameters a model has
 LARGE = 10**9
 SHARED_DATA_SETS = 2
-_LOADED: dict[tuple[type, str, str], ImageData] = {}
+_LOADED: dict[tuple[type, str, str, Hashable], ImageData] = {}
 
 
 def check_combinations(config: DictConfig) -> None:
@@ -80,12 +80,13 @@ def build_data(config: DictConfig) -> ImageData:
     data: ImageData = instantiate_node(config, "data")
     whole = plain_dict(config.data)
     arguments = str({name: value for name, value in whole.items() if name not in SERVING_KEYS})
-    recipe = (type(data), arguments, str(Path.cwd()))  # relative paths depend on the current folder
-    if recipe not in _LOADED:
-        try:
+    try:
+        recipe = (type(data), arguments, str(Path.cwd()), data.file_state())  # relative paths depend on the current folder
+        if recipe not in _LOADED:
             data.splits()
-        except InvalidValue as error:
-            raise name_config_key(config, "data", error) from error
+    except InvalidValue as error:
+        raise name_config_key(config, "data", error) from error
+    if recipe not in _LOADED:
         while len(_LOADED) >= SHARED_DATA_SETS:
             _LOADED.pop(next(iter(_LOADED)))
         _LOADED[recipe] = data

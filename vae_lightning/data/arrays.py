@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Unpack
 
@@ -62,6 +62,9 @@ class Arrays(OwnData):
                 raise InvalidValue(name, key, "the name of an array in the file, or null")
         self.images_key, self.labels_key = images_key, labels_key
         self.layout, self.range = check_choice("layout", layout, LAYOUTS), check_range("range", range)
+
+    def file_state(self) -> Hashable:
+        return tuple(None if path is None else _stamp(path) for path in (self.images, self.labels, self.targets))
 
     def load(self) -> dict[str, Images]:
         file = open_arrays(self.images, "data.images")
@@ -132,6 +135,15 @@ def _path(name: str, value: object) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise InvalidValue(name, value, "a file")
     return Path(value).expanduser()
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Device, inode, size and time of the last change of a file; None if it cannot be seen, which loading it will say."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _named(file: ArrayFile, key: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypedDict
 
@@ -126,6 +127,10 @@ class ImageData(ABC):
     @abstractmethod
     def load(self) -> dict[str, Images]:
         """The three splits by name; called once."""
+
+    def file_state(self) -> Hashable:
+        """What differs once the user's own files have changed, so that a process that has loaded them loads them anew."""
+        return None
 
     def splits(self) -> dict[str, Images]:
         """Train, val and test by name, loaded on first use; raises UserError if they are inconsistent."""

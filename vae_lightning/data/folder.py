@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Unpack
 
@@ -13,7 +13,7 @@ import torch
 from vae_lightning.data.base import SPLITS, DataSettings
 from vae_lightning.data.checks import duplicate_notes
 from vae_lightning.data.decode import BACKGROUNDS, CHANNELS, Settings
-from vae_lightning.data.image_cache import GB, Entry, cached_images
+from vae_lightning.data.image_cache import GB, Entry, cached_images, state_of
 from vae_lightning.data.images import Images
 from vae_lightning.data.own_splits import OwnData, own_split
 from vae_lightning.data.scan import Layout, PictureFile, read_layout, scan_folder, skipped_note
@@ -70,9 +70,15 @@ class Folder(OwnData):
         self.cache = cache_folder(None) / "images" if cache is None else cache_folder(cache)
         self.cache_limit = check_number("cache_limit", cache_limit, 0, above=True)
 
+    def file_state(self) -> Hashable:
+        return state_of(scan_folder(self._folder()).pictures)
+
+    def _folder(self) -> Path:
+        return Path(os.path.realpath(Path(self.root).expanduser()))
+
     def load(self) -> dict[str, Images]:
         """The three splits, as parts of one memory map."""
-        root = Path(os.path.realpath(Path(self.root).expanduser()))
+        root = self._folder()
         pictures, skipped = scan_folder(root)
         if not pictures:
             there = f", but {skipped_note(skipped)[:-1]}" if skipped else ""

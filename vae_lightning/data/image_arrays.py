@@ -17,6 +17,7 @@ TABLE = "ND"  # rows of numbers that are no image
 CHANNELS = (1, 3)
 CHUNK_BYTES = 64 * 2**20  # looked at together: a memory map may be larger than the memory
 SLACK = 1e-4  # by which floats may leave their range, from rounding or interpolation
+DARK = 64  # a largest level below this is pointed out
 LOST = 1e-3  # of a column's standard deviation: what float32 may round
 
 
@@ -196,7 +197,8 @@ def _integer_levels(dtype: np.dtype[Any], found: Extremes, name: str) -> Levels:
     if found.low >= 0 and found.high <= 1:
         return Levels((0, 1), "no value is above 1, so 1 is read as white (data.range=[0,255] would read it as nearly black)")
     if found.low >= 0 and found.high <= 255:
-        return Levels(None if dtype == np.uint8 else (0, 255), "" if dtype == np.uint8 else "values up to 255 are read as 8 bits")
+        read = [] if dtype == np.uint8 else ["values up to 255 are read as 8 bits"]
+        return Levels(None if dtype == np.uint8 else (0, 255), "; ".join([*read, *_dark_note(found)]))
     if dtype == np.uint16:
         return Levels(
             (0, 65535),
@@ -208,13 +210,23 @@ def _integer_levels(dtype: np.dtype[Any], found: Extremes, name: str) -> Levels:
     )
 
 
+def _dark_note(found: Extremes) -> list[str]:
+    """What to say of levels that are all dark, such as the 0 to 16 of scikit-learn's digits."""
+    white = int(found.high)
+    return (
+        [f"no value is above {white}, and 255 is white (data.range=[0,{white}] would read {white} as white)"]
+        if white < DARK
+        else []
+    )
+
+
 def _float_levels(found: Extremes, name: str) -> Levels:
     if found.low >= -SLACK and found.high <= 1 + SLACK:
         return Levels((0, 1), f"values from {found} are read as data.range=[0,1], in 256 levels")
     if found.low >= -1 - SLACK and found.high <= 1 + SLACK:
         return Levels((-1, 1), f"values from {found} are read as data.range=[-1,1], in 256 levels")
     if found.low >= 0 and found.high <= 255 and found.whole:
-        return Levels((0, 255), f"whole values from {found} are read as data.range=[0,255]")
+        return Levels((0, 255), "; ".join([f"whole values from {found} are read as data.range=[0,255]", *_dark_note(found)]))
     raise UserError(
         f"The values of {name} go from {found}, and floats are read as images in [0,1] or [-1,1]: say data.range=[low,high], the "
         "values of black and white (numbers that are no image have the shape (N, D))."

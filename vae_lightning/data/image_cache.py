@@ -108,7 +108,7 @@ def cached_images(root: Path, pictures: Sequence[PictureFile], settings: Setting
         UserError: pictures have different sizes, or the cache cannot be written or would become too large.
     """
     key = hashlib.sha256(repr((VERSION, os.fsencode(root), *settings)).encode()).hexdigest()[:16]
-    folder, state = cache / key, _state(pictures)
+    folder, state = cache / key, state_of(pictures)
     with wait_for_lock(_lock_of(folder), lambda: _say_waiting(root)):
         entry = _read(folder, state)
         if entry is None:
@@ -120,8 +120,8 @@ def cached_images(root: Path, pictures: Sequence[PictureFile], settings: Setting
     return entry
 
 
-def _state(pictures: Sequence[PictureFile]) -> str:
-    """A hash of names, sizes and times."""
+def state_of(pictures: Sequence[PictureFile]) -> str:
+    """A hash of the names, sizes and times of pictures, which differs once one of them has changed."""
     digest = hashlib.sha256()
     for parts, size, mtime_ns in pictures:
         digest.update(os.fsencode("/".join(parts)) + f"\0{size}\0{mtime_ns}\0".encode())

@@ -18,7 +18,7 @@ from vae_lightning.models.priors import StandardNormal
 from vae_lightning.models.vae import VAE
 from vae_lightning.objectives import Objective
 
-SHAPES = [(1, 28, 28), (3, 32, 32), (1, 64, 48), (3, 17, 5), (1, 1, 1)]
+SHAPES = [(1, 28, 28), (3, 32, 32), (1, 64, 48), (3, 17, 5), (1, 1, 1), (1, 1, 64)]  # the last two: tables and signals
 ARCHITECTURES = {
     "mlp": MLP([16, 8], "tanh"),
     "conv": Conv([4, 8, 8], 16, "gelu"),
