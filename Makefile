@@ -8,7 +8,7 @@ BYTECODE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 
 .DEFAULT_GOAL := help
 .PHONY: help install train evaluate generate explore export report tensorboard test test-slow lint format lock \
-  docs docs-figures docs-variants results bench bench-sweep gpu-check chaos clean
+  docs docs-figures docs-variants notebooks results bench bench-sweep gpu-check chaos clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ docs-figures: install ## redraw the pictures of docs/how_it_works.md (minutes)
 
 docs-variants: install ## redo docs/variants.md: ARGS="--data ../shared/data" (1 h)
 	$(BIN)/python docs/variants.py $(ARGS)
+
+notebooks: install ## run docs/notebooks/*.py into notebooks (minutes)
+	$(BIN)/python docs/notebooks/make.py
 
 results: install ## write docs/results.md: ARGS="runs=outputs"
 	$(BIN)/python -m vae_lightning.cli.published $(ARGS)
