@@ -1,27 +1,42 @@
 """`data=folder` against the same images in memory: `python benchmarks/folder.py --images 100000 --size 64`.
 
 Writes that many small pictures (PNG and JPEG in turn, larger than `--size`), and measures how long they take to decode, the
-memory and the size of the cache. Then it serves shuffled batches from the memory map and from memory in turn, an epoch each, and
-trains a small network on both in turn. The ratios are medians over the turns.
+memory and the size of the cache. Then the memory map and the same images in memory take turns, an epoch each: shuffled batches
+alone, and training as `train.py` does it (model=mlp and model=conv, the framework's own images/s of the second epoch of two).
+The ratios are medians over the turns, which compare what was measured one right after the other.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
-import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
+from vae_lightning.api.compose import compose_command
+from vae_lightning.config.compose import without_hydra
+from vae_lightning.config.plain import plain_dict
 from vae_lightning.data import Folder
 from vae_lightning.data.images import Images, pixels
 from vae_lightning.data.sampler import ShuffledBatches
+from vae_lightning.training import build
+from vae_lightning.training.overhead import low_overhead
+
+# 40 batches an epoch, of all training images in a random order
+TRAINING = (
+    "trainer=cpu", "trainer.max_epochs=2", "trainer.limit_train_batches=40", "trainer.limit_val_batches=0", "lr_schedule=none",
+    "callbacks=minimal", "logger=none", "name=bench", "~callbacks.best",
+)  # fmt: skip
 
 
 def write_pictures(root: Path, count: int, side: int) -> None:
@@ -47,24 +62,41 @@ def served(split: Images, batch_size: int, epoch: int) -> float:
     return len(split) / (time.perf_counter() - begin)
 
 
-def trained(split: Images, batch_size: int, epoch: int) -> float:
-    """Images/s of an epoch of training of an auto-encoder with one hidden layer."""
-    torch.manual_seed(0)
-    size = split.stored[0].numel()
-    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(size, 64), torch.nn.ReLU(), torch.nn.Linear(64, size))
-    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
-    begin = time.perf_counter()
-    for examples in ShuffledBatches(len(split), batch_size, 0, epoch):
-        x = pixels(split[examples].images)
-        optimizer.zero_grad()
-        (network(x) - x.flatten(1)).square().mean().backward()
-        optimizer.step()
-    return len(split) / (time.perf_counter() - begin)
+def trained(splits: dict[str, Images], folder: Folder, model: str, batch_size: int) -> float:
+    """Images/s of the second epoch of two that the framework trains on these splits."""
+    texts = ["data=folder", f"data.root={folder.root}", f"data.batch_size={batch_size}", f"model={model}", *TRAINING]
+    config = without_hydra(compose_command("train", texts, "benchmark"))
+    data = Folder(folder.root, batch_size=batch_size)
+    data._splits, data.kind, data.mean, data.class_names = splits, folder.kind, folder.mean, folder.class_names
+    complete = OmegaConf.create({**plain_dict(config), "choices": {"likelihood": "discretized_logistic", "objective": "elbo"}})
+    with tempfile.TemporaryDirectory() as run, patch("vae_lightning.training.parts.build_data", lambda config: data), quiet():
+        module, datamodule = build.assemble(complete)
+        trainer = build.make_trainer(complete, Path(run))
+        with low_overhead():
+            trainer.fit(module, datamodule=datamodule)
+    return float(module.recorder.history["train"]["images_per_second"])
 
 
-def by_turns(measure: Callable[[Images, int, int], float], mapped: Images, kept: Images, turns: int, batch: int) -> str:
-    """Medians of images/s from the map and from memory, and of their ratio, each epoch of one after one of the other."""
-    pairs = [(measure(mapped, batch, turn), measure(kept, batch, turn)) for turn in range(turns + 1)][1:]
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without output: the bar would be drawn for each of the short epochs."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        yield
+
+
+def by_turns(mapped: Callable[[int], float], kept: Callable[[int], float], turns: int) -> str:
+    """Medians of images/s from the map and from memory, and of their ratio, each epoch of one after one of the other.
+
+    Which comes first changes from turn to turn; the first turn warms up.
+    """
+    pairs = []
+    for turn in range(turns + 1):
+        if turn % 2:
+            pairs.append((mapped(turn), kept(turn)))
+        else:
+            second = kept(turn)
+            pairs.append((mapped(turn), second))
+    pairs = pairs[1:]
     ratios = sorted(a / b for a, b in pairs)
     a, b = (statistics.median(side) for side in zip(*pairs, strict=True))
     return f"map {a:,.0f}, memory {b:,.0f} images/s, ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} – {ratios[-1]:.2f})"
@@ -84,13 +116,21 @@ def main() -> None:
         before = peak_mb()
         for what in ("decoded in", "opened again in"):
             begin = time.perf_counter()
-            splits = Folder(str(root), size=arguments.size, cache=str(cache)).splits()
-            print(f"{arguments.images:,} pictures {what} {time.perf_counter() - begin:.1f} s")
+            data = Folder(str(root), size=arguments.size, cache=str(cache))
+            splits = data.splits()
+            print(f"{arguments.images:,} pictures {what} {time.perf_counter() - begin:.1f} s", flush=True)
         print(f"memory while decoding: {peak_mb() - before:,.0f} MB more; cache: {cache_mb(cache):,.0f} MB")
-        mapped = splits["train"]
-        kept = Images(mapped.images, mapped.labels)
-        print("batches: ", by_turns(served, mapped, kept, arguments.turns, arguments.batch))
-        print("training:", by_turns(trained, mapped, kept, arguments.turns, arguments.batch))
+        kept = {name: Images(split.images, split.labels) for name, split in splits.items()}
+        batch, turns = arguments.batch, arguments.turns
+        batches = by_turns(lambda t: served(splits["train"], batch, t), lambda t: served(kept["train"], batch, t), turns)
+        print("batches:", batches, flush=True)
+        for model in ("mlp", "conv"):
+            ratio = by_turns(
+                lambda _, model=model: trained(splits, data, model, batch),  # type: ignore[misc]
+                lambda _, model=model: trained(kept, data, model, batch),  # type: ignore[misc]
+                turns,
+            )
+            print(f"training, model={model}:", ratio, flush=True)
 
 
 def cache_mb(cache: Path) -> float:
