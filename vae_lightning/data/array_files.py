@@ -177,11 +177,13 @@ def _torch(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     tensors = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)} if isinstance(content, dict) else {}
     if not tensors:
         raise UserError(f"{path} holds no tensor: save a tensor, or a dict of tensors.")
-    return {name: lambda tensor=tensor: _numpy(tensor) for name, tensor in tensors.items()}  # type: ignore[misc]
+    return {name: lambda tensor=tensor: _numpy(tensor, path) for name, tensor in tensors.items()}  # type: ignore[misc]
 
 
-def _numpy(tensor: Any) -> np.ndarray:
+def _numpy(tensor: Any, path: Path) -> np.ndarray:
     tensor = tensor.detach().cpu()
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():  # a terabyte can be made of one number
+        raise UserError(f"{path} holds a tensor whose numbers share their memory: save a copy of it (tensor.contiguous()).")
     return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 
 
