@@ -35,7 +35,7 @@ MOST_PARTS = 100_000  # files in an archive of torch, which writes one for each 
 PICKLE_LIMIT, MOST_OPCODES = 32 * MB, 1_000_000  # of what it holds besides numbers; real ones have some 10 kB and 3,000
 # what a pickle of tensors and plain data names; torch itself also allows `bytearray`, which takes any memory, and slow codecs
 HARMLESS = re.compile(
-    r"collections OrderedDict|(__builtin__|builtins) set|torch Size|torch\.nn\.parameter Parameter"
+    r"collections (OrderedDict|Counter)|(__builtin__|builtins) set|torch Size|torch\.nn\.parameter Parameter"
     r"|torch\._utils _rebuild_(tensor|tensor_v2|tensor_v3|parameter)|torch \w+Storage|torch\.storage \w+Storage"
     r"|torch (bool|b?float\d+\w*|u?int\d+|complex\d+)"
 )
@@ -257,14 +257,22 @@ def check_torch_file(path: Path, limit: int) -> None:
         raise RunError(f"{path} is damaged and cannot be read.") from error
 
 
+def begins_as_archive(path: Path) -> bool:
+    """Whether torch would read a file as an archive; otherwise it tries its older formats, one of which unpacks files."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
 def _check_parts(path: Path, parts: list[zipfile.ZipInfo]) -> None:
     reason = ""
     if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
         reason = "its parts are compressed, which torch never does"
     elif len(parts) > MOST_PARTS or sum(part.file_size for part in parts) > path.stat().st_size:
         reason = "its parts overlap or are too many"
-    elif len({part.filename for part in parts}) != len(parts):
+    elif len({part.filename.lower() for part in parts}) != len(parts):  # torch does not tell small letters from capitals
         reason = "two of its parts have the same name"
+    elif min((part.header_offset for part in parts), default=0) or not begins_as_archive(path):
+        reason = "there are other bytes before the archive"  # which torch might read in place of what is checked here
     if reason:
         raise RunError(f"{path} is damaged or was changed: {reason}.")
 

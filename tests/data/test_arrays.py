@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import pickle
 import struct
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +180,20 @@ class Bomb:
         return os.mkdir, ("/tmp/never",)
 
 
+def _terabyte(path: Path) -> None:
+    """Torch's older format with a call that takes ten gigabytes of memory."""
+    beginning: tuple[object, ...] = (0x1950A86A20F9469CFC6C, 1001, {})
+    path.write_bytes(b"".join(pickle.dumps(part, 2) for part in beginning))
+    with path.open("ab") as file:
+        file.write(b"\x80\x02c__builtin__\nbytearray\n(\x8a\x05\x00\xe4\x0bT\x02tR.")
+
+
+def _tape(path: Path) -> None:
+    """Torch's oldest format, a tape whose first name is a pickle; torch would unpack it into a temporary folder."""
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as file:
+        file.addfile(tarfile.TarInfo("\udc80\x02]."), io.BytesIO())  # a byte 0x80
+
+
 def _ragged(path: Path) -> None:
     ragged = np.empty(2, object)
     ragged[:] = [np.zeros((2, 2)), np.zeros((3, 3))]
@@ -193,8 +209,11 @@ def _ragged(path: Path) -> None:
         (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00garbage"), r"images\.pt is damaged and cannot be read\."),
         (lambda path: path.write_bytes(b"PK\x03\x04garbage"), r"images\.pt is damaged and cannot be read\."),
         (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\ngarbage"), r"images\.pt is damaged and cannot be read\."),
-        (lambda path: path.write_bytes(pickle.dumps(Bomb(), 2)), r"holds more than tensors \(or is damaged\) and is not read"),
-        (lambda path: torch.save(Bomb(), path), r"holds more than tensors \(or is damaged\) and is not read"),
+        (lambda path: path.write_bytes(pickle.dumps(Bomb(), 2)), r"holds more than tensors and plain data \(or is damaged\)"),
+        (lambda path: torch.save(Bomb(), path), r"holds more than tensors and plain data \(or is damaged\)"),
+        (lambda path: torch.save(torch.zeros(1).expand(10**6, 1000, 1000), path), r"whose numbers share their memory"),
+            (_terabyte, r"holds more than tensors and plain data \(or is damaged\)"),
+        (_tape, r"is an archive of a very old torch, and is not read: save it again\."),
         (lambda path: torch.save({"epoch": 3}, path), r"holds no tensor: save a tensor, or a dict of tensors\."),
         (_ragged, r"images\.pt holds Python objects, which are not read because they can run code"),
         (lambda path: os.mkfifo(path), r"images\.pt is a FIFO, not an ordinary file, and is not read\."),

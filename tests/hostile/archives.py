@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,33 @@ def _sparse(path: Path) -> None:
     with path.open("wb") as raw:
         raw.seek(15 * 2**30)
         raw.write(whole)  # `zipfile` finds the directory at the end, as with a program that unpacks itself
+
+
+def _after_pickle(path: Path) -> None:
+    """Torch's older format, which takes a lot of memory, and after it an archive that is in order."""
+    whole, evil = path.read_bytes(), io.BytesIO()
+    beginning: tuple[object, ...] = (0x1950A86A20F9469CFC6C, 1001, {})
+    for content in beginning:
+        pickle.dump(content, evil, 2)
+    evil.write(b"\x80\x02" + opcodes(Called("__builtin__", "bytearray", 10**10)) + b".")
+    path.write_bytes(evil.getvalue() + whole)
+
+
+def _after_tar(path: Path) -> None:
+    """Torch's oldest format, which is unpacked into a temporary folder, and after it an archive that is in order."""
+    whole = path.read_bytes()
+    with tarfile.open(path, "w") as file:
+        for name in ("storages", "tensors", "pickle"):
+            part = tarfile.TarInfo(name)
+            part.size = 3
+            file.addfile(part, io.BytesIO(b"\x80\x02."))
+    path.write_bytes(path.read_bytes() + whole)
+
+
+def _behind_its_own_place(path: Path) -> None:
+    """An archive, and after it one whose directory leads torch to the parts of the first."""
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"state_dict", b"STATE_DICT") + whole)
 
 
 def _all(parts: dict[str, bytes], *more: tuple[str, bytes]) -> list[tuple[str, bytes]]:
@@ -167,6 +195,10 @@ ARCHIVES: dict[str, Hostile] = {
         ("an archive cut in the middle of a tensor", lambda path: path.write_bytes(path.read_bytes()[:30_000])),
         ("an archive after other bytes", lambda path: path.write_bytes(b"#!/bin/sh\n" * 1000 + path.read_bytes())),
         ("an archive before other bytes", lambda path: path.write_bytes(path.read_bytes() + b"x" * 100_000)),
+        ("an archive after a pickle", _after_pickle),
+        ("an archive after a tape", _after_tar),
+        ("an archive that describes another one before it", _behind_its_own_place),
+        ("descriptions in large and small letters", edited(lambda parts: _all(parts, ("archive/DATA.PKL", b"\x80\x02}.")))),
         ("two archives in one file", lambda path: path.write_bytes(path.read_bytes() * 2)),
         ("checksums that are wrong", patched(b"PK\x01\x02", 16, b"abcd")),
         ("sizes of four gigabytes in the directory", patched(b"PK\x01\x02", 20, b"\xff\xff\xff\x7f" * 2)),
@@ -187,7 +219,7 @@ ARCHIVES: dict[str, Hostile] = {
         ("a version of the far future", edited(lambda parts: parts.update({"archive/version": b"9" * 5000}))),
         ("a program for TorchScript", edited(lambda parts: parts.update({"archive/constants.pkl": b"\x80\x02)."}))),
         ("parts that lead outside", edited(lambda parts: _renamed(parts, "../../{}".format))),
-        ("fifty thousand parts", edited(lambda parts: _all(parts, *((f"archive/data/x{i}", b"") for i in range(50_000))))),
+        ("ten thousand parts", edited(lambda parts: _all(parts, *((f"archive/data/x{i}", b"") for i in range(10_000))))),
         ("a description of a hundred megabytes", _described(b"\x80\x02" + b"N0" * (50 * 2**20) + b"}.")),
         ("a description that is empty", _described(b"")),
         ("a description that never ends", _described(b"\x80\x02}")),

@@ -35,6 +35,7 @@ def explore(config: DictConfig) -> Path:
 
     from vae_lightning.config.fitting_sampler import as_config
     from vae_lightning.data.images import pixels
+    from vae_lightning.evaluation.at_once import check_images, images_at_once
     from vae_lightning.evaluation.elbo import evaluate_elbo
     from vae_lightning.files import write_text
     from vae_lightning.plots import explorer
@@ -48,11 +49,13 @@ def explore(config: DictConfig) -> Path:
     vae.checks_input = False  # images come from the data set
     if vae.standardisation is not None:
         raise UserError("explore draws images, and this run was trained on numbers that are no image: use generate instead.")
+    check_images("images", config.images, vae.shape)
     split = load_split(run, config.split, config.data)
     drawn = attach_sampler(run, vae, as_config(config.get("sampler")), config.data)
     report = RunLog()
     report.say(describe_composition(run.config, vae, {"checkpoint": relative_path(run.checkpoint), "samples": drawn}))
-    kl = evaluate_elbo(vae, iterate_batches(split, 500, torch.device("cpu"), 2000), config.split).kl_per_dimension()
+    batches = iterate_batches(split, images_at_once(vae.shape, 500), torch.device("cpu"), 2000)
+    kl = evaluate_elbo(vae, batches, config.split).kl_per_dimension()
     shown = split.first(config.images)
     x, labels = pixels(shown.images), shown.labels
     axes = ", ".join(f"{axis}={run.config.choices[axis]}" for axis in ("data", "model", "posterior", "prior", "likelihood"))

@@ -7,6 +7,7 @@ memory than `LARGEST`. `.npy` files and contiguous HDF5 arrays are memory maps, 
 from __future__ import annotations
 
 import math
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from vae_lightning.data.idx import is_idx, read_idx
 from vae_lightning.data.private_apis import is_pickled
 from vae_lightning.errors import RunError, UserError, did_you_mean, printable
 from vae_lightning.memory import fits, format_bytes
-from vae_lightning.readers import check_ordinary, check_pickle, check_torch_file
+from vae_lightning.readers import begins_as_archive, check_ordinary, check_pickle, check_torch_file
 
 LARGEST = 64 * 2**30  # bytes of the arrays that are read into memory; larger ones have to be memory maps
 MOST_KEYS = 1000
@@ -152,15 +153,19 @@ def _torch(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     import torch
 
     try:
-        if zipfile.is_zipfile(path):
+        if begins_as_archive(path):
             check_torch_file(path, path.stat().st_size)
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         else:  # a file of torch before 1.6: five pickles, and then the numbers
             _check_size(path, path.stat().st_size)
+            if tarfile.is_tarfile(path):  # torch would unpack it
+                raise UserError(f"{path} is an archive of a very old torch, and is not read: save it again.")
             with path.open("rb") as file:
                 for _ in range(5):
                     check_pickle(path, file)
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except RunError as error:
+        raise UserError(f"{str(error).removesuffix('.')}: save a tensor, or a dict of tensors.") from error
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} holds more than tensors (or is damaged) and is not read: save a tensor, or a dict of tensors."
@@ -172,11 +177,13 @@ def _torch(path: Path) -> dict[str, Callable[[], np.ndarray]]:
     tensors = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)} if isinstance(content, dict) else {}
     if not tensors:
         raise UserError(f"{path} holds no tensor: save a tensor, or a dict of tensors.")
-    return {name: lambda tensor=tensor: _numpy(tensor) for name, tensor in tensors.items()}  # type: ignore[misc]
+    return {name: lambda tensor=tensor: _numpy(tensor, path) for name, tensor in tensors.items()}  # type: ignore[misc]
 
 
-def _numpy(tensor: Any) -> np.ndarray:
+def _numpy(tensor: Any, path: Path) -> np.ndarray:
     tensor = tensor.detach().cpu()
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():  # a terabyte can be made of one number
+        raise UserError(f"{path} holds a tensor whose numbers share their memory: save a copy of it (tensor.contiguous()).")
     return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 
 

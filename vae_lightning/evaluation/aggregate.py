@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from vae_lightning.data.images import Batch, pixels
+from vae_lightning.evaluation.at_once import check_numbers
 from vae_lightning.evaluation.elbo import evaluation_noise
 from vae_lightning.evaluation.measure_result import MeasureResult, evenly_spaced
 from vae_lightning.models.distributions.base import LatentDistribution
 from vae_lightning.models.vae import VAE
 
 _NUMBERS = 4_000_000  # densities (points × images × dimensions) in memory at once
+COPIES = 5  # arrays of points × (1 + latent_dim) in memory together: log q(z) with and without the own image, log p(z), z …
 NEAR = 0.5  # nats: this close to log N, the mutual information is reported to be at its ceiling
 
 
@@ -48,6 +50,7 @@ def aggregate_metrics(vae: VAE, batches: Sequence[Batch], split: str, points: in
     size = sum(len(batch.images) for batch in batches)
     if size < 2:
         return MeasureResult(notes=["Mutual information was not measured: it needs at least two images."])
+    check_numbers("latents.points", points, COPIES * min(points, size) * (1 + vae.latent_dim))
     z, example, own = _points(vae, batches, split, evenly_spaced(size, points))
     without = _mixture(vae, batches, z, example)  # first column: joint density; then one column per dimension, if factorised
     log_q = torch.logaddexp(without, own) - math.log(size)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from vae_lightning.data.images import Batch, pixels
+from vae_lightning.errors import LARGEST_INT
+from vae_lightning.evaluation.at_once import check_images, images_at_once, split_batches
 from vae_lightning.evaluation.elbo import evaluation_noise
 from vae_lightning.evaluation.measure_result import MeasureResult
 from vae_lightning.models.vae import VAE
@@ -69,9 +71,10 @@ def evaluate_ais(
     Returns:
         The metrics in nats per image, with standard errors over images.
     """
+    check_images("ais.chains", chains, vae.shape)
     path = tuned_path(vae, steps, leapfrog)
     values = []
-    for batch in batches:
+    for batch in split_batches(batches, images_at_once(vae.shape, LARGEST_INT, chains)):
         x, noise = pixels(batch.images), evaluation_noise(batch, split, "ais")
         values.append(-_forward(vae, x, path, chains, noise).cpu())
         progress(len(x))
@@ -98,11 +101,17 @@ def bidirectional(vae: VAE, path: Path, simulated: int, chains: int, seed: int =
     Returns:
         The lower and the upper bound of each image in nats, (simulated,) each, float64.
     """
-    z, x = simulate(vae, simulated, derive_seed(seed, "ais", "simulated"))
-    examples = torch.arange(simulated, device=z.device)
-    lower = _forward(vae, x, path, chains, ExampleNoise(examples, derive_seed(seed, "ais", "forward")))
-    backwards = _reverse(vae, x, z, path, chains, ExampleNoise(examples, derive_seed(seed, "ais", "reverse")))
-    return lower.cpu(), backwards.cpu()
+    bounds = []
+    for part in torch.arange(simulated).split(images_at_once(vae.shape, simulated, chains)):
+        first = int(part[0])
+        purpose = ("simulated", first) if first else ("simulated",)
+        z, x = simulate(vae, len(part), derive_seed(seed, "ais", *purpose))
+        examples = part.to(z.device)
+        lower = _forward(vae, x, path, chains, ExampleNoise(examples, derive_seed(seed, "ais", "forward")))
+        upper = _reverse(vae, x, z, path, chains, ExampleNoise(examples, derive_seed(seed, "ais", "reverse")))
+        bounds.append(torch.stack([lower, upper]).cpu())
+    lower, upper = torch.cat(bounds, 1)
+    return lower, upper
 
 
 def tuned_path(vae: VAE, steps: int, leapfrog: int, seed: int = 0) -> Path:

@@ -11,6 +11,7 @@ import torch
 
 from vae_lightning.data.base import ImageData
 from vae_lightning.data.images import Batch, Images
+from vae_lightning.evaluation.at_once import images_at_once
 from vae_lightning.evaluation.codes import Codes, encode_split
 from vae_lightning.evaluation.measure_result import evenly_spaced
 from vae_lightning.models.vae import VAE
@@ -27,7 +28,7 @@ class EvaluationContext:
         split: the images to measure, binarised as validation images are.
         split_name: `train`, `val` or `test`.
         load_split: loads another split by name, binarised in the same way.
-        batch_size: images in a batch.
+        batch_size: images in a batch, and fewer if they are large.
         grey: whether grey pixels are measured under a likelihood of binary ones, so that no value is a log-likelihood.
         advance: called as `advance(images, total)` after each batch of a long measure.
         attach_sampler: lets the VAE draw from the run's sampler, fitted if need be, and says what that is.
@@ -55,7 +56,7 @@ class EvaluationContext:
         """Return batches on the device of `images` evenly spaced images (None: all) of `split`, by default the measured one."""
         whole = self.split if split is None else split
         indices = evenly_spaced(len(whole), images)
-        return [whole[part].to(self.device) for part in indices.split(self.batch_size)]
+        return [whole[part].to(self.device) for part in indices.split(images_at_once(self.vae.shape, self.batch_size))]
 
     def count(self, images: int | None) -> int:
         """Return how many images `batches(images)` gives."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vae_lightning.data.images import Batch, pixels
+from vae_lightning.evaluation.at_once import images_at_once, split_batches
 from vae_lightning.evaluation.elbo import evaluation_noise
 from vae_lightning.evaluation.measure_result import ERROR_SUFFIX, MeasureResult, mean_error
 from vae_lightning.models.vae import VAE
@@ -17,7 +18,6 @@ from vae_lightning.noise import ExampleNoise
 from vae_lightning.objectives.terms import log_weights
 
 GPU_SAMPLES = 5000  # as in most papers
-MOST_PIXELS = 2**26  # decoded at once: some of their copies take 1 GB
 BIASED = 0.05  # nats: a note is made if the nll is estimated to be too high by more
 # Nominal cost of one sample of one image on a CPU, so that k depends on the model and not on how busy the machine is:
 # seconds per floating-point operation of matrix products and convolutions, and per pixel and channel.
@@ -108,9 +108,9 @@ def evaluate_nll(
     Example:
         >>> evaluate_nll(vae, batches, "test", samples=5000).nll
     """
-    ladder, chunk = sample_ladder(samples), max(1, min(chunk, MOST_PIXELS // math.prod(vae.shape)))
+    ladder, chunk = sample_ladder(samples), images_at_once(vae.shape, chunk)
     found = []
-    for batch in _at_most(batches, chunk):
+    for batch in split_batches(batches, chunk):
         found.append(_importance(vae, batch, split, ladder, max(1, chunk // len(batch.images))))
         progress(len(batch.images))
     bounds, effective, halves = (torch.cat(parts, -1) for parts in zip(*found, strict=True))
@@ -171,12 +171,6 @@ def seconds_per_sample(vae: VAE) -> float:
         batch = Batch(torch.zeros(1, *vae.shape, dtype=torch.uint8, device=device), index, index)
         log_weights(vae, pixels(batch.images), tried, evaluation_noise(batch, "test", "nll"), index)
     return counter.get_total_flops() / tried * FLOP_SECONDS + math.prod(vae.shape) * PIXEL_SECONDS
-
-
-def _at_most(batches: Iterable[Batch], size: int) -> Iterator[Batch]:
-    """Split batches into batches of at most `size`."""
-    for batch in batches:
-        yield from map(Batch._make, zip(*(part.split(size) for part in batch), strict=True))
 
 
 def _importance(vae: VAE, batch: Batch, split: str, ladder: Sequence[int], at_once: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae_lightning.evaluation.at_once import images_at_once
 from vae_lightning.evaluation.measure_result import MeasureResult
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import ExampleNoise, UnbatchedNoise, derive_seed
@@ -31,7 +32,7 @@ def draw_features(vae: VAE, features: Callable[[Tensor], Tensor], count: int, se
     """
     device = next(vae.parameters()).device
     parts = []
-    for indices in torch.arange(count, device=device).split(batch_size):
+    for indices in torch.arange(count, device=device).split(images_at_once(vae.shape, batch_size)):
         noise = UnbatchedNoise(ExampleNoise(indices, derive_seed("evaluation", "samples", seed)))
         classes = vae.condition.classes
         images = vae.sample(len(indices), noise, indices % classes if classes else None)

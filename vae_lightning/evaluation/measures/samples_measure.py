@@ -63,6 +63,7 @@ class SamplesMeasure(Measure):
         import torch
 
         from vae_lightning.data.images import pixels
+        from vae_lightning.evaluation.at_once import images_at_once
         from vae_lightning.evaluation.features import load_classifier
         from vae_lightning.evaluation.measure_result import MeasureResult, evenly_spaced
         from vae_lightning.evaluation.samples import compare_features, draw_features
@@ -79,7 +80,7 @@ class SamplesMeasure(Measure):
         count = min(self.images, len(grey[context.split_name]), len(grey["train"]))
 
         def real(split: str) -> Tensor:
-            indices = evenly_spaced(len(grey[split]), count).split(context.batch_size)
+            indices = evenly_spaced(len(grey[split]), count).split(images_at_once(context.vae.shape, context.batch_size))
             return torch.cat([classifier.features(pixels(grey[split][part].images)) for part in indices])
 
         source = context.attach_sampler()
