@@ -84,8 +84,8 @@ def refuse_scale(config: DictConfig) -> None:
     for name, value in given.items():
         if value is not None:
             raise UserError(
-                f"{name}={format_value(value)} would have no effect: only formats=safetensors of a run with posterior.grid measures "
-                "the scale of the codes; leave it out."
+                f"{name}={format_value(value)} would have no effect: only formats=safetensors of a run with posterior.grid "
+                "measures the scale of the codes; leave it out."
             )
 
 

@@ -147,13 +147,14 @@ def write_readme(vae: VAE, folder: Path, scale: tuple[float, int] | None) -> Pat
         "|---|---|",
         *rows,
         "",
-        f"- Images are in [0, 1]. Codes have {channels} channels at {height}×{width} sites; as a vector they are flattened channel by",
-        f"  channel: `z.view(-1, {channels}, {height}, {width})`. `encoder.onnx` and `decoder.onnx`, if exported, take and give maps.",
+        f"- Images are in [0, 1]. Codes have {channels} channels at {height}×{width} sites.",
+        f"- As a vector, a code is flattened channel by channel: `z.view(-1, {channels}, {height}, {width})` are its maps.",
+        "- `encoder.onnx` and `decoder.onnx`, if exported, take and give maps.",
         "- `vae.safetensors` holds every weight by its name in `VAE.state_dict()`.",
         f"- scaling_factor: {factor}",
         "",
-        f"scaling_factor is 1/s, with s the standard deviation of all numbers of z ~ q(z|x).{measured} As in latent diffusion, train a",
-        "second model on `scaling_factor * z`, and decode `z / scaling_factor`.",
+        f"scaling_factor is 1/s, with s the standard deviation of all numbers of z ~ q(z|x).{measured}",
+        "As in latent diffusion, train a second model on `scaling_factor * z`, and decode `z / scaling_factor`.",
         "",
     ]
     path = folder / "README.md"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from vae_lightning.errors import MOST_LAYERS, InvalidValue, check_bool, check_int, check_ints
 from vae_lightning.models.architectures.layers import divided_sizes, halved_sizes
@@ -122,5 +122,5 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.queries_keys_values(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, -1)
-        mixed: Tensor = scaled_dot_product_attention(query, key, value)
-        return x + self.output(torch.transpose(mixed, 1, 2).reshape(x.shape))
+        weights = torch.softmax(query @ key.transpose(1, 2) / math.sqrt(x.shape[1]), -1)
+        return x + self.output((weights @ value).transpose(1, 2).reshape(x.shape))

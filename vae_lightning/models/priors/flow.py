@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from vae_lightning.capabilities import DENSITY, EVERYTHING, KL_PER_DIMENSION
-from vae_lightning.errors import MOST_LAYERS, check_choice, check_int
+from vae_lightning.errors import MOST_LAYERS, InvalidValue, check_choice, check_int
 from vae_lightning.models.distributions.diagonal_normal import DiagonalNormal
-from vae_lightning.models.distributions.normalizing_flow import FlowDistribution, ZukoBijection, check_flow_sizes
+from vae_lightning.models.distributions.normalizing_flow import LARGEST_FLOW, FlowDistribution, ZukoBijection, check_flow_sizes
 from vae_lightning.models.posteriors.base import sites
 from vae_lightning.models.priors.base import Encode, Prior
 
@@ -47,7 +47,10 @@ class NormalizingFlow(Prior):
         grid: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        latent_dim = check_int("latent_dim", latent_dim) * sites(grid)
+        numbers = check_int("latent_dim", latent_dim) * sites(grid)
+        if grid is not None and numbers > LARGEST_FLOW:
+            raise InvalidValue("latent_dim", latent_dim, f"at most {LARGEST_FLOW // sites(grid)} on this grid with {self.option}")
+        latent_dim = numbers
         self.latent_dim, steps = latent_dim, check_int("transforms", transforms, 1, MOST_LAYERS)
         name, sizes = KINDS[check_choice("kind", kind, KINDS)], check_flow_sizes(latent_dim, hidden, steps)
         from zuko import flows
