@@ -21,7 +21,7 @@ from vae_lightning.models.posteriors import CategoricalPosterior, Diagonal, Join
 from vae_lightning.models.priors import GaussianMixture, NormalizingFlow, Prior, StandardNormal, VampPrior
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import ExampleNoise, StreamNoise, UnbatchedNoise
-from vae_lightning.objectives.terms import elbo_terms, iwae_bound, log_weights
+from vae_lightning.objectives.terms import elbo_terms
 
 ARCHITECTURES = [Conv([3, 4], 6), Conv([3, 4], [6, 5], "gated", kernel=4), ResNet([3, 4]), UNetKL([4, 8], groups=2)]
 NAMES = ["conv", "conv, gated", "resnet", "unet_kl"]
@@ -169,8 +169,7 @@ def test_grids_that_make_no_sense_are_refused() -> None:
 
 
 @pytest.mark.parametrize("prior", ["mixture", "flow", "vamp"])
-def test_priors_on_a_grid_bound_the_same_evidence(prior: str) -> None:
-    """The importance-weighted bound rises with the samples and every weight of the prior has a gradient."""
+def test_every_weight_of_a_prior_on_a_grid_is_trained(prior: str) -> None:
     torch.manual_seed(0)
     grid = (2, 3)
     priors: dict[str, Prior] = {
@@ -180,9 +179,6 @@ def test_priors_on_a_grid_bound_the_same_evidence(prior: str) -> None:
     }
     vae = made(Conv([3, 4], 6), Diagonal(2, grid), priors[prior])
     x = torch.rand(50, 1, 8, 12).round()
-    with torch.no_grad():
-        bounds = [float(iwae_bound(log_weights(vae, x, k, noise())).mean()) for k in (1, 200)]
-    assert bounds[0] < bounds[1]
     vae(x).loss.backward()
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in vae.parameters())
 
@@ -204,6 +200,6 @@ def test_the_scaling_factor_is_one_over_the_deviation_of_all_numbers() -> None:
     vae = made(Conv([3, 4], 6), PointMass(2, (2, 3)), StandardNormal(2, (2, 3)))
     images = Images(torch.randint(0, 256, (20, 1, 8, 12), dtype=torch.uint8), torch.zeros(20, dtype=torch.int64))
     factor, count = scaling_factor(vae, [images[torch.arange(10)], images[torch.arange(10, 20)]], "train")
-    codes = vae.encode(images.images / 255).mean
+    codes = vae.encode(images.images / 255).mean.detach()
     assert count == 20
     assert factor == pytest.approx(1 / float(codes.std(correction=0)), rel=1e-4)

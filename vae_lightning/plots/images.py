@@ -174,7 +174,8 @@ def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap:
     canvas, tops = tile(images.float().clamp(0, 1).cpu().numpy(), gap, gap_every)
     height, width = canvas.shape[:2]
     zoom, dpi = max(1, round(720 / width)), 100
-    left, top = (0.95 if row_labels else 0.1) * dpi, 0.38 * dpi
+    longest = max(map(len, row_labels), default=0)
+    left, top = (max(0.95, 0.075 * longest) if row_labels else 0.1) * dpi, 0.38 * dpi
     size = (width * zoom + left + 10, height * zoom + top + 10)
     figure = Figure(figsize=(size[0] / dpi, size[1] / dpi), dpi=dpi)
     ax = figure.add_axes((left / size[0], 10 / size[1], width * zoom / size[0], height * zoom / size[1]))
