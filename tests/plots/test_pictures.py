@@ -94,10 +94,10 @@ def test_pictures_of_a_grid_are_of_channels_and_sites() -> None:
     unsorted = traversals(vae, x, None)
     assert [text.get_text() for text in unsorted.axes[0].texts] == ["z₁(2,2)", "z₂(2,2)"]
     bars = kl_bars([float(j) for j in range(12)], 1, (3, 2)).axes[0]
-    assert [patch.get_height() for patch in bars.patches] == [51.0, 15.0]  # 6 + … + 11 and 0 + … + 5
+    assert [patch.get_height() for patch in bars.patches] == [51.0, 15.0]  # type: ignore[attr-defined]  # 6 + … + 11 and 0 + … + 5
     assert bars.get_title() == "KL per channel, summed over 3×2 sites: 1 of 2 are active"
     drawn = PICTURES["kl_map"](count=4).draw(context(vae))  # type: ignore[call-arg]
-    maps = [ax.images[0].get_array() for ax in drawn.axes[4:8]]
+    maps = [np.asarray(ax.images[0].get_array()) for ax in drawn.axes[4:8]]
     shown, _ = context(vae).first(4)
     q = vae.encode(shown)
     kl = 0.5 * (q.mean**2 + q.stddev**2 - 1) - q.stddev.log()  # type: ignore[attr-defined]
