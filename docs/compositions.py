@@ -38,7 +38,7 @@ TOP = (*MODEL, "beta_schedule", "sampler", *TRAINING)
 FACTS = DataSpec(shape=(1, 8, 8), mean=0.3, classes=10, train_size=16)
 # applied to the nodes that have such a key
 SIZES: Mapping[str, Mapping[str, Any]] = {
-    "model": {"hidden": [8], "channels": [2, 4]},
+    "model": {"hidden": [8], "channels": [2, 4], "groups": 2},
     "posterior": {"hidden": [8], "steps": 2, "context": 3},
     "prior": {"hidden": [8], "pseudo_inputs": 3, "components": 3},
     "hierarchy": {"z1_dim": 6, "hidden": [8, 8], "dims": [6], "widths": [8]},

@@ -34,7 +34,7 @@ GIVEN = {
     "likelihood": {"shape"},
     "objective": {"latent_dim"},
     "objective/penalty": {"latent_dim"},
-    "prior": {"shape", "mean", "numbers"},
+    "prior": {"shape", "mean", "numbers", "grid"},
     "sampler": {"latent_dim"},
     "logger": {"save_dir", "dir", "id", "anonymous", "experiment", "checkpoint_name", "add_file_policy"},
     "optimizer": {"params"},

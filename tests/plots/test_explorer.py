@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from tests.running import SHORT, Runner
 from vae_lightning.errors import UserError
-from vae_lightning.models.architectures import MLP, Architecture, Conv, ResNet
+from vae_lightning.models.architectures import MLP, Architecture, Conv, ResNet, UNetKL
+from vae_lightning.models.conditions import Label
 from vae_lightning.models.likelihoods import Bernoulli, Gaussian, Likelihood
 from vae_lightning.models.posteriors import Diagonal
 from vae_lightning.models.priors import StandardNormal
@@ -213,3 +214,20 @@ def test_the_page_has_the_names_of_the_classes() -> None:
     text = explorer.page(vae, "test", "", torch.rand(4, 1, 4, 4), torch.arange(4), None, 2, ("cat", "</script>"))
     assert '"class_names":["cat","\\u003c/script>"]' in text
     assert "MODEL.class_names[label]" in text
+
+
+@browser
+@pytest.mark.parametrize("classes", [0, 3])
+def test_a_grid_with_group_norm_attention_and_labels_is_drawn_as_torch_draws_it(classes: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    grid = (2, 3)
+    parts = (UNetKL([4, 8], groups=2), Diagonal(2, grid), StandardNormal(2, grid), Gaussian((1, 8, 12)))
+    vae = VAE(*parts, Label(classes) if classes else None).eval()
+    path, z = tmp_path / "page.html", torch.randn(12)
+    x, labels = torch.rand(12, *vae.shape), torch.arange(12) % 3
+    path.write_text(explorer.page(vae, "test", "data=none", x, labels, None, 6), encoding="utf-8")
+    page = opened(path, "z=" + ",".join(str(value) for value in z.tolist()) + ("&label=2" if classes else ""))
+    image = vae.decode(z[None], torch.tensor([2]) if classes else None).mean.detach().flatten()
+    assert (drawn(page) - (image.clamp(0, 1) * 255)).abs().max() <= 1.5
+    assert image.std() > 0.02
+    assert "z2 (1,2)" in page

@@ -113,6 +113,7 @@ def build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture | Non
     """
     resolve_likelihood(config, data_spec.kind or "grey")
     model = build_model(config) if model is None else model
+    resolve_grid(config, model, data_spec.shape)
 
     def described() -> str:
         nodes = [config.get(group) for group in SIZED_GROUPS]
@@ -136,17 +137,40 @@ def may_be_large(config: DictConfig, data_spec: DataSpec) -> bool:
     return math.prod(three) > LARGE
 
 
+def resolve_grid(config: DictConfig, model: Architecture, image_shape: tuple[int, int, int]) -> None:
+    """Set `posterior.grid=auto` in the configuration to the grid that the model makes of an image.
+
+    Args:
+        config: the configuration of a run.
+        model: the architecture.
+        image_shape: (channels, height, width).
+
+    Raises:
+        UserError: this model has no grid of codes, or makes none of images of this size.
+    """
+    from vae_lightning.models.architectures import GridArchitecture
+    from vae_lightning.models.grids import no_grid
+
+    if isinstance(node := config.get("posterior"), DictConfig) and node.get("grid") == "auto":
+        if not isinstance(model, GridArchitecture):
+            raise no_grid("auto")
+        node.grid = list(model.grid(*image_shape[1:]))
+
+
 def _build_vae(config: DictConfig, data_spec: DataSpec, model: Architecture, networks: str | None = None) -> VAE:
     """Build the VAE; its encoder and decoder on the device `networks`."""
     import torch
 
+    from vae_lightning.models.grids import check_grid
     from vae_lightning.models.hierarchies import NoHierarchy
     from vae_lightning.models.standardisation import Standardisation
     from vae_lightning.models.vae import VAE
 
     known = {"shape": data_spec.shape, "mean": data_spec.mean, "classes": data_spec.classes}
-    likelihood, posterior = instantiate_node(config, "likelihood", known), instantiate_node(config, "posterior", known)
-    prior = instantiate_node(config, "prior", {**known, "numbers": posterior.latent_dim})
+    likelihood = instantiate_node(config, "likelihood", known)
+    posterior = instantiate_node(config, "posterior", known)
+    check_grid(model, posterior, data_spec.shape)  # before a prior of its size is built
+    prior = instantiate_node(config, "prior", {**known, "numbers": posterior.latent_dim, "grid": posterior.grid})
     # runs of earlier versions have no hierarchy in their configuration
     hierarchy = instantiate_node(config, "hierarchy") if "hierarchy" in config else NoHierarchy()
     posterior, prior = hierarchy.layers(posterior, prior)

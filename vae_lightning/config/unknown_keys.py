@@ -73,7 +73,8 @@ def check_keys(config: DictConfig, overrides: Sequence[Override], groups: Sequen
         if override.is_add() or override.is_force_add() or key.startswith("hydra") or key in known:
             continue
         leaf = key.rpartition(".")[2]
-        near = did_you_mean(key, [*known, *groups]) or did_you_mean(leaf, {k.rpartition(".")[2] for k in known})
+        near = _options_with(key) or did_you_mean(key, [*known, *groups])
+        near = near or did_you_mean(leaf, {k.rpartition(".")[2] for k in known})
         raise UserError(f"{override.input_line}: unknown key {key!r}.{near} {_siblings(key, config)}")
 
 
@@ -121,3 +122,11 @@ def _siblings(key: str, config: DictConfig) -> str:
         node, parent = config, ""
     names = [str(name) for name in node if not str(name).startswith("_") and name != "hydra"]
     return f"Keys{f' of {parent}' if parent else ''}: {', '.join(names)}."
+
+
+def _options_with(key: str) -> str:
+    """Say which options of a key's group have it, with a leading space; empty if none has."""
+    group, _, leaf = key.rpartition(".")
+    paths = sorted((conf_dir() / group.replace(".", "/")).glob("*.yaml")) if group else []
+    options = [path.stem for path in paths if leaf in (yaml.safe_load(path.read_text(encoding="utf-8")) or {})]
+    return f" The options of {group} that have it: {', '.join(options)}." if options else ""

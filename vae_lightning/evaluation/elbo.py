@@ -88,6 +88,13 @@ class SplitSums:
             return None
         return (self.sums[3 : 3 + self.latent_dim] / self.sums[0]).tolist()
 
+    def active_channels(self, grid: tuple[int, int]) -> int | None:
+        """Return how many channels of a grid are active at one of its sites at least; None if units are undefined."""
+        if not self.has_units:
+            return None
+        active = self.posterior_variance().view(-1, grid[0] * grid[1]) > ACTIVE_VARIANCE
+        return int(active.any(1).sum())
+
     def posterior_variance(self) -> Tensor:
         """Var_x(E_q[z_j|x]) of each latent dimension, (latent_dim,); above 0.01 it is active (Burda et al. 2016)."""
         mean, square = (self.sums[3 + self.latent_dim :] / self.sums[0]).view(2, self.latent_dim)

@@ -18,25 +18,25 @@ BATCHES = (2, 5)  # batch sizes: traced with the first, checked with both
 
 
 class Encoder(nn.Module):
-    """x (batch, C, H, W) in [0, 1] → `code` E_q[z|x] (batch, latent_dim)."""
+    """x (batch, C, H, W) in [0, 1] → `code` E_q[z|x] (batch, latent_dim), or (batch, C, h, w) on a grid."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         self.vae = vae
 
     def forward(self, x: Tensor, *c: Tensor) -> Tensor:
-        return self.vae.encode(x, *c).mean
+        return self.vae.encode(x, *c).mean.view(-1, *self.vae.code_shape)
 
 
 class Decoder(nn.Module):
-    """z (batch, latent_dim) → `image` E[x|z] (batch, C, H, W)."""
+    """z (batch, latent_dim), or (batch, C, h, w) on a grid → `image` E[x|z] (batch, C, H, W)."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         self.vae = vae
 
     def forward(self, z: Tensor, *c: Tensor) -> Tensor:
-        return self.vae.decode(z, *c).mean
+        return self.vae.decode(z.flatten(1), *c).mean
 
 
 def exported_modules(vae: VAE) -> dict[str, tuple[nn.Module, str, str]]:
@@ -53,13 +53,13 @@ def example_inputs(vae: VAE, name: str, batch: int) -> tuple[Tensor, ...]:
         batch: number of examples.
 
     Returns:
-        Images (batch, channels, height, width) or latents (batch, latent_dim), and labels (batch,) for a conditional VAE.
+        Images (batch, channels, height, width) or latents (batch, *vae.code_shape), and labels (batch,) for a conditional VAE.
     """
     generator = torch.Generator().manual_seed(batch)
     first = (
         torch.rand(batch, *vae.shape, generator=generator)
         if name == "encoder"
-        else torch.randn(batch, vae.latent_dim, generator=generator)
+        else torch.randn(batch, *vae.code_shape, generator=generator)
     )
     c = vae.condition.labels_for(None, batch, torch.device("cpu"))
     return (first,) if c is None else (first, c)
@@ -122,6 +122,45 @@ def to_safetensors(vae: VAE, folder: Path) -> dict[Path, float]:
     if set(back) != set(weights):
         raise RunError(f"{path} does not hold the weights that were written to it: export again.")
     return _checked({path: max(_difference(back[name], weight) for name, weight in weights.items())})
+
+
+def write_readme(vae: VAE, folder: Path, scale: tuple[float, int] | None) -> Path:
+    """Write `README.md`: the shapes of images and codes, and how to scale codes for a second model.
+
+    Args:
+        vae: a VAE with a grid of codes.
+        folder: where to write.
+        scale: 1/s of the codes and the number of training images it was measured on; None if it was not measured.
+
+    Returns:
+        The path.
+    """
+    shapes = {"image x": (*vae.shape,), "code z": vae.code_shape, "encoder's output": (vae.posterior.features,)}
+    rows = [f"| {name} | ({', '.join(map(str, shape))}) |" for name, shape in shapes.items()]
+    factor = "not measured, since the training images were not there" if scale is None else f"{scale[0]:.6g}"
+    measured = "" if scale is None else f" It was measured on {scale[1]:,} training images."
+    channels, height, width = vae.code_shape
+    lines = [
+        "# Exported autoencoder",
+        "",
+        "| what | shape, without the batch |",
+        "|---|---|",
+        *rows,
+        "",
+        f"- Images are in [0, 1]. Codes have {channels} channels at {height}×{width} sites.",
+        f"- As a vector, a code is flattened channel by channel: `z.view(-1, {channels}, {height}, {width})` are its maps.",
+        "- `encoder.onnx` and `decoder.onnx`, if exported, take and give maps.",
+        "- `vae.safetensors` holds every weight by its name in `VAE.state_dict()`.",
+        f"- scaling_factor: {factor}",
+        "",
+        f"scaling_factor is 1/s, with s the standard deviation of all numbers of z ~ q(z|x).{measured}",
+        "As in latent diffusion, train a second model on `scaling_factor * z`, and decode `z / scaling_factor`.",
+        "",
+    ]
+    path = folder / "README.md"
+    with atomic_path(path) as temporary:
+        Path(temporary).write_text("\n".join(lines), encoding="utf-8")
+    return path
 
 
 FORMATS = {"onnx": to_onnx, "safetensors": to_safetensors}

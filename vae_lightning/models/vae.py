@@ -15,6 +15,7 @@ from vae_lightning.models.architectures.layers import last_bias
 from vae_lightning.models.conditions import Condition, NoCondition
 from vae_lightning.models.distributions.base import LatentDistribution
 from vae_lightning.models.distributions.divergence import kl_divergence
+from vae_lightning.models.grids import build_networks, check_grid
 from vae_lightning.models.input_checks import ROUNDING, check_input
 from vae_lightning.models.likelihoods import Likelihood
 from vae_lightning.models.posteriors import Posterior
@@ -38,7 +39,8 @@ class VAE(nn.Module):
     """An encoder for q_φ(z|x), a decoder for p_θ(x|z) and a prior p(z), each given the label c too in a conditional VAE.
 
     Images x are float tensors (batch, channels, height, width) in [0, 1]. Latents z are (..., batch, latent_dim); leading
-    dimensions are samples. Labels c are int64 (batch,) and ignored by a VAE without a condition.
+    dimensions are samples. A grid of codes (`posterior.grid`) is flattened from `code_shape`, (C, h, w). Labels c are int64
+    (batch,) and ignored by a VAE without a condition.
 
     Of real-valued data that are no images, x is (batch, 1, 1, D) in the units of the data. The networks see (x − m)/s, with the
     mean m and standard deviation s of each number, and p(x|z) is a density of x itself: log p((x − m)/s|z) − Σ log s,
@@ -82,12 +84,14 @@ class VAE(nn.Module):
         if standardisation is not None:
             check_takes_any_number(likelihood, prior)
         self.condition = condition or NoCondition()
+        check_grid(architecture, posterior, likelihood.shape)
         check_same_space(posterior, prior)
         require(prior, prior.needs, posterior)
         self.condition.set_up(likelihood.shape, posterior, prior)
         channels, height, width = likelihood.shape
-        self.encoder = architecture.encoder((channels + self.condition.extra_channels, height, width), posterior.features)
-        self.decoder = architecture.decoder(posterior.decoder_dim + self.condition.extra_latents, likelihood.out_shape)
+        seen = (channels + self.condition.extra_channels, height, width)
+        extra = self.condition.extra_latents
+        self.encoder, self.decoder = build_networks(architecture, posterior, seen, extra, likelihood.out_shape)
         self.posterior, self.latent_prior, self.likelihood = posterior, prior, likelihood
         self.latent_dim, self.decoder_dim, self.shape = posterior.latent_dim, posterior.decoder_dim, likelihood.shape
         self._sampler: tuple[Sampler | None] = (None,)  # in a tuple, so that it is no part of the weights
@@ -143,6 +147,12 @@ class VAE(nn.Module):
     def encode_unlabelled(self, x: Tensor) -> LatentDistribution:
         """q_φ(z|x) of images without labels, also in a conditional VAE: for the pseudo-inputs of a prior."""
         return self.posterior(self.encoder(self.condition.unlabelled_encoder_input(x)))
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """(C, h, w) on a grid: `z.view(-1, *vae.code_shape)` are its maps; (latent_dim,) for a vector."""
+        grid = self.posterior.grid
+        return (self.latent_dim,) if grid is None else (self.latent_dim // (grid[0] * grid[1]), *grid)
 
     @property
     def has_density(self) -> bool:

@@ -22,7 +22,7 @@ class PictureContext:
         load_images: returns the split that the pictures show.
         split: the name of that split: "train", "val" or "test".
         load_kl: returns the KL of each latent dimension, in nats per image, or None if it does not split by dimension.
-        active_units: number of active latent dimensions; None if undefined.
+        active_units: number of active latent dimensions, or of active channels of a grid; None if undefined.
         seed: of the samples.
         folder: of the run, with the frames of its training film; None if there is none.
         evenly_spaced: whether reconstructions show images spread over the split; False: its first images.

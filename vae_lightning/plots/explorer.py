@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from vae_lightning.errors import UserError
 from vae_lightning.models.architectures.resnet import ResidualBlock
+from vae_lightning.models.architectures.unet_kl import Attention, NormedBlock
+from vae_lightning.models.grids import ToGrid
 from vae_lightning.models.vae import VAE
 
 TEMPLATE = Path(__file__).with_name("explorer.html")
@@ -46,7 +48,8 @@ def layers(module: nn.Module, weights: Weights) -> list[Layer]:
         if type(module) is kind:
             return described(module, weights)
     raise UserError(
-        f"explore cannot run a decoder with {type(module).__name__} in a page; it knows those of model=mlp, conv and resnet."
+        f"explore cannot run a decoder with {type(module).__name__} in a page; it knows those of model=mlp, conv, resnet "
+        "and unet_kl."
     )
 
 
@@ -72,6 +75,22 @@ def _conv(module: nn.Conv2d | nn.ConvTranspose2d, weights: Weights) -> list[Laye
     return [{"kind": "conv", **sizes, **steps, **spans}]
 
 
+def _group_norm(module: nn.GroupNorm, weights: Weights) -> list[Layer]:
+    spans = {"weight": weights.add(module.weight, 0), "bias": weights.add(module.bias, 0)}
+    return [{"kind": "group_norm", "groups": module.num_groups, "epsilon": module.eps, **spans}]
+
+
+def _normed_block(module: NormedBlock, weights: Weights) -> list[Layer]:
+    return [
+        {"kind": "residual", "layers": layers(module.residual, weights), "shortcut": layers(module.shortcut, weights)},
+    ]
+
+
+def _attention(module: Attention, weights: Weights) -> list[Layer]:
+    inside = [*layers(module.norm, weights), *layers(module.queries_keys_values, weights), {"kind": "attend"}]
+    return [{"kind": "residual", "layers": [*inside, *layers(module.output, weights)]}]
+
+
 DESCRIBED: dict[type[nn.Module], Callable[[Any, Weights], list[Layer]]] = {
     nn.Sequential: _sequential,
     nn.Linear: _linear,
@@ -80,6 +99,10 @@ DESCRIBED: dict[type[nn.Module], Callable[[Any, Weights], list[Layer]]] = {
     nn.Unflatten: lambda module, weights: [{"kind": "reshape", "shape": list(module.unflattened_size)}],
     nn.Upsample: lambda module, weights: [{"kind": "upsample", "size": list(module.size)}],
     ResidualBlock: lambda module, weights: [{"kind": "residual", "layers": layers(module.residual, weights)}],
+    nn.GroupNorm: _group_norm,
+    NormedBlock: _normed_block,
+    Attention: _attention,
+    ToGrid: lambda module, weights: [{"kind": "grid", "channels": module.channels, "grid": list(module.grid)}],
     nn.LeakyReLU: lambda module, weights: [{"kind": "leaky_relu", "slope": module.negative_slope}],
     **{
         kind: _pointwise(name)
@@ -166,6 +189,7 @@ def page(
         "shape": list(vae.shape),
         "latent_dim": vae.latent_dim,
         "decoded": vae.decoder_dim,
+        "grid": list(vae.posterior.grid or []),
         "layers": layers(vae.decoder, weights),
         "mean": mean_of_parameters(vae, codes[:starts], c),
         "given": _given(vae) if conditional else [],

@@ -95,6 +95,7 @@ def traversals(
 ) -> Figure:
     """Draw a row for each latent dimension, moved from −reach to reach; the others stay at the code of one image.
 
+    On a grid of codes, a row moves one channel at one site. Without KL to sort them by, that is each channel at the central site.
     In a hierarchy the top layer is moved, and the layers below follow at their means.
 
     Args:
@@ -108,13 +109,14 @@ def traversals(
     """
     prior = vae.latent_prior
     code = vae.encode(x.unsqueeze(0), c).mean[..., -prior.top_dim :]
-    order = np.argsort(kl)[::-1][:most].tolist() if kl is not None else list(range(min(most, prior.top_dim)))
+    order = np.argsort(kl)[::-1][:most].tolist() if kl is not None else _unsorted(vae)[:most]
     values = torch.linspace(-reach, reach, columns, device=x.device)
     z = code.repeat(len(order), columns, 1)
     for row, dimension in enumerate(order):
         z[row, :, dimension] = values
-    labels = [f"z{_subscript(j)}" + (f"  {kl[j]:.1f} nats" if kl is not None else "") for j in order]
-    title = f"Traversals: one latent dimension{_of_layer(vae)} from {-reach:g} to {reach:g}"
+    labels = [_dimension(vae, j) + (f"  {kl[j]:.1f} nats" if kl is not None else "") for j in order]
+    moved = "latent dimension" if vae.posterior.grid is None else "channel at one site (row, column)"
+    title = f"Traversals: one {moved}{_of_layer(vae)} from {-reach:g} to {reach:g}"
     return grid_figure(vae.decode(prior.with_lower_layers(z), c).mean, title, row_labels=labels)
 
 
@@ -180,7 +182,8 @@ def grid_figure(images: Tensor, title: str, row_labels: Sequence[str] = (), gap:
     canvas, tops = tile(images.float().clamp(0, 1).cpu().numpy(), gap, gap_every)
     height, width = canvas.shape[:2]
     zoom, dpi = max(1, round(720 / width)), 100
-    left, top = (0.95 if row_labels else 0.1) * dpi, 0.38 * dpi
+    longest = max(map(len, row_labels), default=0)
+    left, top = (max(0.95, 0.075 * longest) if row_labels else 0.1) * dpi, 0.38 * dpi
     size = (width * zoom + left + 10, height * zoom + top + 10)
     figure = Figure(figsize=(size[0] / dpi, size[1] / dpi), dpi=dpi)
     ax = figure.add_axes((left / size[0], 10 / size[1], width * zoom / size[0], height * zoom / size[1]))
@@ -229,6 +232,24 @@ def save_png(picture: np.ndarray, path: Path) -> Path:
     with atomic_write(path) as file:
         Image.fromarray(picture).save(file, format="png")
     return path
+
+
+def _unsorted(vae: VAE) -> list[int]:
+    """Return all latent dimensions in order; on a grid, those of the central site, one for each channel."""
+    if vae.posterior.grid is None:
+        return list(range(vae.latent_prior.top_dim))
+    height, width = vae.posterior.grid
+    centre = height // 2 * width + width // 2
+    return list(range(centre, vae.latent_dim, height * width))
+
+
+def _dimension(vae: VAE, index: int) -> str:
+    """Return the name of a latent dimension; on a grid, that of its channel with its site (row, column), counted from 1."""
+    if vae.posterior.grid is None:
+        return f"z{_subscript(index)}"
+    channel, site = divmod(index, vae.posterior.grid[0] * vae.posterior.grid[1])
+    row, column = divmod(site, vae.posterior.grid[1])
+    return f"z{_subscript(channel)}({row + 1},{column + 1})"
 
 
 def _subscript(index: int) -> str:

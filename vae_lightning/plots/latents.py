@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from vae_lightning.plots.displayable import displayable
+
 MAX_IN_LEGEND = 10  # more colours could not be told apart
 MAX_NAME = 24  # characters of a class's name in a legend
 MAX_BAR_NAMES = 50  # more would overlap
@@ -82,13 +84,18 @@ def name_of(label: float, names: Sequence[str] | None, most: int = MAX_NAME) -> 
     return name.replace("$", r"\$").lstrip("_") or f"{label:g}"  # matplotlib reads $ as mathematics and hides names with _
 
 
-def kl_bars(kl: Sequence[float], active: int | None) -> Figure:
-    """Nats of each latent dimension, highest first; with more than 50, only some are named.
+def kl_bars(kl: Sequence[float], active: int | None, grid: tuple[int, int] | None = None) -> Figure:
+    """Nats of each latent dimension, or of each channel of a grid, highest first; with more than 50, only some are named.
 
     Args:
         kl: nats per image of each dimension.
-        active: number of active dimensions; None if undefined.
+        active: number of active dimensions or channels; None if undefined.
+        grid: (h, w) of the codes, over whose sites the nats of a channel are summed; None for a vector.
     """
+    unit, summed = "latent dimension", ""
+    if grid is not None:
+        kl = np.asarray(kl).reshape(-1, grid[0] * grid[1]).sum(1).tolist()
+        unit, summed = "channel", f", summed over {grid[0]}×{grid[1]} sites"
     order = np.argsort(kl)[::-1]
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     ax = figure.add_subplot()
@@ -98,11 +105,33 @@ def kl_bars(kl: Sequence[float], active: int | None) -> Figure:
     upright = len(kl) > 20
     ax.set_xticks(range(0, len(kl), every), names, fontsize=6 if upright else 9, rotation=90 if upright else 0)
     ax.set(
-        xlabel="latent dimension" + (f" (one bar in {every} is named)" if every > 1 else ""),
+        xlabel=unit + (f" (one bar in {every} is named)" if every > 1 else ""),
         ylabel="KL (nats)",
-        title="KL per latent dimension" + ("" if active is None else f": {active} of {len(kl)} are active"),
+        title=f"KL per {unit}{summed}" + ("" if active is None else f": {active} of {len(kl)} are active"),
     )
     _plain(ax)
+    return figure
+
+
+def kl_map(images: Tensor, kl: Tensor) -> Figure:
+    """Draw each image, and below it the nats that each site of its grid of codes carries.
+
+    Args:
+        images: (N, C, H, W) in [0, 1].
+        kl: nats of each site, (N, h, w).
+    """
+    columns, most = len(images), max(float(kl.max()), 1e-6)
+    figure = Figure(figsize=(1 + 1.1 * columns, 2.9), layout="constrained")
+    axes = figure.subplots(2, columns, squeeze=False)
+    shown = displayable(images.float().clamp(0, 1).cpu().numpy()[:, None])[:, 0]
+    for i in range(columns):
+        axes[0, i].imshow(shown[i].transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        drawn = axes[1, i].imshow(kl[i].cpu().numpy(), cmap="viridis", vmin=0, vmax=most, interpolation="nearest")
+        axes[1, i].set_xlabel(f"{float(kl[i].sum()):.1f} nats", fontsize=8)
+        for ax in axes[:, i]:
+            ax.set(xticks=[], yticks=[])
+    figure.colorbar(drawn, ax=axes[1].tolist(), label="KL of a site (nats)", shrink=0.9)
+    figure.suptitle("Images, and the KL of each site of their codes", fontsize=10)
     return figure
 
 

@@ -94,7 +94,7 @@ def describe_composition(config: DictConfig, vae: VAE, details: dict[str, str]) 
     lines.append(("trainer", config.choices.trainer, _trainer(config.trainer)))
     encoder, decoder = (sum(p.numel() for p in part.parameters()) for part in (vae.encoder, vae.decoder))
     total = sum(p.numel() for p in vae.parameters())
-    lines.append(("shapes", f"x {'×'.join(str(n) for n in vae.shape)} → z {vae.latent_dim}", ""))
+    lines.append(("shapes", f"x {'×'.join(str(n) for n in vae.shape)} → z {'×'.join(map(str, vae.code_shape))}", ""))
     lines.append(("parameters", f"{total:,} (encoder {encoder:,}, decoder {decoder:,})", ""))
     return aligned(config.name, [*lines, *((key, value, "") for key, value in details.items())])
 

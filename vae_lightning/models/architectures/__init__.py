@@ -1,4 +1,4 @@
-"""Encoder and decoder networks (`model=mlp`, `conv`, `resnet`)."""
+"""Encoder and decoder networks (`model=mlp`, `conv`, `resnet`, `unet_kl`)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from torch import nn
 from vae_lightning.models.architectures.conv import Conv
 from vae_lightning.models.architectures.mlp import MLP
 from vae_lightning.models.architectures.resnet import ResNet
+from vae_lightning.models.architectures.unet_kl import UNetKL
 
-__all__ = ["MLP", "Architecture", "Conv", "ResNet"]
+__all__ = ["MLP", "Architecture", "Conv", "GridArchitecture", "ResNet", "UNetKL"]
 
 
 @runtime_checkable
@@ -26,3 +27,17 @@ class Architecture(Protocol):
 
     def decoder(self, latent_dim: int, out_shape: tuple[int, int, int]) -> nn.Module:
         """Return a network (batch, latent_dim) → (batch, *out_shape)."""
+
+
+@runtime_checkable
+class GridArchitecture(Architecture, Protocol):
+    """An architecture whose networks can also end and start at a grid of codes (`posterior.grid`)."""
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Return the grid (h, w) of an image's code; raise UserError if the image has none."""
+
+    def grid_encoder(self, image_shape: tuple[int, int, int], features: int) -> nn.Module:
+        """Return a network (batch, *image_shape) → (batch, features, h, w)."""
+
+    def grid_decoder(self, latent_channels: int, out_shape: tuple[int, int, int]) -> nn.Module:
+        """Return a network (batch, latent_channels, h, w) → (batch, *out_shape)."""

@@ -52,6 +52,44 @@ def fully_connected(inputs: int, widths: Sequence[int], name: str) -> list[nn.Mo
     return layers
 
 
+def pointwise(inputs: int, widths: Sequence[int], name: str) -> list[nn.Module]:
+    """1×1 convolutions of the given widths, each followed by its activation: `fully_connected` at each site of a grid.
+
+    Args:
+        inputs: channels of the input.
+        widths: channels of each layer.
+        name: name of the activation.
+    """
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers += [nn.Conv2d(inputs, pre_activation_width(name, width), 1), activation(name)]
+        inputs = width
+    return layers
+
+
+def divided_sizes(height: int, width: int, times: int) -> list[tuple[int, int]]:
+    """Image sizes before and after each halving, none of which may round.
+
+    Args:
+        height: height of the image, in pixels.
+        width: width of the image, in pixels.
+        times: number of halvings.
+
+    Returns:
+        times + 1 pairs (height, width), the image's own first.
+
+    Raises:
+        UserError: 2^times does not divide the height and the width.
+    """
+    stride = 2 ** min(times, 40)  # 2^40 divides no image
+    if height % stride or width % stride:
+        raise UserError(
+            f"posterior.grid: an image of {height}×{width} cannot be halved {times} times without a remainder, as a grid of "
+            f"codes needs: use fewer model.channels (one for each halving), or images whose sides {stride:,} divides."
+        )
+    return [(height >> i, width >> i) for i in range(times + 1)]
+
+
 def halved_sizes(height: int, width: int, times: int, kernel: int = 3) -> list[tuple[int, int]]:
     """Image sizes before and after each convolution of stride 2 and padding ⌊(kernel − 1)/2⌋.
 

@@ -42,6 +42,10 @@ class Hierarchy:
                 f"{posterior.option} is incompatible with {self.option}: each of its layers has a diagonal Gaussian posterior of "
                 "its own; leave posterior out."
             )
+        if posterior.grid is not None:
+            raise UserError(
+                f"posterior.grid is incompatible with {self.option}, whose layers are vectors: leave posterior.grid out."
+            )
         if prior.space not in (posterior.space, ANY) or prior.latent_dim != posterior.latent_dim:
             raise UserError(
                 f"{prior.option} is incompatible with {self.option}: its top layer has {posterior.latent_dim} numbers "

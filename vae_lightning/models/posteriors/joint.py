@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from vae_lightning.capabilities import TWO_PARTS
+from vae_lightning.errors import InvalidValue
 from vae_lightning.models.distributions.joint_latents import JointLatents
 from vae_lightning.models.posteriors.base import Posterior
 
@@ -20,6 +21,9 @@ class Joint(Posterior):
 
     def __init__(self, continuous: Posterior, discrete: Posterior) -> None:
         super().__init__()
+        for name, part in (("continuous.grid", continuous), ("discrete.grid", discrete)):
+            if part.grid is not None:
+                raise InvalidValue(name, list(part.grid), "null: a joint code is a vector")
         self.continuous, self.discrete = continuous, discrete
         self.latent_dim = continuous.latent_dim + discrete.latent_dim
         self.capabilities = (continuous.capabilities & discrete.capabilities) | {TWO_PARTS}

@@ -17,6 +17,7 @@ _FILES = (
     "interpolations_picture",
     "latent_scatter_picture",
     "kl_per_dimension_picture",
+    "kl_map_picture",
     "manifold_picture",
     "training_film_picture",
 )

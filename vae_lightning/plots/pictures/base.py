@@ -74,7 +74,8 @@ class Picture(ABC):
             raise UserError(f"what={self.name} is incompatible with {vae.posterior.option}: it needs {REAL_SPACE}.")
         if self.needs_two_dimensions and vae.latent_prior.top_dim != 2:
             dim = vae.latent_prior.top_dim
-            raise UserError(f"what={self.name} draws a two-dimensional latent space, and this run has latent_dim={dim}.")
+            has = f"latent_dim={dim}" if vae.posterior.grid is None else f"a code of {dim} numbers on a grid"
+            raise UserError(f"what={self.name} draws a two-dimensional latent space, and this run has {has}.")
         images, shape = self.images(vae), "×".join(map(str, vae.shape))
         if images * prod(vae.shape) > MOST_PIXELS:
             most = max(1, MOST_PIXELS // prod(vae.shape))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KLPicture(Picture):
-    """The KL of each latent dimension, highest first. It has no settings."""
+    """The KL of each latent dimension, or of each channel of a grid, highest first. It has no settings."""
 
     name = "kl_per_dimension"
     needs_kl = True
@@ -27,4 +27,4 @@ class KLPicture(Picture):
 
         if context.kl is None:
             raise UserError("kl_per_dimension: the KL of this model does not split into latent dimensions.")
-        return kl_bars(context.kl, context.active_units)
+        return kl_bars(context.kl, context.active_units, context.vae.posterior.grid)

@@ -90,7 +90,8 @@ def draw_pictures(vae: VAE, split: Images, sums: SplitSums, class_names: Sequenc
     Returns:
         The pictures by name.
     """
-    active = sums.metrics().get("active_units")
+    grid = vae.posterior.grid
+    active = sums.metrics().get("active_units") if grid is None else sums.active_channels(grid)
     context = PictureContext(
         vae,
         lambda: split,
