@@ -58,7 +58,7 @@ NEW = {
     )
 } | {
     f"vae_lightning.models.samplers.{name}Sampler" for name in ("Prior", "Gaussian", "GMM", "KDE", "Flow", "TwoStage")
-}  # fmt: skip
+} | {"vae_lightning.training.callbacks.EMA"}  # fmt: skip
 SHIPPED = {value for _, key, value in special_entries() if key == "_target_"}
 
 
