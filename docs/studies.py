@@ -14,6 +14,7 @@ class Study:
     """Runs to compare: each of the named `settings` with each seed, and the `common` settings of all of them.
 
     columns: heading of the table → metric of evaluate.py. measures: the arguments of evaluate.py that compute these metrics.
+    errors: whether the table gives the standard error over seeds instead of the range.
     """
 
     common: str
@@ -21,6 +22,7 @@ class Study:
     columns: Mapping[str, str]
     seeds: Sequence[int] = (0,)
     measures: Sequence[str] = ("measures=[]",)
+    errors: bool = False
 
     def arguments(self, setting: str) -> list[str]:
         """The arguments of train.py, except for the data folder, the seed and the name."""
@@ -82,5 +84,26 @@ STUDIES = {
         {"total correlation": "total_correlation", "mutual information": "mutual_information", **NATS},
         seeds=(0, 1),
         measures=("measures=[latents]", "latents.images=10000", "latents.points=2000"),
+    ),
+    "samplers": Study(
+        "model.hidden=[256,128] latent_dim=16 trainer.max_epochs=4 data.batch_size=256",
+        {
+            "ae_prior": "posterior=delta likelihood=gaussian likelihood.sigma=1 sampler=prior",
+            "ae_gmm": "posterior=delta likelihood=gaussian likelihood.sigma=1 sampler=gmm",
+            "rae_prior": "posterior=delta objective=rae beta=0.01 likelihood=gaussian likelihood.sigma=1 sampler=prior",
+            "rae_gmm": "posterior=delta objective=rae beta=0.01 likelihood=gaussian likelihood.sigma=1 sampler=gmm",
+            "vae_prior": "likelihood=gaussian_optimal sampler=prior",
+            "vae_gmm": "likelihood=gaussian_optimal sampler=gmm",
+            "vae_two_stage": "likelihood=gaussian_optimal sampler=two_stage",
+        },
+        {
+            "Fréchet distance": "frechet_distance",
+            "precision": "precision",
+            "recall": "recall",
+            "squared error of a pixel": "mse",
+        },
+        seeds=(0, 1, 2),
+        measures=("measures=[reconstructions,samples]", "samples.images=3000"),
+        errors=True,
     ),
 }

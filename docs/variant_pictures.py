@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vae_lightning import load
+from vae_lightning.noise import StreamNoise
 
 FOLDER = Path(__file__).parent / "images" / "variants"
 Figures = Mapping[str, Mapping[str, Sequence[float]]]
@@ -133,6 +134,24 @@ def tc(figures: Figures, folder: Folder) -> Figure:
     return figure
 
 
+def samplers(figures: Figures, folder: Folder) -> Figure:
+    """Samples of each model, from its prior and from what was fitted to its codes."""
+    titles = {
+        "ae_prior": "auto-encoder, prior",
+        "rae_prior": "regularised, prior",
+        "vae_prior": "VAE, prior",
+        "ae_gmm": "auto-encoder, mixture",
+        "rae_gmm": "regularised, mixture",
+        "vae_two_stage": "VAE, two stages",
+    }
+    figure = Figure(figsize=(9.0, 4.5), layout="constrained")
+    for ax, (setting, title) in zip(figure.subplots(2, 3).flat, titles.items(), strict=True):
+        vae = load(folder(setting, 0))
+        images = vae.sample(40, StreamNoise(torch.Generator(), 0)).clamp(0, 1)
+        show(ax, strip(images, 10), f"{title}\nFréchet distance {fmean(figures[setting]['frechet_distance']):.0f}")
+    return figure
+
+
 PICTURES: dict[str, Callable[[Figures, Folder], Figure]] = {
-    "collapse": collapse, "target": target, "sigma": sigma, "vamp": vamp, "tc": tc,
+    "collapse": collapse, "target": target, "sigma": sigma, "vamp": vamp, "tc": tc, "samplers": samplers,
 }  # fmt: skip

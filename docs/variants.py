@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from studies import STUDIES, Study
+
+from vae_lightning.runs.console import format_metric
 
 DOCS = Path(__file__).parent
 FIGURES, PAGE = DOCS / "variants.json", DOCS / "variants.md"
@@ -67,9 +70,10 @@ def gathered(output: Path, name: str) -> Figures:
 
 
 def table(study: Study, figures: Figures) -> str:
-    """One row for each setting: the mean over seeds and, with several seeds, the range."""
+    """One row for each setting: the mean over seeds and, with several seeds, the range or the standard error."""
+    words = with_error if study.errors else in_words
     heads = ["settings", *study.columns]
-    rows = [[f"`{study.settings[s]}`", *(in_words(figures[s][key]) for key in study.columns.values())] for s in study.settings]
+    rows = [[f"`{study.settings[s]}`", *(words(figures[s][key]) for key in study.columns.values())] for s in study.settings]
     return "\n".join("| " + " | ".join(row) + " |" for row in [heads, ["---"] * len(heads), *rows]) + "\n"
 
 
@@ -77,6 +81,11 @@ def in_words(values: Sequence[float]) -> str:
     """The mean and the range, such as `−103.42 (−103.50 … −103.31)`."""
     texts = [number(value) for value in (fmean(values), min(values), max(values))]
     return texts[0] if len(values) == 1 or texts[1] == texts[2] else f"{texts[0]} ({texts[1]} … {texts[2]})"
+
+
+def with_error(values: Sequence[float]) -> str:
+    """The mean and its standard error over seeds, such as `214.7 ± 3.1`, to two digits of the error."""
+    return format_metric(fmean(values), stdev(values) / math.sqrt(len(values))).replace("-", "−")
 
 
 def number(value: float) -> str:

@@ -35,7 +35,7 @@ MOST_PARTS = 100_000  # files in an archive of torch, which writes one for each 
 PICKLE_LIMIT, MOST_OPCODES = 32 * MB, 1_000_000  # of what it holds besides numbers; real ones have some 10 kB and 3,000
 # what a pickle of tensors and plain data names; torch itself also allows `bytearray`, which takes any memory, and slow codecs
 HARMLESS = re.compile(
-    r"collections (OrderedDict|Counter)|(__builtin__|builtins) set|torch Size|torch\.nn\.parameter Parameter"
+    r"collections (OrderedDict|Counter)|(__builtin__|builtins) set|torch (Size|device)|torch\.nn\.parameter Parameter"
     r"|torch\._utils _rebuild_(tensor|tensor_v2|tensor_v3|parameter)|torch \w+Storage|torch\.storage \w+Storage"
     r"|torch (bool|b?float\d+\w*|u?int\d+|complex\d+)"
 )

@@ -68,6 +68,7 @@ def test_numbers_in_words(variants: dict[str, Any]) -> None:
     assert variants["in_words"]([-1.5]) == "−1.50"
     assert variants["in_words"]([6, 7]) == "6.50 (6 … 7)"
     assert variants["in_words"]([0.0123, 0.0123]) == "0.0123"
+    assert variants["with_error"]([1.0, 2.0, 3.0]) == "2.00 ± 0.58"
 
 
 @pytest.mark.slow

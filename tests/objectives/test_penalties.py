@@ -18,12 +18,14 @@ from vae_lightning.objectives import Objective
 from vae_lightning.objectives.bound import IWAE, PIWAE, Bound
 from vae_lightning.objectives.gradient import DoublyReparameterised, GradientEstimator, Reparameterised
 from vae_lightning.objectives.penalty import (
+    AdversarialPenalty,
     DIPPenalty,
     FactorVAEPenalty,
     MMDPenalty,
     NoPenalty,
     Penalty,
     RAEPenalty,
+    SlicedWassersteinPenalty,
     TotalCorrelationPenalty,
 )
 from vae_lightning.objectives.penalty.dip import covariance_of
@@ -40,6 +42,8 @@ def every_penalty() -> list[Penalty]:
         DIPPenalty("II"),
         RAEPenalty(),
         RAEPenalty("weights"),
+        AdversarialPenalty(2, hidden=(8,)),
+        SlicedWassersteinPenalty(),
     ]
 
 

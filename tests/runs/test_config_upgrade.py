@@ -58,6 +58,10 @@ NEW = {
     )
 } | {
     f"vae_lightning.models.samplers.{name}Sampler" for name in ("Prior", "Gaussian", "GMM", "KDE", "Flow", "TwoStage")
+} | {
+    "vae_lightning.training.callbacks.EMA",
+    "vae_lightning.objectives.penalty.AdversarialPenalty",
+    "vae_lightning.objectives.penalty.SlicedWassersteinPenalty",
 }  # fmt: skip
 SHIPPED = {value for _, key, value in special_entries() if key == "_target_"}
 

@@ -48,7 +48,8 @@ def _choose(config: DictConfig, override: Override, groups: Sequence[str], confi
         given = [*config.get("overrides", []), *(text for entry in config.get("resumes") or [] for text in entry.overrides)]
         keys = [text.lstrip("+").partition("=")[0] for text in given if text.lstrip("+").startswith(f"{group}.")]
         kept = {key: OmegaConf.select(config, key) for key in keys}
-        whole = composer.compose(config_name, [override.input_line or ""])
+        below = [text for text in given if text.lstrip("+").startswith(f"{group}/")]
+        whole = composer.compose(config_name, [override.input_line or "", *below])
         config[group] = OmegaConf.to_container(whole[group], resolve=True)
         for key, value in kept.items():
             if OmegaConf.select(config, key.rpartition(".")[0]) is not None:

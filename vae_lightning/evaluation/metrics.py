@@ -65,7 +65,9 @@ TRAINING = (
     Metric("mmd", "maximum mean discrepancy of q(z) and p(z)", better="min"),
     Metric("code_norm", "½|z|², the regularised auto-encoder's penalty on its codes", better="min"),
     Metric("smoothness", "the regularised auto-encoder's penalty on its decoder", better="min"),
-    Metric("discriminator_loss", "cross-entropy of FactorVAE's discriminator", "nats"),
+    Metric("sliced_wasserstein", "squared sliced Wasserstein distance of q(z) and p(z)", better="min"),
+    Metric("prior_log_ratio", "log q(z)/p(z) of codes, by the discriminator", "nats"),
+    Metric("discriminator_loss", "cross-entropy of the discriminator", "nats"),
 )
 
 _BY_WRITER: dict[str, tuple[Metric, ...]] = {

@@ -24,6 +24,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from vae_lightning.errors import UserError, format_value
 from vae_lightning.runs.checkpoint_schema import check_finite, check_tensor, check_tensors, damaged, is_number
 from vae_lightning.schedules.beta import RunLength
+from vae_lightning.training.callbacks.ema import EMA
 from vae_lightning.training.module import VAEModule
 from vae_lightning.training.private_apis import loop_state, raised_while_restoring, saved_progress
 
@@ -47,7 +48,7 @@ def check_fits(path: Path, content: Mapping[str, Any], module: VAEModule, traine
     check_finite(path, content["state_dict"])
     check_schedules(path, content["schedules"], module)
     check_progress(path, content, trainer)
-    check_callbacks(path, content.get("callbacks", {}), trainer)
+    check_callbacks(path, content.get("callbacks", {}), trainer, module)
     plugin = trainer.precision_plugin
     if scaler := plugin.state_dict():
         name = plugin.__class__.__qualname__
@@ -186,11 +187,27 @@ def check_schedules(path: Path, found: Mapping[str, Any], module: VAEModule) -> 
             raise damaged(path, f"schedules.{name}.steps_per_unit is {steps}")
 
 
-def check_callbacks(path: Path, found: Mapping[str, Any], trainer: Trainer) -> None:
-    """Check the states of this package's callbacks and of Lightning's early stopping; a user's own may have any state."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # not annotated by Lightning
+def check_callbacks(path: Path, found: Mapping[str, Any], trainer: Trainer, module: VAEModule) -> None:
+    """Check the states of this package's callbacks and of Lightning's early stopping; a user's own may have any state.
+
+    Args:
+        path: the checkpoint.
+        found: the states in it, by the callbacks' keys.
+        trainer: the trainer of the run.
+        module: its module.
+
+    Raises:
+        RunError: a state does not fit this run.
+        UserError: the run's weights are averages, and the callback that makes them was left out.
+    """
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]  # not annotated by Lightning
+    if EMA.state_key in found and not any(isinstance(callback, EMA) for callback in callbacks):
+        raise UserError("callbacks: this run averages its weights, so it can only be resumed with callbacks/ema=default.")
+    for callback in callbacks:
         state, own = found.get(callback.state_key), callback.state_dict()
-        if state is not None and own and callback.__class__.__module__.startswith("vae_lightning."):
+        if state is not None and isinstance(callback, EMA):
+            callback.check_state(path, state, module)
+        elif state is not None and own and callback.__class__.__module__.startswith("vae_lightning."):
             check_kind(path, f"callbacks.{callback.__class__.__name__}", state, own)
 
 

@@ -11,6 +11,7 @@ from vae_lightning.config.builtin import CONFIG_GROUPS
 from vae_lightning.errors import plural
 from vae_lightning.runs.config_file import write_config
 from vae_lightning.runs.console import describe_composition, relative_path
+from vae_lightning.training.callbacks.ema import EMA
 from vae_lightning.training.compile import NOT_COMPILED
 from vae_lightning.training.context import TrainingContext
 from vae_lightning.training.loggers import TensorBoard
@@ -40,11 +41,13 @@ def circumstances(run: TrainingContext, start: ResumePoint | None) -> dict[str, 
     config, data, trainer = run.config, run.data.data, run.trainer
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items())
     batch, world = data.batch_size, trainer.world_size
+    averages = [callback for callback in trainer.callbacks if isinstance(callback, EMA)]  # type: ignore[attr-defined]
     return {
         "images": f"{sizes} ({pixel_words(run.data.mode, run.module, config.data_spec.kind)})",
         **{f"data {i}" if i > 1 else "data": note for i, note in enumerate(data.notes, 1)},
         **codes_note(run),
         "batch": f"{batch}" if world == 1 else f"{batch} × {world} processes = {batch * world}",
+        **({"weights": averages[0].in_words} if averages else {}),
         "device": f"{trainer.strategy.root_device.type}, precision {trainer.precision}, seed {config.seed}" + compiled(config),
         "run": relative_path(run.folder) if not config.trainer.fast_dev_run else "fast_dev_run: nothing is saved",
         **({} if start is None else {"resumes": describe_progress(start)}),

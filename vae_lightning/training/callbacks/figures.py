@@ -19,6 +19,7 @@ from vae_lightning.models.vae import VAE
 from vae_lightning.plots.context import PictureContext
 from vae_lightning.plots.images import save_png, to_array
 from vae_lightning.plots.pictures import PICTURES
+from vae_lightning.training.callbacks.ema import run_weights
 from vae_lightning.training.loggers import TensorBoard
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Pictures(Callback):
         if trainer.is_global_zero and due(trainer.current_epoch + 1, self.every_n_epochs) and trainer.limit_val_batches:
             split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]  # not annotated by Lightning
             names = trainer.datamodule.data.class_names  # type: ignore[attr-defined]  # likewise
-            drawn = draw_pictures(pl_module.vae, split, validation_sums(trainer, pl_module, split), names)
+            with run_weights(trainer, pl_module):
+                drawn = draw_pictures(pl_module.vae, split, validation_sums(trainer, pl_module, split), names)
             save_pictures(drawn, Path(trainer.default_root_dir), trainer.loggers, trainer.global_step)
 
 

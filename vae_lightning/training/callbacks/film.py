@@ -15,6 +15,7 @@ from vae_lightning.errors import check_int
 from vae_lightning.files import atomic_write
 from vae_lightning.models.vae import VAE
 from vae_lightning.noise import StreamNoise, derive_seed
+from vae_lightning.training.callbacks.ema import run_weights
 
 if TYPE_CHECKING:
     from vae_lightning.training.module import VAEModule
@@ -53,7 +54,8 @@ class Film(Callback):
             return  # a film shows images
         if trainer.is_global_zero and due(epoch, self.frames_per_tenfold) and not trainer.sanity_checking:
             split = trainer.datamodule.splits["val"]  # type: ignore[attr-defined]  # not annotated by Lightning
-            frame = self.frame(pl_module.vae.eval(), split, pl_module.device)
+            with run_weights(trainer, pl_module):
+                frame = self.frame(pl_module.vae.eval(), split, pl_module.device)
             pl_module.vae.train()
             elbo = pl_module.recorder.history.get("val", {}).get("elbo", float("nan"))
             write_frame(Path(trainer.default_root_dir) / "film" / f"{epoch:06d}.npz", {**frame, "elbo": np.array(elbo)})
