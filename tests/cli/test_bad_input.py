@@ -21,7 +21,7 @@ from vae_lightning.data.mnist import FILES
 
 WRONG = [
     # (command line, exit status, part of the sentence)
-    ("beta=2 model=cnn", 2, "error: model=cnn: unknown option. Allowed: conv, mlp, resnet."),
+    ("beta=2 model=cnn", 2, "error: model=cnn: unknown option. Allowed: conv, mlp, resnet, unet_kl."),
     ("+model@here=cnn", 2, "model=cnn: unknown option. Allowed"),
     ("model=convv", 2, "Did you mean 'conv'?"),
     ("modle=conv", 2, "Did you mean 'model'?"),
@@ -76,7 +76,7 @@ WRONG = [
     ("trainer.strategy=fast", 2, "trainer: "),
     ("callbacks.pictures.every_n_epochs=0", 2, "callbacks.pictures.every_n_epochs=0"),
     ("callbacks.best.mode=most", 2, "callbacks.best.mode=most: must be one of max, min."),
-    ("model=null", 2, "model=null: unknown option (~model leaves model out). Allowed: conv, mlp, resnet."),
+    ("model=null", 2, "model=null: unknown option (~model leaves model out). Allowed: conv, mlp, resnet, unet_kl."),
     ("~model", 2, "model is not set, but a run needs it"),
     ("-sc", 2, "--shell-completion: takes one of install=<shell>"),
     ("-sc beta=3", 2, "--shell-completion: takes one of install=<shell>"),
@@ -180,7 +180,7 @@ WRONG = [
     ("name=true", 2, "name=true: is read as true or false, but must be text"),
     ("output_dir=3", 2, "output_dir=3: is read as a number, but must be text"),
     ("--help modle", 2, "--help modle: unknown group. Did you mean 'model'? Groups: beta_schedule,"),
-    ("--help model=cnn", 2, "model=cnn: unknown option. Allowed: conv, mlp, resnet."),
+    ("--help model=cnn", 2, "model=cnn: unknown option. Allowed: conv, mlp, resnet, unet_kl."),
     ("data.num_workers=1000000", 2, "data.num_workers=1000000: must be at most"),
     ("data.test_size=5000", 2, "data.test_size=5000: must be less than the 5000 images"),
     ("trainer.max_epochs=abc", 2, "trainer.max_epochs=abc: must be an integer or null."),
@@ -241,7 +241,7 @@ def test_wrong_command_lines_end_with_one_sentence_and_no_folder(runner: Runner,
 def test_help_on_a_group_lists_its_options(runner: Runner) -> None:
     outcome = runner("train", "--help", "model", "optimizer")
     assert outcome.status == 0, outcome.err
-    assert "\nmodel=mlp     Fully connected layers" in outcome.out
+    assert "\nmodel=mlp      Fully connected layers" in outcome.out
     assert "optimizer=adam     torch.optim.Adam" in outcome.out.splitlines()
 
 

@@ -27,7 +27,9 @@ def test_a_run_folder_holds_what_the_design_says(runner: Runner) -> None:
     assert (folder / "run.log").read_text().startswith("mine\n")
     assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
     in_training = {name for name, picture in PICTURES.items() if picture.in_training}
-    assert {p.stem for p in (folder / "figures").glob("*.png")} == in_training - {"manifold"}, "of more than two dimensions"
+    assert {p.stem for p in (folder / "figures").glob("*.png")} == in_training - {"manifold", "kl_map"}, (
+        "of more than two dimensions, and no grid"
+    )
     assert list(folder.glob("events.out.tfevents*"))
     assert (folder / "projector_config.pbtxt").exists()
     assert not list(folder.glob("**/.*")), "nothing half-written is left"
@@ -145,7 +147,7 @@ def test_generate_draws_what_is_asked_for(runner: Runner) -> None:
     folder = runner.trained(*SHORT, "latent_dim=2")
     assert runner("generate", f"run={folder}").status == 0
     made = {p.stem for p in (folder / "generated").iterdir()}
-    assert made == {name for name, picture in PICTURES.items() if picture.in_generate} - {"training_film"}
+    assert made == {name for name, picture in PICTURES.items() if picture.in_generate} - {"training_film", "kl_map"}
     outcome = runner("generate", f"run={folder}", "what=[samples,manifold]", "folder=here", "samples.rows=2", "manifold.side=5")
     assert outcome.status == 0, outcome.err
     assert {p.stem for p in (runner.cwd / "here").iterdir()} == {"samples", "manifold"}

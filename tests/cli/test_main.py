@@ -41,7 +41,7 @@ def test_an_unknown_command_is_named_with_the_closest_one(
     [
         ("vae-lightning tr", {"train"}),
         ("vae-lightning ", set(COMMANDS)),
-        ("vae-lightning train model=", {"model=mlp", "model=conv", "model=resnet"}),
+        ("vae-lightning train model=", {"model=mlp", "model=conv", "model=resnet", "model=unet_kl"}),
         ("vae-lightning train model=mlp lat", {"latent_dim="}),
         ("vae-lightning generate wh", {"what="}),
     ],

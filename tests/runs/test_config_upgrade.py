@@ -59,6 +59,7 @@ NEW = {
 } | {
     f"vae_lightning.models.samplers.{name}Sampler" for name in ("Prior", "Gaussian", "GMM", "KDE", "Flow", "TwoStage")
 } | {
+    "vae_lightning.models.architectures.UNetKL",
     "vae_lightning.training.callbacks.EMA",
     "vae_lightning.objectives.penalty.AdversarialPenalty",
     "vae_lightning.objectives.penalty.SlicedWassersteinPenalty",

@@ -24,7 +24,9 @@ def printed(*overrides: str) -> dict[str, str]:
     del whole["hydra"]
     whole |= {"name": "a run", "choices": choices}
     config = DictConfig(OmegaConf.to_container(DictConfig(whole), resolve=True))
-    vae: Any = SimpleNamespace(encoder=nn.Linear(1, 1), decoder=nn.Linear(1, 1), parameters=list, shape=(1, 2, 3), latent_dim=2)
+    vae: Any = SimpleNamespace(
+        encoder=nn.Linear(1, 1), decoder=nn.Linear(1, 1), parameters=list, shape=(1, 2, 3), latent_dim=2, code_shape=(2,)
+    )
     lines = describe_composition(config, vae, {}).replace("[bold]", "").replace("[/bold]", "").splitlines()
     assert lines[0] == "a run"
     return {line.split()[0]: line.partition("  ")[2].strip() for line in lines[1:]}

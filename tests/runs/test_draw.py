@@ -41,6 +41,7 @@ def test_by_default_everything_is_drawn_that_the_run_can_have(run: Path) -> None
     made = draw_run(find_run(run))
     assert {path.stem for path in made} == {name for name, picture in PICTURES.items() if picture.in_generate} - {
         "manifold",
+        "kl_map",
         "training_film",
     }
     assert {path.parent for path in made} == {run / "generated"}

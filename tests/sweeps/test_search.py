@@ -251,7 +251,9 @@ def test_every_sampler_samples(sweeps: Sweeps) -> None:
         node = {**yaml.safe_load(path.read_text()), **({"n_startup_trials": 3} if path.stem in ("gp", "tpe") else {})}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            study = optuna.create_study(sampler=instantiate_node(OmegaConf.create({"sampler": node}), "sampler"))
+            study = optuna.create_study(
+                sampler=instantiate_node(OmegaConf.create({"hydra": {"sweeper": {"sampler": node}}}), "hydra.sweeper.sampler")
+            )
             for _ in range(5):
                 trial = study.ask({"x": FloatDistribution(-1, 1), "n": IntDistribution(1, 4)})
                 study.tell(trial, trial.params["x"] ** 2)

@@ -34,7 +34,7 @@ REFUSED = {
     "files of the victim's": "outside the run folder",
     "schedules that are gone": "schedules",
     "loops of another kind": "loops.fit_loop",
-    "a compressed archive": "compressed",
+    "a compressed archive": "truncated or changed",
     "a deep nest": "levels",
 }
 
