@@ -195,18 +195,26 @@ def page(
         "given": _given(vae) if conditional else [],
         "reach": round(max(3.0, float(codes.abs().quantile(0.995)) * 1.1), 1),
         "kl": None if kl is None else [round(value, 4) for value in kl],
-        "codes": _rounded(codes) if vae.latent_dim == 2 else [],
-        "code_labels": labels.tolist() if vae.latent_dim == 2 else [],
-        "starts": _rounded(codes[:starts]),
+        **_shown_codes(codes, labels, x, starts),
         "class_names": list(class_names or []),
-        "start_labels": labels[:starts].tolist(),
-        "images": base64.b64encode((x[:starts] * 255).round().byte().cpu().numpy().tobytes()).decode(),
         "draws": _draws(vae),
         "source": "p(z)" if vae.sampler is None else vae.sampler.name,
     }
     model["precision"] = choose_precision(vae, codes[:starts], c)
     model["weights"] = weights.encoded(model["precision"])
     return TEMPLATE.read_text(encoding="utf-8").replace("/*MODEL*/null", script_literal(model))
+
+
+def _shown_codes(codes: Tensor, labels: Tensor, x: Tensor, starts: int) -> dict[str, Any]:
+    """Return the codes of a plane with their labels, and the first `starts` codes with their labels and images."""
+    plane = codes.shape[1] == 2
+    return {
+        "codes": _rounded(codes) if plane else [],
+        "code_labels": labels.tolist() if plane else [],
+        "starts": _rounded(codes[:starts]),
+        "start_labels": labels[:starts].tolist(),
+        "images": base64.b64encode((x[:starts] * 255).round().byte().cpu().numpy().tobytes()).decode(),
+    }
 
 
 def script_literal(content: dict[str, Any]) -> str:

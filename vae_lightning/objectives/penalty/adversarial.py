@@ -7,19 +7,14 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.func import functional_call
 
-from vae_lightning.capabilities import REAL_SPACE
-from vae_lightning.errors import InvalidValue, check_int, check_ints, check_number
-from vae_lightning.models.vae import VAE
+from vae_lightning.errors import check_number
 from vae_lightning.noise import Noise
-from vae_lightning.objectives.base import OptimizerGroup
-from vae_lightning.objectives.penalty.base import Penalty
-from vae_lightning.objectives.penalty.factor import are_codes, discriminator
+from vae_lightning.objectives.penalty.discriminator import DiscriminatorPenalty, are_codes
 from vae_lightning.objectives.terms import ELBOTerms
 
 
-class AdversarialPenalty(Penalty):
+class AdversarialPenalty(DiscriminatorPenalty):
     """−λ·E_q(z)[log(1 − D(z))], the encoder's part of the game, plus the cross entropy that trains D.
 
     D tells codes z ~ q(z) from draws u ~ p(z); at its optimum, the logit of D(z) is log q(z)/p(z). The encoder is trained so that
@@ -38,32 +33,17 @@ class AdversarialPenalty(Penalty):
     """
 
     option = "objective/penalty=adversarial"
-    posterior_needs = frozenset({REAL_SPACE})
     matches_prior = True
 
     def __init__(
         self, latent_dim: int, weight: float = 10.0, hidden: Sequence[int] = (256, 256, 256), lr: float | None = None
     ) -> None:
-        super().__init__()
+        super().__init__(latent_dim, hidden, lr)
         self.weight = check_number("weight", weight, 0)
-        self.lr = None if lr is None else check_number("lr", lr, 0)
-        self.latent_dim = check_int("latent_dim", latent_dim)
-        self.discriminator = discriminator(latent_dim, check_ints("hidden", hidden))
-
-    def check(self, vae: VAE) -> None:
-        """Raise UserError also if `latent_dim` is not the VAE's."""
-        super().check(vae)
-        if vae.latent_dim != self.latent_dim:
-            raise InvalidValue("objective.penalty.latent_dim", self.latent_dim, f"that of z, which is {vae.latent_dim}")
-
-    def parameter_groups(self) -> list[OptimizerGroup]:
-        """D's parameters, if D has its own learning rate."""
-        return [] if self.lr is None else [{"params": list(self.discriminator.parameters()), "lr": self.lr}]
 
     def forward(self, terms: ELBOTerms, beta: float | Tensor, noise: Noise | None) -> tuple[float | Tensor, dict[str, Tensor]]:
         z = terms.z[0].float()
-        constants = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
-        ratio = functional_call(self.discriminator, constants, (z,)).float()
+        ratio = self.constant_logit(z).float()
         with torch.no_grad():
             u = terms.p.rsample(() if terms.p.batch_shape else (len(z),), noise).float()
         logits = self.discriminator(torch.cat([z.detach(), u])).float()
